@@ -1,0 +1,96 @@
+//! The arena allocator and the memory arenas consist of.
+//!
+//! pymalloc is written once, against [`ArenaBackend`]: where arenas come from (`PyObjectArenaAllocator`)
+//! and how the pool headers and free-list links inside them are read and written. It stands apart so
+//! that the same algorithm runs over compact simulated memory and over real memory.
+
+mod sim;
+
+pub use sim::{RawId, SimArenas, SimBlock, SimPool, SimPtr};
+
+use std::fmt::Debug;
+
+use crate::addr::Addr;
+
+/// `struct pool_header`, with its fields in `CPython`'s order and under `CPython`'s names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct PoolHeader<P, B> {
+    /// `ref.count`: blocks currently allocated.
+    pub ref_count: u32,
+    /// Head of the pool's free list.
+    pub freeblock: Option<B>,
+    /// Next pool of this size class, or next pool on the arena's `freepools`.
+    pub nextpool: Option<P>,
+    /// Previous pool of this size class; `None` is the list's head in `usedpools`.
+    pub prevpool: Option<P>,
+    /// Index of the owning `arena_object` in `arenas`.
+    pub arenaindex: u32,
+    /// Size class, [`DUMMY_SIZE_IDX`] for a pool that never had one.
+    pub szidx: u32,
+    /// Bytes from the pool's start to the next block never handed out.
+    pub nextoffset: u32,
+    /// The largest valid `nextoffset`.
+    pub maxnextoffset: u32,
+}
+
+/// `DUMMY_SIZE_IDX`: the size class of a pool carved but not yet given one.
+pub const DUMMY_SIZE_IDX: u32 = 0xFFFF;
+
+/// What a pointer of a program is, taken apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target<B> {
+    /// NULL.
+    Null,
+    /// A block in a pool.
+    Block(B),
+    /// A block of the C library.
+    Raw(RawId),
+}
+
+/// Arenas and the memory in them.
+///
+/// Offsets and sizes are in bytes. Implementations keep headers and links wherever they like; pymalloc
+/// asks only for pools it has carved and blocks it has linked.
+pub trait ArenaBackend {
+    /// A pool, as cheap to copy as a number.
+    type Pool: Copy + Eq + Debug;
+    /// A block in a pool.
+    type Block: Copy + Eq + Debug;
+    /// A program's pointer: NULL, a block or a block of the C library, packed.
+    type Ptr: Copy + Eq + Debug + Default;
+
+    /// `PyObjectArenaAllocator.alloc`: the base of a new arena, `None` for NULL.
+    fn obtain(&mut self) -> Option<Addr>;
+    /// `PyObjectArenaAllocator.free`.
+    fn release(&mut self, base: Addr);
+    /// Asks RAW for `bytes` of bookkeeping (arena records, radix nodes); false for NULL.
+    fn bookkeeping(&mut self, bytes: u64) -> bool;
+
+    /// The pool that starts at `addr`.
+    fn pool_at(&self, addr: Addr) -> Self::Pool;
+    /// Where a pool starts.
+    fn pool_addr(&self, pool: Self::Pool) -> Addr;
+    /// `POOL_ADDR`: the pool a block lies in.
+    fn pool_of(&self, block: Self::Block) -> Self::Pool;
+    /// The block `offset` bytes into a pool.
+    fn block_in(&self, pool: Self::Pool, offset: u32) -> Self::Block;
+    /// Where a block starts.
+    fn block_addr(&self, block: Self::Block) -> Addr;
+
+    /// The header of a carved pool.
+    fn header(&self, pool: Self::Pool) -> &PoolHeader<Self::Pool, Self::Block>;
+    /// The header, to be changed.
+    fn header_mut(&mut self, pool: Self::Pool) -> &mut PoolHeader<Self::Pool, Self::Block>;
+    /// The free-list link that the first word of a free block holds.
+    fn link(&self, block: Self::Block) -> Option<Self::Block>;
+    /// Writes that word.
+    fn set_link(&mut self, block: Self::Block, next: Option<Self::Block>);
+
+    /// Packs a pool block as a program's pointer.
+    fn pack_block(block: Self::Block) -> Self::Ptr;
+    /// Packs a block of the C library.
+    fn pack_raw(raw: RawId) -> Self::Ptr;
+    /// Takes a program's pointer apart.
+    fn target(ptr: Self::Ptr) -> Target<Self::Block>;
+}

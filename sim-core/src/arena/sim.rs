@@ -1,0 +1,258 @@
+//! Simulated arenas: slots of one address region, with headers and links in compact arrays.
+//!
+//! A link is the block's number inside its pool (2 bytes for each alignment unit, an eighth of the
+//! simulated heap at 16-byte alignment); a pool header takes 32 bytes. Since all arenas lie in one
+//! region, finding the pool or the link of a block is arithmetic.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+
+use super::{ArenaBackend, PoolHeader, Target};
+use crate::addr::Addr;
+use crate::profile::{ArenaPlacement, Profile};
+
+/// A pool of the region. The number counts from 1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SimPool(NonZeroU32);
+
+/// A block: alignment units from the start of pool "0", the one before the region.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SimBlock(NonZeroU32);
+
+/// A block of the C library: its row in the RAW model's table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RawId(pub u32);
+
+/// A program's pointer in 4 bytes: 0 is NULL, the top bit marks the C library's blocks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SimPtr(u32);
+
+const RAW_BIT: u32 = 1 << 31;
+
+/// Arenas handed out from one region, lowest free slot first.
+#[derive(Clone, Debug)]
+pub struct SimArenas {
+    pools: Vec<PoolHeader<SimPool, SimBlock>>,
+    links: Vec<u16>,
+    /// Address of pool "0", one pool before the region, so that no pool or block is number 0.
+    origin: Addr,
+    alignment_bits: u32,
+    pool_bits: u32,
+    /// log2 of alignment units in a pool.
+    units_bits: u32,
+
+    slot_stride: u64,
+    placement: ArenaPlacement,
+    free_slots: BTreeSet<u32>,
+    slots: u32,
+    max_slots: u32,
+    live: u64,
+    obtained: u64,
+    requests: u64,
+    limit: u64,
+    fail_at: Vec<u64>,
+    bookkeeping_requests: u64,
+    bookkeeping_fail_at: Vec<u64>,
+    out_of_space: bool,
+}
+
+const EMPTY_POOL: PoolHeader<SimPool, SimBlock> = PoolHeader {
+    ref_count: 0,
+    freeblock: None,
+    nextpool: None,
+    prevpool: None,
+    arenaindex: 0,
+    szidx: super::DUMMY_SIZE_IDX,
+    nextoffset: 0,
+    maxnextoffset: 0,
+};
+
+impl SimArenas {
+    /// An empty region for this profile.
+    ///
+    /// The region starts at 0x7e0000000000 (0x40000000 in 32-bit builds), a multiple of 16 GiB.
+    pub fn new(profile: &Profile) -> Self {
+        let (region, region_bytes) = match profile.pointer_bytes {
+            4 => (0x4000_0000_u64, 0xB000_0000_u64),
+            _ => (0x7e00_0000_0000, u64::from(RAW_BIT) * profile.alignment),
+        };
+        let slot_stride = match profile.arena_placement {
+            ArenaPlacement::Aligned | ArenaPlacement::Page => profile.arena_size,
+            ArenaPlacement::Mixed => profile.arena_size + profile.pool_size.max(1 << 14),
+        };
+        // One pool before the region, one arena after it: a misaligned arena spills over.
+        let usable = region_bytes - profile.pool_size - 2 * slot_stride;
+        Self {
+            pools: vec![EMPTY_POOL],
+            links: vec![0; (profile.pool_size / profile.alignment) as usize],
+            origin: Addr(region - profile.pool_size),
+            alignment_bits: profile.alignment.trailing_zeros(),
+            pool_bits: profile.pool_size.trailing_zeros(),
+            units_bits: (profile.pool_size / profile.alignment).trailing_zeros(),
+            slot_stride,
+            placement: profile.arena_placement,
+            free_slots: BTreeSet::new(),
+            slots: 0,
+            max_slots: (usable / slot_stride) as u32,
+            live: 0,
+            obtained: 0,
+            requests: 0,
+            limit: profile.arena_limit.unwrap_or(u64::MAX),
+            fail_at: profile.arena_fail_at.clone(),
+            bookkeeping_requests: 0,
+            bookkeeping_fail_at: profile.bookkeeping_fail_at.clone(),
+            out_of_space: false,
+        }
+    }
+
+    /// Bytes this simulated memory takes.
+    pub fn state_bytes(&self) -> u64 {
+        (self.pools.capacity() * size_of::<PoolHeader<SimPool, SimBlock>>() + self.links.capacity() * 2)
+            as u64
+    }
+
+    /// True once an arena was refused because the simulated region was full, which no real build would do.
+    pub fn out_of_space(&self) -> bool {
+        self.out_of_space
+    }
+
+    fn region(&self) -> Addr {
+        self.origin.offset(1 << self.pool_bits)
+    }
+
+    fn base_of(&self, slot: u32, ordinal: u64) -> Addr {
+        let shift = match self.placement {
+            ArenaPlacement::Aligned => 0,
+            ArenaPlacement::Page => 4096,
+            ArenaPlacement::Mixed => 4096 * (ordinal % 4),
+        };
+        self.region().offset(u64::from(slot) * self.slot_stride + shift)
+    }
+
+    /// Makes room for every pool of slots below `slots`, with the spill of the last one.
+    fn grow_to(&mut self, slots: u32) {
+        let bytes = u64::from(slots) * self.slot_stride + (1 << self.pool_bits);
+        let spill =
+            if self.placement == ArenaPlacement::Aligned { 0 } else { 1 + ((4096 * 3) >> self.pool_bits) };
+        let pools = ((bytes >> self.pool_bits) + spill) as usize;
+        if pools > self.pools.len() {
+            // Exact growth past the first arenas: doubling would double the state of a big heap.
+            let extra = pools - self.pools.len();
+            let slack = (self.pools.len() / 8).max(extra);
+            self.pools.reserve_exact(slack);
+            self.links.reserve_exact(slack << self.units_bits);
+            self.pools.resize(pools, EMPTY_POOL);
+            self.links.resize(pools << self.units_bits, 0);
+        }
+    }
+}
+
+impl ArenaBackend for SimArenas {
+    type Pool = SimPool;
+    type Block = SimBlock;
+    type Ptr = SimPtr;
+
+    fn obtain(&mut self) -> Option<Addr> {
+        self.requests += 1;
+        if self.live >= self.limit || self.fail_at.binary_search(&self.requests).is_ok() {
+            return None;
+        }
+        let slot = if let Some(slot) = self.free_slots.pop_first() {
+            slot
+        } else if self.slots < self.max_slots {
+            self.slots += 1;
+            self.grow_to(self.slots);
+            self.slots - 1
+        } else {
+            self.out_of_space = true;
+            return None;
+        };
+        let base = self.base_of(slot, self.obtained);
+        self.live += 1;
+        self.obtained += 1;
+        Some(base)
+    }
+
+    fn release(&mut self, base: Addr) {
+        let slot = base.bytes_from(self.region()) / self.slot_stride;
+        self.free_slots.insert(slot as u32);
+        self.live -= 1;
+    }
+
+    fn bookkeeping(&mut self, _bytes: u64) -> bool {
+        self.bookkeeping_requests += 1;
+        self.bookkeeping_fail_at.binary_search(&self.bookkeeping_requests).is_err()
+    }
+
+    #[inline]
+    fn pool_at(&self, addr: Addr) -> SimPool {
+        let number = (addr.bytes_from(self.origin) >> self.pool_bits) as u32;
+        SimPool(NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN))
+    }
+
+    #[inline]
+    fn pool_addr(&self, pool: SimPool) -> Addr {
+        self.origin.offset(u64::from(pool.0.get()) << self.pool_bits)
+    }
+
+    #[inline]
+    fn pool_of(&self, block: SimBlock) -> SimPool {
+        SimPool(NonZeroU32::new(block.0.get() >> self.units_bits).unwrap_or(NonZeroU32::MIN))
+    }
+
+    #[inline]
+    fn block_in(&self, pool: SimPool, offset: u32) -> SimBlock {
+        let number = (pool.0.get() << self.units_bits) | (offset >> self.alignment_bits);
+        SimBlock(NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN))
+    }
+
+    #[inline]
+    fn block_addr(&self, block: SimBlock) -> Addr {
+        self.origin.offset(u64::from(block.0.get()) << self.alignment_bits)
+    }
+
+    #[inline]
+    fn header(&self, pool: SimPool) -> &PoolHeader<SimPool, SimBlock> {
+        &self.pools[pool.0.get() as usize]
+    }
+
+    #[inline]
+    fn header_mut(&mut self, pool: SimPool) -> &mut PoolHeader<SimPool, SimBlock> {
+        &mut self.pools[pool.0.get() as usize]
+    }
+
+    #[inline]
+    fn link(&self, block: SimBlock) -> Option<SimBlock> {
+        let number = block.0.get();
+        let unit = u32::from(self.links[number as usize]);
+        if unit == 0 {
+            return None;
+        }
+        NonZeroU32::new((number >> self.units_bits << self.units_bits) | unit).map(SimBlock)
+    }
+
+    #[inline]
+    fn set_link(&mut self, block: SimBlock, next: Option<SimBlock>) {
+        let mask = (1_u32 << self.units_bits) - 1;
+        self.links[block.0.get() as usize] = next.map_or(0, |b| (b.0.get() & mask) as u16);
+    }
+
+    #[inline]
+    fn pack_block(block: SimBlock) -> SimPtr {
+        SimPtr(block.0.get())
+    }
+
+    #[inline]
+    fn pack_raw(raw: RawId) -> SimPtr {
+        SimPtr(raw.0 | RAW_BIT)
+    }
+
+    #[inline]
+    fn target(ptr: SimPtr) -> Target<SimBlock> {
+        if ptr.0 & RAW_BIT != 0 {
+            Target::Raw(RawId(ptr.0 & !RAW_BIT))
+        } else {
+            NonZeroU32::new(ptr.0).map_or(Target::Null, |b| Target::Block(SimBlock(b)))
+        }
+    }
+}

@@ -1,0 +1,439 @@
+//! Build profiles: every constant of pymalloc, by `CPython` version or changed at run time.
+//!
+//! Source: `Include/internal/pycore_obmalloc.h`. In `CPython` these are compile-time macros; here any
+//! of them can be changed, and what `CPython` could not be built with is refused with the reason.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// Where the simulated arena allocator places arenas; the variants of the golden files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ArenaPlacement {
+    /// Bases are multiples of the arena size, so no pool is lost.
+    #[default]
+    Aligned,
+    /// Bases are 4096 modulo 16384 and arenas adjacent, as plain `mmap` gives three times in four.
+    Page,
+    /// The base of arena `n` is `4096 * (n mod 4)` modulo 16384.
+    Mixed,
+}
+
+impl fmt::Display for ArenaPlacement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Aligned => "aligned",
+            Self::Page => "page",
+            Self::Mixed => "mixed",
+        })
+    }
+}
+
+/// How `address_in_range` decides that a pointer lies in an arena.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ownership {
+    /// The radix tree over addresses (3.10 and later, `WITH_PYMALLOC_RADIX_TREE`).
+    Radix,
+    /// `arenaindex` read from the pool header the pointer would belong to (before 3.10).
+    ArenaIndex,
+}
+
+/// All constants of one build of pymalloc, with the simulated arena allocator's settings.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Profile {
+    /// The preset this profile came from.
+    pub name: String,
+    /// `SIZEOF_VOID_P`: 8 or 4.
+    pub pointer_bytes: u32,
+    /// `ALIGNMENT`: the step between size classes, in bytes.
+    pub alignment: u64,
+    /// `SMALL_REQUEST_THRESHOLD`: the largest request served from a pool, in bytes, inclusive.
+    pub small_request_threshold: u64,
+    /// `ARENA_SIZE` in bytes.
+    pub arena_size: u64,
+    /// `POOL_SIZE` in bytes.
+    pub pool_size: u64,
+    /// Significant bits of an address in the radix tree: 64, or 48 in 3.10 (`IGNORE_BITS` 16).
+    pub address_bits: u32,
+    /// Radix tree or pool header.
+    pub ownership: Ownership,
+    /// Since 3.9 a wholly free arena that is last in `usable_arenas` is kept.
+    pub keep_last_arena: bool,
+    /// `INITIAL_ARENA_OBJECTS`: arena records in the first array.
+    pub initial_arena_objects: u32,
+    /// Placement of simulated arenas.
+    pub arena_placement: ArenaPlacement,
+    /// The arena allocator returns NULL while this many arenas are live.
+    pub arena_limit: Option<u64>,
+    /// Requests to the arena allocator that return NULL, counted from 1.
+    pub arena_fail_at: Vec<u64>,
+    /// Requests for bookkeeping memory (arena records, radix nodes) that return NULL, counted from 1.
+    pub bookkeeping_fail_at: Vec<u64>,
+}
+
+/// A field or a combination of fields that no `CPython` could be built with.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum ProfileError {
+    /// No preset of that name.
+    #[error("no profile is called `{name}`; `arenascope profiles` lists them: {known}")]
+    UnknownProfile {
+        /// What was asked for.
+        name: String,
+        /// All names.
+        known: String,
+    },
+    /// No field of that name.
+    #[error("a profile has no field `{key}`; it has {known}")]
+    UnknownKey {
+        /// What was asked for.
+        key: String,
+        /// All fields.
+        known: String,
+    },
+    /// A value that is not of the field's kind.
+    #[error("`{value}` is no value for {key}: {expected}")]
+    BadValue {
+        /// The field.
+        key: String,
+        /// What was given.
+        value: String,
+        /// What it takes.
+        expected: String,
+    },
+    /// The fields do not fit together.
+    #[error("{what}: {why}")]
+    Impossible {
+        /// The field with its value.
+        what: String,
+        /// Why no build has it.
+        why: String,
+    },
+}
+
+/// What `--set` can change, with what each key takes.
+pub const KEYS: &[(&str, &str)] = &[
+    ("pointer_bytes", "8 or 4"),
+    ("alignment", "a power of two, in bytes"),
+    ("small_request_threshold", "bytes, a multiple of alignment"),
+    ("arena_size", "a power of two, in bytes (K, M, G suffixes)"),
+    ("pool_size", "a power of two, in bytes (K, M, G suffixes)"),
+    ("address_bits", "64 or 48; 32 with pointer_bytes=4"),
+    ("ownership", "radix or arenaindex"),
+    ("keep_last_arena", "true or false"),
+    ("initial_arena_objects", "a number from 1"),
+    ("arena_placement", "aligned, page or mixed"),
+    ("arena_limit", "a number of arenas, or none"),
+    ("arena_fail_at", "request numbers from 1, separated by commas, or none"),
+    ("bookkeeping_fail_at", "request numbers from 1, separated by commas, or none"),
+];
+
+/// Names of all presets with a sentence on each; the first is the default.
+pub const PRESETS: &[(&str, &str)] = &[
+    ("cpython-3.14", "64-bit 3.11 to 3.15: 1 MiB arenas, 16 KiB pools, radix tree"),
+    ("cpython-3.15-hugepages", "3.15 built --with-pymalloc-hugepages: 2 MiB arenas"),
+    ("cpython-3.10", "64-bit 3.10: as 3.14 with a radix tree over 48 address bits"),
+    ("cpython-3.9", "64-bit 3.9: 256 KiB arenas, 4 KiB pools, no radix tree"),
+    ("cpython-3.8", "64-bit 3.8: as 3.9, but every wholly free arena is released at once"),
+    (
+        "cpython-32bit",
+        "32-bit: 8-byte alignment, 64 classes, 256 KiB arenas, 4 KiB pools, one-level radix tree",
+    ),
+    (
+        "cpython-noradix",
+        "64-bit 3.10 and later built with WITH_PYMALLOC_RADIX_TREE=0: 1 MiB arenas, 4 KiB pools",
+    ),
+];
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self {
+            name: PRESETS[0].0.to_owned(),
+            pointer_bytes: 8,
+            alignment: 16,
+            small_request_threshold: 512,
+            arena_size: 1 << 20,
+            pool_size: 1 << 14,
+            address_bits: 64,
+            ownership: Ownership::Radix,
+            keep_last_arena: true,
+            initial_arena_objects: 16,
+            arena_placement: ArenaPlacement::Aligned,
+            arena_limit: None,
+            arena_fail_at: Vec::new(),
+            bookkeeping_fail_at: Vec::new(),
+        }
+    }
+}
+
+impl Profile {
+    /// The preset called `name`.
+    pub fn named(name: &str) -> Result<Self, ProfileError> {
+        let base = Self { name: name.to_owned(), ..Self::default() };
+        let old = Self {
+            arena_size: 256 << 10,
+            pool_size: 4 << 10,
+            ownership: Ownership::ArenaIndex,
+            ..base.clone()
+        };
+        Ok(match name {
+            "cpython-3.14" => base,
+            "cpython-3.15-hugepages" => Self { arena_size: 2 << 20, ..base },
+            "cpython-3.10" => Self { address_bits: 48, ..base },
+            "cpython-3.9" => old,
+            "cpython-3.8" => Self { keep_last_arena: false, ..old },
+            "cpython-32bit" => {
+                Self { pointer_bytes: 4, alignment: 8, address_bits: 32, ownership: Ownership::Radix, ..old }
+            }
+            "cpython-noradix" => Self { arena_size: 1 << 20, ..old },
+            _ => {
+                return Err(ProfileError::UnknownProfile {
+                    name: name.to_owned(),
+                    known: PRESETS.iter().map(|p| p.0).collect::<Vec<_>>().join(", "),
+                });
+            }
+        })
+    }
+
+    /// Changes one field by name, as `--set KEY=VALUE` does. Check the result with [`Self::validate`].
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), ProfileError> {
+        let expected = KEYS.iter().find(|k| k.0 == key).ok_or_else(|| ProfileError::UnknownKey {
+            key: key.to_owned(),
+            known: KEYS.iter().map(|k| k.0).collect::<Vec<_>>().join(", "),
+        })?;
+        let bad = || ProfileError::BadValue {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            expected: expected.1.to_owned(),
+        };
+        let bytes = || parse_bytes(value).ok_or_else(bad);
+        let small = || bytes().and_then(|n| u32::try_from(n).map_err(|_| bad()));
+        match key {
+            "pointer_bytes" => self.pointer_bytes = small()?,
+            "alignment" => self.alignment = bytes()?,
+            "small_request_threshold" => self.small_request_threshold = bytes()?,
+            "arena_size" => self.arena_size = bytes()?,
+            "pool_size" => self.pool_size = bytes()?,
+            "address_bits" => self.address_bits = small()?,
+            "initial_arena_objects" => self.initial_arena_objects = small()?,
+            "ownership" => {
+                self.ownership = match value {
+                    "radix" => Ownership::Radix,
+                    "arenaindex" => Ownership::ArenaIndex,
+                    _ => return Err(bad()),
+                };
+            }
+            "keep_last_arena" => self.keep_last_arena = value.parse().map_err(|_| bad())?,
+            "arena_placement" => {
+                self.arena_placement = match value {
+                    "aligned" => ArenaPlacement::Aligned,
+                    "page" => ArenaPlacement::Page,
+                    "mixed" => ArenaPlacement::Mixed,
+                    _ => return Err(bad()),
+                };
+            }
+            "arena_limit" => {
+                self.arena_limit = if value == "none" { None } else { Some(bytes()?) };
+            }
+            "arena_fail_at" => self.arena_fail_at = parse_list(value).ok_or_else(bad)?,
+            "bookkeeping_fail_at" => self.bookkeeping_fail_at = parse_list(value).ok_or_else(bad)?,
+            _ => return Err(bad()),
+        }
+        Ok(())
+    }
+
+    /// The value of one field, as [`Self::set`] would take it.
+    pub fn get(&self, key: &str) -> Option<String> {
+        let list = |l: &[u64]| {
+            if l.is_empty() {
+                "none".to_owned()
+            } else {
+                l.iter().map(u64::to_string).collect::<Vec<_>>().join(",")
+            }
+        };
+        Some(match key {
+            "pointer_bytes" => self.pointer_bytes.to_string(),
+            "alignment" => self.alignment.to_string(),
+            "small_request_threshold" => self.small_request_threshold.to_string(),
+            "arena_size" => self.arena_size.to_string(),
+            "pool_size" => self.pool_size.to_string(),
+            "address_bits" => self.address_bits.to_string(),
+            "ownership" => match self.ownership {
+                Ownership::Radix => "radix".to_owned(),
+                Ownership::ArenaIndex => "arenaindex".to_owned(),
+            },
+            "keep_last_arena" => self.keep_last_arena.to_string(),
+            "initial_arena_objects" => self.initial_arena_objects.to_string(),
+            "arena_placement" => self.arena_placement.to_string(),
+            "arena_limit" => self.arena_limit.map_or_else(|| "none".to_owned(), |n| n.to_string()),
+            "arena_fail_at" => list(&self.arena_fail_at),
+            "bookkeeping_fail_at" => list(&self.bookkeeping_fail_at),
+            _ => return None,
+        })
+    }
+
+    /// Refuses what no `CPython` could be built with.
+    pub fn validate(&self) -> Result<(), ProfileError> {
+        let no = |what: String, why: &str| Err(ProfileError::Impossible { what, why: why.to_owned() });
+        if self.pointer_bytes != 8 && self.pointer_bytes != 4 {
+            return no(format!("pointer_bytes={}", self.pointer_bytes), "pointers have 8 or 4 bytes");
+        }
+        for (key, value) in
+            [("alignment", self.alignment), ("arena_size", self.arena_size), ("pool_size", self.pool_size)]
+        {
+            if !value.is_power_of_two() {
+                return no(
+                    format!("{key}={value}"),
+                    "it must be a power of two, CPython defines it as 1 << bits and masks addresses with it",
+                );
+            }
+        }
+        if self.alignment < u64::from(self.pointer_bytes) {
+            return no(
+                format!("alignment={}", self.alignment),
+                "a free block must hold the pointer to the next one",
+            );
+        }
+        if self.small_request_threshold == 0 || !self.small_request_threshold.is_multiple_of(self.alignment) {
+            return no(
+                format!("small_request_threshold={}", self.small_request_threshold),
+                "it must be a positive multiple of alignment, the last size class ends there",
+            );
+        }
+        if self.pool_size > 1 << 24 || self.arena_size > 1 << 30 {
+            return no(
+                format!("pool_size={} arena_size={}", self.pool_size, self.arena_size),
+                "pools go up to 16 MiB and arenas up to 1 GiB, offsets inside them are 32-bit in CPython",
+            );
+        }
+        if self.pool_size / self.alignment > 1 << 16 {
+            return no(
+                format!("pool_size={}", self.pool_size),
+                "a pool holds at most 65536 alignment units here; raise alignment or lower pool_size",
+            );
+        }
+        if self.pool_size < self.pool_overhead() + 2 * self.small_request_threshold {
+            return no(
+                format!("pool_size={}", self.pool_size),
+                "every pool must hold its header and at least two blocks of the largest class, \
+                 a pool is never full and empty at once",
+            );
+        }
+        if self.arena_size < 4 * self.pool_size {
+            return no(
+                format!("arena_size={}", self.arena_size),
+                "an arena must hold at least four pools, it loses one when it is misaligned",
+            );
+        }
+        if self.small_request_threshold / self.alignment > 0xFFFE {
+            return no(
+                format!("small_request_threshold={}", self.small_request_threshold),
+                "szidx 0xFFFF means a pool without a class",
+            );
+        }
+        let address_bits_fit = match self.pointer_bytes {
+            4 => self.address_bits == 32,
+            _ => self.address_bits == 64 || self.address_bits == 48,
+        };
+        if !address_bits_fit {
+            return no(
+                format!("address_bits={}", self.address_bits),
+                "64-bit builds use 64 or 48 bits of an address, 32-bit builds 32",
+            );
+        }
+        if self.ownership == Ownership::ArenaIndex && self.pool_size != 4096 {
+            return no(
+                format!("pool_size={} ownership=arenaindex", self.pool_size),
+                "without the radix tree pools must be one system page of 4096 bytes, \
+                 address_in_range reads the header of whatever page a pointer lies in",
+            );
+        }
+        if self.initial_arena_objects == 0 || self.initial_arena_objects > 1 << 20 {
+            return no(
+                format!("initial_arena_objects={}", self.initial_arena_objects),
+                "the first array has from 1 to 1048576 records",
+            );
+        }
+        if self.pointer_bytes == 4 && self.arena_size > 1 << 24 {
+            return no(
+                format!("arena_size={}", self.arena_size),
+                "a 32-bit address space holds too few arenas of over 16 MiB",
+            );
+        }
+        Ok(())
+    }
+
+    /// `PY_SSIZE_T_MAX`: the entry points return NULL for anything larger.
+    pub fn py_ssize_t_max(&self) -> u64 {
+        if self.pointer_bytes == 8 { i64::MAX as u64 } else { i32::MAX as u64 }
+    }
+
+    /// `POOL_OVERHEAD`: `sizeof(struct pool_header)` rounded up to the alignment, in bytes.
+    pub fn pool_overhead(&self) -> u64 {
+        let header = if self.pointer_bytes == 8 { 48_u64 } else { 32 };
+        header.next_multiple_of(self.alignment)
+    }
+
+    /// `sizeof(struct arena_object)` in bytes.
+    pub fn arena_object_bytes(&self) -> u64 {
+        if self.pointer_bytes == 8 { 48 } else { 28 }
+    }
+
+    /// `NB_SMALL_SIZE_CLASSES`.
+    pub fn nb_small_size_classes(&self) -> u16 {
+        (self.small_request_threshold / self.alignment) as u16
+    }
+
+    /// `INDEX2SIZE`: bytes of a block of this class.
+    pub fn block_size(&self, class: crate::SizeClass) -> u64 {
+        (u64::from(class.0) + 1) * self.alignment
+    }
+
+    /// `NUMBLOCKS`: blocks that a pool of this class holds.
+    pub fn num_blocks(&self, class: crate::SizeClass) -> u64 {
+        (self.pool_size - self.pool_overhead()) / self.block_size(class)
+    }
+
+    /// Bytes at the end of a pool of this class that no block covers.
+    pub fn quantization_bytes(&self, class: crate::SizeClass) -> u64 {
+        (self.pool_size - self.pool_overhead()) % self.block_size(class)
+    }
+
+    /// `MAX_POOLS_IN_ARENA`.
+    pub fn max_pools_in_arena(&self) -> u32 {
+        (self.arena_size / self.pool_size) as u32
+    }
+
+    /// Radix tree bits `(top, mid, bottom)`; 32-bit builds have the bottom level alone.
+    pub fn radix_bits(&self) -> (u32, u32, u32) {
+        let arena_bits = self.arena_size.trailing_zeros();
+        let bits = self.address_bits - arena_bits;
+        if self.pointer_bytes == 4 {
+            (0, 0, bits)
+        } else {
+            let interior = bits.div_ceil(3);
+            (interior, interior, bits - 2 * interior)
+        }
+    }
+}
+
+/// Bytes with an optional K, M or G suffix (powers of two).
+fn parse_bytes(text: &str) -> Option<u64> {
+    let (digits, shift) = match text.as_bytes().last()? {
+        b'k' | b'K' => (&text[..text.len() - 1], 10),
+        b'm' | b'M' => (&text[..text.len() - 1], 20),
+        b'g' | b'G' => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    let n: u64 = digits.parse().ok()?;
+    n.checked_shl(shift).filter(|v| v >> shift == n)
+}
+
+fn parse_list(text: &str) -> Option<Vec<u64>> {
+    if text == "none" {
+        return Some(Vec::new());
+    }
+    let mut list: Vec<u64> = text.split(',').map(|n| n.trim().parse().ok()).collect::<Option<_>>()?;
+    list.sort_unstable();
+    list.dedup();
+    (list.first() != Some(&0)).then_some(list)
+}

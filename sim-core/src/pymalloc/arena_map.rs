@@ -1,0 +1,151 @@
+//! The radix tree over addresses: which parts of the address space are arenas.
+//!
+//! A leaf (`arena_coverage_t`) covers one window of `ARENA_SIZE`; at most one arena starts in it and at
+//! most one spills into it from below. Interior nodes are created on demand and never freed. Each leaf
+//! is kept under its window number; the tree's nodes are counted, since their sizes are what
+//! `CPython`'s statistics report.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::addr::Addr;
+use crate::event::RadixNode;
+use crate::profile::{Ownership, Profile};
+
+/// `arena_coverage_t`: which offsets of one window belong to arenas. Compared as signed 32-bit numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ArenaCoverage {
+    /// Offset at which an arena starts in this window; -1 when it starts at 0; 0 for none.
+    pub tail_hi: i32,
+    /// Offset at which the arena that spilled in from below ends; 0 for none.
+    pub tail_lo: i32,
+}
+
+/// `arena_map_root` with all nodes below it.
+#[derive(Clone, Debug)]
+pub struct ArenaMap {
+    enabled: bool,
+    arena_bits: u32,
+    mid_bits: u32,
+    bot_bits: u32,
+    single_level: bool,
+    leaves: BTreeMap<u64, ArenaCoverage>,
+    mid_nodes: BTreeSet<u64>,
+    bot_nodes: BTreeSet<u64>,
+    root_bytes: u64,
+    mid_node_bytes: u64,
+    bot_node_bytes: u64,
+}
+
+impl ArenaMap {
+    pub(super) fn new(profile: &Profile) -> Self {
+        let (top, mid, bot) = profile.radix_bits();
+        let pointer = u64::from(profile.pointer_bytes);
+        let single_level = profile.pointer_bytes == 4;
+        let bot_node_bytes = 8_u64 << bot;
+        Self {
+            enabled: profile.ownership == Ownership::Radix,
+            arena_bits: profile.arena_size.trailing_zeros(),
+            mid_bits: mid,
+            bot_bits: bot,
+            single_level,
+            leaves: BTreeMap::new(),
+            mid_nodes: BTreeSet::new(),
+            bot_nodes: BTreeSet::new(),
+            root_bytes: if single_level { bot_node_bytes } else { pointer << top },
+            mid_node_bytes: pointer << mid,
+            bot_node_bytes,
+        }
+    }
+
+    /// Whether this build has the tree.
+    pub fn enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// Whether the tree is the root alone, as in 32-bit builds.
+    pub fn single_level(&self) -> bool {
+        self.single_level
+    }
+
+    /// `arena_map_mid_count` and `arena_map_bot_count`.
+    pub fn node_counts(&self) -> (u64, u64) {
+        (self.mid_nodes.len() as u64, self.bot_nodes.len() as u64)
+    }
+
+    /// Bytes of the root, of one mid node and of one bottom node in `CPython`.
+    pub fn node_bytes(&self) -> (u64, u64, u64) {
+        (self.root_bytes, self.mid_node_bytes, self.bot_node_bytes)
+    }
+
+    /// Windows whose leaf is not all zero, by window number, with their coverage.
+    pub fn marked(&self) -> impl Iterator<Item = (u64, ArenaCoverage)> + '_ {
+        self.leaves.iter().map(|(w, c)| (*w, *c)).filter(|(_, c)| *c != ArenaCoverage::default())
+    }
+
+    /// The leaf that covers an address; all zero where the tree has no node.
+    pub fn leaf(&self, addr: Addr) -> ArenaCoverage {
+        self.leaves.get(&(addr.0 >> self.arena_bits)).copied().unwrap_or_default()
+    }
+
+    /// `arena_map_is_used`.
+    pub fn is_used(&self, addr: Addr) -> bool {
+        let leaf = self.leaf(addr);
+        let tail = (addr.0 & ((1 << self.arena_bits) - 1)) as i32;
+        tail < leaf.tail_lo || (leaf.tail_hi != 0 && tail >= leaf.tail_hi)
+    }
+
+    pub(super) fn state_bytes(&self) -> u64 {
+        // A B-tree keeps key and value with about a third of slack.
+        (self.leaves.len() * 24 + (self.mid_nodes.len() + self.bot_nodes.len()) * 12) as u64
+    }
+
+    /// `arena_map_get(create)`: makes the nodes over an address's window; false when RAW gave no memory.
+    fn create(&mut self, window: u64, raw: &mut dyn FnMut(RadixNode, u64) -> bool) -> bool {
+        if self.single_level {
+            return true;
+        }
+        let bot = window >> self.bot_bits;
+        let mid = bot >> self.mid_bits;
+        if !self.mid_nodes.contains(&mid) {
+            if !raw(RadixNode::Mid, self.mid_node_bytes) {
+                return false;
+            }
+            self.mid_nodes.insert(mid);
+        }
+        if !self.bot_nodes.contains(&bot) {
+            if !raw(RadixNode::Bot, self.bot_node_bytes) {
+                return false;
+            }
+            self.bot_nodes.insert(bot);
+        }
+        true
+    }
+
+    /// `arena_map_mark_used`: `raw` is asked for each node to create and says whether it got memory.
+    pub(super) fn mark_used(
+        &mut self,
+        base: Addr,
+        used: bool,
+        raw: &mut dyn FnMut(RadixNode, u64) -> bool,
+    ) -> bool {
+        if !self.enabled {
+            return true;
+        }
+        let window = base.0 >> self.arena_bits;
+        let tail = (base.0 & ((1 << self.arena_bits) - 1)) as i32;
+        if !self.create(window, raw) {
+            return false;
+        }
+        if tail == 0 {
+            self.leaves.entry(window).or_default().tail_hi = if used { -1 } else { 0 };
+        } else {
+            self.leaves.entry(window).or_default().tail_hi = if used { tail } else { 0 };
+            if !self.create(window + 1, raw) {
+                self.leaves.entry(window).or_default().tail_hi = 0;
+                return false;
+            }
+            self.leaves.entry(window + 1).or_default().tail_lo = if used { tail } else { 0 };
+        }
+        true
+    }
+}

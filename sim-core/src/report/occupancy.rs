@@ -1,0 +1,119 @@
+//! Who uses how much of what pymalloc holds.
+
+use crate::addr::SizeClass;
+use crate::arena::ArenaBackend;
+use crate::pymalloc::Pymalloc;
+
+/// Pools and blocks of one size class, counted over pools with at least one used block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClassUse {
+    /// The class.
+    pub class: SizeClass,
+    /// Bytes of a block.
+    pub block_size: u64,
+    /// Pools with a used block.
+    pub pools: u64,
+    /// Used blocks.
+    pub blocks: u64,
+    /// Free blocks of those pools, never carved ones included.
+    pub avail: u64,
+}
+
+/// The state of a pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PoolState {
+    /// Some blocks used, some free; on its class's used list.
+    Used,
+    /// All blocks used; on no list.
+    Full,
+    /// No block used; on its arena's `freepools`.
+    Empty,
+    /// Beyond `pool_address`: part of the arena, never a pool yet.
+    NeverCarved,
+}
+
+/// Every byte of every arena, by what it is used for. All sums in bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Occupancy {
+    /// Each size class, in order.
+    pub classes: Vec<ClassUse>,
+    /// Live arenas.
+    pub arenas: u64,
+    /// Bytes in used blocks.
+    pub allocated_bytes: u64,
+    /// Bytes in free blocks of pools with a used block.
+    pub available_bytes: u64,
+    /// Free pools: emptied or never carved.
+    pub unused_pools: u64,
+    /// Bytes of headers of pools with a used block.
+    pub header_bytes: u64,
+    /// Bytes at the ends of those pools.
+    pub quantization_bytes: u64,
+    /// Bytes lost in arenas that are not pool-aligned.
+    pub alignment_bytes: u64,
+}
+
+impl Occupancy {
+    /// Counts over all arenas, as `_PyObject_DebugMallocStats` does.
+    pub fn of<A: ArenaBackend>(pymalloc: &Pymalloc<A>) -> Self {
+        let profile = pymalloc.profile();
+        let mut classes: Vec<ClassUse> = (0..profile.nb_small_size_classes())
+            .map(|c| ClassUse {
+                class: SizeClass(c),
+                block_size: profile.block_size(SizeClass(c)),
+                pools: 0,
+                blocks: 0,
+                avail: 0,
+            })
+            .collect();
+        let (mut arenas, mut unused_pools, mut alignment_bytes) = (0, 0, 0);
+        for (index, arena) in pymalloc.arenas().iter().enumerate() {
+            let Some(base) = arena.address else { continue };
+            arenas += 1;
+            unused_pools += u64::from(arena.nfreepools);
+            if pymalloc.first_pool_addr(base) != base {
+                alignment_bytes += profile.pool_size;
+            }
+            for pool in pymalloc.carved_pools(index as u32) {
+                let header = pymalloc.memory().header(pool);
+                if header.ref_count > 0
+                    && let Some(class) = classes.get_mut(header.szidx as usize)
+                {
+                    class.pools += 1;
+                    class.blocks += u64::from(header.ref_count);
+                    class.avail += profile.num_blocks(class.class) - u64::from(header.ref_count);
+                }
+            }
+        }
+        let sum = |f: &dyn Fn(&ClassUse) -> u64| classes.iter().map(f).sum();
+        Self {
+            arenas,
+            allocated_bytes: sum(&|c| c.blocks * c.block_size),
+            available_bytes: sum(&|c| c.avail * c.block_size),
+            unused_pools,
+            header_bytes: sum(&|c| c.pools * profile.pool_overhead()),
+            quantization_bytes: sum(&|c| c.pools * profile.quantization_bytes(c.class)),
+            alignment_bytes,
+            classes,
+        }
+    }
+
+    /// Blocks in use in pools.
+    pub fn blocks(&self) -> u64 {
+        self.classes.iter().map(|c| c.blocks).sum()
+    }
+}
+
+impl PoolState {
+    /// The state of a carved pool.
+    pub fn of<A: ArenaBackend>(pymalloc: &Pymalloc<A>, pool: A::Pool) -> Self {
+        let header = pymalloc.memory().header(pool);
+        if header.ref_count == 0 {
+            Self::Empty
+        } else if header.freeblock.is_none() {
+            Self::Full
+        } else {
+            Self::Used
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Where each block landed, in the lines of the golden files.
+
+use std::fmt::Write as _;
+
+use crate::arena::{ArenaBackend, Target};
+use crate::event::{Event, Observer};
+use crate::machine::Machine;
+use crate::tape::{Kind, Packed};
+
+/// Where a returned pointer lies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Placement {
+    /// In an arena: how many were obtained before it, and bytes from its base.
+    Arena {
+        /// The arena's ordinal.
+        ordinal: u64,
+        /// Bytes from what the arena allocator returned.
+        offset: u64,
+    },
+    /// In the C library's memory.
+    Raw,
+    /// NULL.
+    Null,
+}
+
+impl Placement {
+    /// Takes a returned pointer apart.
+    pub fn of<A: ArenaBackend>(machine: &Machine<A>, ptr: A::Ptr) -> Self {
+        match A::target(ptr) {
+            Target::Null => Self::Null,
+            Target::Raw(_) => Self::Raw,
+            Target::Block(block) => {
+                let pymalloc = machine.pymalloc();
+                let memory = pymalloc.memory();
+                let index = memory.header(memory.pool_of(block)).arenaindex;
+                let arena = &pymalloc.arenas()[index as usize];
+                let base = arena.address.unwrap_or_default();
+                Self::Arena { ordinal: arena.ordinal, offset: memory.block_addr(block).bytes_from(base) }
+            }
+        }
+    }
+}
+
+/// Arenas obtained and released, as lines.
+#[derive(Debug, Default)]
+struct ArenaMarks(String);
+
+impl Observer for ArenaMarks {
+    // Addresses of pools and blocks are not needed, so the events that cost are not made.
+    const ENABLED: bool = false;
+    #[inline]
+    fn event(&mut self, event: Event) {
+        // Writing to a String cannot fail.
+        match event {
+            Event::ArenaObtained { arena, .. } => {
+                let _ = writeln!(self.0, "+arena {}", arena.ordinal);
+            }
+            Event::ArenaReleased { arena, .. } => {
+                let _ = writeln!(self.0, "-arena {}", arena.ordinal);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Applies operations and writes the golden body's lines for them.
+#[derive(Debug, Default)]
+pub struct PlacementWriter {
+    marks: ArenaMarks,
+}
+
+impl PlacementWriter {
+    /// Applies one operation and appends its lines to `out`.
+    pub fn apply<A: ArenaBackend>(&mut self, machine: &mut Machine<A>, op: Packed, out: &mut String) {
+        let ptr = machine.apply(op, &mut self.marks);
+        out.push_str(&self.marks.0);
+        self.marks.0.clear();
+        if op.kind == Kind::Free {
+            out.push_str("-\n");
+            return;
+        }
+        match Placement::of(machine, ptr) {
+            Placement::Arena { ordinal, offset } => {
+                let _ = writeln!(out, "{ordinal} {offset}");
+            }
+            Placement::Raw => out.push_str("raw\n"),
+            Placement::Null => out.push_str("null\n"),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What can be wrong with a trace: where, and what to do about it, in one line.
+
+use std::fmt;
+
+use sim_core::{ProfileError, TapeError};
+use thiserror::Error;
+
+/// A place in a text, both numbers counted from 1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The line.
+    pub line: u64,
+    /// The column, in bytes.
+    pub column: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+/// Why bytes are no trace.
+#[derive(Debug, Error)]
+pub enum TraceError {
+    /// No bytes, or nothing but comments.
+    #[error("there is no operation in it; a trace has lines such as `m o 1 48`, see docs/ptrace.md")]
+    Empty,
+    /// Not a format this program knows.
+    #[error(
+        "byte {offset}: {what}, so this is neither ptrace text nor a RON lesson; `arenascope info --help` lists the formats"
+    )]
+    UnknownFormat {
+        /// Bytes before the one that told.
+        offset: u64,
+        /// What it was.
+        what: String,
+    },
+    /// A line that is no operation.
+    #[error("{place}: {problem}; {remedy}")]
+    Syntax {
+        /// Where.
+        place: Place,
+        /// What is wrong.
+        problem: String,
+        /// What to write.
+        remedy: String,
+    },
+    /// An operation that cannot stand there.
+    #[error("{place}: {error}")]
+    Operation {
+        /// Where.
+        place: Place,
+        /// Why not.
+        error: TapeError,
+    },
+    /// A profile or field that the trace asks for and that does not exist.
+    #[error("{place}: {error}")]
+    Profile {
+        /// Where.
+        place: Place,
+        /// What is wrong.
+        error: ProfileError,
+    },
+    /// RON that does not parse.
+    #[error("{place}: {message}; docs/lessons.md shows the form of a lesson")]
+    Ron {
+        /// Where.
+        place: Place,
+        /// What the parser says.
+        message: String,
+    },
+    /// Damaged compression.
+    #[error(
+        "byte {offset} of the compressed file: {message}; the file is damaged or cut off, fetch it again"
+    )]
+    Compression {
+        /// Compressed bytes read so far.
+        offset: u64,
+        /// What the decoder says.
+        message: String,
+    },
+    /// The source could not be read.
+    #[error("reading failed after {offset} bytes: {error}")]
+    Read {
+        /// Bytes read so far.
+        offset: u64,
+        /// The system's reason.
+        error: std::io::Error,
+    },
+}

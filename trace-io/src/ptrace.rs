@@ -1,0 +1,327 @@
+//! ptrace: plain text, one operation a line. `docs/ptrace.md` is the grammar.
+
+use std::io::{self, Write};
+
+use sim_core::{Call, Domain, Op, Profile, Trace, TraceBuilder};
+
+use crate::error::{Place, TraceError};
+
+/// Directives that a `#!` line may carry: profile fields that belong to a trace's meaning.
+pub const DIRECTIVES: &[&str] = &["arena_limit"];
+
+/// The longest line that can be an operation, with room to spare.
+const LINE_BYTES_MAX: usize = 512;
+const FORMS: &str =
+    "write `m DOM ID SIZE`, `c DOM ID NELEM ELSIZE`, `r DOM ID NEWID SIZE` or `f DOM ID`, one space between";
+
+/// Parses text as it comes in.
+#[derive(Debug, Default)]
+pub struct Parser {
+    builder: TraceBuilder,
+    /// The start of a line whose end has not come yet.
+    rest: Vec<u8>,
+    /// Lines read to their end.
+    lines: u64,
+    /// Inside a comment too long to keep.
+    in_comment: bool,
+}
+
+impl Parser {
+    /// A parser for a trace called `name`.
+    pub fn new(name: &str) -> Self {
+        Self { builder: TraceBuilder::new(name), ..Self::default() }
+    }
+
+    /// Operations read so far.
+    pub fn operations(&self) -> u64 {
+        self.builder.len()
+    }
+
+    /// Takes more text.
+    pub fn feed(&mut self, mut text: &[u8]) -> Result<(), TraceError> {
+        while let Some(end) = text.iter().position(|&b| b == b'\n') {
+            let (line, more) = (&text[..end], &text[end + 1..]);
+            if self.in_comment {
+                self.in_comment = false;
+                self.lines += 1;
+            } else if self.rest.is_empty() {
+                self.line(line)?;
+            } else {
+                let mut whole = std::mem::take(&mut self.rest);
+                whole.extend_from_slice(line);
+                self.line(&whole)?;
+                whole.clear();
+                self.rest = whole;
+            }
+            text = more;
+        }
+        if !self.in_comment {
+            self.rest.extend_from_slice(text);
+            if self.rest.len() > LINE_BYTES_MAX {
+                if self.rest.starts_with(b"#") && !self.rest.starts_with(b"#!") {
+                    self.in_comment = true;
+                    self.rest.clear();
+                } else {
+                    return Err(self.too_long());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what stands after the last line end and gives the trace.
+    pub fn finish(mut self) -> Result<Trace, TraceError> {
+        let last = std::mem::take(&mut self.rest);
+        if !last.is_empty() {
+            self.line(&last)?;
+        }
+        if self.builder.is_empty() {
+            return Err(TraceError::Empty);
+        }
+        Ok(self.builder.finish())
+    }
+
+    fn too_long(&self) -> TraceError {
+        self.syntax(LINE_BYTES_MAX, format!("the line is longer than {LINE_BYTES_MAX} bytes"), FORMS)
+    }
+
+    fn place(&self, column: usize) -> Place {
+        Place { line: self.lines + 1, column: column as u64 + 1 }
+    }
+
+    fn syntax(&self, column: usize, problem: impl Into<String>, remedy: impl Into<String>) -> TraceError {
+        TraceError::Syntax { place: self.place(column), problem: problem.into(), remedy: remedy.into() }
+    }
+
+    fn line(&mut self, line: &[u8]) -> Result<(), TraceError> {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = if self.lines == 0 { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line) } else { line };
+        match line.first() {
+            None => {}
+            Some(b'#') if line.starts_with(b"#!") => self.directives(line)?,
+            Some(b'#') => self.comment(line),
+            Some(_) if line.len() > LINE_BYTES_MAX => return Err(self.too_long()),
+            Some(_) => {
+                let op = self.operation(line)?;
+                self.builder
+                    .push(op)
+                    .map_err(|error| TraceError::Operation { place: self.place(0), error })?;
+            }
+        }
+        self.lines += 1;
+        Ok(())
+    }
+
+    /// The comments before the first operation describe the trace.
+    fn comment(&mut self, line: &[u8]) {
+        if !self.builder.is_empty() {
+            return;
+        }
+        let text = String::from_utf8_lossy(&line[1..]);
+        let text = text.trim();
+        let trace = self.builder.trace_mut();
+        if !text.is_empty() && trace.description.len() < 4096 {
+            if !trace.description.is_empty() {
+                trace.description.push(' ');
+            }
+            trace.description.push_str(text);
+        }
+    }
+
+    fn directives(&mut self, line: &[u8]) -> Result<(), TraceError> {
+        if !self.builder.is_empty() {
+            return Err(self.syntax(
+                0,
+                "a `#!` line stands after the first operation",
+                "move it to the top of the trace",
+            ));
+        }
+        let text = String::from_utf8_lossy(&line[2..]).into_owned();
+        for word in text.split_whitespace() {
+            let column = 2 + text.find(word).unwrap_or(0);
+            let known = || format!("known are: {}", DIRECTIVES.join(", "));
+            let Some((key, value)) = word.split_once('=') else {
+                return Err(self.syntax(
+                    column,
+                    format!("`{word}` is no directive"),
+                    format!("write KEY=VALUE; {}", known()),
+                ));
+            };
+            if !DIRECTIVES.contains(&key) {
+                return Err(self.syntax(column, format!("the directive `{key}` is unknown"), known()));
+            }
+            Profile::default()
+                .set(key, value)
+                .map_err(|error| TraceError::Profile { place: self.place(column), error })?;
+            self.builder.trace_mut().settings.push((key.to_owned(), value.to_owned()));
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn operation(&self, line: &[u8]) -> Result<Op, TraceError> {
+        let mut fields = Fields { line, at: 0 };
+        let mut thread = 0;
+        let mut kind = fields.word();
+        if let [b't', digits @ ..] = kind
+            && !digits.is_empty()
+        {
+            thread = decimal(digits).and_then(|k| u16::try_from(k).ok()).ok_or_else(|| {
+                self.syntax(0, "the thread number is not in 0..65535", "write t0 to t65535")
+            })?;
+            kind = fields.next(self)?;
+        }
+        let domain = match kind {
+            b"m" | b"c" | b"r" | b"f" => {
+                let at = fields.at + 1;
+                match fields.next(self)? {
+                    b"r" => Domain::Raw,
+                    b"m" => Domain::Mem,
+                    b"o" => Domain::Obj,
+                    other => {
+                        let problem = format!("`{}` is no domain", shown(other));
+                        return Err(self.syntax(at, problem, "write r (RAW), m (MEM) or o (OBJ)"));
+                    }
+                }
+            }
+            other => return Err(self.syntax(0, format!("`{}` is no operation", shown(other)), FORMS)),
+        };
+        let call = match kind {
+            b"m" => Call::Malloc { id: fields.number(self)?, size: fields.number(self)? },
+            b"c" => Call::Calloc {
+                id: fields.number(self)?,
+                nelem: fields.number(self)?,
+                elsize: fields.number(self)?,
+            },
+            b"r" => Call::Realloc {
+                id: fields.number(self)?,
+                newid: fields.number(self)?,
+                size: fields.number(self)?,
+            },
+            _ => Call::Free { id: fields.number(self)? },
+        };
+        if fields.at < line.len() {
+            let extra = shown(&line[fields.at..]);
+            return Err(self.syntax(fields.at, format!("`{extra}` stands after the operation"), FORMS));
+        }
+        Ok(Op { thread, domain, call })
+    }
+}
+
+/// The fields of a line, one space between.
+struct Fields<'a> {
+    line: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Fields<'a> {
+    #[inline]
+    fn word(&mut self) -> &'a [u8] {
+        let rest = &self.line[self.at..];
+        let end = rest.iter().position(|&b| b == b' ').unwrap_or(rest.len());
+        self.at += end;
+        &rest[..end]
+    }
+
+    /// The next field, after exactly one space.
+    #[inline]
+    fn next(&mut self, parser: &Parser) -> Result<&'a [u8], TraceError> {
+        if self.at >= self.line.len() {
+            return Err(parser.syntax(self.at, "the line ends too early", FORMS));
+        }
+        self.at += 1;
+        let start = self.at;
+        let word = self.word();
+        if word.is_empty() {
+            return Err(parser.syntax(start, "a field is empty", FORMS));
+        }
+        Ok(word)
+    }
+
+    #[inline]
+    fn number(&mut self, parser: &Parser) -> Result<u64, TraceError> {
+        let start = self.at + 1;
+        let word = self.next(parser)?;
+        decimal(word).ok_or_else(|| {
+            let problem = if word.iter().all(u8::is_ascii_digit) {
+                format!("`{}` is over 18446744073709551615 (2^64 - 1)", shown(word))
+            } else {
+                format!("`{}` is no number", shown(word))
+            };
+            parser.syntax(start, problem, "ids and sizes are decimal and have 64 bits")
+        })
+    }
+}
+
+#[inline]
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let mut n: u64 = 0;
+    for &b in digits {
+        let digit = b.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        n = n.checked_mul(10)?.checked_add(u64::from(digit))?;
+    }
+    (!digits.is_empty()).then_some(n)
+}
+
+/// A word as an error shows it: short, and without control characters.
+fn shown(word: &[u8]) -> String {
+    let text: String = String::from_utf8_lossy(word)
+        .chars()
+        .take(24)
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect();
+    if word.len() > text.len() { format!("{text}…") } else { text }
+}
+
+/// Writes one operation as a line.
+pub fn write_op(out: &mut impl Write, op: &Op) -> io::Result<()> {
+    if op.thread != 0 {
+        write!(out, "t{} ", op.thread)?;
+    }
+    let dom = op.domain.letter();
+    match op.call {
+        Call::Malloc { id, size } => writeln!(out, "m {dom} {id} {size}"),
+        Call::Calloc { id, nelem, elsize } => writeln!(out, "c {dom} {id} {nelem} {elsize}"),
+        Call::Realloc { id, newid, size } => writeln!(out, "r {dom} {id} {newid} {size}"),
+        Call::Free { id } => writeln!(out, "f {dom} {id}"),
+    }
+}
+
+/// What a ptrace file cannot carry of this trace, one sentence each.
+pub fn losses(trace: &Trace) -> Vec<String> {
+    let mut lost = Vec::new();
+    if !trace.notes.is_empty() {
+        lost.push(format!("{} notes", trace.notes.len()));
+    }
+    if let Some(profile) = &trace.profile {
+        lost.push(format!("the profile {profile} (give it with --profile)"));
+    }
+    for (key, value) in &trace.settings {
+        if !DIRECTIVES.contains(&key.as_str()) {
+            lost.push(format!("the setting {key}={value} (give it with --set)"));
+        }
+    }
+    lost
+}
+
+/// Writes the text before the first operation.
+pub fn write_header(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
+    let description = if trace.description.is_empty() { &trace.name } else { &trace.description };
+    writeln!(out, "# {}", description.split_whitespace().collect::<Vec<_>>().join(" "))?;
+    for (key, value) in trace.settings.iter().filter(|s| DIRECTIVES.contains(&s.0.as_str())) {
+        writeln!(out, "#! {key}={value}")?;
+    }
+    Ok(())
+}
+
+/// Writes a whole trace.
+pub fn write(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
+    write_header(out, trace)?;
+    for op in (0..trace.len()).filter_map(|i| trace.op(i)) {
+        write_op(out, &op)?;
+    }
+    Ok(())
+}
