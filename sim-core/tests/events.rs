@@ -1,7 +1,7 @@
 //! Every step's events explain the state change: a second heap is rebuilt from events alone and compared
 //! with the machine after every operation.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! Time travel: random walks end in the states that a straight run passes through.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod support;
 

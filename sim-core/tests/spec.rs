@@ -1,6 +1,6 @@
 //! Tables and worked examples of obmalloc, as observed on the real one.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use sim_core::arena::{ArenaBackend as _, SimArenas, Target};
 use sim_core::report::debugmallocstats;

@@ -66,7 +66,7 @@ pub(crate) fn tape(wishes: &[Wish]) -> Trace {
     for (at, wish) in wishes.iter().enumerate() {
         let domain = [Domain::Raw, Domain::Mem, Domain::Obj][usize::from(wish.domain.min(2))];
         // Thirds of the tape grow and shrink by turns.
-        let grow = if (at * 4 / wishes.len()) % 2 == 0 { 75 } else { 15 };
+        let grow = if (at * 4 / wishes.len()).is_multiple_of(2) { 75 } else { 15 };
         let pick = wish.pick as usize % live.len().max(1);
         let op = if live.is_empty() || wish.action < grow {
             live.push((next, domain));
