@@ -19,7 +19,7 @@ fn ops(trace: &Trace) -> Vec<Op> {
 
 #[track_caller]
 fn check_error(bytes: impl Into<Vec<u8>>, expected: &str) {
-    let error = open(bytes).expect_err("it is no trace").to_string();
+    let error = open(bytes).unwrap_err().to_string();
     assert!(!error.contains('\n'), "more than one line: {error}");
     assert!(error.contains(expected), "{error}");
 }
