@@ -165,6 +165,7 @@ async function boot() {
       if (document.documentElement.dataset.state === "loading") {
         byId("boot").hidden = true;
         setState("running");
+        performance.mark("arenascope-running");
         canvas.focus({ preventScroll: true });
       }
     }),

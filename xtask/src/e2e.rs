@@ -36,7 +36,8 @@ pub(crate) fn drive() -> Result<()> {
             .args(["--test", "--test-reporter=spec", "e2e/page.test.mjs"])
             .env("CHROMIUM", chromium)
             .env("ARENASCOPE", root().join("target/debug/arenascope"))
-            .env("DIST", root().join("dist")),
+            .env("DIST", root().join("dist"))
+            .env("XTASK", std::env::current_exe()?),
     )
 }
 
