@@ -65,12 +65,12 @@ impl WebHandle {
 
     /// The name of the open trace.
     pub fn trace_name(&self) -> Option<String> {
-        self.ask(|app| app.trace_name().map(|name| name.to_string()))
+        self.ask(|app| app.trace_name().map(ToOwned::to_owned))
     }
 
     /// The error that the window shows.
     pub fn error(&self) -> Option<String> {
-        self.ask(|app| app.error().map(|error| error.to_string()))
+        self.ask(|app| app.error().map(ToOwned::to_owned))
     }
 
     /// The state in words, as the page's status line has it.

@@ -4,6 +4,7 @@
 //! match exactly, and nothing has to be installed. Every file but index.html carries a hash of its content
 //! in its name, so a host may let browsers keep those for ever, and index.html not at all.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -91,7 +92,8 @@ fn compile() -> Result<(Vec<u8>, Vec<u8>)> {
     build
         .args(["build", "--locked", "--package", "app-web", "--lib", "--profile", "web"])
         .args(["--target", "wasm32-unknown-unknown", "--target-dir"])
-        .arg(&target);
+        .arg(&target)
+        .env("CARGO_ENCODED_RUSTFLAGS", without_paths());
     run_command(&mut build)?;
     let module = target.join("wasm32-unknown-unknown/web/app_web.wasm");
     let bindings = target.join("bindings");
@@ -115,6 +117,24 @@ fn compile() -> Result<(Vec<u8>, Vec<u8>)> {
         bindings.display()
     );
     Ok((fs::read(bindings.join("arenascope.js"))?, fs::read(bindings.join("arenascope_bg.wasm"))?))
+}
+
+/// Flags that keep this machine's folders out of the module, where panic messages would show them: the same
+/// sources give the same bytes, and so the same file names, wherever they are built.
+fn without_paths() -> OsString {
+    let mut flags = OsString::new();
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+    for (from, to) in [(home, "cargo"), (Some(root()), "arenascope")] {
+        let Some(from) = from else { continue };
+        if !flags.is_empty() {
+            flags.push("\x1f");
+        }
+        flags.push("--remap-path-prefix=");
+        flags.push(from);
+        flags.push(format!("={to}"));
+    }
+    flags
 }
 
 fn replace_once(text: &str, from: &str, to: &str) -> Result<String> {
@@ -160,7 +180,8 @@ fn report_sizes(out: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
     let [gzip, brotli] = [total[1], total[2]].map(|size| compressed.as_ref().map(|_| size));
     println!("{:<36} {:>10} {} {}", "all", total[0], cell(gzip), cell(brotli));
 
-    let wasm = files.iter().find(|(name, _)| name.ends_with(".wasm")).map_or(0, |(_, bytes)| bytes.len());
+    let is_module = |name: &str| Path::new(name).extension().is_some_and(|extension| extension == "wasm");
+    let wasm = files.iter().find(|(name, _)| is_module(name)).map_or(0, |(_, bytes)| bytes.len());
     println!("\nmodule {wasm} of at most {WASM_BUDGET_BYTES} bytes");
     ensure!(
         wasm <= WASM_BUDGET_BYTES,
