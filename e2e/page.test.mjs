@@ -151,6 +151,7 @@ test("shows how far loading is", async () => {
   });
   await page.goto(server.url, { waitUntil: "commit" });
   await until(page, "the loading screen is shown", () => document.getElementById("boot")?.checkVisibility());
+  await page.waitForTimeout(700);
   await page.screenshot({ path: join(out, "loading.png") });
   release();
   await running(page);
@@ -234,6 +235,19 @@ test("says so when the app panics while running, and the message can be copied",
   await until(page, "the button says so", () => document.getElementById("failure-copy").textContent === "Copied");
   assert.match(await page.evaluate(() => navigator.clipboard.readText()), /panicked at[^]*browser: /i);
   await page.screenshot({ path: join(out, "failure-panic.png") });
+  await close();
+});
+
+test("says so when the graphics go away", async () => {
+  const { page, close } = await newPage(browser, server);
+  await page.goto(server.url);
+  await running(page);
+  await page.evaluate(() => {
+    const canvas = document.getElementById("canvas");
+    const context = canvas.getContext("webgl2") ?? canvas.getContext("webgl");
+    context.getExtension("WEBGL_lose_context").loseContext();
+  });
+  assert.match(await failure(page), /picture was lost/);
   await close();
 });
 

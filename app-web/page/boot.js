@@ -137,7 +137,6 @@ async function boot() {
   }
 
   byId("boot-text").textContent = "Starting…";
-  byId("boot-progress").removeAttribute("value");
   addEventListener("error", checkPanic);
   addEventListener("unhandledrejection", checkPanic);
   try {

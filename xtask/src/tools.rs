@@ -56,7 +56,8 @@ pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
 fn debian_packages() -> Result<()> {
     let mut missing = Vec::new();
     if chromium().is_none() {
-        missing.push("chromium");
+        // Of what chromium recommends only a font is needed: without one the page has no letters.
+        missing.extend(["chromium", "fonts-dejavu-core"]);
     }
     if on_path("node").is_none() {
         missing.push("nodejs");
