@@ -26,8 +26,7 @@ impl WebHandle {
 
     /// Starts the app on a canvas; rejects when WebGL cannot be had or the page lacks an element.
     pub async fn start(&self, canvas: HtmlCanvasElement) -> Result<(), JsValue> {
-        let create: eframe::AppCreator<'static> =
-            Box::new(|creation| Ok(Box::new(Shell::new(&creation.egui_ctx)?)));
+        let create: eframe::AppCreator<'static> = Box::new(|creation| Ok(Box::new(Shell::new(creation)?)));
         self.runner.start(canvas, WebOptions::default(), create).await
     }
 
@@ -76,6 +75,11 @@ impl WebHandle {
     /// The state in words, as the page's status line has it.
     pub fn status(&self) -> Option<String> {
         self.ask(|app| Some(app.status()))
+    }
+
+    /// Whether opening, seeking or playing goes on.
+    pub fn busy(&self) -> bool {
+        self.ask(|app| Some(app.busy())).unwrap_or(false)
     }
 
     /// Asks the app; none when it is not running, or at work this very moment.
