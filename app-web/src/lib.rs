@@ -1,6 +1,6 @@
 //! The browser's shell around the window: a handle for the page, files, and the page's status line.
 //!
-//! The page (`index.html` and `page/boot.js`) loads this crate as WebAssembly, makes a [`WebHandle`] and
+//! The page (`index.html` and `page/boot.js`) loads this crate as WebAssembly, makes a `WebHandle` and
 //! starts it on its canvas. On any other target the crate is empty, so that the whole workspace can be
 //! checked natively.
 
