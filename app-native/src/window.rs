@@ -1,6 +1,234 @@
-//! The desktop shell.
+//! The desktop shell: a window, a file dialog, dropped files and a place to keep the layout.
 
-/// Opens the window.
-pub(crate) fn run(_file: Option<std::path::PathBuf>) -> anyhow::Result<()> {
-    anyhow::bail!("not yet")
+use std::fs::File;
+use std::future::Future;
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+use app_ui::{App, Opened, Platform, Startup};
+use eframe::egui;
+
+/// Where the layout is kept in the shell's storage.
+const LAYOUT_KEY: &str = "layout";
+
+/// Opens the window and stays in it until it is closed. `file` opens at once, else a bundled trace does.
+pub(crate) fn run(file: Option<PathBuf>) -> anyhow::Result<()> {
+    let options = eframe::NativeOptions {
+        viewport: egui::ViewportBuilder::default()
+            .with_title("Arenascope")
+            .with_app_id("arenascope")
+            .with_inner_size([1440.0, 900.0])
+            .with_min_inner_size([720.0, 480.0])
+            .with_drag_and_drop(true)
+            .with_icon(icon()),
+        renderer: eframe::Renderer::Glow,
+        ..eframe::NativeOptions::default()
+    };
+    eframe::run_native("arenascope", options, Box::new(move |cc| Ok(Box::new(Shell::new(cc, file)))))
+        .map_err(|error| {
+            let cause = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            anyhow::anyhow!(
+                "no window can be opened here ({cause}); without a display use the command line, for example `arenascope replay FILE`"
+            )
+        })
+}
+
+struct Shell(App);
+
+impl Shell {
+    fn new(cc: &eframe::CreationContext<'_>, file: Option<PathBuf>) -> Self {
+        let (sender, arrivals) = channel();
+        let platform = Desktop { sender, arrivals };
+        let mut app = match file {
+            Some(path) => {
+                platform.open(&cc.egui_ctx, path);
+                App::waiting(Box::new(platform))
+            }
+            None => App::new(Box::new(platform), Startup::default()),
+        };
+        if let Some(saved) = cc.storage.and_then(|s| s.get_string(LAYOUT_KEY)) {
+            app.restore(&saved);
+        }
+        Self(app)
+    }
+}
+
+impl eframe::App for Shell {
+    fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        self.0.logic(ctx);
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+        self.0.ui(ui);
+    }
+
+    fn save(&mut self, storage: &mut dyn eframe::Storage) {
+        storage.set_string(LAYOUT_KEY, self.0.save());
+    }
+}
+
+/// A file that was opened on another thread.
+struct Arrival {
+    name: String,
+    source: Box<dyn Read + Send>,
+    total_bytes: Option<u64>,
+}
+
+/// The desktop.
+struct Desktop {
+    sender: Sender<Result<Arrival, String>>,
+    arrivals: Receiver<Result<Arrival, String>>,
+}
+
+impl Desktop {
+    /// Opens a file on a thread of its own: a slow disk or a pipe must not stop a frame.
+    fn open(&self, ctx: &egui::Context, path: PathBuf) {
+        self.spawn("open-file", ctx, move || Some(arrive(&path)));
+    }
+
+    fn spawn(
+        &self,
+        name: &str,
+        ctx: &egui::Context,
+        work: impl FnOnce() -> Option<Result<Arrival, String>> + Send + 'static,
+    ) {
+        let (sender, ctx) = (self.sender.clone(), ctx.clone());
+        let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || {
+            if let Some(arrival) = work() {
+                // The window may be gone by now; then nobody misses the file.
+                let _ = sender.send(arrival);
+                ctx.request_repaint();
+            }
+        });
+        if let Err(error) = spawned {
+            self.report(Err(format!(
+                "no thread can be started: {error}; close other programs and try again"
+            )));
+        }
+    }
+
+    fn report(&self, arrival: Result<Arrival, String>) {
+        // The receiving end is in this same struct.
+        let _ = self.sender.send(arrival);
+    }
+}
+
+impl Arrival {
+    fn into_opened(self) -> Opened {
+        Opened { name: self.name, source: self.source, total_bytes: self.total_bytes }
+    }
+}
+
+impl Platform for Desktop {
+    fn pick_file(&mut self, ctx: &egui::Context) {
+        // On macOS the dialog has to be made on the main thread, but may be waited for on any.
+        let dialog = rfd::AsyncFileDialog::new()
+            .set_title("Open a trace")
+            .add_filter("Traces", &["ptrace", "ron", "zst"])
+            .add_filter("All files", &["*"])
+            .pick_file();
+        self.spawn("file-dialog", ctx, move || wait(dialog).map(|file| arrive(file.path())));
+    }
+
+    fn take_dropped(&mut self, ctx: &egui::Context, file: &egui::DroppedFileHandle) {
+        self.open(ctx, file.path().to_owned());
+    }
+
+    fn poll_opened(&mut self) -> Option<Result<Opened, String>> {
+        self.arrivals.try_recv().ok().map(|arrival| arrival.map(Arrival::into_opened))
+    }
+
+    fn publish_status(&mut self, _status: &str) {
+        // The desktop's screen readers see every label through AccessKit.
+    }
+}
+
+/// Opens a file. A regular one is read while the window draws, anything else is read to its end first.
+fn arrive(path: &Path) -> Result<Arrival, String> {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let failed = |error: std::io::Error| format!("{}: cannot be read: {error}", path.display());
+    let mut file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if metadata.is_file() {
+        return Ok(Arrival { name, total_bytes: Some(metadata.len()), source: Box::new(file) });
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(failed)?;
+    let total_bytes = Some(bytes.len() as u64);
+    Ok(Arrival { name, total_bytes, source: Box::new(Cursor::new(bytes)) })
+}
+
+/// Waits for a future on this thread.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// The window's icon: an arena of four by four pools, filled to different heights.
+fn icon() -> egui::IconData {
+    const SIDE: usize = 64;
+    const CELL: usize = 14;
+    // Filled parts of the pools, in twelfths, and a color of the ramp for each row.
+    const FILLS: [[usize; 4]; 4] = [[12, 12, 12, 7], [12, 9, 12, 4], [6, 12, 2, 0], [10, 3, 0, 0]];
+    const COLORS: [[u8; 3]; 4] = [[86, 112, 205], [58, 150, 190], [92, 180, 130], [205, 205, 92]];
+    let mut rgba = vec![0; SIDE * SIDE * 4];
+    for y in 0..SIDE {
+        for x in 0..SIDE {
+            let (column, row) = ((x.saturating_sub(4)) / CELL, (y.saturating_sub(4)) / CELL);
+            let (dx, dy) = ((x.saturating_sub(4)) % CELL, (y.saturating_sub(4)) % CELL);
+            let inside =
+                (4..60).contains(&x) && (4..60).contains(&y) && dx > 0 && dx < 13 && dy > 0 && dy < 13;
+            let color = if inside {
+                let filled = 13 - dy <= FILLS[row.min(3)][column.min(3)];
+                let base = COLORS[row.min(3)];
+                if filled { base } else { base.map(|c| c / 4 + 14) }
+            } else {
+                [22, 26, 33]
+            };
+            let at = (y * SIDE + x) * 4;
+            rgba[at..at + 3].copy_from_slice(&color);
+            rgba[at + 3] = 255;
+        }
+    }
+    egui::IconData { rgba, width: SIDE as u32, height: SIDE as u32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_files_say_so_in_one_line() {
+        let error = arrive(Path::new("/none/such.ptrace")).err().unwrap_or_default();
+        assert!(error.contains("/none/such.ptrace: cannot be read") && !error.contains('\n'), "{error}");
+        assert!(arrive(Path::new("/")).is_err(), "a folder is no trace");
+    }
+
+    #[test]
+    fn futures_are_waited_for() {
+        assert_eq!(wait(std::future::ready(7)), 7);
+    }
+
+    #[test]
+    fn the_icon_is_whole() {
+        let icon = icon();
+        assert_eq!(icon.rgba.len(), (icon.width * icon.height * 4) as usize);
+    }
 }

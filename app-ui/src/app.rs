@@ -1,14 +1,31 @@
-//! The application: one session, its panes and the shell.
+//! The application: wiring of state, panes and shell.
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use egui::Key;
-use sim_core::{Profile, Replay};
-use trace_io::Loader;
+use egui::{Align, Button, CentralPanel, Id, LayerId, Layout as UiLayout, Order, Panel, RichText, Ui};
+use egui_tiles::{SimplificationOptions, TileId, UiResponse};
+use serde::{Deserialize, Serialize};
 
+use crate::apply::{Request, State};
+use crate::command::{Action, Command, consume_shortcuts};
+use crate::examples::EXAMPLES;
+use crate::format::{bytes, count, grouped};
+use crate::icons::{Icon, icon_button};
+use crate::layout::{Layout, Pane};
+use crate::panes::help::OverlayState;
+use crate::panes::map::MapState;
+use crate::panes::operations::OperationsState;
+use crate::panes::{self, View};
 use crate::platform::{Opened, Platform};
+use crate::session::Session;
+use crate::theme::{self, Theme};
 
-const BUNDLED: &[u8] = include_bytes!("../../traces/tiny-script-3.14.ptrace.zst");
+/// Work done in one frame; the rest of a 60th of a second is for drawing.
+const SLICE: Duration = Duration::from_millis(6);
+/// Length of the pulse around what a step touched, in seconds.
+const PULSE_SECONDS: f64 = 0.3;
+/// Raised when a saved layout no longer means what it did.
+const SAVED_VERSION: u32 = 1;
 
 /// What to begin with.
 #[derive(Default)]
@@ -20,139 +37,439 @@ pub struct Startup {
 /// The whole window.
 pub struct App {
     platform: Box<dyn Platform>,
-    replay: Option<Replay>,
-    loader: Option<(String, Loader)>,
-    name: Option<String>,
-    error: Option<String>,
-    target: u64,
+    state: State,
+    local: Local,
+    theme: Theme,
+    /// Whether egui has this program's colors yet.
+    styled: bool,
+    published: String,
+    title: String,
+    /// The revision drawn last, and when it was drawn first.
+    pulse: (u64, f64),
+}
+
+/// What panes keep for themselves: scroll positions, textures, typed text.
+#[derive(Default)]
+struct Local {
+    map: MapState,
+    operations: OperationsState,
+    overlay: OverlayState,
+}
+
+/// What outlives the program.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    version: u32,
+    theme: egui::ThemePreference,
+    reduce_motion: bool,
+    follow: bool,
+    layout: Layout,
 }
 
 impl App {
-    /// A window over a shell.
+    /// A window over a shell. Without a file the first bundled trace opens.
     pub fn new(platform: Box<dyn Platform>, startup: Startup) -> Self {
-        let file = startup.file.unwrap_or_else(|| Opened {
-            name: "tiny-script-3.14.ptrace.zst".to_owned(),
-            source: Box::new(BUNDLED),
-            total_bytes: Some(BUNDLED.len() as u64),
-        });
-        let mut app = Self { platform, replay: None, loader: None, name: None, error: None, target: 0 };
-        app.begin(file);
+        let mut app = Self::waiting(platform);
+        match startup.file {
+            Some(file) => app.state.open(file),
+            None => app.state.open_example(0),
+        }
         app
     }
 
-    fn begin(&mut self, file: Opened) {
-        let loader = Loader::new(&file.name, file.source, file.total_bytes);
-        self.loader = Some((file.name, loader));
+    /// A window with nothing in it yet, over a shell that is already fetching a file.
+    pub fn waiting(platform: Box<dyn Platform>) -> Self {
+        Self {
+            platform,
+            state: State::default(),
+            local: Local::default(),
+            theme: Theme::new(true, 32),
+            styled: false,
+            published: String::new(),
+            title: String::new(),
+            pulse: (u64::MAX, f64::NEG_INFINITY),
+        }
+    }
+
+    /// Layout and colors as [`Self::save`] wrote them. What cannot be read is ignored.
+    pub fn restore(&mut self, saved: &str) {
+        let Ok(mut saved) = ron::from_str::<Saved>(saved) else { return };
+        if saved.version != SAVED_VERSION {
+            return;
+        }
+        self.state.theme = saved.theme;
+        self.state.reduce_motion = saved.reduce_motion;
+        self.state.selection.follow = saved.follow;
+        if saved.layout.sound() {
+            saved.layout.tree.tiles.recompute_next_tile_id();
+            self.state.layout = saved.layout;
+        }
+        self.styled = false;
+    }
+
+    /// Layout and colors as text, for the shell to keep.
+    pub fn save(&mut self) -> String {
+        let layout = std::mem::take(&mut self.state.layout);
+        let saved = Saved {
+            version: SAVED_VERSION,
+            theme: self.state.theme,
+            reduce_motion: self.state.reduce_motion,
+            follow: self.state.selection.follow,
+            layout,
+        };
+        // A tree of plain numbers and names always has a form in RON.
+        let text = ron::to_string(&saved).unwrap_or_default();
+        self.state.layout = saved.layout;
+        text
     }
 
     /// Work between frames: files that arrived, replay, playback.
     pub fn logic(&mut self, ctx: &egui::Context) {
-        for file in ctx.input(|input| input.raw.dropped_files.clone()) {
-            self.platform.take_dropped(ctx, &file);
-        }
         match self.platform.poll_opened() {
-            Some(Ok(file)) => self.begin(file),
-            Some(Err(error)) => self.error = Some(error),
+            Some(Ok(opened)) => self.state.open(opened),
+            Some(Err(error)) => self.state.fail(error),
             None => {}
         }
-        if let Some((name, mut loader)) = self.loader.take() {
-            let mut done = Ok(false);
-            for _ in 0..16 {
-                done = loader.advance();
-                if !matches!(done, Ok(false)) {
-                    break;
-                }
-            }
-            match done {
-                Ok(false) => self.loader = Some((name, loader)),
-                Err(error) => self.error = Some(format!("{name}: {error}")),
-                Ok(true) => match loader.finish() {
-                    Ok((trace, _)) => {
-                        self.replay = Replay::new(Arc::new(trace), &Profile::default(), 64 << 20).ok();
-                        self.name = Some(name);
-                        self.error = None;
-                        self.target = 0;
-                    }
-                    Err(error) => self.error = Some(format!("{name}: {error}")),
-                },
-            }
+        let seconds = ctx.input(|i| f64::from(i.stable_dt));
+        self.state.work(seconds, SLICE);
+        if self.state.busy() {
             ctx.request_repaint();
         }
-        if let Some(replay) = &mut self.replay {
-            ctx.input(|input| {
-                if input.key_pressed(Key::Home) {
-                    self.target = 0;
-                }
-                if input.key_pressed(Key::End) {
-                    self.target = replay.len();
-                }
-                if input.key_pressed(Key::ArrowRight) {
-                    self.target = (self.target + 1).min(replay.len());
-                }
-                if input.key_pressed(Key::ArrowLeft) {
-                    self.target = self.target.saturating_sub(1);
-                }
-            });
-            if !replay.seek(self.target, 200_000) {
-                ctx.request_repaint();
-            }
-        }
-        let status = self.status();
-        self.platform.publish_status(&status);
     }
 
     /// Draws one frame.
-    pub fn ui(&mut self, ui: &mut egui::Ui) {
-        egui::CentralPanel::default().show(ui, |ui| {
-            ui.heading("Arenascope");
-            ui.label(self.status());
-            if let Some(error) = &self.error {
-                ui.label(error);
-            }
-            if ui.button("Open…").clicked() {
-                let ctx = ui.ctx().clone();
-                self.platform.pick_file(&ctx);
-            }
-        });
+    pub fn ui(&mut self, ui: &mut Ui) {
+        let ctx = ui.ctx().clone();
+        if !self.styled {
+            self.styled = true;
+            theme::install(&ctx);
+            ctx.set_theme(self.state.theme);
+        }
+        let actions = consume_shortcuts(&ctx);
+        let hurried = !actions.is_empty();
+        for action in actions {
+            self.apply(&ctx, Command::Do(action));
+        }
+        if hurried {
+            // A step is done before the frame is drawn, so that a key shows its effect at once.
+            self.state.work(0.0, SLICE);
+        }
+        self.drops(&ctx);
+        self.pick_theme(&ctx);
+
+        let mut commands = Vec::new();
+        self.panels(ui, &mut commands);
+        if panes::help::ui(&ctx, &self.state, &mut self.local.overlay, &mut commands) {
+            commands.insert(0, Command::CloseOverlay);
+        }
+        if self.state.busy() || !commands.is_empty() {
+            ctx.request_repaint();
+        }
+        for command in commands {
+            self.apply(&ctx, command);
+        }
+        self.publish(&ctx);
     }
 
-    /// Layout and colors as [`Self::save`] wrote them.
-    pub fn restore(&mut self, _saved: &str) {}
-
-    /// Layout and colors as text, for the shell to keep.
-    pub fn save(&mut self) -> String {
-        String::new()
-    }
-
-    /// Whether opening or seeking goes on.
-    pub fn busy(&self) -> bool {
-        self.loader.is_some() || self.replay.as_ref().is_some_and(|replay| replay.step().0 != self.target)
-    }
-
-    /// The digest of the machine's state.
-    pub fn state_digest(&self) -> Option<u64> {
-        let replay = self.replay.as_ref()?;
-        Some(sim_core::report::digest(replay.machine()))
-    }
-
-    /// Operations done, and how many there are.
-    pub fn step(&self) -> Option<(u64, u64)> {
-        self.replay.as_ref().map(|replay| (replay.step().0, replay.len()))
-    }
-
-    /// The open trace.
-    pub fn trace_name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
-    /// What went wrong last.
-    pub fn error(&self) -> Option<&str> {
-        self.error.as_deref()
-    }
-
-    /// The state in words.
+    /// The state as one line of text, for screen readers and tests.
     pub fn status(&self) -> String {
-        let step = self.step().unwrap_or_default();
-        format!("{}: step {} of {}", self.name.as_deref().unwrap_or("no trace"), step.0, step.1)
+        let mut parts = Vec::new();
+        match &self.state.session {
+            Some(session) => parts.push(session_line(session)),
+            None => parts.push("No trace is open".to_owned()),
+        }
+        if let Some(loading) = &self.state.loading {
+            parts.push(format!("opening {}", loading.name()));
+        }
+        if let Some(error) = &self.state.error {
+            parts.push(format!("error: {error}"));
+        }
+        parts.join("; ")
+    }
+
+    /// The digest of the machine at the current step.
+    pub fn state_digest(&self) -> Option<u64> {
+        self.state.session.as_ref().map(Session::digest)
+    }
+
+    /// The current step and the number of operations.
+    pub fn step(&self) -> Option<(u64, u64)> {
+        self.state.session.as_ref().map(|s| (s.step(), s.len()))
+    }
+
+    /// What the open trace is called.
+    pub fn trace_name(&self) -> Option<&str> {
+        self.state.session.as_ref().map(|s| s.trace().name.as_str())
+    }
+
+    /// What went wrong last, while it is shown.
+    pub fn error(&self) -> Option<&str> {
+        self.state.error.as_deref()
+    }
+
+    /// Whether opening, seeking, playing or counting goes on.
+    pub fn busy(&self) -> bool {
+        self.state.busy()
+    }
+
+    /// Sets out for a step; the following frames get there.
+    pub fn seek(&mut self, step: u64) {
+        let _ = self.state.apply(Command::Seek(step));
+    }
+
+    fn apply(&mut self, ctx: &egui::Context, command: Command) {
+        match self.state.apply(command) {
+            Some(Request::PickFile) => self.platform.pick_file(ctx),
+            Some(Request::Copy(text)) => ctx.copy_text(text),
+            Some(Request::Theme(theme)) => ctx.set_theme(theme),
+            None => {}
+        }
+    }
+
+    fn drops(&mut self, ctx: &egui::Context) {
+        let dropped = ctx.input(|i| i.raw.dropped_files.first().cloned());
+        if let Some(file) = dropped {
+            self.platform.take_dropped(ctx, &file);
+        }
+    }
+
+    fn pick_theme(&mut self, ctx: &egui::Context) {
+        let dark = ctx.theme() == egui::Theme::Dark;
+        let classes = self.state.session.as_ref().map_or(32, |s| s.profile().nb_small_size_classes());
+        if self.theme.dark != dark || self.theme.classes() != usize::from(classes) {
+            self.theme = Theme::new(dark, classes);
+        }
+    }
+
+    /// How much of the pulse is left.
+    fn pulse(&mut self, ctx: &egui::Context) -> f32 {
+        let Some(session) = &self.state.session else { return 0.0 };
+        let now = ctx.input(|i| i.time);
+        if self.pulse.0 != session.revision() {
+            self.pulse = (session.revision(), now);
+        }
+        if self.state.reduce_motion || session.playback.playing {
+            return 0.0;
+        }
+        let left = (1.0 - (now - self.pulse.1) / PULSE_SECONDS).clamp(0.0, 1.0);
+        if left > 0.0 {
+            ctx.request_repaint();
+        }
+        left as f32
+    }
+
+    fn panels(&mut self, ui: &mut Ui, commands: &mut Vec<Command>) {
+        let pulse = self.pulse(ui.ctx());
+        let bar = egui::Frame::side_top_panel(ui.style()).inner_margin(egui::Margin::symmetric(10, 6));
+        Panel::top("toolbar").frame(bar).show(ui, |ui| panes::toolbar::ui(ui, &self.state, commands));
+        self.banners(ui, commands);
+        Panel::bottom("status").frame(bar.inner_margin(egui::Margin::symmetric(10, 3))).show(ui, |ui| {
+            ui.horizontal(|ui| {
+                let line = self.state.session.as_ref().map_or_else(|| self.status(), session_line);
+                ui.add(egui::Label::new(RichText::new(line).small()).truncate());
+            });
+        });
+        let Some(session) = &self.state.session else {
+            CentralPanel::default().show(ui, |ui| welcome(ui, self.state.loading.is_some(), commands));
+            drop_overlay(ui.ctx(), &self.theme);
+            return;
+        };
+        let view = View {
+            session,
+            selection: &self.state.selection,
+            inspected: self.state.inspected(),
+            theme: &self.theme,
+            pulse,
+        };
+        Panel::bottom("transport").frame(bar).show(ui, |ui| {
+            panes::timeline::ui(ui, &view, commands);
+            ui.add_space(2.0);
+            panes::transport::ui(ui, &view, commands);
+        });
+        let center = egui::Frame::new().fill(ui.visuals().panel_fill);
+        CentralPanel::default().frame(center).show(ui, |ui| {
+            let mut host = Host { view: &view, local: &mut self.local, commands };
+            self.state.layout.tree.ui(&mut host, ui);
+        });
+        drop_overlay(ui.ctx(), &self.theme);
+    }
+
+    /// Errors, loading and hints, under the toolbar.
+    fn banners(&self, ui: &mut Ui, commands: &mut Vec<Command>) {
+        let margin = egui::Margin::symmetric(10, 6);
+        if let Some(error) = &self.state.error {
+            let frame = egui::Frame::new().fill(self.theme.error).inner_margin(margin);
+            Panel::top("error").frame(frame).show(ui, |ui| {
+                ui.horizontal(|ui| {
+                    ui.with_layout(UiLayout::right_to_left(Align::Center), |ui| {
+                        if icon_button(ui, Icon::Cross, Action::DismissError.meta().label, true)
+                            .on_hover_text(Action::DismissError.meta().tip)
+                            .clicked()
+                        {
+                            commands.push(Command::Do(Action::DismissError));
+                        }
+                        ui.with_layout(UiLayout::left_to_right(Align::Center), |ui| {
+                            let kept =
+                                if self.state.session.is_some() { " What was open stays open." } else { "" };
+                            let text = RichText::new(format!("{error}.{kept}")).color(self.theme.error_text);
+                            ui.add(egui::Label::new(text).wrap().selectable(true));
+                        });
+                    });
+                });
+            });
+        }
+        if let Some(loading) = &self.state.loading {
+            let frame = egui::Frame::new().fill(self.theme.hint).inner_margin(margin);
+            Panel::top("loading").frame(frame).show(ui, |ui| {
+                let progress = loading.progress();
+                ui.horizontal(|ui| {
+                    ui.spinner();
+                    ui.label(format!("Opening {}", loading.name()));
+                    if let Some(total) = progress.total_bytes.filter(|t| *t > 0) {
+                        let share = progress.bytes as f32 / total as f32;
+                        ui.add(egui::ProgressBar::new(share).desired_width(180.0).show_percentage());
+                    }
+                    ui.weak(format!(
+                        "{}, {}",
+                        bytes(progress.bytes),
+                        count(progress.operations, "operation")
+                    ));
+                    if ui.button("Cancel").on_hover_text("Stop opening; what is open stays").clicked() {
+                        commands.push(Command::Do(Action::Cancel));
+                    }
+                });
+            });
+        } else if let Some(hint) = &self.state.hint {
+            let frame = egui::Frame::new().fill(self.theme.hint).inner_margin(margin);
+            Panel::top("hint").frame(frame).show(ui, |ui| {
+                ui.horizontal(|ui| {
+                    ui.with_layout(UiLayout::right_to_left(Align::Center), |ui| {
+                        if icon_button(ui, Icon::Cross, Action::DismissHint.meta().label, true)
+                            .on_hover_text(Action::DismissHint.meta().tip)
+                            .clicked()
+                        {
+                            commands.push(Command::Do(Action::DismissHint));
+                        }
+                        ui.with_layout(UiLayout::left_to_right(Align::Center), |ui| {
+                            ui.add(egui::Label::new(hint).wrap());
+                        });
+                    });
+                });
+            });
+        }
+    }
+
+    fn publish(&mut self, ctx: &egui::Context) {
+        let status = self.status();
+        if status != self.published {
+            self.platform.publish_status(&status);
+            self.published = status;
+        }
+        let title = self
+            .trace_name()
+            .map_or_else(|| "Arenascope".to_owned(), |name| format!("{name} \u{2013} Arenascope"));
+        if title != self.title {
+            ctx.send_viewport_cmd(egui::ViewportCommand::Title(title.clone()));
+            self.title = title;
+        }
+    }
+}
+
+/// Trace, profile, step and heap in a line.
+fn session_line(session: &Session) -> String {
+    format!(
+        "{} \u{b7} {} \u{b7} step {} of {} \u{b7} {} \u{b7} {} in pools",
+        session.trace().name,
+        session.profile().name,
+        grouped(session.step()),
+        grouped(session.len()),
+        count(session.heap().counters().narenas_currently_allocated, "arena"),
+        count(session.occupancy().blocks(), "block"),
+    )
+}
+
+/// What stands where the panes will be.
+fn welcome(ui: &mut Ui, loading: bool, commands: &mut Vec<Command>) {
+    ui.add_space(ui.available_height() * 0.25);
+    ui.vertical_centered(|ui| {
+        ui.heading("Arenascope");
+        ui.label("See how CPython's memory allocator places every block, step by step, forward and back.");
+        ui.add_space(12.0);
+        if loading {
+            return;
+        }
+        if ui
+            .add(Button::new("Open a trace file\u{2026}"))
+            .on_hover_text(Action::Open.tooltip(ui.ctx()))
+            .clicked()
+        {
+            commands.push(Command::Do(Action::Open));
+        }
+        for (index, example) in EXAMPLES.iter().enumerate() {
+            if ui.button(example.label).on_hover_text(example.about).clicked() {
+                commands.push(Command::Example(index));
+            }
+        }
+        ui.add_space(8.0);
+        ui.weak("Or drop a file anywhere. Nothing leaves this machine.");
+    });
+}
+
+/// While a file is dragged over the window.
+fn drop_overlay(ctx: &egui::Context, theme: &Theme) {
+    if ctx.input(|i| i.raw.hovered_files.is_empty()) {
+        return;
+    }
+    let painter = ctx.layer_painter(LayerId::new(Order::Foreground, Id::unique("drop")));
+    let rect = ctx.content_rect();
+    painter.rect_filled(rect, 0.0, Theme::faded(theme.ground, 0.85));
+    let center = rect.center();
+    let font = |size| egui::FontId::proportional(size);
+    painter.text(center, egui::Align2::CENTER_BOTTOM, "Drop to open this trace", font(26.0), theme.text);
+    painter.text(
+        center + egui::vec2(0.0, 8.0),
+        egui::Align2::CENTER_TOP,
+        "Nothing leaves this machine",
+        font(16.0),
+        theme.weak,
+    );
+}
+
+/// Gives each tile its pane.
+struct Host<'a, 'v> {
+    view: &'a View<'v>,
+    local: &'a mut Local,
+    commands: &'a mut Vec<Command>,
+}
+
+impl egui_tiles::Behavior<Pane> for Host<'_, '_> {
+    fn pane_ui(&mut self, ui: &mut Ui, _tile: TileId, pane: &mut Pane) -> UiResponse {
+        egui::Frame::new().inner_margin(8).show(ui, |ui| {
+            let (view, commands) = (self.view, &mut *self.commands);
+            match pane {
+                Pane::Operations => panes::operations::ui(ui, view, &mut self.local.operations, commands),
+                Pane::Map => panes::map::ui(ui, view, &mut self.local.map, commands),
+                Pane::SizeClasses => panes::size_classes::ui(ui, view, commands),
+                Pane::Arenas => panes::arenas::ui(ui, view, commands),
+                Pane::MallocStats => panes::malloc_stats::ui(ui, view, commands),
+                Pane::Narration => panes::narration::ui(ui, view, commands),
+                Pane::Inspector => panes::inspector::ui(ui, view, commands),
+            }
+            // A pane fills its tile, however little it has to say.
+            ui.take_available_space();
+        });
+        UiResponse::None
+    }
+
+    fn tab_title_for_pane(&mut self, pane: &Pane) -> egui::WidgetText {
+        pane.title().into()
+    }
+
+    fn simplification_options(&self) -> SimplificationOptions {
+        SimplificationOptions { all_panes_must_have_tabs: true, ..SimplificationOptions::default() }
+    }
+
+    fn gap_width(&self, _style: &egui::Style) -> f32 {
+        3.0
     }
 }

@@ -1,0 +1,529 @@
+//! The only place that changes what is open, where it stands and what is looked at.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use egui::ThemePreference;
+use sim_core::Trace;
+
+use crate::command::{Action, Command};
+use crate::examples::EXAMPLES;
+use crate::facts;
+use crate::format::{count, grouped};
+use crate::layout::{Layout, Pane};
+use crate::loading::{Loading, Outcome};
+use crate::platform::Opened;
+use crate::selection::{Level, Place, Selection};
+use crate::session::{ArenaJump, LESSON_OPERATIONS, SPEEDS, Session};
+
+/// A window over the others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Overlay {
+    /// Keys and the picture's grammar.
+    Help,
+    /// A step or an address to type.
+    GoTo,
+    /// All commands.
+    Palette,
+}
+
+/// What the shell or the toolkit has to do, since nothing here can.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Request {
+    /// Ask the user for a file.
+    PickFile,
+    /// Put this on the clipboard.
+    Copy(String),
+    /// Change light and dark.
+    Theme(ThemePreference),
+}
+
+/// Everything but the shell.
+pub(crate) struct State {
+    /// The open trace.
+    pub(crate) session: Option<Session>,
+    /// What is looked at.
+    pub(crate) selection: Selection,
+    /// The trace on its way in.
+    pub(crate) loading: Option<Loading>,
+    /// What went wrong last, in one line.
+    pub(crate) error: Option<String>,
+    /// What a newcomer should do next.
+    pub(crate) hint: Option<String>,
+    /// What lies over the panes.
+    pub(crate) overlay: Option<Overlay>,
+    /// Where the panes are.
+    pub(crate) layout: Layout,
+    /// Light, dark or the system's.
+    pub(crate) theme: ThemePreference,
+    /// No pulses.
+    pub(crate) reduce_motion: bool,
+    /// The revision that the selection has caught up with.
+    seen: Option<u64>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            session: None,
+            selection: Selection::default(),
+            loading: None,
+            error: None,
+            hint: None,
+            overlay: None,
+            layout: Layout::default(),
+            theme: ThemePreference::System,
+            reduce_motion: false,
+            seen: None,
+        }
+    }
+}
+
+impl State {
+    /// Does one command. What only the shell can do comes back.
+    pub(crate) fn apply(&mut self, command: Command) -> Option<Request> {
+        match command {
+            Command::Do(action) => return self.act(action),
+            Command::Seek(step) => self.seek(|_| step),
+            Command::Pin(place) => self.pin(place),
+            Command::Enter(place) => self.enter(place),
+            Command::Level(level) => self.selection.level = level,
+            Command::Speed(index) => {
+                if let Some(session) = &mut self.session {
+                    session.playback.speed = index.min(SPEEDS.len() - 1);
+                }
+            }
+            Command::Profile(name) => self.change_profile(name),
+            Command::Example(index) => self.open_example(index),
+            Command::CloseOverlay => self.overlay = None,
+        }
+        None
+    }
+
+    fn act(&mut self, action: Action) -> Option<Request> {
+        match action {
+            Action::Open => return Some(Request::PickFile),
+            Action::Forward => self.step(1),
+            Action::Back => self.step(-1),
+            Action::ForwardFar => self.step(100),
+            Action::BackFar => self.step(-100),
+            Action::Start => self.seek(|_| 0),
+            Action::End => self.seek(Session::len),
+            Action::GoTo => self.open_overlay(Overlay::GoTo),
+            Action::Palette => self.open_overlay(Overlay::Palette),
+            Action::Help => self.open_overlay(Overlay::Help),
+            Action::Play => self.play(),
+            Action::Slower => self.change_speed(-1),
+            Action::Faster => self.change_speed(1),
+            Action::NextArena => self.jump(ArenaJump::Next),
+            Action::PreviousArena => self.jump(ArenaJump::Previous),
+            Action::ZoomIn => self.zoom_in(),
+            Action::ZoomOut => self.zoom_out(),
+            Action::Follow => {
+                self.selection.follow = !self.selection.follow;
+                self.seen = None;
+            }
+            Action::Clear => self.clear(),
+            Action::Cancel => {
+                self.loading = None;
+                if let Some(session) = &mut self.session {
+                    session.cancel();
+                }
+            }
+            Action::TabMap => self.layout.show(Pane::Map),
+            Action::TabClasses => self.layout.show(Pane::SizeClasses),
+            Action::TabArenas => self.layout.show(Pane::Arenas),
+            Action::TabStats => self.layout.show(Pane::MallocStats),
+            Action::TabOperations => self.layout.show(Pane::Operations),
+            Action::TabInspector => self.layout.show(Pane::Inspector),
+            Action::ThemeSystem => return self.set_theme(ThemePreference::System),
+            Action::ThemeDark => return self.set_theme(ThemePreference::Dark),
+            Action::ThemeLight => return self.set_theme(ThemePreference::Light),
+            Action::ReduceMotion => self.reduce_motion = !self.reduce_motion,
+            Action::ResetLayout => self.layout = Layout::default(),
+            Action::CopyStats => return self.session.as_ref().map(|s| Request::Copy(s.stats().to_owned())),
+            Action::DismissError => self.error = None,
+            Action::DismissHint => self.hint = None,
+        }
+        None
+    }
+
+    /// Begins to open a file; what is open stays until it is complete.
+    pub(crate) fn open(&mut self, opened: Opened) {
+        self.error = None;
+        self.loading = Some(Loading::new(opened));
+    }
+
+    /// Begins to open a bundled trace.
+    pub(crate) fn open_example(&mut self, index: usize) {
+        if let Some(example) = EXAMPLES.get(index) {
+            self.open(Opened {
+                name: example.file.to_owned(),
+                source: Box::new(std::io::Cursor::new(example.bytes)),
+                total_bytes: Some(example.bytes.len() as u64),
+            });
+        }
+    }
+
+    /// What went wrong outside.
+    pub(crate) fn fail(&mut self, error: String) {
+        self.error = Some(error);
+    }
+
+    /// Time passes: opens, plays and seeks for about `slice`.
+    pub(crate) fn work(&mut self, seconds: f64, slice: Duration) {
+        if let Some(loading) = self.loading.take() {
+            match loading.advance(slice) {
+                Outcome::Running(loading) => self.loading = Some(loading),
+                Outcome::Done(trace) => self.show(Arc::new(*trace)),
+                Outcome::Failed(error) => self.error = Some(error),
+            }
+        }
+        if let Some(session) = &mut self.session {
+            session.tick(seconds);
+            session.work(slice);
+        }
+        self.catch_up();
+    }
+
+    /// Whether another frame is needed to go on.
+    pub(crate) fn busy(&self) -> bool {
+        self.loading.is_some() || self.session.as_ref().is_some_and(Session::busy)
+    }
+
+    /// What the inspector shows: what it is pinned to, else what the current step touched.
+    pub(crate) fn inspected(&self) -> Option<Place> {
+        self.selection.pinned.or_else(|| self.session.as_ref()?.focus())
+    }
+
+    fn show(&mut self, trace: Arc<Trace>) {
+        let len = trace.len();
+        match Session::new(Arc::clone(&trace), None, self.next_revision()) {
+            Err(error) => self.error = Some(format!("{}: {error}", trace.name)),
+            Ok(mut session) => {
+                let lesson = len < LESSON_OPERATIONS;
+                if !lesson {
+                    session.seek(len / 2);
+                }
+                if let Some(old) = &self.session {
+                    session.playback.speed = old.playback.speed;
+                }
+                self.hint = Some(hint(&session, lesson));
+                self.session = Some(session);
+                self.selection = Selection { follow: true, ..Selection::default() };
+                self.error = None;
+                self.seen = None;
+            }
+        }
+    }
+
+    fn next_revision(&self) -> u64 {
+        self.session.as_ref().map_or(0, |s| s.revision() + 1)
+    }
+
+    fn change_profile(&mut self, name: &str) {
+        let Some(old) = &self.session else { return };
+        if old.profile().name == name {
+            return;
+        }
+        match Session::new(Arc::clone(old.trace()), Some(name), self.next_revision()) {
+            Err(error) => self.error = Some(format!("{name}: {error}")),
+            Ok(mut session) => {
+                session.playback = old.playback;
+                session.seek(old.target());
+                self.session = Some(session);
+                self.selection.pinned = None;
+                self.selection.arena = None;
+                self.selection.pool = None;
+                self.seen = None;
+            }
+        }
+    }
+
+    fn seek(&mut self, target: impl FnOnce(&Session) -> u64) {
+        if let Some(session) = &mut self.session {
+            session.playback.playing = false;
+            let target = target(session);
+            session.seek(target);
+        }
+    }
+
+    fn step(&mut self, by: i64) {
+        self.seek(|session| session.target().saturating_add_signed(by));
+    }
+
+    fn play(&mut self) {
+        let Some(session) = &mut self.session else { return };
+        if session.playback.playing {
+            session.playback.playing = false;
+        } else {
+            if session.step() >= session.len() {
+                session.seek(0);
+            }
+            session.playback.playing = !session.trace().is_empty();
+        }
+    }
+
+    fn change_speed(&mut self, by: isize) {
+        if let Some(session) = &mut self.session {
+            let speed = session.playback.speed.saturating_add_signed(by);
+            session.playback.speed = speed.min(SPEEDS.len() - 1);
+        }
+    }
+
+    fn jump(&mut self, jump: ArenaJump) {
+        if let Some(session) = &mut self.session {
+            session.playback.playing = false;
+            session.jump(jump);
+        }
+    }
+
+    fn open_overlay(&mut self, overlay: Overlay) {
+        self.overlay = if self.overlay == Some(overlay) { None } else { Some(overlay) };
+    }
+
+    fn clear(&mut self) {
+        if self.overlay.take().is_none() {
+            self.selection.pinned = None;
+        }
+    }
+
+    fn set_theme(&mut self, theme: ThemePreference) -> Option<Request> {
+        self.theme = theme;
+        Some(Request::Theme(theme))
+    }
+
+    fn pin(&mut self, place: Place) {
+        if let Some(place) = self.existing(place) {
+            self.selection.pinned = Some(place);
+            self.look(place);
+        }
+    }
+
+    /// The place as it is at this step: an address inside a block means the block, one outside all
+    /// blocks its pool.
+    fn existing(&mut self, place: Place) -> Option<Place> {
+        let session = self.session.as_ref()?;
+        let heap = session.heap();
+        let found = match place {
+            Place::Arena(id) => facts::same_arena(heap, id).map(|a| Place::Arena(a.id)),
+            Place::Pool(addr) => facts::pool_at(heap, addr).map(|p| Place::Pool(p.addr)),
+            Place::Block(addr) => facts::block_at(heap, addr)
+                .map(|b| Place::Block(b.addr))
+                .or_else(|| facts::pool_at(heap, addr).map(|p| Place::Pool(p.addr))),
+        };
+        if found.is_none() {
+            self.error = Some(match place {
+                Place::Arena(id) => format!("{id} does not exist at this step"),
+                Place::Pool(addr) | Place::Block(addr) => format!("no arena holds {addr} at this step"),
+            });
+        }
+        found
+    }
+
+    /// Points the map somewhere; away from where the step happened it stops following.
+    fn look(&mut self, place: Place) {
+        let Some(session) = &self.session else { return };
+        let heap = session.heap();
+        let there = place.resolve(heap);
+        let elsewhere =
+            session.focus().map(|focus| focus.resolve(heap)).is_some_and(|here| match self.selection.level {
+                Level::Heap => false,
+                Level::Arena => here.0 != there.0,
+                Level::Pool => there.1.is_some() && here.1 != there.1,
+            });
+        self.selection.follow &= !elsewhere;
+        self.selection.look_at(heap, place);
+    }
+
+    fn enter(&mut self, place: Place) {
+        let Some(place) = self.existing(place) else { return };
+        self.selection.level = match place {
+            Place::Arena(_) => Level::Arena,
+            Place::Pool(_) | Place::Block(_) => Level::Pool,
+        };
+        if let Place::Block(_) = place {
+            self.selection.pinned = Some(place);
+        }
+        self.look(place);
+    }
+
+    fn zoom_in(&mut self) {
+        self.selection.level = match self.selection.level {
+            Level::Heap => Level::Arena,
+            Level::Arena | Level::Pool => Level::Pool,
+        };
+        // Going in, one wants to see what is being looked at.
+        if let (Some(session), Some(place)) = (&self.session, self.inspected()) {
+            self.selection.look_at(session.heap(), place);
+        }
+    }
+
+    fn zoom_out(&mut self) {
+        self.selection.level = match self.selection.level {
+            Level::Heap | Level::Arena => Level::Heap,
+            Level::Pool => Level::Arena,
+        };
+    }
+
+    /// After the state shown has changed, the map goes where it happened and lets go of what is gone.
+    fn catch_up(&mut self) {
+        let Some(session) = &self.session else { return };
+        if self.seen != Some(session.revision()) {
+            self.seen = Some(session.revision());
+            if self.selection.follow
+                && let Some(place) = session.focus()
+            {
+                self.selection.look_at(session.heap(), place);
+            }
+            self.selection.repair(session.heap());
+        }
+        if let Some(Place::Block(block)) = self.inspected()
+            && let Some(session) = &mut self.session
+        {
+            session.ask_owner(block);
+        }
+    }
+}
+
+/// What to tell whoever just opened this.
+fn hint(session: &Session, lesson: bool) -> String {
+    let profile = session.profile();
+    let trace = session.trace();
+    if trace.is_empty() {
+        return format!("{} has no operation; open another trace.", trace.name);
+    }
+    if lesson {
+        let about = if trace.description.is_empty() { "" } else { trace.description.as_str() };
+        let gap = if about.is_empty() { "" } else { " " };
+        return format!(
+            "{about}{gap}You are before the first of {}. Press the right arrow key to step; each step says what the allocator did.",
+            count(trace.len(), "operation")
+        );
+    }
+    format!(
+        "This is CPython's heap half way through {} ({} of {}). Each tile is an arena of {}, each cell a pool of {}, filled as far as its blocks are in use. \
+         Right arrow steps, Space plays, a double click looks inside.",
+        trace.name,
+        grouped(trace.len() / 2),
+        count(trace.len(), "operation"),
+        crate::format::bytes(profile.arena_size),
+        crate::format::bytes(profile.pool_size),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(text: &'static str) -> State {
+        let mut state = State::default();
+        open(&mut state, text.as_bytes());
+        state
+    }
+
+    fn open(state: &mut State, bytes: &'static [u8]) {
+        state.open(Opened {
+            name: "t.ptrace".to_owned(),
+            source: Box::new(std::io::Cursor::new(bytes)),
+            total_bytes: None,
+        });
+        settle(state);
+    }
+
+    fn settle(state: &mut State) {
+        state.work(0.0, Duration::from_millis(5));
+        while state.busy() {
+            state.work(0.0, Duration::from_millis(5));
+        }
+    }
+
+    fn act(state: &mut State, action: Action) {
+        assert_eq!(state.apply(Command::Do(action)), None);
+        settle(state);
+    }
+
+    fn step(state: &State) -> u64 {
+        state.session.as_ref().map_or(u64::MAX, Session::step)
+    }
+
+    const THREE: &str = "m o 1 48\nm o 2 48\nf o 1\n";
+
+    #[test]
+    fn lessons_start_at_the_beginning_and_step() {
+        let mut state = state(THREE);
+        assert_eq!(step(&state), 0);
+        act(&mut state, Action::Forward);
+        assert_eq!(step(&state), 1);
+        act(&mut state, Action::End);
+        assert_eq!(step(&state), 3);
+        act(&mut state, Action::Forward);
+        assert_eq!(step(&state), 3, "nothing after the end");
+        act(&mut state, Action::Back);
+        assert_eq!(step(&state), 2);
+        act(&mut state, Action::BackFar);
+        assert_eq!(step(&state), 0);
+        act(&mut state, Action::Back);
+        assert_eq!(step(&state), 0);
+    }
+
+    #[test]
+    fn bad_input_keeps_what_is_open() {
+        let mut state = state(THREE);
+        act(&mut state, Action::End);
+        for bytes in [&b""[..], b"\x00\x01\x02", b"m o 1 48\nm o 1 48\n", b"(name: \"x\""] {
+            open(&mut state, bytes);
+            let error = state.error.clone().unwrap_or_default();
+            assert!(error.starts_with("t.ptrace: ") && !error.contains('\n'), "{error}");
+            assert_eq!(step(&state), 3);
+        }
+        open(&mut state, b"m o 1 48\n");
+        assert_eq!((state.error.as_deref(), step(&state)), (None, 0));
+    }
+
+    #[test]
+    fn the_map_follows_until_one_looks_elsewhere() {
+        let mut state = state("m o 1 48\nm o 2 16\nm o 3 48\n");
+        act(&mut state, Action::Forward);
+        act(&mut state, Action::ZoomIn);
+        act(&mut state, Action::ZoomIn);
+        assert_eq!(state.selection.level, Level::Pool);
+        let first = state.selection.pool;
+        act(&mut state, Action::Forward);
+        assert_ne!(state.selection.pool, first, "another class, another pool");
+        let second = state.selection.pool;
+        let Some(pool) = first else { panic!("a pool") };
+        state.apply(Command::Enter(Place::Pool(pool)));
+        assert!(!state.selection.follow);
+        act(&mut state, Action::Back);
+        act(&mut state, Action::Forward);
+        assert_eq!(state.selection.pool, first, "stays");
+        act(&mut state, Action::Follow);
+        assert_eq!(state.selection.pool, second, "follows again");
+    }
+
+    #[test]
+    fn pins_stay_until_cleared() {
+        let mut state = state(THREE);
+        act(&mut state, Action::Forward);
+        let Some(place) = state.inspected() else { panic!("a block") };
+        state.apply(Command::Pin(place));
+        act(&mut state, Action::Forward);
+        assert_eq!(state.inspected(), Some(place));
+        act(&mut state, Action::Clear);
+        assert_ne!(state.inspected(), Some(place));
+    }
+
+    #[test]
+    fn another_profile_keeps_the_step() {
+        let mut state = state(THREE);
+        act(&mut state, Action::End);
+        state.apply(Command::Profile("cpython-3.9"));
+        settle(&mut state);
+        assert_eq!(step(&state), 3);
+        assert_eq!(state.session.as_ref().map(|s| s.profile().arena_size), Some(256 << 10));
+        state.apply(Command::Profile("none such"));
+        assert!(state.error.is_some());
+        assert_eq!(step(&state), 3);
+    }
+}

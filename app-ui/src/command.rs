@@ -1,0 +1,226 @@
+//! Everything the user can ask for. Buttons, menus, keys, the palette and the help page read one table.
+
+use egui::{Key, KeyboardShortcut, Modifiers};
+
+use crate::selection::{Level, Place};
+
+/// What the window can be told; `apply` does it.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Command {
+    /// Something without arguments.
+    Do(Action),
+    /// Go to a step.
+    Seek(u64),
+    /// Stay with a place and show it on the map.
+    Pin(Place),
+    /// Open a place on the map: an arena's pools, a pool's blocks.
+    Enter(Place),
+    /// Show one of the map's levels.
+    Level(Level),
+    /// Play at one of the speeds.
+    Speed(usize),
+    /// Replay under another preset.
+    Profile(&'static str),
+    /// Open a bundled trace.
+    Example(usize),
+    /// Close what lies over the panes.
+    CloseOverlay,
+}
+
+/// A command that needs no argument.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Action {
+    Open,
+    Forward,
+    Back,
+    ForwardFar,
+    BackFar,
+    Start,
+    End,
+    GoTo,
+    Play,
+    Slower,
+    Faster,
+    NextArena,
+    PreviousArena,
+    ZoomIn,
+    ZoomOut,
+    Follow,
+    Clear,
+    Cancel,
+    TabMap,
+    TabClasses,
+    TabArenas,
+    TabStats,
+    TabOperations,
+    TabInspector,
+    Palette,
+    Help,
+    ThemeSystem,
+    ThemeDark,
+    ThemeLight,
+    ReduceMotion,
+    ResetLayout,
+    CopyStats,
+    DismissError,
+    DismissHint,
+}
+
+/// What is said of an action, wherever it appears.
+pub(crate) struct Meta {
+    /// The action.
+    pub(crate) action: Action,
+    /// Its name on buttons, in menus and for screen readers.
+    pub(crate) label: &'static str,
+    /// A sentence on it.
+    pub(crate) tip: &'static str,
+    /// Keys that do it.
+    pub(crate) keys: &'static [KeyboardShortcut],
+    /// The group it is listed under.
+    pub(crate) group: &'static str,
+}
+
+const NONE: Modifiers = Modifiers::NONE;
+const SHIFT: Modifiers = Modifiers::SHIFT;
+
+const fn key(modifiers: Modifiers, key: Key) -> KeyboardShortcut {
+    KeyboardShortcut::new(modifiers, key)
+}
+
+const fn meta(
+    group: &'static str,
+    action: Action,
+    label: &'static str,
+    tip: &'static str,
+    keys: &'static [KeyboardShortcut],
+) -> Meta {
+    Meta { action, label, tip, keys, group }
+}
+
+const TIME: &str = "Time";
+const MAP: &str = "Map";
+const WINDOW: &str = "Window";
+
+/// The table.
+#[rustfmt::skip]
+pub(crate) const ACTIONS: &[Meta] = &[
+    meta(TIME, Action::Forward, "Step forward", "Do the next operation", &[key(NONE, Key::ArrowRight)]),
+    meta(TIME, Action::Back, "Step back", "Undo the last operation", &[key(NONE, Key::ArrowLeft)]),
+    meta(TIME, Action::ForwardFar, "100 forward", "Do the next 100 operations", &[key(SHIFT, Key::ArrowRight)]),
+    meta(TIME, Action::BackFar, "100 back", "Undo the last 100 operations", &[key(SHIFT, Key::ArrowLeft)]),
+    meta(TIME, Action::Start, "Go to start", "Before the first operation", &[key(NONE, Key::Home)]),
+    meta(TIME, Action::End, "Go to end", "After the last operation", &[key(NONE, Key::End)]),
+    meta(TIME, Action::GoTo, "Go to…", "Go to a step, a share of the trace or an address", &[key(NONE, Key::G)]),
+    meta(TIME, Action::Play, "Play or pause", "Let the operations run by themselves", &[key(NONE, Key::Space)]),
+    meta(TIME, Action::Slower, "Slower", "Play fewer operations a second", &[key(NONE, Key::Comma)]),
+    meta(TIME, Action::Faster, "Faster", "Play more operations a second", &[key(NONE, Key::Period)]),
+    meta(TIME, Action::PreviousArena, "Previous arena", "Go back to where an arena was obtained or released", &[key(NONE, Key::OpenBracket)]),
+    meta(TIME, Action::NextArena, "Next arena", "Go on to where an arena is obtained or released", &[key(NONE, Key::CloseBracket)]),
+    meta(TIME, Action::Cancel, "Cancel", "Stop opening, seeking or playing", &[]),
+    meta(MAP, Action::ZoomIn, "Zoom in", "From all arenas to one arena's pools to one pool's blocks", &[key(NONE, Key::Plus), key(NONE, Key::Equals), key(NONE, Key::Enter)]),
+    meta(MAP, Action::ZoomOut, "Zoom out", "From blocks to pools to arenas", &[key(NONE, Key::Minus), key(NONE, Key::Backspace)]),
+    meta(MAP, Action::Follow, "Follow", "Let the map go to where each step happens", &[key(NONE, Key::F)]),
+    meta(MAP, Action::Clear, "Clear selection", "Let the inspector follow the current step again", &[key(NONE, Key::Escape)]),
+    meta(WINDOW, Action::Open, "Open…", "Open a trace file: ptrace text or a RON lesson, plain or compressed with zstd", &[key(Modifiers::COMMAND, Key::O)]),
+    meta(WINDOW, Action::TabMap, "Map", "Show the map", &[key(NONE, Key::Num1)]),
+    meta(WINDOW, Action::TabClasses, "Size classes", "Show the size classes", &[key(NONE, Key::Num2)]),
+    meta(WINDOW, Action::TabArenas, "Arenas", "Show the table of arenas", &[key(NONE, Key::Num3)]),
+    meta(WINDOW, Action::TabStats, "Malloc stats", "Show what sys._debugmallocstats() prints", &[key(NONE, Key::Num4)]),
+    meta(WINDOW, Action::TabOperations, "Operations", "Show the operations", &[key(NONE, Key::Num5)]),
+    meta(WINDOW, Action::TabInspector, "Inspector", "Show the inspector", &[key(NONE, Key::Num6)]),
+    meta(WINDOW, Action::Palette, "Commands…", "Find any command by its name", &[key(Modifiers::COMMAND.plus(SHIFT), Key::P), key(Modifiers::COMMAND, Key::P)]),
+    meta(WINDOW, Action::Help, "Help", "What the picture means, and every key", &[key(NONE, Key::Questionmark), key(NONE, Key::F1)]),
+    meta(WINDOW, Action::ThemeSystem, "Colors of the system", "Light or dark, as the system is", &[]),
+    meta(WINDOW, Action::ThemeDark, "Dark colors", "Light on dark", &[]),
+    meta(WINDOW, Action::ThemeLight, "Light colors", "Dark on light", &[]),
+    meta(WINDOW, Action::ReduceMotion, "Reduce motion", "Mark what a step touched without a pulse", &[]),
+    meta(WINDOW, Action::ResetLayout, "Reset layout", "Put all panes back where they were at first", &[]),
+    meta(WINDOW, Action::CopyStats, "Copy malloc stats", "Copy the statistics text to the clipboard", &[]),
+    meta(WINDOW, Action::DismissError, "Dismiss error", "Close the error message", &[]),
+    meta(WINDOW, Action::DismissHint, "Dismiss hint", "Close the hint", &[]),
+];
+
+impl Action {
+    /// Its row of the table.
+    pub(crate) fn meta(self) -> &'static Meta {
+        // Every action has a row; a test says so.
+        ACTIONS.iter().find(|m| m.action == self).unwrap_or(&ACTIONS[0])
+    }
+
+    /// Its sentence with its keys.
+    pub(crate) fn tooltip(self, ctx: &egui::Context) -> String {
+        let meta = self.meta();
+        let keys: Vec<String> = meta.keys.iter().map(|k| key_text(ctx, k)).collect();
+        if keys.is_empty() { meta.tip.to_owned() } else { format!("{} ({})", meta.tip, keys.join(" or ")) }
+    }
+}
+
+/// A key as people write it.
+pub(crate) fn key_text(ctx: &egui::Context, shortcut: &KeyboardShortcut) -> String {
+    let plain = match shortcut.logical_key {
+        Key::ArrowLeft => "Left",
+        Key::ArrowRight => "Right",
+        Key::Plus => "+",
+        Key::Equals => "=",
+        Key::Minus => "-",
+        Key::Comma => ",",
+        Key::Period => ".",
+        Key::OpenBracket => "[",
+        Key::CloseBracket => "]",
+        Key::Questionmark => "?",
+        _ => return ctx.format_shortcut(shortcut),
+    };
+    if shortcut.modifiers.shift { format!("Shift+{plain}") } else { plain.to_owned() }
+}
+
+/// Keys that a focused widget needs for itself.
+fn belongs_to_focus(key: Key) -> bool {
+    matches!(key, Key::Space | Key::Enter)
+}
+
+/// Takes the shortcuts out of this pass's input. Call it before any widget, so that none sees them.
+pub(crate) fn consume_shortcuts(ctx: &egui::Context) -> Vec<Action> {
+    let typing = ctx.text_edit_focused();
+    let focused = ctx.memory(|m| m.focused().is_some());
+    let mut all: Vec<(Action, KeyboardShortcut)> =
+        ACTIONS.iter().flat_map(|m| m.keys.iter().map(|k| (m.action, *k))).collect();
+    // Extra modifiers are ignored when a key is matched, so the ones with most modifiers come first.
+    all.sort_by_key(|(_, k)| std::cmp::Reverse(u8::from(k.modifiers.shift) + u8::from(k.modifiers.command)));
+    ctx.input_mut(|input| {
+        let modified = input.modifiers.command || input.modifiers.alt || input.modifiers.ctrl;
+        let mut actions = Vec::new();
+        for (action, shortcut) in &all {
+            if !shortcut.modifiers.command
+                && (typing || modified || (focused && belongs_to_focus(shortcut.logical_key)))
+            {
+                continue;
+            }
+            let times = input.count_and_consume_key(shortcut.modifiers, shortcut.logical_key);
+            actions.extend(std::iter::repeat_n(*action, times));
+        }
+        actions
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_two_actions_share_a_key_or_a_label() {
+        let mut keys = BTreeSet::new();
+        let mut labels = BTreeSet::new();
+        for meta in ACTIONS {
+            assert!(labels.insert(meta.label), "{} twice", meta.label);
+            assert_eq!(meta.action.meta().label, meta.label);
+            for k in meta.keys {
+                assert!(
+                    keys.insert(format!("{:?} {:?}", k.modifiers, k.logical_key)),
+                    "{} clashes",
+                    meta.label
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! What can be said of a place on the map: which arena, pool and block an address lies in and how they are.
+
+use sim_core::arena::{ArenaBackend as _, DUMMY_SIZE_IDX, PoolHeader, SimBlock, SimPool, Target};
+use sim_core::pymalloc::{ArenaObject, Pymalloc};
+use sim_core::report::PoolState;
+use sim_core::{Addr, ArenaId, Machine, Profile, SizeClass, Slot};
+
+/// The allocator as the window sees it.
+pub(crate) type Heap = Pymalloc<sim_core::arena::SimArenas>;
+
+/// The state of one block of a pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum BlockState {
+    /// Handed out.
+    Live,
+    /// On the pool's free list, counted from its head.
+    Free(u32),
+    /// At or beyond `nextoffset`.
+    NeverCarved,
+}
+
+/// One live arena.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ArenaFacts<'a> {
+    /// Its name.
+    pub(crate) id: ArenaId,
+    /// What the arena allocator returned.
+    pub(crate) base: Addr,
+    /// Its first pool, `base` unless it is misaligned.
+    pub(crate) first_pool: Addr,
+    /// The record.
+    pub(crate) record: &'a ArenaObject<SimPool>,
+}
+
+/// One pool, carved or not.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PoolFacts<'a> {
+    /// Its arena.
+    pub(crate) arena: ArenaId,
+    /// Where it starts.
+    pub(crate) addr: Addr,
+    /// Which pool of its arena, from 0.
+    pub(crate) index: u32,
+    /// Used, full, empty or never carved.
+    pub(crate) state: PoolState,
+    /// Its header and handle; none when never carved.
+    pub(crate) carved: Option<(SimPool, &'a PoolHeader<SimPool, SimBlock>)>,
+    /// Blocks it holds in its class, 0 without a class.
+    pub(crate) capacity: u32,
+    /// Bytes of one block, 0 without a class.
+    pub(crate) block_size: u32,
+}
+
+impl PoolFacts<'_> {
+    /// Its size class, once it has one.
+    pub(crate) fn class(&self) -> Option<SizeClass> {
+        let (_, header) = self.carved?;
+        (header.szidx != DUMMY_SIZE_IDX).then_some(SizeClass(header.szidx as u16))
+    }
+
+    /// Blocks in use.
+    pub(crate) fn used(&self) -> u32 {
+        self.carved.map_or(0, |(_, header)| header.ref_count)
+    }
+
+    /// Blocks in use as a share of all, 0 to 1.
+    pub(crate) fn share(&self) -> f32 {
+        if self.capacity == 0 { 0.0 } else { self.used() as f32 / self.capacity as f32 }
+    }
+}
+
+/// One block of a pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct BlockFacts {
+    /// Where it starts.
+    pub(crate) addr: Addr,
+    /// Its pool.
+    pub(crate) pool: Addr,
+    /// Which block of its pool, from 0.
+    pub(crate) index: u32,
+    /// Bytes from the pool's start.
+    pub(crate) offset: u32,
+    /// Its size in bytes.
+    pub(crate) size: u32,
+    /// Its class.
+    pub(crate) class: SizeClass,
+    /// Live, free or never carved.
+    pub(crate) state: BlockState,
+}
+
+/// The live arenas by address, which is how the map shows them.
+pub(crate) fn arenas(heap: &Heap) -> Vec<ArenaFacts<'_>> {
+    let mut all: Vec<_> = (0..heap.arenas().len() as u32).filter_map(|i| arena(heap, i)).collect();
+    all.sort_by_key(|a| a.base);
+    all
+}
+
+/// The arena at a record index, if there is one.
+pub(crate) fn arena(heap: &Heap, index: u32) -> Option<ArenaFacts<'_>> {
+    let record = heap.arenas().get(index as usize)?;
+    let base = record.address?;
+    Some(ArenaFacts { id: heap.arena_id(index), base, first_pool: heap.first_pool_addr(base), record })
+}
+
+/// The arena that is still the one this name was given to.
+pub(crate) fn same_arena(heap: &Heap, id: ArenaId) -> Option<ArenaFacts<'_>> {
+    arena(heap, id.index).filter(|a| a.id == id)
+}
+
+/// Pool number `index` of an arena.
+pub(crate) fn pool_of_arena<'a>(heap: &'a Heap, arena: &ArenaFacts<'a>, index: u32) -> Option<PoolFacts<'a>> {
+    if index >= arena.record.ntotalpools {
+        return None;
+    }
+    let profile = heap.profile();
+    let addr = arena.first_pool.offset(u64::from(index) * profile.pool_size);
+    let mut facts = PoolFacts {
+        arena: arena.id,
+        addr,
+        index,
+        state: PoolState::NeverCarved,
+        carved: None,
+        capacity: 0,
+        block_size: 0,
+    };
+    if addr < arena.record.pool_address {
+        let pool = heap.memory().pool_at(addr);
+        let header = heap.memory().header(pool);
+        facts.state = PoolState::of(heap, pool);
+        facts.carved = Some((pool, header));
+        if let Some(class) = facts.class() {
+            facts.capacity = profile.num_blocks(class) as u32;
+            facts.block_size = profile.block_size(class) as u32;
+        }
+    }
+    Some(facts)
+}
+
+/// The pool that holds an address.
+pub(crate) fn pool_at(heap: &Heap, addr: Addr) -> Option<PoolFacts<'_>> {
+    let arena = arena(heap, heap.arena_of(addr)?.index)?;
+    if addr < arena.first_pool {
+        return None;
+    }
+    let index = addr.bytes_from(arena.first_pool) / heap.profile().pool_size;
+    pool_of_arena(heap, &arena, index as u32)
+}
+
+/// The states of all blocks of a pool, in order of address.
+pub(crate) fn block_states(heap: &Heap, pool: &PoolFacts<'_>) -> Vec<BlockState> {
+    let Some((handle, header)) = pool.carved else { return Vec::new() };
+    let overhead = heap.profile().pool_overhead() as u32;
+    let mut states: Vec<BlockState> = (0..pool.capacity)
+        .map(|i| {
+            if overhead + i * pool.block_size >= header.nextoffset {
+                BlockState::NeverCarved
+            } else {
+                BlockState::Live
+            }
+        })
+        .collect();
+    for (position, block) in heap.free_list(handle).enumerate() {
+        let offset = heap.memory().block_addr(block).bytes_from(pool.addr) as u32;
+        if let Some(state) = states.get_mut((offset.saturating_sub(overhead) / pool.block_size) as usize) {
+            *state = BlockState::Free(position as u32);
+        }
+    }
+    states
+}
+
+/// The block that holds an address; `None` for headers, tails and memory without a class.
+pub(crate) fn block_at(heap: &Heap, addr: Addr) -> Option<BlockFacts> {
+    let pool = pool_at(heap, addr)?;
+    let class = pool.class()?;
+    let offset = addr.bytes_from(pool.addr) as u32;
+    let within = offset.checked_sub(heap.profile().pool_overhead() as u32)?;
+    block_of_pool(heap, &pool, class, within / pool.block_size)
+}
+
+fn block_of_pool(heap: &Heap, pool: &PoolFacts<'_>, class: SizeClass, index: u32) -> Option<BlockFacts> {
+    if index >= pool.capacity {
+        return None;
+    }
+    let offset = block_offset(heap.profile(), pool, index);
+    Some(BlockFacts {
+        addr: pool.addr.offset(u64::from(offset)),
+        pool: pool.addr,
+        index,
+        offset,
+        size: pool.block_size,
+        class,
+        state: *block_states(heap, pool).get(index as usize)?,
+    })
+}
+
+/// Bytes from a pool's start to one of its blocks.
+pub(crate) fn block_offset(profile: &Profile, pool: &PoolFacts<'_>, index: u32) -> u32 {
+    profile.pool_overhead() as u32 + index * pool.block_size
+}
+
+/// The slot whose pointer is this block. Looks at every live pointer, so ask once a step.
+pub(crate) fn slot_of(machine: &Machine, addr: Addr) -> Option<Slot> {
+    let memory = machine.pymalloc().memory();
+    machine
+        .live()
+        .find(|(_, target)| matches!(target, Target::Block(b) if memory.block_addr(*b) == addr))
+        .map(|(slot, _)| slot)
+}
+
+/// A pool's state in `CPython`'s word.
+pub(crate) fn state_word(state: PoolState) -> &'static str {
+    match state {
+        PoolState::Used => "used",
+        PoolState::Full => "full",
+        PoolState::Empty => "empty",
+        PoolState::NeverCarved => "never carved",
+    }
+}

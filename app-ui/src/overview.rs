@@ -1,0 +1,200 @@
+//! The whole tape at a glance: how much was held and live, and when arenas came and went.
+//!
+//! A second machine runs the tape once from the start, a little each frame, and is dropped at the end.
+//! It gives the bar at the bottom its curves and tells the arena jumps where to land.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sim_core::arena::Target;
+use sim_core::{Event, Kind, Machine, Observer, Profile, Trace};
+use web_time::Instant;
+
+/// Columns of the curves.
+const BUCKETS: u64 = 1024;
+/// Operations between two looks at the clock.
+const CHUNK: u64 = 4096;
+
+/// An arena obtained or released.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Mark {
+    /// Operations done when it was.
+    pub(crate) step: u64,
+    /// Obtained, or released.
+    pub(crate) obtained: bool,
+    /// Which arena, in order of creation.
+    pub(crate) ordinal: u64,
+}
+
+/// The most that was seen in one stretch of the tape: a peak is never averaged away.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Bucket {
+    /// Bytes of all arenas.
+    pub(crate) held_bytes: u64,
+    /// Bytes asked for in live blocks of pools.
+    pub(crate) live_bytes: u64,
+}
+
+/// Curves and marks of a tape, complete up to [`Self::known`].
+#[derive(Debug)]
+pub(crate) struct Overview {
+    /// One for each stretch of [`Self::bucket_steps`] operations.
+    pub(crate) buckets: Vec<Bucket>,
+    /// Arenas obtained and released, in order.
+    pub(crate) marks: Vec<Mark>,
+    total: u64,
+    known: u64,
+    run: Option<Run>,
+}
+
+#[derive(Debug)]
+struct Run {
+    trace: Arc<Trace>,
+    machine: Machine,
+    /// Bytes asked for of the block in each slot, 0 outside pools.
+    asked: Vec<u32>,
+    live_bytes: u64,
+    arena_size: u64,
+    threshold: u64,
+}
+
+impl Overview {
+    /// Nothing known yet.
+    pub(crate) fn new(trace: &Arc<Trace>, profile: &Profile) -> Self {
+        // A profile that is wrong never gets here: the session's own machine was made from it first.
+        let run = Machine::simulated(profile, trace.slot_count()).ok().map(|machine| Run {
+            trace: Arc::clone(trace),
+            machine,
+            asked: vec![0; trace.slot_count() as usize],
+            live_bytes: 0,
+            arena_size: profile.arena_size,
+            threshold: profile.small_request_threshold,
+        });
+        Self { buckets: Vec::new(), marks: Vec::new(), total: trace.len(), known: 0, run }
+    }
+
+    /// Operations that curves and marks cover.
+    pub(crate) fn known(&self) -> u64 {
+        self.known
+    }
+
+    /// Whether the whole tape is covered.
+    pub(crate) fn complete(&self) -> bool {
+        self.run.is_none()
+    }
+
+    /// Operations of one bucket.
+    pub(crate) fn bucket_steps(&self) -> u64 {
+        self.total.div_ceil(BUCKETS).max(1)
+    }
+
+    /// The first arena mark after `step`; `None` also while it is not known yet.
+    pub(crate) fn next_mark(&self, step: u64) -> Option<Mark> {
+        self.marks.get(self.marks.partition_point(|m| m.step <= step)).copied()
+    }
+
+    /// The last arena mark before `step`.
+    pub(crate) fn previous_mark(&self, step: u64) -> Option<Mark> {
+        self.marks[..self.marks.partition_point(|m| m.step < step)].last().copied()
+    }
+
+    /// Goes on for about `slice`.
+    pub(crate) fn advance(&mut self, slice: Duration) {
+        let begun = Instant::now();
+        while self.run.is_some() && begun.elapsed() < slice {
+            self.chunk();
+        }
+    }
+
+    fn chunk(&mut self) {
+        let bucket_steps = self.bucket_steps();
+        let Some(run) = &mut self.run else { return };
+        let until = self.total.min(self.known + CHUNK);
+        for index in self.known..until {
+            let mut sink = Sink { step: index + 1, marks: &mut self.marks };
+            run.apply(index as usize, &mut sink);
+            let held_bytes = run.machine.pymalloc().counters().narenas_currently_allocated * run.arena_size;
+            let bucket = (index / bucket_steps) as usize;
+            if bucket >= self.buckets.len() {
+                self.buckets.push(Bucket::default());
+            }
+            if let Some(peak) = self.buckets.last_mut() {
+                peak.held_bytes = peak.held_bytes.max(held_bytes);
+                peak.live_bytes = peak.live_bytes.max(run.live_bytes);
+            }
+        }
+        self.known = until;
+        if until == self.total {
+            self.run = None;
+        }
+    }
+}
+
+impl Run {
+    fn apply(&mut self, index: usize, sink: &mut Sink<'_>) {
+        let op = self.trace.packed(index);
+        self.machine.apply(op, sink);
+        if op.null && op.kind == Kind::Free {
+            return;
+        }
+        let asked = &mut self.asked[op.slot.0 as usize];
+        let now = match self.machine.target(op.slot) {
+            // A request that failed leaves the old block, and no pool block is over the threshold.
+            Target::Block(_) if op.size <= self.threshold => op.size as u32,
+            Target::Block(_) => *asked,
+            Target::Raw(_) | Target::Null => 0,
+        };
+        self.live_bytes = self.live_bytes + u64::from(now) - u64::from(*asked);
+        *asked = now;
+    }
+}
+
+struct Sink<'a> {
+    step: u64,
+    marks: &'a mut Vec<Mark>,
+}
+
+impl Observer for Sink<'_> {
+    // Only arenas matter here, and their events are made in any case.
+    const ENABLED: bool = false;
+    #[inline]
+    fn event(&mut self, event: Event) {
+        let (obtained, ordinal) = match event {
+            Event::ArenaObtained { arena, .. } => (true, arena.ordinal),
+            Event::ArenaReleased { arena, .. } => (false, arena.ordinal),
+            _ => return,
+        };
+        self.marks.push(Mark { step: self.step, obtained, ordinal });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sim_core::{Call, Domain, Op, TraceBuilder};
+
+    #[test]
+    fn finds_arenas_and_peaks() {
+        let mut tape = TraceBuilder::new("t");
+        for id in 1..=4000 {
+            let call = Call::Malloc { id, size: 512 };
+            tape.push(Op { thread: 0, domain: Domain::Obj, call }).unwrap();
+        }
+        for id in (1..=4000).rev() {
+            tape.push(Op { thread: 0, domain: Domain::Obj, call: Call::Free { id } }).unwrap();
+        }
+        let trace = Arc::new(tape.finish());
+        let mut overview = Overview::new(&trace, &Profile::default());
+        overview.advance(Duration::from_secs(60));
+        assert!(overview.complete());
+        assert_eq!(overview.known(), 8000);
+        // 1984 blocks of 512 bytes fill an arena.
+        assert_eq!(overview.marks[0], Mark { step: 1, obtained: true, ordinal: 0 });
+        assert_eq!(overview.next_mark(1).map(|m| m.step), Some(1985));
+        assert_eq!(overview.previous_mark(1985).map(|m| m.step), Some(1));
+        let peak = overview.buckets.iter().map(|b| b.live_bytes).max();
+        assert_eq!(peak, Some(4000 * 512));
+        assert_eq!(overview.buckets.iter().map(|b| b.held_bytes).max(), Some(3 << 20));
+        assert!(overview.marks.iter().any(|m| !m.obtained));
+    }
+}

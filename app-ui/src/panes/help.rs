@@ -1,0 +1,182 @@
+//! What lies over the panes: help, the go-to field and the command palette.
+
+use egui::{Grid, Id, Key, Modal, RichText, ScrollArea, TextEdit, Ui};
+
+use crate::apply::{Overlay, State};
+use crate::command::{ACTIONS, Action, Command, key_text};
+use crate::format::{grouped, parse_address, parse_step};
+use crate::selection::Place;
+
+/// What is being typed.
+#[derive(Default)]
+pub(crate) struct OverlayState {
+    text: String,
+    chosen: usize,
+    open: Option<Overlay>,
+}
+
+/// Draws whatever is open. Says whether it is to be closed.
+pub(crate) fn ui(
+    ctx: &egui::Context,
+    state: &State,
+    local: &mut OverlayState,
+    commands: &mut Vec<Command>,
+) -> bool {
+    let Some(overlay) = state.overlay else {
+        local.open = None;
+        return false;
+    };
+    let fresh = local.open != Some(overlay);
+    if fresh {
+        *local = OverlayState { open: Some(overlay), ..OverlayState::default() };
+    }
+    let mut close = false;
+    let modal = Modal::new(Id::unique("overlay")).show(ctx, |ui| match overlay {
+        Overlay::Help => close |= help(ui),
+        Overlay::GoTo => close |= go_to(ui, state, local, fresh, commands),
+        Overlay::Palette => close |= palette(ui, local, fresh, commands),
+    });
+    close || modal.should_close()
+}
+
+fn help(ui: &mut Ui) -> bool {
+    let room = ui.ctx().content_rect();
+    ui.set_width(700.0_f32.min(room.width() - 60.0));
+    ui.heading("Help");
+    ui.label(
+        "The map shows the memory of CPython's small-block allocator, pymalloc, after some number of operations of a trace. \
+         It asks the system for arenas, cuts them into pools, and gives each pool to one size class, whose blocks it hands out.",
+    );
+    ui.label(
+        "A step does the next operation of the trace; What happened says what the allocator did, function by function. \
+         Going back replays to the step before: every picture is exact.",
+    );
+    ui.add_space(6.0);
+    ScrollArea::vertical().max_height(room.height() - 230.0).show(ui, |ui| {
+        for group in ["Time", "Map", "Window"] {
+            ui.label(RichText::new(group).strong());
+            Grid::new(("help", group)).num_columns(3).striped(true).spacing([16.0, 3.0]).show(ui, |ui| {
+                for meta in ACTIONS.iter().filter(|m| m.group == group && !m.keys.is_empty()) {
+                    let keys: Vec<String> = meta.keys.iter().map(|k| key_text(ui.ctx(), k)).collect();
+                    ui.monospace(keys.join("  "));
+                    ui.label(meta.label);
+                    ui.label(RichText::new(meta.tip).weak());
+                    ui.end_row();
+                }
+            });
+            ui.add_space(4.0);
+        }
+        ui.label(RichText::new("Mouse").strong());
+        ui.label("Click pins a place in the inspector, a double click opens it. The wheel goes a level in or out; where there is something to scroll, Ctrl and the wheel do.");
+        ui.label("Drop a file anywhere to open it. Nothing leaves this machine.");
+    });
+    ui.add_space(4.0);
+    ui.button("Close").clicked()
+}
+
+fn go_to(
+    ui: &mut Ui,
+    state: &State,
+    local: &mut OverlayState,
+    fresh: bool,
+    commands: &mut Vec<Command>,
+) -> bool {
+    ui.set_width(380.0);
+    ui.heading("Go to");
+    let total = state.session.as_ref().map_or(0, crate::session::Session::len);
+    let label = ui.label(format!(
+        "A step from 0 to {}, a share such as 50%, or an address such as 0x7e0000004030",
+        grouped(total)
+    ));
+    let field =
+        ui.add(TextEdit::singleline(&mut local.text).desired_width(f32::INFINITY)).labelled_by(label.id);
+    if fresh {
+        field.request_focus();
+    }
+    let target = target(&local.text, total);
+    if target.is_none() && !local.text.trim().is_empty() {
+        ui.label("That is no step, share or address.");
+    }
+    let entered = field.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
+    let mut close = false;
+    ui.horizontal(|ui| {
+        let go = ui.add_enabled(target.is_some(), egui::Button::new("Go"));
+        if (go.clicked() || entered)
+            && let Some(target) = target
+        {
+            commands.push(target);
+            close = true;
+        }
+        close |= ui.button("Cancel").clicked();
+    });
+    if entered && !close {
+        field.request_focus();
+    }
+    close
+}
+
+fn target(text: &str, total: u64) -> Option<Command> {
+    if let Some(addr) = parse_address(text) {
+        return Some(Command::Enter(Place::Block(addr)));
+    }
+    parse_step(text, total).map(|step| Command::Seek(step.min(total)))
+}
+
+fn palette(ui: &mut Ui, local: &mut OverlayState, fresh: bool, commands: &mut Vec<Command>) -> bool {
+    ui.set_width(440.0);
+    let label = ui.label("Type a part of a command's name");
+    // Up and down choose, so they must not move the text cursor or the focus.
+    let moved = ui.input_mut(|i| {
+        i.count_and_consume_key(egui::Modifiers::NONE, Key::ArrowDown) as isize
+            - i.count_and_consume_key(egui::Modifiers::NONE, Key::ArrowUp) as isize
+    });
+    let field =
+        ui.add(TextEdit::singleline(&mut local.text).desired_width(f32::INFINITY)).labelled_by(label.id);
+    if fresh {
+        field.request_focus();
+    }
+    if field.changed() {
+        local.chosen = 0;
+    }
+    let wanted = local.text.to_lowercase();
+    let hits: Vec<_> = ACTIONS
+        .iter()
+        .filter(|m| {
+            m.action != Action::Palette && !matches!(m.action, Action::DismissError | Action::DismissHint)
+        })
+        .filter(|m| {
+            wanted
+                .split_whitespace()
+                .all(|w| m.label.to_lowercase().contains(w) || m.tip.to_lowercase().contains(w))
+        })
+        .collect();
+    local.chosen = local.chosen.saturating_add_signed(moved).min(hits.len().saturating_sub(1));
+    let entered = field.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
+    let mut done = None;
+    ScrollArea::vertical().max_height(340.0).auto_shrink(false).show(ui, |ui| {
+        for (index, meta) in hits.iter().enumerate() {
+            let mut button = egui::Button::selectable(index == local.chosen, meta.label)
+                .min_size(egui::vec2(ui.available_width(), 0.0));
+            if let Some(key) = meta.keys.first() {
+                button = button.shortcut_text(key_text(ui.ctx(), key));
+            }
+            let response = ui.add(button).on_hover_text(meta.tip);
+            if moved != 0 && index == local.chosen {
+                response.scroll_to_me(None);
+            }
+            if response.clicked() {
+                done = Some(meta.action);
+            }
+        }
+        if hits.is_empty() {
+            ui.weak("No command has that in its name");
+        }
+    });
+    if entered {
+        done = done.or_else(|| hits.get(local.chosen).map(|m| m.action));
+    }
+    if let Some(action) = done {
+        commands.push(Command::Do(action));
+    }
+    done.is_some()
+}

@@ -1,0 +1,406 @@
+//! The inspector: every field of one arena, pool or block under its `CPython` name, with what it means.
+
+use egui::{CollapsingHeader, Grid, RichText, ScrollArea, Ui};
+use sim_core::arena::ArenaBackend as _;
+use sim_core::report::PoolState;
+use sim_core::{Addr, ArenaId};
+
+use super::{View, empty, place_link};
+use crate::command::Command;
+use crate::facts::{self, ArenaFacts, BlockFacts, BlockState, PoolFacts};
+use crate::format::{self, bytes, count, grouped};
+use crate::owner::Owner;
+use crate::selection::Place;
+
+/// One field of a C structure.
+struct Field {
+    name: &'static str,
+    value: String,
+    /// Where a click on the value leads.
+    link: Option<Place>,
+    /// Bytes from the structure's start; none for what `CPython` does not store.
+    offset: Option<u64>,
+    meaning: &'static str,
+}
+
+/// Draws the pane.
+pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
+    let Some(place) = view.inspected else {
+        empty(ui, "Nothing touched by this step. Click an arena, a pool or a block to inspect it.");
+        return;
+    };
+    ui.horizontal_wrapped(|ui| {
+        if view.selection.pinned.is_some() {
+            ui.label(RichText::new("Pinned").strong());
+            if ui.link("follow the current step").on_hover_text("Unpin (Escape)").clicked() {
+                commands.push(Command::Do(crate::command::Action::Clear));
+            }
+        } else {
+            ui.weak("What the current step touched; click anything to pin it");
+        }
+    });
+    ui.separator();
+    let heap = view.session.heap();
+    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| match place {
+        Place::Arena(id) => match facts::same_arena(heap, id) {
+            Some(arena) => arena_ui(ui, view, &arena, commands),
+            None => empty(ui, &format!("{id} does not exist at this step.")),
+        },
+        Place::Pool(addr) | Place::Block(addr) => match facts::pool_at(heap, addr) {
+            Some(pool) => {
+                if let (Place::Block(_), Some(block)) = (place, facts::block_at(heap, addr)) {
+                    block_ui(ui, view, &block, commands);
+                    ui.add_space(8.0);
+                }
+                pool_ui(ui, view, &pool, commands);
+                ui.add_space(8.0);
+                if let Some(arena) = facts::same_arena(heap, pool.arena) {
+                    arena_ui(ui, view, &arena, commands);
+                }
+            }
+            None => empty(ui, &format!("No arena holds {addr} at this step.")),
+        },
+    });
+}
+
+fn title(ui: &mut Ui, text: &str, place: Place, commands: &mut Vec<Command>) {
+    ui.horizontal(|ui| {
+        ui.label(RichText::new(text).heading().size(15.0));
+        if ui.small_button("show").on_hover_text("Open it on the map").clicked() {
+            commands.push(Command::Enter(place));
+        }
+    });
+}
+
+fn fields(ui: &mut Ui, salt: &str, fields: &[Field], commands: &mut Vec<Command>) {
+    Grid::new(salt).num_columns(3).striped(true).spacing([10.0, 3.0]).show(ui, |ui| {
+        for field in fields {
+            let name = ui.monospace(field.name);
+            let offset = field.offset.map_or_else(String::new, |o| format!("+{o}"));
+            let value = if let Some(place) = field.link {
+                place_link(ui, &field.value, place, commands)
+            } else {
+                ui.monospace(&field.value)
+            };
+            let offset = ui.weak(offset);
+            for part in [name, value, offset] {
+                part.on_hover_text(field.meaning);
+            }
+            ui.end_row();
+        }
+    });
+}
+
+fn block_ui(ui: &mut Ui, view: &View<'_>, block: &BlockFacts, commands: &mut Vec<Command>) {
+    title(ui, &format!("Block {}", block.index), Place::Block(block.addr), commands);
+    let state = match block.state {
+        BlockState::Live => "live".to_owned(),
+        BlockState::Free(0) => "free, head of the list".to_owned(),
+        BlockState::Free(at) => format!("free, {} before it", grouped(u64::from(at))),
+        BlockState::NeverCarved => "never carved".to_owned(),
+    };
+    let plain = |name, value, meaning| Field { name, value, link: None, offset: None, meaning };
+    let mut list = vec![
+        plain(
+            "state",
+            state,
+            "Live: the program holds it. Free: on the pool's free list. Never carved: beyond nextoffset",
+        ),
+        plain("address", block.addr.to_string(), "What the program's pointer is"),
+        plain("offset", format!("{:#x}", block.offset), "Bytes from the start of its pool"),
+        plain("size", format!("{} bytes", block.size), "INDEX2SIZE(szidx): every block of the pool has it"),
+        plain("size class", block.class.to_string(), "szidx of its pool"),
+    ];
+    if let BlockState::Free(_) = block.state {
+        let heap = view.session.heap();
+        let pool = heap.memory().pool_at(block.pool);
+        let next =
+            heap.free_list(pool).map(|b| heap.memory().block_addr(b)).skip_while(|a| *a != block.addr).nth(1);
+        list.push(Field {
+            name: "next free",
+            value: format::address(next),
+            link: next.map(Place::Block),
+            offset: Some(0),
+            meaning: "The first word of a free block points at the next free one; NULL ends the list",
+        });
+    }
+    fields(ui, "block", &list, commands);
+    if block.state == BlockState::Live {
+        owner_ui(ui, view, block.addr, commands);
+    }
+}
+
+fn owner_ui(ui: &mut Ui, view: &View<'_>, block: Addr, commands: &mut Vec<Command>) {
+    match view.session.owner(block) {
+        Owner::Searching => {
+            ui.weak("Looking for who holds it\u{2026}");
+        }
+        Owner::Nobody => {
+            ui.weak("No pointer of the trace is this block");
+        }
+        Owner::Operation(index) => {
+            let Some(op) = view.session.trace().op(index) else { return };
+            ui.horizontal_wrapped(|ui| {
+                if let Some(id) = format::id_after(&op) {
+                    ui.label(format!("Held by the trace's id {id}, since"));
+                }
+                let step = index + 1;
+                if ui
+                    .link(format!("step {}", grouped(step)))
+                    .on_hover_text("Go to the step that gave the program this pointer")
+                    .clicked()
+                {
+                    commands.push(Command::Seek(step));
+                }
+                ui.monospace(format::call(&op));
+            });
+        }
+    }
+}
+
+fn pool_ui(ui: &mut Ui, view: &View<'_>, pool: &PoolFacts<'_>, commands: &mut Vec<Command>) {
+    title(ui, &format!("Pool {}", pool.index), Place::Pool(pool.addr), commands);
+    let profile = view.session.profile();
+    ui.label(match (pool.state, pool.class()) {
+        (PoolState::Used, Some(_)) => format!(
+            "Used: {} of {} blocks of {} bytes, on usedpools",
+            pool.used(),
+            pool.capacity,
+            pool.block_size
+        ),
+        (PoolState::Full, Some(_)) => {
+            format!("Full: all {} blocks of {} bytes, on no list", pool.capacity, pool.block_size)
+        }
+        (PoolState::Empty, Some(class)) => format!("Empty, last used for class {class}, on freepools"),
+        _ => "Never carved: no header is written yet".to_owned(),
+    });
+    ui.horizontal(|ui| {
+        ui.weak("address");
+        place_link(ui, &pool.addr.to_string(), Place::Pool(pool.addr), commands);
+        ui.weak(bytes(profile.pool_size));
+    });
+    let list = pool_fields(view, pool);
+    if list.is_empty() {
+        return;
+    }
+    fields(ui, "pool", &list, commands);
+    free_list_ui(ui, view, pool, commands);
+    CollapsingHeader::new("Header bytes in memory").id_salt("bytes").show(ui, |ui| {
+        ui.weak("Little-endian, as a debugger would show them; \u{b7}\u{b7} is an address inside usedpools");
+        for (name, text) in header_bytes(view, pool) {
+            ui.horizontal(|ui| {
+                ui.monospace(text);
+                ui.weak(name);
+            });
+        }
+    });
+}
+
+/// Offsets of the members of `struct pool_header`.
+fn pool_offsets(pointer: u64) -> [u64; 8] {
+    let ints = 4 * pointer;
+    [0, pointer, 2 * pointer, 3 * pointer, ints, ints + 4, ints + 8, ints + 12]
+}
+
+fn pool_fields(view: &View<'_>, pool: &PoolFacts<'_>) -> Vec<Field> {
+    let Some((_, header)) = pool.carved else { return Vec::new() };
+    let heap = view.session.heap();
+    let memory = heap.memory();
+    let at = pool_offsets(u64::from(view.session.profile().pointer_bytes));
+    let next = header.nextpool.map(|p| memory.pool_addr(p));
+    let prev = header.prevpool.map(|p| memory.pool_addr(p));
+    let head = || pool.class().map_or_else(|| "usedpools".to_owned(), |c| format!("usedpools[{c}]"));
+    let used = pool.state == PoolState::Used;
+    let link_text = |link: Option<Addr>| match link {
+        None if used => head(),
+        other => format::address(other),
+    };
+    let links = match pool.state {
+        PoolState::Used => "Neighbour on the circular usedpools list of its class",
+        PoolState::Empty => "nextpool chains the arena's freepools; prevpool is left over and never read",
+        PoolState::Full | PoolState::NeverCarved => {
+            "Left over: a full pool is on no list, and nothing reads this before it is linked again"
+        }
+    };
+    let free = header.freeblock.map(|b| memory.block_addr(b));
+    let field =
+        |name, value, link, offset, meaning| Field { name, value, link, offset: Some(offset), meaning };
+    vec![
+        field(
+            "ref.count",
+            header.ref_count.to_string(),
+            None,
+            at[0],
+            "Blocks in use. At 0 the pool goes back to its arena's freepools",
+        ),
+        field(
+            "freeblock",
+            format::address(free),
+            free.map(Place::Block),
+            at[1],
+            "Head of the free list: the block that the next allocation of this class gets. NULL in a full pool",
+        ),
+        field("nextpool", link_text(next), next.map(Place::Pool), at[2], links),
+        field("prevpool", link_text(prev), prev.map(Place::Pool), at[3], links),
+        field(
+            "arenaindex",
+            header.arenaindex.to_string(),
+            heap.arenas().get(header.arenaindex as usize).map(|_| Place::Arena(pool.arena)),
+            at[4],
+            "Which record of the arenas array owns this pool",
+        ),
+        field(
+            "szidx",
+            pool.class().map_or_else(|| "0xffff (none yet)".to_owned(), |c| c.to_string()),
+            None,
+            at[5],
+            "Size class; kept while the pool is empty, so that the same class can take it over as it is",
+        ),
+        field(
+            "nextoffset",
+            format!("{} ({:#x})", header.nextoffset, header.nextoffset),
+            None,
+            at[6],
+            "Bytes from the pool's start to the next block never handed out",
+        ),
+        field(
+            "maxnextoffset",
+            format!("{} ({:#x})", header.maxnextoffset, header.maxnextoffset),
+            None,
+            at[7],
+            "The largest nextoffset that still leaves room for a block",
+        ),
+    ]
+}
+
+fn free_list_ui(ui: &mut Ui, view: &View<'_>, pool: &PoolFacts<'_>, commands: &mut Vec<Command>) {
+    let Some((handle, _)) = pool.carved else { return };
+    let heap = view.session.heap();
+    let list: Vec<Addr> = heap.free_list(handle).map(|b| heap.memory().block_addr(b)).collect();
+    let title = format!("Free list ({})", grouped(list.len() as u64));
+    CollapsingHeader::new(title).id_salt("free list").default_open(true).show(ui, |ui| {
+        if list.is_empty() {
+            ui.weak("Empty: every block is in use, or the pool is full");
+            return;
+        }
+        ui.weak("In the order in which blocks will be handed out");
+        let row = ui.text_style_height(&egui::TextStyle::Monospace) + 2.0;
+        ui.spacing_mut().item_spacing.y = 2.0;
+        let height = (row + 2.0) * (list.len().min(8) as f32);
+        ScrollArea::vertical().id_salt("free").max_height(height).show_rows(
+            ui,
+            row,
+            list.len(),
+            |ui, rows| {
+                for at in rows {
+                    ui.horizontal(|ui| {
+                        ui.weak(format!("{at:>4}"));
+                        let block = list[at];
+                        place_link(ui, &block.to_string(), Place::Block(block), commands);
+                        ui.weak(format!("+{:#x}", block.bytes_from(pool.addr)));
+                    });
+                }
+            },
+        );
+    });
+}
+
+/// The header's members as bytes, one line each.
+fn header_bytes(view: &View<'_>, pool: &PoolFacts<'_>) -> Vec<(&'static str, String)> {
+    let Some((_, header)) = pool.carved else { return Vec::new() };
+    let memory = view.session.heap().memory();
+    let pointer = view.session.profile().pointer_bytes as usize;
+    let word = |value: u64, size: usize| {
+        value.to_le_bytes()[..size].iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ")
+    };
+    let link = |target: Option<Addr>| match target {
+        // Its class's head of list, whose address belongs to the interpreter and not to the heap.
+        None if pool.state == PoolState::Used => vec!["\u{b7}\u{b7}"; pointer].join(" "),
+        other => word(other.unwrap_or_default().0, pointer),
+    };
+    vec![
+        ("ref.count", word(u64::from(header.ref_count), 4)),
+        ("freeblock", word(header.freeblock.map_or(0, |b| memory.block_addr(b).0), pointer)),
+        ("nextpool", link(header.nextpool.map(|p| memory.pool_addr(p)))),
+        ("prevpool", link(header.prevpool.map(|p| memory.pool_addr(p)))),
+        ("arenaindex", word(u64::from(header.arenaindex), 4)),
+        ("szidx", word(u64::from(header.szidx), 4)),
+        ("nextoffset", word(u64::from(header.nextoffset), 4)),
+        ("maxnextoffset", word(u64::from(header.maxnextoffset), 4)),
+    ]
+}
+
+fn arena_ui(ui: &mut Ui, view: &View<'_>, arena: &ArenaFacts<'_>, commands: &mut Vec<Command>) {
+    title(ui, &format!("Arena {}", arena.id.ordinal), Place::Arena(arena.id), commands);
+    let heap = view.session.heap();
+    let profile = view.session.profile();
+    let record = arena.record;
+    ui.label(format!(
+        "{} of {} pools in use, {}",
+        record.ntotalpools - record.nfreepools,
+        record.ntotalpools,
+        bytes(profile.arena_size)
+    ));
+    if arena.first_pool != arena.base {
+        ui.label("Its address is not a multiple of the pool size, so it loses one pool.");
+    }
+    let pointer = u64::from(profile.pointer_bytes);
+    let at = [0, pointer, 2 * pointer, 2 * pointer + 4, 2 * pointer + 8, 3 * pointer + 8, 4 * pointer + 8];
+    let name = |index: Option<u32>| index.map(|i| heap.arena_id(i));
+    let link_text = |id: Option<ArenaId>| id.map_or_else(|| "NULL".to_owned(), |id| id.to_string());
+    let (next, prev) = (name(record.nextarena), name(record.prevarena));
+    let linked = heap.usable_arenas().any(|i| i == arena.id.index);
+    let links = if linked {
+        "Neighbour on usable_arenas, which is sorted by nfreepools: the fullest arena is used first"
+    } else {
+        "Left over: an arena without a free pool is on no list"
+    };
+    let top = record.freepools.map(|p| heap.memory().pool_addr(p));
+    let field =
+        |name, value, link, offset, meaning| Field { name, value, link, offset: Some(offset), meaning };
+    let list = [
+        field("address", arena.base.to_string(), None, at[0], "What the arena allocator returned"),
+        field(
+            "pool_address",
+            record.pool_address.to_string(),
+            facts::pool_at(heap, record.pool_address).map(|p| Place::Pool(p.addr)),
+            at[1],
+            "The next pool to carve; everything below was a pool before",
+        ),
+        field(
+            "nfreepools",
+            record.nfreepools.to_string(),
+            None,
+            at[2],
+            "Pools that any class may take: emptied ones and those never carved",
+        ),
+        field(
+            "ntotalpools",
+            record.ntotalpools.to_string(),
+            None,
+            at[3],
+            "All pools of the arena; one less when its address is not pool-aligned",
+        ),
+        field(
+            "freepools",
+            format::address(top),
+            top.map(Place::Pool),
+            at[4],
+            "Emptied pools, the last emptied on top and used first",
+        ),
+        field("nextarena", link_text(next), next.map(Place::Arena), at[5], links),
+        field("prevarena", link_text(prev), prev.map(Place::Arena), at[6], links),
+    ];
+    fields(ui, "arena", &list, commands);
+    let order = heap.usable_arenas().position(|i| i == arena.id.index);
+    ui.label(match order {
+        Some(0) => "First on usable_arenas: the next new pool comes from here.".to_owned(),
+        Some(at) => format!("On usable_arenas after {}.", count(at as u64, "other arena")),
+        None => "On no list: no pool of it is free.".to_owned(),
+    });
+    let lasts = heap.nfp2lasta();
+    if lasts.get(record.nfreepools as usize) == Some(&Some(arena.id.index)) {
+        ui.label(format!("nfp2lasta[{0}]: the rightmost arena with {0} free pools.", record.nfreepools));
+    }
+    ui.weak(format!("Record {} of the arenas array", arena.id.index));
+}

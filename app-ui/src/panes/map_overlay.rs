@@ -1,0 +1,560 @@
+//! What lies over the map's picture: labels, arrows, outlines, tooltips and the legend.
+
+use egui::epaint::QuadraticBezierShape;
+use egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, StrokeKind, Ui, Vec2};
+use sim_core::arena::ArenaBackend as _;
+use sim_core::report::PoolState;
+use sim_core::{Addr, SizeClass};
+
+use super::View;
+use super::map::{Frame, Scene, TOP_LEFT, arena_line};
+use crate::facts::{self, BlockState, PoolFacts};
+use crate::format::{address, bytes, count, grouped};
+use crate::selection::{Level, Place};
+use crate::theme::Theme;
+
+/// Free-list arrows drawn at once; the rest of the list is numbered only.
+const ARROWS: usize = 32;
+/// Labels drawn at once in the picture of all arenas.
+const LABELS: usize = 600;
+
+/// Two lines around a rectangle, so that it shows on any ground.
+pub(super) fn outline(painter: &Painter, rect: Rect, width: f32, color: Color32) {
+    let casing = if color.intensity() > 0.5 { Color32::BLACK } else { Color32::WHITE };
+    painter.rect_stroke(rect, 1.0, Stroke::new(width + 2.0, Theme::faded(casing, 0.55)), StrokeKind::Outside);
+    painter.rect_stroke(rect, 1.0, Stroke::new(width, color), StrokeKind::Outside);
+}
+
+/// What the current step touched and what the inspector is pinned to.
+pub(super) fn marks(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, frame: &Frame) {
+    let focus = view.session.focus();
+    let mut drawn = Vec::new();
+    for place in view.session.touched().chain(focus) {
+        let Some(r) = scene.rect_of(view, place) else { continue };
+        // An arena's records change with most pools; its outline would drown the pool's own.
+        let minor = matches!(place, Place::Arena(_)) && focus != Some(place);
+        if minor || drawn.contains(&r) {
+            continue;
+        }
+        drawn.push(r);
+        let rect = frame.screen(r);
+        outline(painter, rect, 2.0, view.theme.touched);
+        if view.pulse > 0.0 {
+            let grown = rect.expand(3.0 + 9.0 * (1.0 - view.pulse));
+            let color = Theme::faded(view.theme.touched, view.pulse);
+            painter.rect_stroke(grown, 3.0, Stroke::new(2.0, color), StrokeKind::Middle);
+        }
+    }
+    if let Some(place) = view.selection.pinned
+        && let Some(r) = scene.rect_of(view, place)
+    {
+        outline(painter, frame.screen(r).expand(3.0), 2.0, view.theme.pinned);
+    }
+}
+
+/// Text and arrows of the level shown.
+pub(super) fn labels(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, frame: &Frame) {
+    match scene {
+        Scene::Heap { arenas, grid } => {
+            let height = (frame.rect.height() * frame.unit) as i32;
+            let mut left = LABELS;
+            for index in grid.between(frame.scroll, frame.scroll + height) {
+                let Some(arena) = arenas.get(index as usize) else { break };
+                let tile = frame.screen(grid.tile(index));
+                if grid.label > 0 {
+                    let used = arena.record.ntotalpools - arena.record.nfreepools;
+                    let long =
+                        format!("{}  {}  {used}/{} pools", arena.id, arena.base, arena.record.ntotalpools);
+                    let short = format!("{}  {used}/{}", arena.id, arena.record.ntotalpools);
+                    let at = tile.left_top() - Vec2::new(0.0, 15.0);
+                    if !text(painter, at, TOP_LEFT, &long, 11.5, view.theme.weak, tile.width() + 6.0) {
+                        text(painter, at, TOP_LEFT, &short, 11.5, view.theme.weak, tile.width() + 10.0);
+                    }
+                }
+                let cells = grid.cells(index);
+                if cells.cell_w as f32 / frame.unit < 20.0 {
+                    continue;
+                }
+                for pool in 0..cells.count {
+                    let Some(facts) = facts::pool_of_arena(view.session.heap(), arena, pool) else {
+                        continue;
+                    };
+                    if left == 0 {
+                        break;
+                    }
+                    if let (Some(class), PoolState::Used | PoolState::Full) = (facts.class(), facts.state) {
+                        left -= 1;
+                        let rect = frame.screen(cells.cell(pool));
+                        let color = gauge_text(view, &facts, class, 0.5);
+                        text(
+                            painter,
+                            rect.center(),
+                            Align2::CENTER_CENTER,
+                            &class.to_string(),
+                            11.0,
+                            color,
+                            40.0,
+                        );
+                    }
+                }
+            }
+        }
+        Scene::Arena { arena, grid } => {
+            let heap = view.session.heap();
+            let emptied: Vec<Addr> =
+                heap.freepools(arena.id.index).map(|p| heap.memory().pool_addr(p)).collect();
+            let width = grid.cell_w as f32 / frame.unit;
+            if width < 20.0 {
+                return;
+            }
+            for index in 0..grid.count {
+                let rect = frame.screen(grid.cell(index));
+                if rect.bottom() < frame.rect.top() || rect.top() > frame.rect.bottom() {
+                    continue;
+                }
+                match facts::pool_of_arena(heap, arena, index) {
+                    Some(pool) => pool_labels(painter, view, &pool, rect, &emptied),
+                    None => {
+                        text(
+                            painter,
+                            rect.center(),
+                            Align2::CENTER_CENTER,
+                            "lost",
+                            11.0,
+                            view.theme.weak,
+                            width,
+                        );
+                    }
+                }
+            }
+        }
+        Scene::Pool { pool, states, grid, header, tail } => {
+            header_labels(painter, view, pool, frame.screen(*header));
+            let cell = frame.screen(grid.cell(0));
+            for row in 0..grid.rows() {
+                let index = row * grid.columns;
+                let rect = frame.screen(grid.cell(index));
+                if index < pool.capacity && rect.intersects(frame.rect) {
+                    let offset = facts::block_offset(view.session.profile(), pool, index);
+                    let at = Pos2::new(frame.rect.left() + 2.0, rect.center().y);
+                    mono(painter, at, Align2::LEFT_CENTER, &format!("+{offset:#06x}"), 10.5, view.theme.weak);
+                }
+            }
+            if tail.w > 0 {
+                let rect = frame.screen(*tail);
+                text(
+                    painter,
+                    rect.center(),
+                    Align2::CENTER_CENTER,
+                    "tail",
+                    10.5,
+                    view.theme.text,
+                    rect.width(),
+                );
+            }
+            for (index, state) in states.iter().enumerate() {
+                let rect = frame.screen(grid.cell(index as u32));
+                if rect.intersects(frame.rect) {
+                    block_label(painter, view, pool, *state, index as u32, rect);
+                }
+            }
+            arrows(painter, view, states, &|i| frame.screen(grid.cell(i)), frame.screen(*header), cell);
+        }
+    }
+}
+
+fn pool_labels(painter: &Painter, view: &View<'_>, pool: &PoolFacts<'_>, rect: Rect, emptied: &[Addr]) {
+    let theme = view.theme;
+    let inner = rect.shrink(6.0);
+    let wide = inner.width();
+    if rect.width() < 44.0 || rect.height() < 28.0 {
+        if let (Some(class), PoolState::Used | PoolState::Full) = (pool.class(), pool.state) {
+            let color = gauge_text(view, pool, class, 0.5);
+            text(
+                painter,
+                rect.center(),
+                Align2::CENTER_CENTER,
+                &class.to_string(),
+                11.0,
+                color,
+                rect.width(),
+            );
+        }
+        return;
+    }
+    match (pool.state, pool.class()) {
+        (PoolState::Used | PoolState::Full, Some(class)) => {
+            let top = gauge_text(view, pool, class, 0.85);
+            let bottom = gauge_text(view, pool, class, 0.2);
+            let long = format!("class {class}");
+            if !text(painter, inner.left_top(), TOP_LEFT, &long, 12.0, top, wide) {
+                text(painter, inner.left_top(), TOP_LEFT, &class.to_string(), 12.0, top, wide);
+            }
+            if rect.height() >= 62.0 {
+                let middle = gauge_text(view, pool, class, 0.5);
+                let size = format!("{} bytes", pool.block_size);
+                text(painter, inner.left_center(), Align2::LEFT_CENTER, &size, 11.0, middle, wide);
+            }
+            let used = if pool.state == PoolState::Full {
+                format!("full, {}", pool.used())
+            } else {
+                format!("{}/{}", pool.used(), pool.capacity)
+            };
+            text(painter, inner.left_bottom(), Align2::LEFT_BOTTOM, &used, 11.0, bottom, wide);
+        }
+        (PoolState::Empty, _) => {
+            text(painter, inner.left_top(), TOP_LEFT, "empty", 12.0, theme.weak, wide);
+            if let Some(order) = emptied.iter().position(|a| *a == pool.addr) {
+                let what = if order == 0 { "next to use".to_owned() } else { format!("freepools {order}") };
+                text(painter, inner.left_bottom(), Align2::LEFT_BOTTOM, &what, 10.5, theme.weak, wide);
+            }
+        }
+        _ => {
+            if view.session.heap().arenas()[pool.arena.index as usize].pool_address == pool.addr {
+                text(painter, inner.left_top(), TOP_LEFT, "next to carve", 10.5, theme.weak, wide);
+            }
+        }
+    }
+}
+
+/// Text color at a height (0 bottom, 1 top) of a pool's gauge.
+fn gauge_text(view: &View<'_>, pool: &PoolFacts<'_>, class: SizeClass, height: f32) -> Color32 {
+    let color = view.theme.class(class.0);
+    if pool.share() >= height { Theme::on(color) } else { view.theme.text }
+}
+
+fn header_labels(painter: &Painter, view: &View<'_>, pool: &PoolFacts<'_>, rect: Rect) {
+    let theme = view.theme;
+    let left = rect.left() + 8.0;
+    let overhead = view.session.profile().pool_overhead();
+    let title = format!(
+        "pool_header, {overhead} bytes at {} \u{b7} pool {} of {} \u{b7} {}",
+        pool.addr,
+        pool.index,
+        pool.arena,
+        facts::state_word(pool.state)
+    );
+    let on = theme.text;
+    text(painter, Pos2::new(left, rect.top() + 5.0), TOP_LEFT, &title, 12.0, on, rect.width() - 12.0);
+    let heap = view.session.heap();
+    let fields = match pool.carved {
+        None => "never carved: these bytes are part of the arena but no pool yet".to_owned(),
+        Some((_, h)) => {
+            let freeblock = address(h.freeblock.map(|b| heap.memory().block_addr(b)));
+            format!(
+                "ref.count {}  freeblock {freeblock}  szidx {}  nextoffset {:#x}  maxnextoffset {:#x}  arenaindex {}",
+                h.ref_count, h.szidx, h.nextoffset, h.maxnextoffset, h.arenaindex
+            )
+        }
+    };
+    let painter = painter.with_clip_rect(rect.intersect(painter.clip_rect()));
+    mono(&painter, Pos2::new(left, rect.top() + 22.0), TOP_LEFT, &fields, 11.0, on);
+}
+
+fn block_label(
+    painter: &Painter,
+    view: &View<'_>,
+    pool: &PoolFacts<'_>,
+    state: BlockState,
+    index: u32,
+    rect: Rect,
+) {
+    let theme = view.theme;
+    let class = theme.class(pool.class().map_or(0, |c| c.0));
+    let roomy = rect.width() >= 64.0 && rect.height() >= 30.0;
+    let offset = || format!("+{:#x}", facts::block_offset(view.session.profile(), pool, index));
+    let inner = rect.shrink(5.0);
+    match state {
+        BlockState::Live if roomy => {
+            mono(painter, inner.left_top(), TOP_LEFT, &offset(), 10.5, Theme::on(class));
+            text(painter, inner.left_bottom(), Align2::LEFT_BOTTOM, "live", 10.5, Theme::on(class), 60.0);
+        }
+        BlockState::Live => {}
+        BlockState::Free(position) => {
+            let what = if position == 0 { "head".to_owned() } else { position.to_string() };
+            if roomy {
+                mono(painter, inner.left_top(), TOP_LEFT, &offset(), 10.5, theme.weak);
+                let what = format!("free {what}");
+                text(painter, inner.left_bottom(), Align2::LEFT_BOTTOM, &what, 10.5, theme.text, 80.0);
+            } else if !text(
+                painter,
+                rect.center(),
+                Align2::CENTER_CENTER,
+                &what,
+                10.0,
+                theme.text,
+                rect.width() - 3.0,
+            ) {
+                text(
+                    painter,
+                    rect.center(),
+                    Align2::CENTER_CENTER,
+                    &position.to_string(),
+                    9.0,
+                    theme.text,
+                    rect.width() + 2.0,
+                );
+            }
+        }
+        BlockState::NeverCarved if roomy => {
+            mono(painter, inner.left_top(), TOP_LEFT, &offset(), 10.5, theme.dot);
+        }
+        BlockState::NeverCarved => {}
+    }
+}
+
+/// From the header to the head of the free list, and from each free block to the next.
+fn arrows(
+    painter: &Painter,
+    view: &View<'_>,
+    states: &[BlockState],
+    cell: &dyn Fn(u32) -> Rect,
+    header: Rect,
+    first: Rect,
+) {
+    let mut order: Vec<(u32, u32)> = states
+        .iter()
+        .enumerate()
+        .filter_map(|(i, s)| if let BlockState::Free(at) = s { Some((*at, i as u32)) } else { None })
+        .collect();
+    order.sort_unstable();
+    let shown = order.len().min(ARROWS);
+    let mut from = Pos2::new(first.left(), header.bottom() - 2.0);
+    for (at, (_, index)) in order.iter().take(shown).enumerate() {
+        let to = cell(*index).center();
+        // The head matters most; further on the arrows fade.
+        let strength = 1.0 - 0.75 * at as f32 / shown.max(1) as f32;
+        if at == 0 {
+            from.x = to.x.clamp(header.left() + 20.0, header.right() - 20.0);
+        }
+        arrow(painter, from, to, Theme::faded(view.theme.text, 0.75 * strength));
+        from = to;
+    }
+}
+
+fn arrow(painter: &Painter, from: Pos2, to: Pos2, color: Color32) {
+    let along = to - from;
+    let length = along.length();
+    if length < 1.0 {
+        return;
+    }
+    // A slight bow keeps arrows along one row apart.
+    let middle = from + along * 0.5 + along.rot90() * 0.12;
+    let direction = (to - middle).normalized();
+    let tip = to - direction * 4.0;
+    let stroke = Stroke::new(1.4, color);
+    let curve =
+        QuadraticBezierShape::from_points_stroke([from, middle, tip], false, Color32::TRANSPARENT, stroke);
+    painter.add(curve);
+    let side = direction.rot90() * 3.5;
+    let back = tip - direction * 7.0;
+    painter.add(egui::Shape::convex_polygon(vec![tip, back + side, back - side], color, Stroke::NONE));
+}
+
+/// Text that is left out when it is wider than `room`; says whether it was drawn.
+fn text(
+    painter: &Painter,
+    at: Pos2,
+    anchor: Align2,
+    text: &str,
+    size: f32,
+    color: Color32,
+    room: f32,
+) -> bool {
+    let galley = painter.layout_no_wrap(text.to_owned(), FontId::proportional(size), color);
+    if galley.size().x > room {
+        return false;
+    }
+    let rect = anchor.anchor_size(at, galley.size());
+    painter.galley(rect.min, galley, color);
+    true
+}
+
+fn mono(painter: &Painter, at: Pos2, anchor: Align2, text: &str, size: f32, color: Color32) {
+    painter.text(at, anchor, text, FontId::monospace(size), color);
+}
+
+/// What lies under the pointer.
+pub(super) fn tooltip(ui: &mut Ui, view: &View<'_>, place: Place) {
+    let heap = view.session.heap();
+    match place {
+        Place::Arena(id) => {
+            if let Some(arena) = facts::same_arena(heap, id) {
+                ui.label(arena_line(view, &arena));
+            }
+        }
+        Place::Pool(addr) => {
+            let Some(pool) = facts::pool_at(heap, addr) else { return };
+            ui.label(format!("Pool {} of {} at {}", pool.index, pool.arena, pool.addr));
+            match (pool.class(), pool.state) {
+                (Some(class), PoolState::Used | PoolState::Full) => {
+                    ui.label(format!(
+                        "Size class {class}, blocks of {} bytes: {} of {} in use ({:.0}%)",
+                        pool.block_size,
+                        pool.used(),
+                        pool.capacity,
+                        pool.share() * 100.0
+                    ));
+                }
+                (Some(class), _) => {
+                    ui.label(format!("Empty, last used for size class {class}; any class may take it next"));
+                }
+                (None, _) => {
+                    ui.label("Never carved: part of the arena, never used for any class");
+                }
+            }
+        }
+        Place::Block(addr) => {
+            let Some(block) = facts::block_at(heap, addr) else { return };
+            ui.label(format!("Block {} of {} bytes at {}", block.index, block.size, block.addr));
+            ui.label(match block.state {
+                BlockState::Live => "Live: the program holds it".to_owned(),
+                BlockState::Free(0) => "Free, and next to be handed out from this pool".to_owned(),
+                BlockState::Free(at) => {
+                    format!("Free: {} before it on the list", count(u64::from(at), "block"))
+                }
+                BlockState::NeverCarved => "Never carved: beyond nextoffset, on no list yet".to_owned(),
+            });
+        }
+    }
+}
+
+/// The picture in a sentence, for screen readers and tests.
+pub(super) fn description(view: &View<'_>) -> String {
+    let heap = view.session.heap();
+    match view.selection.level {
+        Level::Heap => {
+            let arenas = heap.counters().narenas_currently_allocated;
+            format!(
+                "Map of {}, {} in use",
+                count(arenas, "arena"),
+                count(view.session.occupancy().blocks(), "block")
+            )
+        }
+        Level::Arena => view
+            .selection
+            .arena
+            .and_then(|id| facts::same_arena(heap, id))
+            .map_or_else(|| "Map".to_owned(), |arena| format!("Map of {}", arena_line(view, &arena))),
+        Level::Pool => view.selection.pool.and_then(|p| facts::pool_at(heap, p)).map_or_else(
+            || "Map".to_owned(),
+            |pool| {
+                format!(
+                    "Map of pool {} of {}, {}, {} of {} blocks used",
+                    pool.index,
+                    pool.arena,
+                    facts::state_word(pool.state),
+                    pool.used(),
+                    pool.capacity
+                )
+            },
+        ),
+    }
+}
+
+/// Height that the legend needs.
+pub(super) fn legend_height(ui: &Ui) -> f32 {
+    let line = ui.text_style_height(&egui::TextStyle::Small) + 6.0;
+    // The swatches wrap to a second line in a narrow pane.
+    if ui.available_width() < 620.0 { 3.0 * line } else { 2.0 * line }
+}
+
+/// What the fills mean, and the ramp of size classes.
+pub(super) fn legend(ui: &mut Ui, view: &View<'_>) {
+    let theme = view.theme;
+    let sample = theme.class(view.session.profile().nb_small_size_classes() / 2);
+    ui.spacing_mut().item_spacing.y = 2.0;
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = 5.0;
+        let item = |ui: &mut Ui, name: &str, what: &str, paint: &dyn Fn(&Painter, Rect)| {
+            ui.horizontal(|ui| {
+                let (rect, _) = ui.allocate_exact_size(Vec2::splat(12.0), egui::Sense::hover());
+                paint(ui.painter(), rect);
+                ui.small(name).on_hover_text(what);
+                ui.add_space(6.0);
+            });
+        };
+        let hollow = |p: &Painter, r: Rect, c: Color32| {
+            p.rect_stroke(r, 0.0, Stroke::new(1.5, c), StrokeKind::Inside);
+        };
+        let dots = |p: &Painter, r: Rect| {
+            for i in 0..4 {
+                for j in 0..4 {
+                    if i == 0 || i == 3 || j == 0 || j == 3 {
+                        let at = r.min + Vec2::new(i as f32, j as f32) * (r.width() / 3.2);
+                        p.rect_filled(Rect::from_min_size(at, Vec2::splat(1.5)), 0.0, theme.dot);
+                    }
+                }
+            }
+        };
+        if view.selection.level == Level::Pool {
+            item(ui, "live", "The program holds this block", &|p, r| {
+                p.rect_filled(r, 0.0, sample);
+            });
+            item(
+                ui,
+                "free, numbered in list order",
+                "On the pool's free list; arrows lead from each to the next",
+                &|p, r| {
+                    hollow(p, r, sample);
+                },
+            );
+            item(ui, "never carved", "Beyond nextoffset: never handed out, on no list", &dots);
+            let free =
+                view.selection.pool.and_then(|p| facts::pool_at(view.session.heap(), p)).map_or(0, |pool| {
+                    facts::block_states(view.session.heap(), &pool)
+                        .iter()
+                        .filter(|s| matches!(s, BlockState::Free(_)))
+                        .count()
+                });
+            if free > ARROWS {
+                ui.small(format!("arrows for the first {ARROWS} of {} free blocks", grouped(free as u64)));
+            }
+        } else {
+            item(
+                ui,
+                "used, filled as far as its blocks are",
+                "A pool with used and free blocks, on its class's usedpools list",
+                &|p, r| {
+                    p.rect_filled(r, 0.0, theme.tint(sample));
+                    p.rect_filled(r.with_min_y(r.center().y), 0.0, sample);
+                },
+            );
+            item(ui, "full", "A pool without a free block, on no list", &|p, r| {
+                p.rect_filled(r, 0.0, sample);
+            });
+            item(
+                ui,
+                "empty",
+                "A pool without a used block, on its arena's freepools; any class may take it",
+                &|p, r| {
+                    hollow(p, r, theme.line);
+                },
+            );
+            item(ui, "never carved", "Part of the arena that was never a pool", &dots);
+        }
+        item(ui, "touched by this step", "What the current operation changed or looked at", &|p, r| {
+            hollow(p, r, theme.touched);
+        });
+    });
+    ui.horizontal(|ui| {
+        let profile = view.session.profile();
+        let classes = profile.nb_small_size_classes();
+        ui.spacing_mut().item_spacing.x = 5.0;
+        ui.small(format!("size class 0 ({} bytes)", profile.alignment));
+        let width = (ui.available_width() - 150.0).clamp(60.0, 360.0);
+        let (rect, response) = ui.allocate_exact_size(Vec2::new(width, 11.0), egui::Sense::hover());
+        let step = width / f32::from(classes);
+        for class in 0..classes {
+            let x = rect.left() + step * f32::from(class);
+            let cell = Rect::from_min_max(Pos2::new(x, rect.top()), Pos2::new(x + step, rect.bottom()));
+            ui.painter().rect_filled(cell, 0.0, theme.class(class));
+        }
+        if let Some(pos) = response.hover_pos() {
+            let class = (((pos.x - rect.left()) / step).max(0.0) as u16).min(classes - 1);
+            let size = profile.block_size(SizeClass(class));
+            response.on_hover_text(format!("Size class {class}: blocks of {}", bytes(size)));
+        }
+        ui.small(format!("{} ({} bytes)", classes - 1, profile.small_request_threshold));
+    });
+}

@@ -1,0 +1,55 @@
+//! The panes: each reads the session and the selection, draws itself, and asks for what it wants by
+//! pushing commands. No pane changes anything and no pane knows another.
+
+pub(crate) mod arenas;
+pub(crate) mod help;
+pub(crate) mod inspector;
+pub(crate) mod malloc_stats;
+pub(crate) mod map;
+mod map_overlay;
+pub(crate) mod narration;
+pub(crate) mod operations;
+pub(crate) mod size_classes;
+pub(crate) mod timeline;
+pub(crate) mod toolbar;
+pub(crate) mod transport;
+
+use egui::{Response, RichText, Ui};
+
+use crate::command::Command;
+use crate::selection::{Place, Selection};
+use crate::session::Session;
+use crate::theme::Theme;
+
+/// What every pane may read.
+pub(crate) struct View<'a> {
+    /// The open trace.
+    pub(crate) session: &'a Session,
+    /// What is looked at.
+    pub(crate) selection: &'a Selection,
+    /// What the inspector shows.
+    pub(crate) inspected: Option<Place>,
+    /// The colors.
+    pub(crate) theme: &'a Theme,
+    /// How much of the pulse after a step is left, 1 to 0; always 0 when motion is reduced.
+    pub(crate) pulse: f32,
+}
+
+/// A place as a link: a click stays with it, a double click opens it on the map.
+pub(crate) fn place_link(ui: &mut Ui, text: &str, place: Place, commands: &mut Vec<Command>) -> Response {
+    let response = ui.link(RichText::new(text).monospace());
+    if response.double_clicked() {
+        commands.push(Command::Enter(place));
+    } else if response.clicked() {
+        commands.push(Command::Pin(place));
+    }
+    response.on_hover_text("Click to inspect, double click to open it on the map")
+}
+
+/// A sentence where a pane has nothing else to show.
+pub(crate) fn empty(ui: &mut Ui, sentence: &str) {
+    ui.add_space(12.0);
+    ui.vertical_centered(|ui| {
+        ui.label(RichText::new(sentence).weak());
+    });
+}

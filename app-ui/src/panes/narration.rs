@@ -1,0 +1,90 @@
+//! What the current operation did: the call, then one sentence for each event.
+
+use egui::{RichText, ScrollArea, Ui};
+use sim_core::event::narrate;
+
+use super::View;
+use crate::command::Command;
+use crate::format::{call, grouped};
+use crate::selection::Place;
+
+/// Draws the pane.
+pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
+    let session = view.session;
+    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        let Some(op) = session.last_op() else {
+            ui.label("Nothing has happened yet.");
+            match session.trace().op(0) {
+                Some(first) => {
+                    ui.horizontal_wrapped(|ui| {
+                        ui.label("The first operation is");
+                        ui.monospace(call(&first));
+                        ui.label("Press the right arrow key to do it.");
+                    });
+                }
+                None => {
+                    ui.label("The trace has no operation.");
+                }
+            }
+            note(ui, view, 0);
+            return;
+        };
+        ui.horizontal_wrapped(|ui| {
+            ui.weak(format!("step {}", grouped(session.step())));
+            let result = session.last_result().map_or_else(String::new, |r| format!(" -> {r}"));
+            ui.label(RichText::new(format!("{}{result}", call(&op))).monospace().strong().size(14.0));
+        });
+        note(ui, view, session.step() - 1);
+        for (index, event) in session.events().iter().enumerate() {
+            let sentence = narrate(event, session.profile());
+            ui.horizontal_wrapped(|ui| {
+                ui.spacing_mut().item_spacing.x = 6.0;
+                ui.weak(format!("{}", index + 1));
+                ui.label(RichText::new(sentence.function).monospace().color(view.theme.weak));
+                let text = upper_first(&sentence.text);
+                if let Some(place) = Place::of_event(event) {
+                    let link =
+                        ui.link(text).on_hover_text("Click to inspect, double click to open it on the map");
+                    if link.double_clicked() {
+                        commands.push(Command::Enter(place));
+                    } else if link.clicked() {
+                        commands.push(Command::Pin(place));
+                    }
+                } else {
+                    ui.label(text);
+                }
+            });
+        }
+    });
+}
+
+/// The author's remark on the operation after `index` others.
+fn note(ui: &mut Ui, view: &View<'_>, index: u64) {
+    if let Some(note) = view.session.trace().note_at(index) {
+        egui::Frame::new().fill(view.theme.hint).corner_radius(4).inner_margin(6).show(ui, |ui| {
+            ui.label(RichText::new(&note.text).color(view.theme.text));
+        });
+    }
+}
+
+fn upper_first(text: &str) -> String {
+    // A name of CPython's keeps its spelling.
+    let first_word = text.split_whitespace().next().unwrap_or("");
+    if first_word.chars().any(|c| !c.is_ascii_lowercase()) {
+        return text.to_owned();
+    }
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::upper_first;
+
+    #[test]
+    fn only_plain_words_are_raised() {
+        assert_eq!(upper_first("block 0x1 is popped"), "Block 0x1 is popped");
+        assert_eq!(upper_first("realloc(NULL, n) acts"), "realloc(NULL, n) acts");
+        assert_eq!(upper_first(""), "");
+    }
+}

@@ -1,0 +1,161 @@
+//! All operations as rows. Only the rows in view exist, and their position is kept as a whole number:
+//! a scroll offset in points would lose single rows in a list of millions.
+
+use egui::{FontId, Key, Pos2, Rect, Role, Sense, Stroke, Ui, Vec2, WidgetInfo};
+
+use super::View;
+use crate::command::Command;
+use crate::format::{call, grouped, id_after};
+use crate::theme::Theme;
+
+/// Which row is on top, and what it was moved for.
+#[derive(Default)]
+pub(crate) struct OperationsState {
+    top: f64,
+    shown: Option<(u64, u64)>,
+}
+
+const ROW: f32 = 19.0;
+const BAR: f32 = 11.0;
+
+/// Draws the pane.
+pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut OperationsState, commands: &mut Vec<Command>) {
+    let session = view.session;
+    let total = session.len();
+    if total == 0 {
+        super::empty(ui, "The trace has no operation.");
+        return;
+    }
+    let area = ui.available_rect_before_wrap();
+    ui.advance_cursor_after_rect(area);
+    let rows = (area.height() / ROW).floor().max(1.0);
+    let last_top = (total as f64 - f64::from(rows)).max(0.0);
+
+    // The current row is always in view after a step; in between one may scroll away.
+    let step = session.step();
+    if state.shown != Some((step, total)) {
+        state.shown = Some((step, total));
+        let row = step.saturating_sub(1) as f64;
+        if row < state.top + 1.0 || row > state.top + f64::from(rows) - 3.0 {
+            state.top = row - f64::from(rows) / 2.0;
+        }
+    }
+    let list = area.with_max_x(area.right() - BAR);
+    if ui.rect_contains_pointer(area) {
+        let turn = ui.input(|i| i.smooth_scroll_delta().y);
+        state.top -= f64::from(turn / ROW);
+        let page = f64::from(rows - 1.0);
+        ui.input(|i| {
+            if i.key_pressed(Key::PageDown) {
+                state.top += page;
+            }
+            if i.key_pressed(Key::PageUp) {
+                state.top -= page;
+            }
+        });
+    }
+    state.top = state.top.clamp(0.0, last_top);
+    bar(ui, area.with_min_x(area.right() - BAR + 2.0), state, last_top, total, f64::from(rows));
+
+    let first = state.top.floor() as u64;
+    let offset = -(state.top.fract() as f32) * ROW;
+    for i in 0..=rows as u64 + 1 {
+        let index = first + i;
+        let top = list.top() + offset + i as f32 * ROW;
+        if index >= total || top >= list.bottom() {
+            break;
+        }
+        let rect = Rect::from_min_size(Pos2::new(list.left(), top), Vec2::new(list.width(), ROW));
+        row(ui, view, index, rect, list, commands);
+    }
+}
+
+fn row(ui: &Ui, view: &View<'_>, index: u64, rect: Rect, list: Rect, commands: &mut Vec<Command>) {
+    let Some(op) = view.session.trace().op(index) else { return };
+    let step = index + 1;
+    let current = step == view.session.step();
+    let call = call(&op);
+    let id = ui.scope_id().with(("operation", index));
+    let response = ui.interact(rect.intersect(list), id, Sense::click());
+    response.widget_info(|| {
+        WidgetInfo::selected(Role::Button, true, current, format!("Step {}: {call}", grouped(step)))
+    });
+    let painter = ui.painter_at(list);
+    let visuals = ui.visuals();
+    if current {
+        painter.rect_filled(rect, 3.0, visuals.selection.bg_fill);
+    } else if response.hovered() || response.has_focus() {
+        painter.rect_filled(rect, 3.0, visuals.widgets.hovered.weak_bg_fill);
+    }
+    // What is still to come is paler than what was done.
+    let done = step <= view.session.step();
+    let theme = view.theme;
+    let color = if done { theme.text } else { theme.weak };
+    let digits = grouped(view.session.len()).len() as f32;
+    let center = rect.center().y;
+    let number = Pos2::new(rect.left() + 4.0 + digits * 6.6, center);
+    painter.text(number, egui::Align2::RIGHT_CENTER, grouped(step), FontId::monospace(11.0), theme.weak);
+    if view.session.trace().note_at(index).is_some() {
+        let at = Pos2::new(number.x + 5.0, center);
+        painter.circle_filled(at, 2.5, theme.touched);
+    }
+    let mut call_rect = rect;
+    call_rect.min.x = number.x + 10.0;
+    let id_text = id_after(&op).map(|id| format!("#{id}")).unwrap_or_default();
+    let id_width = if call_rect.width() > 230.0 { id_text.len() as f32 * 6.6 + 8.0 } else { 0.0 };
+    let clipped = painter.with_clip_rect(call_rect.with_max_x(rect.right() - id_width).intersect(list));
+    clipped.text(
+        Pos2::new(call_rect.left(), center),
+        egui::Align2::LEFT_CENTER,
+        &call,
+        FontId::monospace(11.5),
+        color,
+    );
+    if id_width > 0.0 {
+        painter.text(
+            Pos2::new(rect.right() - 4.0, center),
+            egui::Align2::RIGHT_CENTER,
+            id_text,
+            FontId::monospace(11.0),
+            theme.weak,
+        );
+    }
+    if response.clicked() {
+        commands.push(Command::Seek(step));
+    }
+    if response.hovered() {
+        response.on_hover_text_at_pointer(format!(
+            "Step {}: {call}{}\nClick to go there",
+            grouped(step),
+            id_after(&op).map_or_else(String::new, |id| format!(", id {id}"))
+        ));
+    }
+}
+
+/// A scroll bar over whole rows.
+fn bar(ui: &Ui, rect: Rect, state: &mut OperationsState, last_top: f64, total: u64, rows: f64) {
+    if last_top <= 0.0 {
+        return;
+    }
+    let response = ui.interact(rect, ui.scope_id().with("bar"), Sense::click_and_drag());
+    response.widget_info(|| WidgetInfo::labeled(Role::ScrollBar, true, "Scroll operations"));
+    let high = (f64::from(rect.height()) * rows / total as f64).max(24.0) as f32;
+    let travel = rect.height() - high;
+    if let Some(pos) = response.interact_pointer_pos()
+        && travel > 0.0
+    {
+        let share = ((pos.y - rect.top() - high / 2.0) / travel).clamp(0.0, 1.0);
+        state.top = f64::from(share) * last_top;
+    }
+    let top = rect.top() + travel * (state.top / last_top) as f32;
+    let thumb = Rect::from_min_size(Pos2::new(rect.left(), top), Vec2::new(rect.width(), high));
+    let painter = ui.painter_at(rect);
+    painter.rect_filled(rect, 4.0, ui.visuals().extreme_bg_color);
+    let color = ui.style().interact(&response).fg_stroke.color;
+    painter.rect_filled(thumb, 4.0, Theme::faded(color, 0.45));
+    // Where the current step is in the whole list.
+    let step = state.shown.map_or(0, |s| s.0);
+    let y = rect.top() + rect.height() * (step as f64 / total.max(1) as f64) as f32;
+    let touched = Stroke::new(2.0, ui.visuals().selection.bg_fill);
+    painter.line_segment([Pos2::new(rect.left(), y), Pos2::new(rect.right(), y)], touched);
+}

@@ -1,0 +1,103 @@
+//! The top row: opening, the profile, the view's settings.
+
+use egui::{Button, ComboBox, ThemePreference, Ui};
+use sim_core::profile::PRESETS;
+
+use crate::apply::State;
+use crate::command::{Action, Command};
+use crate::examples::EXAMPLES;
+use crate::format::count;
+
+/// Draws the row.
+pub(crate) fn ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    ui.horizontal(|ui| {
+        action_button(ui, Action::Open, commands);
+        ui.menu_button("Examples", |ui| {
+            for (index, example) in EXAMPLES.iter().enumerate() {
+                if ui.button(example.label).on_hover_text(example.about).clicked() {
+                    commands.push(Command::Example(index));
+                    ui.close();
+                }
+            }
+        })
+        .response
+        .on_hover_text("Traces that come with the program");
+        view_menu(ui, state, commands);
+        action_button(ui, Action::Help, commands);
+        ui.separator();
+        profile(ui, state, commands);
+        if let Some(session) = &state.session {
+            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                let text = format!("{} \u{b7} {}", session.trace().name, count(session.len(), "operation"));
+                let label = ui.add(egui::Label::new(text).truncate());
+                if !session.trace().description.is_empty() {
+                    label.on_hover_text(&session.trace().description);
+                }
+            });
+        }
+    });
+}
+
+fn action_button(ui: &mut Ui, action: Action, commands: &mut Vec<Command>) {
+    if ui.button(action.meta().label).on_hover_text(action.tooltip(ui.ctx())).clicked() {
+        commands.push(Command::Do(action));
+    }
+}
+
+fn view_menu(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    ui.menu_button("View", |ui| {
+        let mut entry = |ui: &mut Ui, action: Action, on: Option<bool>| {
+            let meta = action.meta();
+            let mut button = Button::selectable(on == Some(true), meta.label);
+            if let Some(key) = meta.keys.first() {
+                button = button.shortcut_text(crate::command::key_text(ui.ctx(), key));
+            }
+            if ui.add(button).on_hover_text(meta.tip).clicked() {
+                commands.push(Command::Do(action));
+                ui.close();
+            }
+        };
+        for action in [
+            Action::TabMap,
+            Action::TabClasses,
+            Action::TabArenas,
+            Action::TabStats,
+            Action::TabOperations,
+            Action::TabInspector,
+        ] {
+            entry(ui, action, None);
+        }
+        ui.separator();
+        entry(ui, Action::ThemeSystem, Some(state.theme == ThemePreference::System));
+        entry(ui, Action::ThemeDark, Some(state.theme == ThemePreference::Dark));
+        entry(ui, Action::ThemeLight, Some(state.theme == ThemePreference::Light));
+        ui.separator();
+        entry(ui, Action::ReduceMotion, Some(state.reduce_motion));
+        entry(ui, Action::ResetLayout, None);
+        entry(ui, Action::Palette, None);
+    })
+    .response
+    .on_hover_text("Panes, colors and layout");
+}
+
+fn profile(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let Some(session) = &state.session else { return };
+    let now = session.profile().name.as_str();
+    ui.label("Profile");
+    let combo = ComboBox::from_id_salt("profile").width(170.0).selected_text(now).show_ui(ui, |ui| {
+        for (name, about) in PRESETS {
+            if ui.selectable_label(*name == now, *name).on_hover_text(*about).clicked() {
+                commands.push(Command::Profile(name));
+            }
+        }
+    });
+    combo.response.widget_info(|| {
+        let mut info = egui::WidgetInfo::labeled(egui::Role::ComboBox, true, "Profile");
+        info.current_text_value = Some(now.to_owned());
+        info
+    });
+    let about = PRESETS.iter().find(|p| p.0 == now).map_or("", |p| p.1);
+    combo.response.on_hover_text(format!(
+        "The build of CPython whose constants the machine has: {about}. Another one replays the same trace to the same step."
+    ));
+}

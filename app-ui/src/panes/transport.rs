@@ -1,0 +1,80 @@
+//! Moving through the tape.
+
+use egui::{ComboBox, Ui};
+
+use super::View;
+use crate::command::{Action, Command};
+use crate::format::{call, grouped};
+use crate::icons::{Icon, icon_button};
+use crate::session::SPEEDS;
+
+/// Draws the row of buttons.
+pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
+    let session = view.session;
+    let at_start = session.target() == 0;
+    let at_end = session.target() >= session.len();
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = 4.0;
+        let mut button = |ui: &mut Ui, icon, action: Action, enabled| {
+            let response = icon_button(ui, icon, action.meta().label, enabled);
+            if response.on_hover_text(action.tooltip(ui.ctx())).clicked() {
+                commands.push(Command::Do(action));
+            }
+        };
+        button(ui, Icon::Start, Action::Start, !at_start);
+        button(ui, Icon::PreviousArena, Action::PreviousArena, !at_start);
+        button(ui, Icon::BackFar, Action::BackFar, !at_start);
+        button(ui, Icon::Back, Action::Back, !at_start);
+        let play = if session.playback.playing { Icon::Pause } else { Icon::Play };
+        button(ui, play, Action::Play, !session.trace().is_empty());
+        button(ui, Icon::Forward, Action::Forward, !at_end);
+        button(ui, Icon::ForwardFar, Action::ForwardFar, !at_end);
+        button(ui, Icon::NextArena, Action::NextArena, !at_end);
+        button(ui, Icon::End, Action::End, !at_end);
+        ui.add_space(6.0);
+        speed(ui, view, commands);
+        if ui.button(Action::GoTo.meta().label).on_hover_text(Action::GoTo.tooltip(ui.ctx())).clicked() {
+            commands.push(Command::Do(Action::GoTo));
+        }
+        ui.add_space(6.0);
+        ui.strong(format!("step {}", grouped(session.target())));
+        ui.weak(format!("of {}", grouped(session.len())));
+        if let Some(share) = session.seeking() {
+            ui.spinner();
+            ui.label(format!("seeking\u{2026} {:.0}%", share * 100.0));
+            if ui.button("Cancel").on_hover_text("Stop where it is").clicked() {
+                commands.push(Command::Do(Action::Cancel));
+            }
+        } else if session.jumping().is_some() {
+            ui.spinner();
+            ui.label("looking for an arena\u{2026}");
+            if ui.button("Cancel").on_hover_text("Stop looking").clicked() {
+                commands.push(Command::Do(Action::Cancel));
+            }
+        } else if let Some(op) = session.last_op()
+            && ui.available_width() > 260.0
+        {
+            ui.add_space(6.0);
+            let result = session.last_result().map_or_else(String::new, |r| format!(" -> {r}"));
+            ui.monospace(format!("{}{result}", call(&op)));
+        }
+    });
+}
+
+fn speed(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
+    let now = view.session.playback.speed.min(SPEEDS.len() - 1);
+    let name = |index: usize| format!("{}/s", grouped(u64::from(SPEEDS[index])));
+    let combo = ComboBox::from_id_salt("speed").width(96.0).selected_text(name(now)).show_ui(ui, |ui| {
+        for index in 0..SPEEDS.len() {
+            if ui.selectable_label(index == now, name(index)).clicked() {
+                commands.push(Command::Speed(index));
+            }
+        }
+    });
+    combo.response.widget_info(|| {
+        let mut info = egui::WidgetInfo::labeled(egui::Role::ComboBox, true, "Playback speed");
+        info.current_text_value = Some(name(now));
+        info
+    });
+    combo.response.on_hover_text("Operations a second while playing (, slower, . faster)");
+}

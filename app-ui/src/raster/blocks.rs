@@ -1,0 +1,70 @@
+//! The blocks of one pool: live solid, free hollow, never carved dotted, the tail hatched.
+
+use egui::ColorImage;
+
+use super::grid::CellGrid;
+use super::{Canvas, PixelRect};
+use crate::facts::BlockState;
+use crate::theme::Theme;
+
+/// What to draw of a pool.
+pub(crate) struct BlockPicture<'a> {
+    /// State of each block.
+    pub(crate) states: &'a [BlockState],
+    /// The class, for its color.
+    pub(crate) class: u16,
+    /// Where each block lies.
+    pub(crate) grid: CellGrid,
+    /// Where the header lies.
+    pub(crate) header: PixelRect,
+    /// Where the bytes lie that no block covers; empty when there are none.
+    pub(crate) tail: PixelRect,
+}
+
+/// Draws it, moved up by `scroll`.
+pub(crate) fn blocks(picture: &BlockPicture<'_>, scroll: i32, size: (i32, i32), theme: &Theme) -> ColorImage {
+    let mut canvas = Canvas::new(size.0, size.1, theme.ground);
+    let up = |r: PixelRect| PixelRect { y: r.y - scroll, ..r };
+    canvas.fill(up(picture.header), theme.header);
+    if picture.tail.w > 0 {
+        canvas.hatch(up(picture.tail).shrink(1), 6, theme.lost);
+    }
+    let color = theme.class(picture.class);
+    for (index, state) in picture.states.iter().enumerate() {
+        let cell = up(picture.grid.cell(index as u32));
+        if cell.y >= size.1 || cell.y + cell.h <= 0 {
+            continue;
+        }
+        let r = if cell.w.min(cell.h) >= 5 { cell.shrink(1) } else { cell };
+        match state {
+            BlockState::Live => canvas.fill(r, color),
+            BlockState::Free(_) => canvas.frame(r, if r.h >= 14 { 2 } else { 1 }, color),
+            BlockState::NeverCarved => canvas.dotted(r, if r.h >= 24 { 2 } else { 1 }, theme.dot),
+        }
+    }
+    canvas.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_has_its_own_fill() {
+        let theme = Theme::new(true, 32);
+        let states = [BlockState::Live, BlockState::Free(0), BlockState::NeverCarved];
+        let picture = BlockPicture {
+            states: &states,
+            class: 3,
+            grid: CellGrid { x: 0, y: 20, columns: 3, count: 3, cell_w: 20, cell_h: 20 },
+            header: PixelRect { x: 0, y: 0, w: 60, h: 18 },
+            tail: PixelRect::default(),
+        };
+        let image = blocks(&picture, 0, (60, 40), &theme);
+        let at = |x: usize, y: usize| image.pixels[y * 60 + x];
+        assert_eq!(at(5, 5), theme.header);
+        assert_eq!(at(10, 30), theme.class(3));
+        assert_eq!((at(21, 30), at(30, 30)), (theme.class(3), theme.ground));
+        assert_eq!((at(41, 21), at(50, 30)), (theme.dot, theme.ground));
+    }
+}

@@ -1,0 +1,161 @@
+//! Pools as cells: a gauge filled from below by the blocks in use, in the color of the size class.
+
+use egui::ColorImage;
+use sim_core::report::PoolState;
+
+use super::grid::{CellGrid, TileGrid};
+use super::{Canvas, PixelRect};
+use crate::facts::{self, ArenaFacts, Heap, PoolFacts};
+use crate::theme::{Theme, mix};
+
+/// All arenas between `scroll` and `scroll + height` of the grid's height.
+pub(crate) fn heap(
+    heap: &Heap,
+    arenas: &[ArenaFacts<'_>],
+    grid: &TileGrid,
+    scroll: i32,
+    size: (i32, i32),
+    theme: &Theme,
+) -> ColorImage {
+    let mut canvas = Canvas::new(size.0, size.1, theme.ground);
+    for index in grid.between(scroll, scroll + size.1) {
+        let Some(arena) = arenas.get(index as usize) else { break };
+        let tile = grid.tile(index);
+        canvas.fill(PixelRect { y: tile.y - scroll, ..tile }, theme.tile);
+        cells(&mut canvas, heap, arena, &grid.cells(index).moved(0, -scroll), theme);
+    }
+    canvas.finish()
+}
+
+/// One arena.
+pub(crate) fn arena(
+    heap: &Heap,
+    arena: &ArenaFacts<'_>,
+    grid: &CellGrid,
+    size: (i32, i32),
+    theme: &Theme,
+) -> ColorImage {
+    let mut canvas = Canvas::new(size.0, size.1, theme.ground);
+    cells(&mut canvas, heap, arena, grid, theme);
+    canvas.finish()
+}
+
+fn cells(canvas: &mut Canvas, heap: &Heap, arena: &ArenaFacts<'_>, grid: &CellGrid, theme: &Theme) {
+    for index in 0..grid.count {
+        let cell = grid.cell(index);
+        if cell.y >= canvas.height || cell.y + cell.h <= 0 {
+            continue;
+        }
+        match facts::pool_of_arena(heap, arena, index) {
+            Some(pool) => pool_cell(canvas, cell, &pool, theme),
+            // The pool that a misaligned arena loses.
+            None => canvas.hatch(inner(cell), 5, theme.lost),
+        }
+    }
+}
+
+fn inner(cell: PixelRect) -> PixelRect {
+    match cell.w.min(cell.h) {
+        0..=3 => cell,
+        4..=11 => PixelRect { w: cell.w - 1, h: cell.h - 1, ..cell },
+        _ => cell.shrink(1),
+    }
+}
+
+fn pool_cell(canvas: &mut Canvas, cell: PixelRect, pool: &PoolFacts<'_>, theme: &Theme) {
+    let r = inner(cell);
+    let side = r.w.min(r.h);
+    match pool.state {
+        PoolState::NeverCarved => {
+            let dot = if side >= 16 { 2 } else { 1 };
+            if side >= 10 {
+                canvas.dotted(r, dot, theme.dot);
+            } else {
+                canvas.fill(PixelRect { x: r.x + r.w / 2, y: r.y + r.h / 2, w: dot, h: dot }, theme.dot);
+            }
+        }
+        PoolState::Empty => {
+            if side >= 3 {
+                canvas.frame(r, if side >= 20 { 2 } else { 1 }, theme.line);
+            } else {
+                canvas.fill(r, mix(theme.tile, theme.line, 0.5));
+            }
+        }
+        PoolState::Used | PoolState::Full => {
+            let color = theme.class(pool.class().map_or(0, |c| c.0));
+            if side < 4 {
+                canvas.fill(r, mix(theme.tile, color, 0.35 + 0.65 * pool.share()));
+                return;
+            }
+            canvas.fill(r, theme.tint(color));
+            canvas.fill(filled(r, pool), color);
+            if pool.state == PoolState::Used && side >= 8 {
+                canvas.frame(r, 1, mix(theme.tile, color, 0.6));
+            }
+        }
+    }
+}
+
+/// The part of a gauge that is filled: never nothing for a used pool, never all unless it is full.
+fn filled(r: PixelRect, pool: &PoolFacts<'_>) -> PixelRect {
+    let mut high = (r.h as f32 * pool.share()).round() as i32;
+    if pool.state == PoolState::Used {
+        high = high.clamp(1, (r.h - 1).max(1));
+    }
+    PixelRect { y: r.y + r.h - high, h: high, ..r }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sim_core::{Call, Domain, Machine, Op, Profile, TraceBuilder};
+
+    fn machine(sizes: &[u64], frees: &[u64]) -> Machine {
+        let mut tape = TraceBuilder::new("t");
+        let mut push = |call| tape.push(Op { thread: 0, domain: Domain::Obj, call }).unwrap();
+        for (i, &size) in sizes.iter().enumerate() {
+            push(Call::Malloc { id: i as u64 + 1, size });
+        }
+        for &id in frees {
+            push(Call::Free { id });
+        }
+        let trace = tape.finish();
+        let mut machine = Machine::simulated(&Profile::default(), trace.slot_count()).unwrap();
+        for i in 0..trace.len() {
+            machine.apply(trace.packed(i as usize), &mut ());
+        }
+        machine
+    }
+
+    #[test]
+    fn states_look_different() {
+        // Pool 0 full (31 blocks of 512), pool 1 used, pool 2 emptied, pool 3 never carved.
+        let mut sizes = vec![512; 31];
+        sizes.extend([16, 32]);
+        let machine = machine(&sizes, &[33]);
+        let heap = machine.pymalloc();
+        let arenas = facts::arenas(heap);
+        let theme = Theme::new(true, 32);
+        let grid = CellGrid { x: 0, y: 0, columns: 8, count: 64, cell_w: 20, cell_h: 20 };
+        let image = arena(heap, &arenas[0], &grid, (160, 160), &theme);
+        let at = |pool: usize, x: usize, y: usize| image.pixels[y * 160 + pool * 20 + x];
+        assert_eq!(at(0, 10, 3), theme.class(31), "full to the top");
+        assert_eq!(at(1, 10, 18), theme.class(0), "one block at the bottom");
+        assert_eq!(at(1, 10, 8), theme.tint(theme.class(0)));
+        assert_eq!(at(2, 1, 10), theme.line, "hollow");
+        assert_eq!(at(2, 10, 10), theme.ground);
+        assert_eq!(at(3, 1, 1), theme.dot, "dotted");
+    }
+
+    #[test]
+    fn a_big_heap_is_one_image() {
+        let machine = machine(&[512; 4000], &[]);
+        let arenas = facts::arenas(machine.pymalloc());
+        assert_eq!(arenas.len(), 3);
+        let grid = TileGrid::fit(3, 64, 800, 600, 1.0);
+        let theme = Theme::new(false, 32);
+        let image = super::heap(machine.pymalloc(), &arenas, &grid, 0, (800, 600), &theme);
+        assert_eq!(image.size, [800, 600]);
+        assert!(image.pixels.contains(&theme.class(31)));
+    }
+}

@@ -1,0 +1,310 @@
+//! The window driven through its accessibility tree: no renderer, no display.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::Cursor;
+use std::rc::Rc;
+
+use app_ui::{App, Opened, Platform, Startup};
+use egui::{Key, Modifiers, Theme, vec2};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
+
+/// What the shell was asked, and what it will hand in.
+#[derive(Default)]
+struct Desk {
+    arrivals: VecDeque<Result<Opened, String>>,
+    picks: u32,
+    status: String,
+    published: u32,
+}
+
+struct TestPlatform(Rc<RefCell<Desk>>);
+
+impl Platform for TestPlatform {
+    fn pick_file(&mut self, _ctx: &egui::Context) {
+        self.0.borrow_mut().picks += 1;
+    }
+    fn take_dropped(&mut self, _ctx: &egui::Context, _file: &egui::DroppedFileHandle) {}
+    fn poll_opened(&mut self) -> Option<Result<Opened, String>> {
+        self.0.borrow_mut().arrivals.pop_front()
+    }
+    fn publish_status(&mut self, status: &str) {
+        let mut desk = self.0.borrow_mut();
+        desk.status = status.to_owned();
+        desk.published += 1;
+    }
+}
+
+fn opened(name: &str, bytes: &[u8]) -> Opened {
+    Opened {
+        name: name.to_owned(),
+        source: Box::new(Cursor::new(bytes.to_vec())),
+        total_bytes: Some(bytes.len() as u64),
+    }
+}
+
+struct Window {
+    harness: Harness<'static, App>,
+    desk: Rc<RefCell<Desk>>,
+}
+
+impl Window {
+    fn new(file: Option<Opened>, size: (f32, f32), theme: Theme) -> Self {
+        let desk = Rc::new(RefCell::new(Desk::default()));
+        let app = App::new(Box::new(TestPlatform(Rc::clone(&desk))), Startup { file });
+        let harness = Harness::builder().with_size(vec2(size.0, size.1)).with_theme(theme).build_ui_state(
+            |ui, app: &mut App| {
+                app.logic(&ui.ctx().clone());
+                app.ui(ui);
+            },
+            app,
+        );
+        let mut window = Self { harness, desk };
+        window.settle();
+        window
+    }
+
+    fn lesson() -> Self {
+        let text = b"m o 1 48\nm o 2 48\nf o 1\nm o 3 40\nm o 4 600\n";
+        Self::new(Some(opened("lesson.ptrace", text)), (1400.0, 900.0), Theme::Dark)
+    }
+
+    /// Frames until nothing goes on any more.
+    fn settle(&mut self) {
+        for _ in 0..2000 {
+            self.harness.step();
+            if !self.harness.state().busy() && self.desk.borrow().arrivals.is_empty() {
+                break;
+            }
+        }
+        assert!(!self.harness.state().busy(), "never comes to rest");
+        self.harness.run_steps(3);
+    }
+
+    fn key(&mut self, key: Key) {
+        self.modified(Modifiers::NONE, key);
+    }
+
+    fn modified(&mut self, modifiers: Modifiers, key: Key) {
+        self.harness.key_press_modifiers(modifiers, key);
+        self.settle();
+    }
+
+    fn click(&mut self, label: &str) {
+        self.harness.get_by_label(label).click();
+        self.settle();
+    }
+
+    fn step(&self) -> u64 {
+        self.harness.state().step().map_or(u64::MAX, |s| s.0)
+    }
+
+    fn open(&mut self, name: &str, bytes: &[u8]) {
+        self.desk.borrow_mut().arrivals.push_back(Ok(opened(name, bytes)));
+        self.settle();
+    }
+
+    fn says(&self, text: &str) -> bool {
+        self.harness.query_all_by_label_contains(text).next().is_some()
+    }
+}
+
+#[test]
+fn the_default_trace_opens_half_way() {
+    let window = Window::new(None, (1400.0, 900.0), Theme::Dark);
+    let app = window.harness.state();
+    assert_eq!(app.trace_name(), Some("tiny-script-3.11"));
+    assert_eq!(app.step(), Some((63_315, 126_631)));
+    assert!(app.state_digest().is_some());
+    assert!(app.status().contains("step 63,315 of 126,631"), "{}", app.status());
+    assert_eq!(window.desk.borrow().status, app.status());
+    assert!(window.says("Map of"));
+    assert!(window.says("half way through"));
+}
+
+#[test]
+fn the_status_is_published_when_it_changes_only() {
+    let mut window = Window::lesson();
+    let before = window.desk.borrow().published;
+    window.harness.run_steps(5);
+    assert_eq!(window.desk.borrow().published, before);
+    window.key(Key::ArrowRight);
+    assert_eq!(window.desk.borrow().published, before + 1);
+}
+
+#[test]
+fn buttons_and_keys_move_through_the_tape() {
+    let mut window = Window::lesson();
+    assert_eq!(window.step(), 0);
+    assert!(window.says("Nothing has happened yet"));
+    window.key(Key::ArrowRight);
+    assert_eq!(window.step(), 1);
+    assert!(window.says("PyObject_Malloc(48) -> 0x7e0000000030"));
+    let digest = window.harness.state().state_digest();
+    window.click("Step forward");
+    assert_eq!(window.step(), 2);
+    assert_ne!(window.harness.state().state_digest(), digest);
+    window.click("Step back");
+    assert_eq!((window.step(), window.harness.state().state_digest()), (1, digest));
+    window.key(Key::End);
+    assert_eq!(window.step(), 5);
+    window.key(Key::Home);
+    assert_eq!(window.step(), 0);
+    window.modified(Modifiers::SHIFT, Key::ArrowRight);
+    assert_eq!(window.step(), 5);
+    window.key(Key::OpenBracket);
+    assert_eq!(window.step(), 1, "where the arena was obtained");
+}
+
+#[test]
+fn space_plays_to_the_end() {
+    let mut window = Window::lesson();
+    window.harness.key_press(Key::Space);
+    window.harness.step();
+    assert!(window.harness.state().busy());
+    window.settle();
+    assert_eq!(window.step(), 5);
+}
+
+#[test]
+fn go_to_takes_steps_and_addresses() {
+    let mut window = Window::lesson();
+    window.key(Key::G);
+    let field = "A step from 0 to 5, a share such as 50%, or an address such as 0x7e0000004030";
+    window.harness.get_by_role_and_label(egui::accesskit::Role::TextInput, field).type_text("4");
+    window.harness.run_steps(2);
+    window.key(Key::Enter);
+    assert_eq!(window.step(), 4);
+    assert!(!window.says("A step from 0 to 5"), "closed");
+    // Single keys are letters while a field has the focus.
+    window.key(Key::G);
+    window.harness.get_by_role_and_label(egui::accesskit::Role::TextInput, field).type_text("0x7e0000000030");
+    window.harness.key_press(Key::Home);
+    window.harness.run_steps(2);
+    assert_eq!(window.step(), 4);
+    window.key(Key::Enter);
+    assert!(window.says("Map of pool 0"));
+}
+
+#[test]
+fn bad_files_are_explained_and_change_nothing() {
+    let mut window = Window::lesson();
+    window.key(Key::End);
+    let before = window.harness.state().state_digest();
+    let zst = include_bytes!("../../traces/tiny-script-3.14.ptrace.zst");
+    for (name, bytes) in [
+        ("empty.ptrace", &b""[..]),
+        ("junk.bin", &[0, 1, 2, 3, 255, 254]),
+        ("line.ptrace", b"m o 1 48\nfree it please\n"),
+        ("twice.ptrace", b"m o 1 48\nm o 1 48\n"),
+        ("cut.ron", b"(name: \"x\", ops: ["),
+        ("cut.ptrace.zst", &zst[..zst.len() / 2]),
+    ] {
+        window.open(name, bytes);
+        let error = window.harness.state().error().unwrap_or_default().to_owned();
+        assert!(error.starts_with(name) && !error.contains('\n'), "{name}: {error}");
+        assert!(window.says("What was open stays open"), "{name}");
+        assert_eq!(window.harness.state().state_digest(), before, "{name}");
+        assert_eq!(window.harness.state().trace_name(), Some("lesson"), "{name}");
+    }
+    window.click("Dismiss error");
+    assert_eq!(window.harness.state().error(), None);
+    window.desk.borrow_mut().arrivals.push_back(Err("gone.ptrace: cannot be read".to_owned()));
+    window.settle();
+    assert!(window.says("gone.ptrace: cannot be read"));
+    window.open("good.ptrace", b"m o 1 16\n");
+    assert_eq!(window.harness.state().error(), None);
+    assert_eq!(window.harness.state().trace_name(), Some("good"));
+}
+
+#[test]
+fn an_empty_window_says_what_to_do() {
+    let window = Window::new(Some(opened("empty.ptrace", b"")), (1100.0, 700.0), Theme::Light);
+    assert!(window.says("Nothing leaves this machine"));
+    assert!(window.says("empty.ptrace"));
+    assert_eq!(window.harness.state().step(), None);
+}
+
+#[test]
+fn the_open_button_asks_the_shell() {
+    let mut window = Window::lesson();
+    window.click("Open\u{2026}");
+    window.modified(Modifiers::COMMAND, Key::O);
+    assert_eq!(window.desk.borrow().picks, 2);
+}
+
+#[test]
+fn the_map_zooms_by_keys() {
+    let mut window = Window::lesson();
+    window.key(Key::ArrowRight);
+    assert!(window.says("Map of 1 arena"));
+    window.key(Key::Plus);
+    assert!(window.says("Map of arena 0"));
+    window.key(Key::Enter);
+    assert!(window.says("Map of pool 0 of arena 0, used, 1 of 340 blocks used"));
+    window.key(Key::Backspace);
+    window.key(Key::Minus);
+    assert!(window.says("Map of 1 arena"));
+}
+
+#[test]
+fn help_and_palette_open_and_close() {
+    let mut window = Window::lesson();
+    window.modified(Modifiers::SHIFT, Key::Questionmark);
+    assert!(window.says("pymalloc, after some number of operations"));
+    window.key(Key::Escape);
+    assert!(!window.says("pymalloc, after some number of operations"));
+    window.modified(Modifiers::COMMAND | Modifiers::SHIFT, Key::P);
+    let field = "Type a part of a command's name";
+    window.harness.get_by_role_and_label(egui::accesskit::Role::TextInput, field).type_text("go to end");
+    window.harness.run_steps(2);
+    window.key(Key::Enter);
+    assert_eq!(window.step(), 5);
+    assert!(!window.says(field));
+}
+
+#[test]
+fn every_pane_draws_at_every_size_and_theme() {
+    for theme in [Theme::Dark, Theme::Light] {
+        for size in [(1600.0, 1000.0), (1100.0, 700.0), (720.0, 480.0), (300.0, 200.0)] {
+            let mut window = Window::new(None, size, theme);
+            for tab in [Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num1] {
+                window.key(tab);
+            }
+            window.key(Key::Plus);
+            window.key(Key::Plus);
+            window.key(Key::End);
+            window.key(Key::Home);
+        }
+    }
+}
+
+#[test]
+fn every_profile_replays_to_the_same_step() {
+    let mut window = Window::lesson();
+    window.key(Key::End);
+    for (name, _) in sim_core::profile::PRESETS.iter().rev() {
+        window.harness.get_by_role_and_label(egui::accesskit::Role::ComboBox, "Profile").click();
+        window.harness.run_steps(2);
+        window.harness.get_by_role_and_label(egui::accesskit::Role::Button, name).click();
+        window.settle();
+        assert_eq!(window.step(), 5, "{name}");
+        assert!(window.harness.state().status().contains(name), "{name}");
+    }
+}
+
+#[test]
+fn the_layout_survives_saving_and_nonsense_is_ignored() {
+    let mut window = Window::lesson();
+    window.key(Key::Num4);
+    let saved = window.harness.state_mut().save();
+    let mut other = Window::lesson();
+    assert!(!other.says("byte for byte"));
+    other.harness.state_mut().restore(&saved);
+    other.settle();
+    assert!(other.says("byte for byte"), "the same tab is in front");
+    other.harness.state_mut().restore("no such thing");
+    other.settle();
+    assert!(other.says("byte for byte"));
+}
