@@ -23,6 +23,9 @@
 
 mod addr;
 pub mod arena;
+pub mod bytes;
+pub mod debug_hooks;
+pub mod domains;
 pub mod event;
 pub mod machine;
 pub mod profile;

@@ -52,7 +52,7 @@ fn bad_input_is_one_line_with_place_and_remedy() {
     check_error("m r 1 8\nf o 1\n", "line 2, column 1: id 1 was allocated through PyMem_Raw*");
     check_error(
         "#! speed=fast\nm o 1 8\n",
-        "line 1, column 4: the directive `speed` is unknown; known are: arena_limit",
+        "line 1, column 4: the directive `speed` is unknown; known are: arena_limit, malloc",
     );
     check_error("#! arena_limit=soon\nm o 1 8\n", "`soon` is no value for arena_limit");
     check_error(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::trace::Trace;
-use super::{Call, Domain, Kind, Op};
+use super::{Action, Call, Domain, Kind, Op};
 
 /// An operation that cannot stand where it stands.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -136,6 +136,21 @@ impl TraceBuilder {
                 self.free_slots.push(slot);
                 self.trace.append(Kind::Free, domain, false, slot, 0, id);
             }
+            Call::FreeKeep { id } => {
+                if id == 0 {
+                    return Err(TapeError::IdZero);
+                }
+                let slot = self.find(id, domain)?;
+                self.trace.append(Kind::FreeKeep, domain, false, slot, 0, id);
+            }
+            Call::Act(action) => {
+                let (slot, id) = match action {
+                    Action::Poke { id, .. } => (self.lookup(id).ok_or(TapeError::UnknownId { id })?, id),
+                    _ => (0, 0),
+                };
+                let number = self.trace.keep_action(action);
+                self.trace.append(Kind::Act, domain, false, slot, number, id);
+            }
         }
         self.trace.keep_thread(thread);
         Ok(())
@@ -211,7 +226,9 @@ impl TraceBuilder {
     fn find(&self, id: u64, domain: Domain) -> Result<u32, TapeError> {
         let slot = self.lookup(id).ok_or(TapeError::UnknownId { id })?;
         let from = self.live[slot as usize].family;
-        if from != Family::Null && from != family(domain) {
+        // A scenario may do what is wrong; a recording never does, so there it is a mistake of the file.
+        let scenario = self.trace.needs_layers() || self.trace.malloc.is_some();
+        if from != Family::Null && from != family(domain) && !scenario {
             let prefix = |f: Family| if f == Family::Raw { "PyMem_Raw" } else { "PyMem_ and PyObject_" };
             return Err(TapeError::WrongDomain { id, from: prefix(from), to: prefix(family(domain)) });
         }
