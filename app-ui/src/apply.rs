@@ -203,7 +203,7 @@ impl State {
             Ok(mut session) => {
                 let lesson = len < LESSON_OPERATIONS;
                 if !lesson {
-                    session.seek(len / 2);
+                    session.seek(session.vivid_step());
                 }
                 if let Some(old) = &self.session {
                     session.playback.speed = old.playback.speed;
@@ -402,11 +402,11 @@ fn hint(session: &Session, lesson: bool) -> String {
         );
     }
     format!(
-        "This is CPython's heap half way through {} ({} of {}). Each tile is an arena of {}, each cell a pool of {}, filled as far as its blocks are in use. \
+        "This is CPython's heap half way through {} (step {} of {}). Each tile is an arena of {}, each cell a pool of {}, filled as far as its blocks are in use. \
          Right arrow steps, Space plays, a double click looks inside.",
         trace.name,
-        grouped(trace.len() / 2),
-        count(trace.len(), "operation"),
+        grouped(session.target()),
+        grouped(trace.len()),
         crate::format::bytes(profile.arena_size),
         crate::format::bytes(profile.pool_size),
     )

@@ -137,6 +137,22 @@ impl Session {
         })
     }
 
+    /// A step near the middle whose operation is served by a pool: something to look at.
+    pub(crate) fn vivid_step(&self) -> u64 {
+        /// How far to look.
+        const NEAR: u64 = 5_000;
+        let middle = self.len() / 2;
+        let threshold = self.profile.small_request_threshold;
+        let near = middle..self.len().min(middle + NEAR);
+        let small = near.into_iter().find(|&index| {
+            let op = self.trace.packed(index as usize);
+            op.kind == sim_core::Kind::Malloc
+                && op.domain != sim_core::Domain::Raw
+                && (1..=threshold).contains(&op.size)
+        });
+        small.map_or(middle, |index| index + 1)
+    }
+
     /// The trace.
     pub(crate) fn trace(&self) -> &Arc<Trace> {
         &self.trace

@@ -115,9 +115,9 @@ fn the_default_trace_opens_half_way() {
     let window = Window::new(None, (1400.0, 900.0), Theme::Dark);
     let app = window.harness.state();
     assert_eq!(app.trace_name(), Some("tiny-script-3.11"));
-    assert_eq!(app.step(), Some((63_315, 126_631)));
+    assert_eq!(app.step(), Some((63_316, 126_631)));
     assert!(app.state_digest().is_some());
-    assert!(app.status().contains("step 63,315 of 126,631"), "{}", app.status());
+    assert!(app.status().contains("step 63,316 of 126,631"), "{}", app.status());
     assert_eq!(window.desk.borrow().status, app.status());
     assert!(window.says("Map of"));
     assert!(window.says("half way through"));

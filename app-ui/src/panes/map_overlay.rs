@@ -38,8 +38,10 @@ pub(super) fn marks(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, frame
         }
         drawn.push(r);
         let rect = frame.screen(r);
-        outline(painter, rect, 2.0, view.theme.touched);
-        if view.pulse > 0.0 {
+        // What the operation was about stands out from what it only passed through.
+        let main = focus.and_then(|f| scene.rect_of(view, f)) == Some(r);
+        outline(painter, rect, if main { 2.5 } else { 1.2 }, view.theme.touched);
+        if view.pulse > 0.0 && main {
             let grown = rect.expand(3.0 + 9.0 * (1.0 - view.pulse));
             let color = Theme::faded(view.theme.touched, view.pulse);
             painter.rect_stroke(grown, 3.0, Stroke::new(2.0, color), StrokeKind::Middle);

@@ -88,10 +88,10 @@ fn pool_cell(canvas: &mut Canvas, cell: PixelRect, pool: &PoolFacts<'_>, theme: 
                 return;
             }
             canvas.fill(r, theme.tint(color));
-            canvas.fill(filled(r, pool), color);
             if pool.state == PoolState::Used && side >= 8 {
                 canvas.frame(r, 1, mix(theme.tile, color, 0.6));
             }
+            canvas.fill(filled(r, pool), color);
         }
     }
 }
