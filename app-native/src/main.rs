@@ -1,17 +1,26 @@
-//! The desktop window. The command line comes with the rest of this crate.
+//! `arenascope`: the window on the desktop and the command line.
+//!
+//! Without a subcommand it opens the window; everything else runs without a display. A build without
+//! the feature `window` has the command line alone.
 
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
+#![allow(clippy::doc_markdown, reason = "clap prints doc comments as help, where backticks only disturb")]
+
+mod cli;
+#[cfg(feature = "window")]
 mod window;
 
-fn main() -> std::process::ExitCode {
-    let file = std::env::args_os().nth(1).map(std::path::PathBuf::from);
-    match window::run(file) {
-        Ok(()) => std::process::ExitCode::SUCCESS,
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        // A reader that closed the pipe has all it wanted.
+        Err(error) if cli::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            #[expect(clippy::print_stderr, reason = "this is the program's own error output")]
-            {
-                eprintln!("arenascope: {error:#}");
-            }
-            std::process::ExitCode::FAILURE
+            eprintln!("arenascope: {error:#}");
+            ExitCode::FAILURE
         }
     }
 }

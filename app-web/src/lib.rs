@@ -1,1 +1,21 @@
-//! stub
+//! The browser's shell around the window: a handle for the page, files, and the page's status line.
+//!
+//! The page (`index.html` and `page/boot.js`) loads this crate as WebAssembly, makes a `WebHandle` and
+//! starts it on its canvas. On any other target the crate is empty, so that the whole workspace can be
+//! checked natively.
+
+#![forbid(unsafe_code)]
+
+#[cfg(target_arch = "wasm32")]
+mod bytes;
+#[cfg(target_arch = "wasm32")]
+mod handle;
+#[cfg(target_arch = "wasm32")]
+mod inbox;
+#[cfg(target_arch = "wasm32")]
+mod platform;
+#[cfg(target_arch = "wasm32")]
+mod shell;
+
+#[cfg(target_arch = "wasm32")]
+pub use handle::WebHandle;

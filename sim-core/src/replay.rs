@@ -86,6 +86,11 @@ impl Replay {
         self.last
     }
 
+    /// Bytes that checkpoints take, the one at the start excepted.
+    pub fn checkpoint_bytes(&self) -> u64 {
+        self.checkpoint_bytes
+    }
+
     /// Operations that a seek to `step` would have to replay.
     pub fn seek_cost(&self, step: u64) -> u64 {
         let target = step.min(self.len());

@@ -1,7 +1,321 @@
-//! stub
-use crate::TraceError;
-use sim_core::Trace;
-/// stub
-pub fn parse(_n: &str, _t: &[u8]) -> Result<Trace, TraceError> {
-    Err(TraceError::Empty)
+//! Lessons: traces in RON, written by hand, with notes. `docs/lessons.md` shows the form.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use serde::Deserialize;
+use sim_core::{Call, Domain, Note, Op, Profile, Trace, TraceBuilder};
+
+use crate::error::{Place, TraceError};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lesson {
+    name: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    profile: Option<String>,
+    #[serde(default)]
+    settings: BTreeMap<String, String>,
+    operations: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+enum Item {
+    /// Belongs to the operation that follows.
+    Note(String),
+    Malloc {
+        id: u64,
+        size: u64,
+        #[serde(default)]
+        domain: Dom,
+        #[serde(default)]
+        thread: u16,
+    },
+    Calloc {
+        id: u64,
+        nelem: u64,
+        elsize: u64,
+        #[serde(default)]
+        domain: Dom,
+        #[serde(default)]
+        thread: u16,
+    },
+    Realloc {
+        id: u64,
+        #[serde(default)]
+        newid: Option<u64>,
+        size: u64,
+        #[serde(default)]
+        domain: Dom,
+        #[serde(default)]
+        thread: u16,
+    },
+    Free {
+        id: u64,
+        #[serde(default)]
+        domain: Dom,
+        #[serde(default)]
+        thread: u16,
+    },
+    /// `count` mallocs of one size, with ids from `id` on.
+    MallocMany {
+        id: u64,
+        count: u64,
+        size: u64,
+        #[serde(default)]
+        domain: Dom,
+    },
+    /// `count` frees, with ids from `id` on.
+    FreeMany {
+        id: u64,
+        count: u64,
+        #[serde(default)]
+        domain: Dom,
+    },
+}
+
+#[derive(Deserialize, Clone, Copy, Default)]
+#[serde(rename_all = "snake_case")]
+enum Dom {
+    Raw,
+    Mem,
+    #[default]
+    Obj,
+}
+
+impl From<Dom> for Domain {
+    fn from(dom: Dom) -> Self {
+        match dom {
+            Dom::Raw => Self::Raw,
+            Dom::Mem => Self::Mem,
+            Dom::Obj => Self::Obj,
+        }
+    }
+}
+
+/// A lesson's operations after its `_many` forms are written out.
+const OPERATIONS_MAX: u64 = 10_000_000;
+
+/// Parses a lesson. `name` stands in where the lesson gives an empty one.
+pub fn parse(name: &str, text: &[u8]) -> Result<Trace, TraceError> {
+    let text = match std::str::from_utf8(text) {
+        Ok(text) => text,
+        Err(error) => {
+            let place = place_of(&text[..error.valid_up_to()], error.valid_up_to());
+            return Err(TraceError::Ron { place, message: "the text is not UTF-8".to_owned() });
+        }
+    };
+    // A person writes `profile: "cpython-3.9"`, not `Some("cpython-3.9")`.
+    let form = ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
+    let lesson: Lesson = form.from_str(text).map_err(|error| {
+        let at = error.span.start;
+        let message = error.code.to_string();
+        TraceError::Ron {
+            place: Place { line: at.line as u64, column: at.col as u64 },
+            message: message.split_whitespace().collect::<Vec<_>>().join(" "),
+        }
+    })?;
+    let mut builder = TraceBuilder::new(if lesson.name.is_empty() { name } else { &lesson.name });
+    builder.trace_mut().description = lesson.description;
+    builder.trace_mut().settings = check_settings(text, lesson.profile.as_deref(), lesson.settings)?;
+    builder.trace_mut().profile = lesson.profile;
+    for (index, item) in lesson.operations.into_iter().enumerate() {
+        let place = || item_place(text, index);
+        expand(&mut builder, item, &place)?;
+    }
+    if builder.is_empty() {
+        return Err(TraceError::Empty);
+    }
+    Ok(builder.finish())
+}
+
+/// The settings, once the profile takes them.
+fn check_settings(
+    text: &str,
+    name: Option<&str>,
+    settings: BTreeMap<String, String>,
+) -> Result<Vec<(String, String)>, TraceError> {
+    let locate = |key: &str| place_of(text.as_bytes(), text.find(key).unwrap_or(0));
+    let mut profile = match name {
+        Some(name) => {
+            Profile::named(name).map_err(|error| TraceError::Profile { place: locate("profile"), error })?
+        }
+        None => Profile::default(),
+    };
+    for (key, value) in &settings {
+        profile.set(key, value).map_err(|error| TraceError::Profile { place: locate(key), error })?;
+    }
+    profile.validate().map_err(|error| TraceError::Profile { place: locate("settings"), error })?;
+    Ok(settings.into_iter().collect())
+}
+
+fn expand(builder: &mut TraceBuilder, item: Item, place: &dyn Fn() -> Place) -> Result<(), TraceError> {
+    let mut push = |thread: u16, domain: Dom, call: Call| {
+        builder
+            .push(Op { thread, domain: domain.into(), call })
+            .map_err(|error| TraceError::Operation { place: place(), error })
+    };
+    let too_many = |count: u64| {
+        (count > OPERATIONS_MAX).then(|| TraceError::Syntax {
+            place: place(),
+            problem: format!("{count} operations are too many for a lesson"),
+            remedy: format!("a lesson has at most {OPERATIONS_MAX}; write ptrace instead"),
+        })
+    };
+    match item {
+        Item::Note(text) => {
+            let at = builder.len();
+            builder.trace_mut().notes.push(Note { at, text });
+            Ok(())
+        }
+        Item::Malloc { id, size, domain, thread } => push(thread, domain, Call::Malloc { id, size }),
+        Item::Calloc { id, nelem, elsize, domain, thread } => {
+            push(thread, domain, Call::Calloc { id, nelem, elsize })
+        }
+        Item::Realloc { id, newid, size, domain, thread } => {
+            push(thread, domain, Call::Realloc { id, newid: newid.unwrap_or(id), size })
+        }
+        Item::Free { id, domain, thread } => push(thread, domain, Call::Free { id }),
+        Item::MallocMany { id, count, size, domain } => {
+            too_many(count).map_or(Ok(()), Err)?;
+            (0..count).try_for_each(|i| push(0, domain, Call::Malloc { id: id.saturating_add(i), size }))
+        }
+        Item::FreeMany { id, count, domain } => {
+            too_many(count).map_or(Ok(()), Err)?;
+            (0..count).try_for_each(|i| push(0, domain, Call::Free { id: id.saturating_add(i) }))
+        }
+    }
+}
+
+fn place_of(text: &[u8], at: usize) -> Place {
+    let before = &text[..at.min(text.len())];
+    let line_start = before.iter().rposition(|&b| b == b'\n').map_or(0, |p| p + 1);
+    let lines = before.split(|&b| b == b'\n').count();
+    Place { line: lines as u64, column: (at - line_start) as u64 + 1 }
+}
+
+/// Where the item after `index` others of the `operations` list stands. The parser gives values without
+/// places, so they are found again: brackets are counted, strings and comments skipped.
+fn item_place(text: &str, index: usize) -> Place {
+    let bytes = text.as_bytes();
+    let (mut at, mut depth, mut items, mut in_list, mut fresh) = (0, 0_usize, 0, false, false);
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        if let Some(skip) = skipped(rest) {
+            if fresh && matches!(rest[0], b'"') && items == index {
+                break;
+            }
+            at += skip;
+            continue;
+        }
+        let b = rest[0];
+        if in_list && fresh && depth == 2 && !b.is_ascii_whitespace() && b != b']' {
+            if items == index {
+                break;
+            }
+            items += 1;
+            fresh = false;
+        }
+        match b {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => {
+                depth = depth.saturating_sub(1);
+                in_list &= depth >= 2;
+            }
+            b',' if depth == 2 => fresh = in_list,
+            b'o' if depth == 1 && !in_list && rest.starts_with(b"operations") => {
+                if let Some(open) = rest.iter().position(|&b| b == b'[') {
+                    at += open;
+                    depth = 2;
+                    (in_list, fresh) = (true, true);
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    place_of(bytes, at)
+}
+
+/// Bytes of the string or comment that begins here, if one does.
+fn skipped(rest: &[u8]) -> Option<usize> {
+    match rest {
+        [b'"', body @ ..] => {
+            let mut escaped = false;
+            let end = body.iter().position(|&b| {
+                let end = b == b'"' && !escaped;
+                escaped = b == b'\\' && !escaped;
+                end
+            });
+            Some(end.map_or(rest.len(), |e| e + 2))
+        }
+        [b'/', b'/', ..] => Some(rest.iter().position(|&b| b == b'\n').unwrap_or(rest.len())),
+        [b'/', b'*', ..] => Some(rest.windows(2).position(|w| w == b"*/").map_or(rest.len(), |e| e + 2)),
+        _ => None,
+    }
+}
+
+/// Writes a trace as a lesson.
+pub fn write(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
+    writeln!(
+        out,
+        "#![enable(implicit_some)]\n(\n    name: {},\n    description: {},",
+        quoted(&trace.name),
+        quoted(&trace.description)
+    )?;
+    if let Some(profile) = &trace.profile {
+        writeln!(out, "    profile: {},", quoted(profile))?;
+    }
+    if !trace.settings.is_empty() {
+        writeln!(out, "    settings: {{")?;
+        for (key, value) in &trace.settings {
+            writeln!(out, "        {}: {},", quoted(key), quoted(value))?;
+        }
+        writeln!(out, "    }},")?;
+    }
+    writeln!(out, "    operations: [")?;
+    for index in 0..trace.len() {
+        if let Some(note) = trace.note_at(index) {
+            writeln!(out, "        note({}),", quoted(&note.text))?;
+        }
+        if let Some(op) = trace.op(index) {
+            write_op(out, &op)?;
+        }
+    }
+    for note in trace.notes.iter().filter(|n| n.at >= trace.len()) {
+        writeln!(out, "        note({}),", quoted(&note.text))?;
+    }
+    writeln!(out, "    ],\n)")
+}
+
+fn write_op(out: &mut impl Write, op: &Op) -> io::Result<()> {
+    let mut tail = match op.domain {
+        Domain::Raw => ", domain: raw".to_owned(),
+        Domain::Mem => ", domain: mem".to_owned(),
+        Domain::Obj => String::new(),
+    };
+    if op.thread != 0 {
+        tail = format!("{tail}, thread: {}", op.thread);
+    }
+    match op.call {
+        Call::Malloc { id, size } => writeln!(out, "        malloc(id: {id}, size: {size}{tail}),"),
+        Call::Calloc { id, nelem, elsize } => {
+            writeln!(out, "        calloc(id: {id}, nelem: {nelem}, elsize: {elsize}{tail}),")
+        }
+        Call::Realloc { id, newid, size } if id == newid => {
+            writeln!(out, "        realloc(id: {id}, size: {size}{tail}),")
+        }
+        Call::Realloc { id, newid, size } => {
+            writeln!(out, "        realloc(id: {id}, newid: {newid}, size: {size}{tail}),")
+        }
+        Call::Free { id } => writeln!(out, "        free(id: {id}{tail}),"),
+    }
+}
+
+/// A RON string.
+fn quoted(text: &str) -> String {
+    ron::to_string(text).unwrap_or_else(|_| "\"\"".to_owned())
 }

@@ -233,7 +233,9 @@ pub fn open(name: &str, source: Box<dyn Read>) -> Result<Trace, TraceError> {
 fn detect(head: &[u8]) -> Result<Format, TraceError> {
     let unknown =
         |offset: usize, what: String| Err(TraceError::UnknownFormat { offset: offset as u64, what });
-    if let Some(at) = head.iter().position(|&b| b < 0x20 && !matches!(b, b'\n' | b'\r' | b'\t')) {
+    if let Some(at) =
+        head.iter().position(|&b| b == 0x7f || (b < 0x20 && !matches!(b, b'\n' | b'\r' | b'\t')))
+    {
         return unknown(at, format!("byte value {:#04x} is no text", head[at]));
     }
     // A character may be cut at the end of the head.

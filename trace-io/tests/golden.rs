@@ -16,7 +16,10 @@ use sim_core::{Machine, Profile};
 fn text(path: &Path) -> String {
     let mut out = String::new();
     let file = File::open(path).expect("a golden opens");
-    StreamingDecoder::new(file).expect("a golden is zstd").read_to_string(&mut out).expect("a golden is text");
+    StreamingDecoder::new(file)
+        .expect("a golden is zstd")
+        .read_to_string(&mut out)
+        .expect("a golden is text");
     out
 }
 
@@ -51,7 +54,8 @@ fn golden(path: &Path) -> Golden {
 /// Replays `trace` and compares with the golden; returns the operations compared.
 fn check(trace_path: &Path, golden_path: &Path, placement: &str) -> u64 {
     let name = trace_path.file_name().unwrap().to_string_lossy().into_owned();
-    let trace = trace_io::open(&name, Box::new(File::open(trace_path).unwrap())).expect("a trace of the oracle opens");
+    let trace = trace_io::open(&name, Box::new(File::open(trace_path).unwrap()))
+        .expect("a trace of the oracle opens");
     let golden = golden(golden_path);
     let mut profile = Profile::default();
     profile.set("arena_placement", placement).unwrap();
@@ -70,12 +74,19 @@ fn check(trace_path: &Path, golden_path: &Path, placement: &str) -> u64 {
         hash.bytes(out.as_bytes());
         for line in out.lines() {
             lines += 1;
-            assert_eq!(Some(line), expected.next(), "{golden_path:?}: operation {} {:?}", index + 1, trace.op(index));
+            assert_eq!(
+                Some(line),
+                expected.next(),
+                "{}: operation {} {:?}",
+                golden_path.display(),
+                index + 1,
+                trace.op(index)
+            );
         }
     }
-    assert_eq!(expected.next(), None, "{golden_path:?}: the golden goes on");
-    assert_eq!((hash.0, lines), (golden.digest, golden.lines), "{golden_path:?}: digest");
-    assert_eq!(debugmallocstats(machine.pymalloc()), golden.stats, "{golden_path:?}: statistics");
+    assert_eq!(expected.next(), None, "{}: the golden goes on", golden_path.display());
+    assert_eq!((hash.0, lines), (golden.digest, golden.lines), "{}: digest", golden_path.display());
+    assert_eq!(debugmallocstats(machine.pymalloc()), golden.stats, "{}: statistics", golden_path.display());
     machine.verify().expect("the heap is sound at the end");
     trace.len()
 }
@@ -119,5 +130,5 @@ fn all_goldens_are_met() {
     }
     let (files, operations) = check_folder(&folder);
     eprintln!("{files} goldens met, {operations} operations compared");
-    assert!(files >= 28, "only {files} goldens in {folder:?}");
+    assert!(files >= 28, "only {files} goldens in {}", folder.display());
 }

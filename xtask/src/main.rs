@@ -1,2 +1,60 @@
-//! stub
-fn main() {}
+//! Tasks of the workspace: `cargo xtask web`, `serve`, `e2e`, `test`, `bench`.
+//!
+//! One module a task. Nothing here depends on the crates that it builds, so that a task can still run,
+//! and say what is wrong, when they do not compile.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "a task talks to a terminal")]
+
+mod arrows;
+mod bench;
+mod e2e;
+mod serve;
+mod steps;
+mod test;
+mod tools;
+mod web;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds and checks Arenascope.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Builds the page into dist/, ready for any folder of any static host
+    Web(web::Options),
+    /// Serves dist/ on this machine, building it first where it is missing
+    Serve(serve::Options),
+    /// Drives the built page in headless Chromium
+    E2e(e2e::Options),
+    /// Sets up what is needed and runs every check: what CI runs
+    Test(test::Options),
+    /// Measures against the real CPython; arguments go on to the bench program
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Web(options) => web::run(&options),
+        Task::Serve(options) => serve::run(&options),
+        Task::E2e(options) => e2e::run(&options),
+        Task::Test(options) => test::run(&options),
+        Task::Bench(options) => bench::run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -6,7 +6,7 @@
 
 mod sim;
 
-pub use sim::{RawId, SimArenas, SimBlock, SimPool, SimPtr};
+pub use sim::{RawId, SimArenas, SimBlock, SimPool, SimPtr, arena_base, region_base};
 
 use std::fmt::Debug;
 

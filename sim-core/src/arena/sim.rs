@@ -67,25 +67,51 @@ const EMPTY_POOL: PoolHeader<SimPool, SimBlock> = PoolHeader {
     maxnextoffset: 0,
 };
 
+/// Where simulated arenas begin: 0x7e0000000000, a multiple of 16 GiB, or 0x40000000 in 32-bit builds.
+pub fn region_base(profile: &Profile) -> Addr {
+    Addr(if profile.pointer_bytes == 4 { 0x4000_0000 } else { 0x7e00_0000_0000 })
+}
+
+/// The base of the arena that is `ordinal`-th in order of creation and lies in slot `slot`.
+pub fn arena_base(profile: &Profile, slot: u32, ordinal: u64) -> Addr {
+    let shift = placement_shift(profile.arena_placement, ordinal);
+    region_base(profile).offset(u64::from(slot) * slot_stride(profile) + shift)
+}
+
+fn placement_shift(placement: ArenaPlacement, ordinal: u64) -> u64 {
+    match placement {
+        ArenaPlacement::Aligned => 0,
+        ArenaPlacement::Page => 4096,
+        ArenaPlacement::Mixed => 4096 * (ordinal % 4),
+    }
+}
+
+/// Bytes from one slot to the next.
+fn slot_stride(profile: &Profile) -> u64 {
+    match profile.arena_placement {
+        ArenaPlacement::Aligned | ArenaPlacement::Page => profile.arena_size,
+        // A shifted arena must not reach into an unshifted one after it.
+        ArenaPlacement::Mixed => profile.arena_size + profile.pool_size.max(1 << 14),
+    }
+}
+
 impl SimArenas {
     /// An empty region for this profile.
     ///
-    /// The region starts at 0x7e0000000000 (0x40000000 in 32-bit builds), a multiple of 16 GiB.
+    /// [`region_base`] says where it starts.
     pub fn new(profile: &Profile) -> Self {
-        let (region, region_bytes) = match profile.pointer_bytes {
-            4 => (0x4000_0000_u64, 0xB000_0000_u64),
-            _ => (0x7e00_0000_0000, u64::from(RAW_BIT) * profile.alignment),
+        let region = region_base(profile);
+        let region_bytes = match profile.pointer_bytes {
+            4 => 0xB000_0000_u64,
+            _ => u64::from(RAW_BIT) * profile.alignment,
         };
-        let slot_stride = match profile.arena_placement {
-            ArenaPlacement::Aligned | ArenaPlacement::Page => profile.arena_size,
-            ArenaPlacement::Mixed => profile.arena_size + profile.pool_size.max(1 << 14),
-        };
+        let slot_stride = slot_stride(profile);
         // One pool before the region, one arena after it: a misaligned arena spills over.
         let usable = region_bytes - profile.pool_size - 2 * slot_stride;
         Self {
             pools: vec![EMPTY_POOL],
             links: vec![0; (profile.pool_size / profile.alignment) as usize],
-            origin: Addr(region - profile.pool_size),
+            origin: Addr(region.0 - profile.pool_size),
             alignment_bits: profile.alignment.trailing_zeros(),
             pool_bits: profile.pool_size.trailing_zeros(),
             units_bits: (profile.pool_size / profile.alignment).trailing_zeros(),
@@ -118,15 +144,6 @@ impl SimArenas {
 
     fn region(&self) -> Addr {
         self.origin.offset(1 << self.pool_bits)
-    }
-
-    fn base_of(&self, slot: u32, ordinal: u64) -> Addr {
-        let shift = match self.placement {
-            ArenaPlacement::Aligned => 0,
-            ArenaPlacement::Page => 4096,
-            ArenaPlacement::Mixed => 4096 * (ordinal % 4),
-        };
-        self.region().offset(u64::from(slot) * self.slot_stride + shift)
     }
 
     /// Makes room for every pool of slots below `slots`, with the spill of the last one.
@@ -167,7 +184,8 @@ impl ArenaBackend for SimArenas {
             self.out_of_space = true;
             return None;
         };
-        let base = self.base_of(slot, self.obtained);
+        let shift = placement_shift(self.placement, self.obtained);
+        let base = self.region().offset(u64::from(slot) * self.slot_stride + shift);
         self.live += 1;
         self.obtained += 1;
         Some(base)

@@ -149,3 +149,56 @@ impl ArenaMap {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map() -> ArenaMap {
+        ArenaMap::new(&Profile::default())
+    }
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn an_arena_across_a_16_gib_border_needs_two_bottom_nodes() {
+        let mut map = map();
+        let border = 0x7e04_0000_0000;
+        let base = Addr(border - 4096);
+        assert!(map.mark_used(base, true, &mut |_, _| true));
+        assert_eq!(map.node_counts(), (1, 2));
+        assert!(map.is_used(base) && map.is_used(base.offset(MIB - 1)));
+        assert!(!map.is_used(Addr(base.0 - 1)) && !map.is_used(base.offset(MIB)));
+        assert!(map.mark_used(base, false, &mut |_, _| false), "unmarking creates nothing");
+        assert_eq!(map.node_counts(), (1, 2), "nodes are never freed");
+        assert_eq!(map.marked().count(), 0);
+    }
+
+    #[test]
+    fn a_foreign_pointer_in_a_partly_covered_window_is_foreign() {
+        let mut map = map();
+        let window = 0x7e00_0000_0000;
+        assert!(map.mark_used(Addr(window + 0x5000), true, &mut |_, _| true));
+        assert!(!map.is_used(Addr(window + 0x4fff)));
+        assert!(map.is_used(Addr(window + 0x5000)));
+        assert!(map.is_used(Addr(window + MIB + 0x4fff)));
+        assert!(!map.is_used(Addr(window + MIB + 0x5000)));
+        // The gap is as wide as the shift: the next arena may begin right there.
+        assert!(map.mark_used(Addr(window + MIB + 0x5000), true, &mut |_, _| true));
+        assert!(map.is_used(Addr(window + MIB + 0x5000)));
+    }
+
+    #[test]
+    fn no_memory_for_the_second_window_undoes_the_first() {
+        let mut map = map();
+        let base = Addr(0x7e04_0000_0000 - 4096);
+        let mut asked = 0;
+        let ok = map.mark_used(base, true, &mut |_, _| {
+            asked += 1;
+            asked < 3
+        });
+        assert!(!ok && asked == 3);
+        assert_eq!(map.marked().count(), 0);
+        assert!(!map.is_used(base));
+    }
+}

@@ -1,0 +1,101 @@
+//! The command line: one module a subcommand. `docs/cli.md` has the contract.
+
+mod convert;
+mod generate;
+mod info;
+mod input;
+mod output;
+mod profiles;
+mod render;
+mod replay;
+
+use std::io;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Shows `CPython`'s memory allocator at work.
+#[derive(Parser)]
+#[command(
+    name = "arenascope",
+    version,
+    about = "Shows CPython's memory allocator at work: replays a trace of allocations through pymalloc, exactly",
+    after_help = "Without a subcommand it opens the window on FILE, or on the bundled first trace.\n\n\
+                  Examples:\n  \
+                  arenascope traces/tiny-script-3.11.ptrace.zst\n  \
+                  arenascope replay traces/tiny-script-3.11.ptrace.zst --malloc-stats\n  \
+                  arenascope replay trace.ptrace --set arena_placement=page --placement out.txt\n  \
+                  arenascope render trace.ptrace --at 1000 -o map.png\n\n\
+                  Exit codes: 0 done, 1 the input or the environment is at fault, 2 wrong usage.",
+    args_conflicts_with_subcommands = true
+)]
+struct Cli {
+    /// The trace to open in the window
+    file: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run whole traces and print a report
+    Replay(replay::Args),
+    /// Say what is in a trace: format, operations by kind and domain, threads, what is missing
+    Info(info::Args),
+    /// Write a trace in another format, told by the ending of OUT
+    Convert(convert::Args),
+    /// Draw the memory map at a step, without a display
+    Render(render::Args),
+    /// List the build profiles with their constants
+    Profiles(profiles::Args),
+    /// Make a random workload from a seed
+    Generate(generate::Args),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Runs what the arguments ask for. Wrong usage ends the process with code 2.
+pub(crate) fn run() -> Result<()> {
+    let cli = Cli::parse();
+    match cli.command {
+        Some(Command::Replay(args)) => replay::run(&args),
+        Some(Command::Info(args)) => info::run(&args),
+        Some(Command::Convert(args)) => convert::run(&args),
+        Some(Command::Render(args)) => render::run(&args),
+        Some(Command::Profiles(args)) => profiles::run(&args),
+        Some(Command::Generate(args)) => generate::run(&args),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "arenascope", &mut io::stdout().lock());
+            Ok(())
+        }
+        None => window(cli.file),
+    }
+}
+
+#[cfg(feature = "window")]
+fn window(file: Option<PathBuf>) -> Result<()> {
+    crate::window::run(file)
+}
+
+#[cfg(not(feature = "window"))]
+fn window(file: Option<PathBuf>) -> Result<()> {
+    let file = file.map_or_else(|| "FILE".to_owned(), |f| f.display().to_string());
+    anyhow::bail!(
+        "this build has no window; `arenascope replay {file}` prints a report, `arenascope render {file} -o map.svg` a picture"
+    )
+}
+
+/// Ends the process as clap does for arguments that do not fit together.
+fn usage_error(message: &str) -> ! {
+    Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message).exit()
+}
+
+/// Whether an error is only that nobody reads the output any more.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|e| e.downcast_ref::<io::Error>()).any(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,256 @@
+//! `arenascope replay`: a whole trace through the machine, and what came of it.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+use serde::Serialize;
+use sim_core::report::{Occupancy, PlacementWriter, debugmallocstats, digest};
+use sim_core::{Machine, Profile, Trace};
+
+use super::input::{self, ProfileArgs};
+use super::output::{self, Output, grouped};
+
+#[derive(clap::Args)]
+#[command(after_help = "Without an output option it prints a report. With --placement - or --malloc-stats \
+                        standard output carries exactly that text.")]
+pub(super) struct Args {
+    /// Traces to run; `-` is standard input
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    profile: ProfileArgs,
+    /// What PYTHONMALLOC takes
+    #[arg(long, value_enum, default_value_t = MallocName::Default)]
+    malloc: MallocName,
+    /// Where arenas come from
+    #[arg(long, value_enum, default_value_t = Backend::Sim)]
+    backend: Backend,
+    /// Stop after this many operations
+    #[arg(long, value_name = "STEP")]
+    until: Option<u64>,
+    /// Write where every block landed; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    placement: Option<PathBuf>,
+    /// Print the pymalloc block of sys._debugmallocstats(), byte for byte
+    #[arg(long)]
+    malloc_stats: bool,
+    /// Check the whole heap's lists, counts, links and sums at the end
+    #[arg(long)]
+    verify: bool,
+    /// Replay N times from memory, each time on a new machine, and print nanoseconds an operation
+    #[arg(long, value_name = "N", conflicts_with_all = ["placement", "malloc_stats", "json", "verify"])]
+    bench: Option<u32>,
+    /// Print the report as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Allocators that can be simulated so far.
+#[derive(Clone, Copy, ValueEnum)]
+enum MallocName {
+    /// RAW is the C library, MEM and OBJ are pymalloc
+    Default,
+    /// The same, by name
+    Pymalloc,
+}
+
+/// Arena backends so far.
+#[derive(Clone, Copy, ValueEnum)]
+enum Backend {
+    /// Simulated arenas at fixed addresses
+    Sim,
+}
+
+/// What a replay came to. Sizes in bytes.
+#[derive(Serialize)]
+struct Report {
+    trace: String,
+    profile: String,
+    malloc: &'static str,
+    operations: u64,
+    arenas_obtained: u64,
+    arenas_released: u64,
+    arenas_highwater: u64,
+    arenas_live: u64,
+    arena_bytes_live: u64,
+    blocks_live: u64,
+    block_bytes_live: u64,
+    available_bytes: u64,
+    unused_pool_bytes: u64,
+    raw_allocated_blocks: i64,
+    raw_blocks_live: u64,
+    raw_bytes_live: u64,
+    state_bytes: u64,
+    state_bytes_highwater_ratio: Option<f64>,
+    digest: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    malloc_stats: Option<String>,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    if args.files.len() > 1 && args.placement.as_deref().is_some_and(|p| p != Path::new("-")) {
+        super::usage_error("--placement FILE takes one trace; run them one by one");
+    }
+    match (args.malloc, args.backend) {
+        (MallocName::Default | MallocName::Pymalloc, Backend::Sim) => {}
+    }
+    for file in &args.files {
+        let input = input::open(file)?;
+        let profile = args.profile.for_trace(&input.trace)?;
+        let steps = args.until.unwrap_or(u64::MAX).min(input.trace.len());
+        match args.bench {
+            Some(reps) => bench(&input.trace, &profile, steps, reps)?,
+            None => replay(args, &input.trace, &profile, steps)?,
+        }
+    }
+    Ok(())
+}
+
+fn replay(args: &Args, trace: &Trace, profile: &Profile, steps: u64) -> Result<()> {
+    let mut machine = Machine::simulated(profile, trace.slot_count())?;
+    if let Some(path) = &args.placement {
+        placement(&mut machine, trace, steps, path)?;
+    } else {
+        let bar = input::progress_bar(Some(steps), "replaying");
+        for from in (0..steps).step_by(CHUNK as usize) {
+            for index in from..steps.min(from + CHUNK) {
+                machine.apply(trace.packed(index as usize), &mut ());
+            }
+            bar.set_position(from);
+        }
+        bar.finish_and_clear();
+    }
+    ensure!(
+        !machine.pymalloc().memory().out_of_space(),
+        "the trace holds more memory at once than the simulated address space has; \
+         a real process would need over {} GiB for its small blocks alone",
+        profile.alignment * 2
+    );
+    if args.verify {
+        machine.verify()?;
+    }
+    let to_stdout = args.placement.as_deref() == Some(Path::new("-"));
+    if args.json {
+        let mut report = report(&machine, trace, profile, steps);
+        report.malloc_stats = args.malloc_stats.then(|| debugmallocstats(machine.pymalloc()));
+        return output::json(&report);
+    }
+    if args.malloc_stats {
+        std::io::stdout().write_all(debugmallocstats(machine.pymalloc()).as_bytes())?;
+    } else if !to_stdout {
+        print_report(&report(&machine, trace, profile, steps), args.verify)?;
+    }
+    Ok(())
+}
+
+/// Operations between two looks at the progress bar.
+const CHUNK: u64 = 1 << 18;
+
+fn placement(machine: &mut Machine, trace: &Trace, steps: u64, path: &Path) -> Result<()> {
+    let mut out = Output::create(path)?;
+    let mut writer = PlacementWriter::default();
+    let mut lines = String::new();
+    let bar = input::progress_bar(Some(steps), "replaying");
+    for index in 0..steps {
+        writer.apply(machine, trace.packed(index as usize), &mut lines);
+        if lines.len() > 1 << 16 {
+            out.write_all(lines.as_bytes())?;
+            lines.clear();
+            bar.set_position(index);
+        }
+    }
+    out.write_all(lines.as_bytes())?;
+    bar.finish_and_clear();
+    out.finish()
+}
+
+fn bench(trace: &Trace, profile: &Profile, steps: u64, reps: u32) -> Result<()> {
+    ensure!(reps > 0, "--bench needs at least one repetition");
+    ensure!(steps > 0, "--bench needs at least one operation");
+    let mut times_ns: Vec<f64> = Vec::new();
+    for _ in 0..reps {
+        let mut machine = Machine::simulated(profile, trace.slot_count())?;
+        let start = Instant::now();
+        for index in 0..steps as usize {
+            machine.apply(trace.packed(index), &mut ());
+        }
+        times_ns.push(start.elapsed().as_nanos() as f64 / steps as f64);
+        std::hint::black_box(&machine);
+    }
+    times_ns.sort_by(f64::total_cmp);
+    let (min, median) = (times_ns[0], times_ns[times_ns.len() / 2]);
+    println!("ops={steps} reps={reps} min_ns={min:.2} median_ns={median:.2}");
+    Ok(())
+}
+
+fn report(machine: &Machine, trace: &Trace, profile: &Profile, steps: u64) -> Report {
+    let pymalloc = machine.pymalloc();
+    let occupancy = Occupancy::of(pymalloc);
+    let counters = pymalloc.counters();
+    let highwater_bytes = counters.narenas_highwater * profile.arena_size;
+    let state_bytes = machine.state_bytes();
+    Report {
+        trace: trace.name.clone(),
+        profile: profile.name.clone(),
+        malloc: "pymalloc",
+        operations: steps,
+        arenas_obtained: counters.ntimes_arena_allocated,
+        arenas_released: counters.ntimes_arena_allocated - occupancy.arenas,
+        arenas_highwater: counters.narenas_highwater,
+        arenas_live: occupancy.arenas,
+        arena_bytes_live: occupancy.arenas * profile.arena_size,
+        blocks_live: occupancy.blocks(),
+        block_bytes_live: occupancy.allocated_bytes,
+        available_bytes: occupancy.available_bytes,
+        unused_pool_bytes: occupancy.unused_pools * profile.pool_size,
+        raw_allocated_blocks: pymalloc.raw_allocated_blocks,
+        raw_blocks_live: machine.raw().live_blocks(),
+        raw_bytes_live: machine.raw().live_bytes(),
+        state_bytes,
+        state_bytes_highwater_ratio: (highwater_bytes > 0)
+            .then(|| state_bytes as f64 / highwater_bytes as f64),
+        digest: format!("{:016x}", digest(machine)),
+        malloc_stats: None,
+    }
+}
+
+fn print_report(r: &Report, verified: bool) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}: {} operations on {} ({})", r.trace, grouped(r.operations), r.profile, r.malloc)?;
+    writeln!(
+        out,
+        "  arenas     {} obtained, {} released, {} at most at once, {} live ({} bytes)",
+        grouped(r.arenas_obtained),
+        grouped(r.arenas_released),
+        grouped(r.arenas_highwater),
+        grouped(r.arenas_live),
+        grouped(r.arena_bytes_live)
+    )?;
+    writeln!(
+        out,
+        "  in use     {} blocks ({} bytes); {} bytes free in their pools, {} bytes in unused pools",
+        grouped(r.blocks_live),
+        grouped(r.block_bytes_live),
+        grouped(r.available_bytes),
+        grouped(r.unused_pool_bytes)
+    )?;
+    writeln!(
+        out,
+        "  C library  {} blocks ({} bytes), {} of them for pymalloc",
+        grouped(r.raw_blocks_live),
+        grouped(r.raw_bytes_live),
+        r.raw_allocated_blocks
+    )?;
+    let ratio = r
+        .state_bytes_highwater_ratio
+        .map_or_else(String::new, |x| format!(" ({x:.3} of the arenas at their most)"));
+    writeln!(out, "  simulation {} bytes{ratio}", grouped(r.state_bytes))?;
+    if verified {
+        writeln!(out, "  verified   lists, counts, links, radix tree and sums hold")?;
+    }
+    writeln!(out, "  digest     {}", r.digest)?;
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! The command line as other tools call it: outputs, exit codes and error lines.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+fn arenascope(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_arenascope")).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+fn stdout(args: &[&str]) -> String {
+    let out = arenascope(args);
+    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+fn data(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../trace-io/tests/data").join(name);
+    path.to_string_lossy().into_owned()
+}
+
+fn text_of(path: &str) -> String {
+    let mut out = String::new();
+    let file = std::fs::File::open(path).unwrap();
+    std::io::Read::read_to_string(&mut ruzstd::decoding::StreamingDecoder::new(file).unwrap(), &mut out)
+        .unwrap();
+    out
+}
+
+#[track_caller]
+fn fails(args: &[&str], code: i32, expected: &str) {
+    let out = arenascope(args);
+    let error = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(code), "{args:?}: {error}");
+    assert!(error.contains(expected), "{args:?}: {error}");
+    if code == 1 {
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(out.stdout.is_empty(), "nothing is printed before an error");
+    }
+}
+
+#[test]
+fn placement_and_statistics_are_the_goldens() {
+    for (name, variant, placement) in [
+        ("t08_realloc", "", "aligned"),
+        ("t10_null_zero", ".page", "page"),
+        ("t12_arena_limit", ".mixed", "mixed"),
+    ] {
+        let golden = text_of(&data(&format!("{name}{variant}.golden.zst")));
+        let (head, stats) = golden.split_once("#stats\n").unwrap();
+        let body: String = head.lines().filter(|l| !l.starts_with('#')).flat_map(|l| [l, "\n"]).collect();
+        let trace = data(&format!("{name}.ptrace.zst"));
+        let set = format!("arena_placement={placement}");
+        assert!(stdout(&["replay", &trace, "--set", &set, "--placement", "-"]) == body, "{name}{variant}");
+        assert_eq!(stdout(&["replay", &trace, "--set", &set, "--malloc-stats"]), stats);
+        assert_eq!(
+            stdout(&["replay", &trace, "--set", &set, "--placement", "-", "--malloc-stats"]),
+            body + stats
+        );
+    }
+}
+
+#[test]
+fn bad_files_end_with_code_1_and_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_string_lossy().into_owned()
+    };
+    let big = vec![b'm'; 10 << 20];
+    for (name, bytes, expected) in [
+        ("empty.ptrace", b"".as_slice(), "no operation"),
+        ("junk.bin", &[0, 159, 146, 150, 7], "byte 0"),
+        ("directive.ptrace", b"#! turbo=1\nm o 1 1\n", "line 1, column 4: the directive `turbo` is unknown"),
+        ("twice.ptrace", b"m o 1 1\nm o 1 1\n", "line 2"),
+        ("unknown.ptrace", b"f o 3\n", "id 3 names no live block"),
+        ("wide.ptrace", b"m o 1 99999999999999999999\n", "2^64"),
+        ("long.ptrace", &big, "line 1"),
+        ("cut.ron", b"(name: \"x\", operations: [malloc(id: 1, si", "line 1"),
+    ] {
+        let path = file(name, bytes);
+        for command in ["replay", "info"] {
+            fails(&[command, &path], 1, expected);
+            fails(&[command, &path], 1, name);
+        }
+    }
+    fails(&["replay", "/nowhere/x.ptrace"], 1, "cannot be opened");
+    fails(&["replay", &folder.path().to_string_lossy()], 1, "is a folder");
+    let good = file("good.ptrace", b"m o 1 1\n");
+    fails(&["replay", &good, "--profile", "cpython-1.5"], 1, "arenascope profiles");
+    fails(&["replay", &good, "--set", "arena_size=3M"], 1, "power of two");
+    fails(&["replay", &good, "--set", "arena=1"], 1, "a profile has no field `arena`");
+    fails(&["convert", &good, "x.doc"], 1, ".ptrace or .ron");
+    fails(&["render", &good, "-o", "x.gif"], 1, ".svg or .png");
+    fails(&["render", &good, "--at", "9", "-o", "x.svg"], 1, "past the end");
+    fails(&["replay", &good, "--placement", "/nowhere/out"], 1, "cannot be written");
+}
+
+#[test]
+fn wrong_usage_is_code_2() {
+    fails(&["replay"], 2, "FILES");
+    fails(&["replay", "x", "--bench", "3", "--json"], 2, "--json");
+    fails(&["replay", "x", "--set", "arena_size"], 2, "KEY=VALUE");
+    fails(&["replay", "a", "b", "--placement", "out"], 2, "one trace");
+    fails(&["generate", "--sizes", "large"], 2, "uniform:0-600");
+    fails(&["--frobnicate"], 2, "--frobnicate");
+}
+
+#[test]
+fn bench_prints_its_line() {
+    let line = stdout(&["replay", &data("t08_realloc.ptrace.zst"), "--bench", "3"]);
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(&words[..2], &["ops=8577", "reps=3"]);
+    let number = |word: &str, key: &str| word.strip_prefix(key).unwrap().parse::<f64>().unwrap();
+    assert!(number(words[2], "min_ns=") <= number(words[3], "median_ns="));
+    assert_eq!((words.len(), line.lines().count()), (4, 1));
+}
+
+#[test]
+fn reports_are_json_objects() {
+    let parse = |args: &[&str]| serde_json::from_str::<serde_json::Value>(&stdout(args)).unwrap();
+    let trace = data("t12_arena_limit.ptrace.zst");
+    let all = parse(&["replay", &trace, "--json", "--malloc-stats"]);
+    assert_eq!(all["operations"], 14_521);
+    assert_eq!(all["arenas_obtained"], 3);
+    assert_eq!(all["digest"].as_str().unwrap().len(), 16);
+    assert!(all["malloc_stats"].as_str().unwrap().contains("# arenas highwater mark"));
+    let part = parse(&["replay", &trace, "--json", "--until", "100"]);
+    assert_eq!(part["operations"], 100);
+    assert_ne!(part["digest"], all["digest"]);
+    let info = parse(&["info", &trace, "--json"]);
+    assert_eq!((&info["format"], &info["compressed"]), (&"ptrace".into(), &true.into()));
+    assert_eq!(info["settings"][0][0], "arena_limit");
+    assert_eq!(parse(&["profiles", "--json"])["profiles"][0]["name"], "cpython-3.14");
+}
+
+#[test]
+fn conversions_keep_every_operation() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let digest = |path: &str| {
+        serde_json::from_str::<serde_json::Value>(&stdout(&["replay", path, "--json"])).unwrap()["digest"]
+            .clone()
+    };
+    let trace = data("t12_arena_limit.ptrace.zst");
+    stdout(&["convert", &trace, &at("a.ron")]);
+    stdout(&["convert", &at("a.ron"), &at("b.ptrace")]);
+    assert_eq!(std::fs::read_to_string(at("b.ptrace")).unwrap(), text_of(&trace));
+    assert_eq!(digest(&at("a.ron")), digest(&trace));
+    let left: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
+    assert_eq!(left.len(), 2, "no half file is left: {left:?}");
+}
+
+#[test]
+fn generated_traces_depend_on_the_seed_alone() {
+    let make =
+        |seed: &str| stdout(&["generate", "--operations", "5000", "--seed", seed, "--shape", "sawtooth"]);
+    assert_eq!(make("7"), make("7"));
+    assert_ne!(make("7"), make("8"));
+    assert_eq!(make("7").lines().filter(|l| !l.starts_with('#')).count(), 5000);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_arenascope"))
+        .args(["replay", "-", "--verify"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(make("7").as_bytes()).unwrap();
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success() && String::from_utf8_lossy(&out.stdout).contains("verified"));
+}
+
+#[test]
+fn pictures_are_drawn_without_a_display() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let trace = data("t06_arena_release_p64.ptrace.zst");
+    stdout(&["render", &trace, "--at", "20000", "-o", &at("map.svg")]);
+    let svg = std::fs::read_to_string(at("map.svg")).unwrap();
+    assert!(
+        svg.starts_with("<svg") && svg.contains("arena 2 at 0x7e0000200000") && svg.contains("never carved")
+    );
+    stdout(&["render", &trace, "--at", "20000", "-o", &at("map.png")]);
+    let png = std::fs::read(at("map.png")).unwrap();
+    assert!(png.starts_with(b"\x89PNG") && png.len() > 5_000, "{} bytes", png.len());
+}
+
+#[test]
+fn completions_name_the_subcommands() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(stdout(&["completions", shell]).contains("replay"), "{shell}");
+    }
+}

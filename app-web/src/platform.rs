@@ -1,0 +1,98 @@
+//! What the window asks of a browser.
+
+use app_ui::{Opened, Platform};
+use eframe::egui;
+use wasm_bindgen::closure::Closure;
+use wasm_bindgen::{JsCast as _, JsValue};
+use web_sys::{Document, Element, Event, HtmlInputElement};
+
+use crate::inbox::{Inbox, describe};
+
+/// The `<input type="file">` of the page. A dialog library would add styles of its own to the page, which
+/// the page's content security policy forbids.
+const FILE_INPUT_ID: &str = "file";
+/// The `aria-live` element of the page.
+const STATUS_ID: &str = "status";
+
+/// The browser as a [`Platform`].
+pub(crate) struct WebPlatform {
+    inbox: Inbox,
+    file_input: HtmlInputElement,
+    /// Called by the browser when the user chose a file: must live as long as the input may call it.
+    on_change: Closure<dyn FnMut(Event)>,
+    status: Element,
+    status_text: String,
+}
+
+impl WebPlatform {
+    /// Finds the page's elements.
+    pub(crate) fn new(ctx: &egui::Context) -> Result<Self, String> {
+        let document = web_sys::window()
+            .and_then(|window| window.document())
+            .ok_or("there is no document: the app must be started by a page, not by a worker")?;
+        let status = element(&document, STATUS_ID)?;
+        let file_input: HtmlInputElement = element(&document, FILE_INPUT_ID)?
+            .dyn_into()
+            .map_err(|_| format!("the page's element #{FILE_INPUT_ID} is no <input>"))?;
+        let inbox = Inbox::default();
+        let on_change = {
+            let (inbox, ctx) = (inbox.clone(), ctx.clone());
+            Closure::new(move |event: Event| take_chosen(&inbox, &ctx, &event))
+        };
+        file_input
+            .add_event_listener_with_callback("change", on_change.as_ref().unchecked_ref())
+            .map_err(|error: JsValue| format!("the file dialog cannot be watched: {}", describe(&error)))?;
+        Ok(Self { inbox, file_input, on_change, status, status_text: String::new() })
+    }
+}
+
+impl Drop for WebPlatform {
+    fn drop(&mut self) {
+        // The page outlives the app after `WebHandle::destroy`; an error means it was never listening.
+        let _ = self
+            .file_input
+            .remove_event_listener_with_callback("change", self.on_change.as_ref().unchecked_ref());
+    }
+}
+
+impl Platform for WebPlatform {
+    fn pick_file(&mut self, _ctx: &egui::Context) {
+        self.file_input.click();
+    }
+
+    fn take_dropped(&mut self, ctx: &egui::Context, file: &egui::DroppedFileHandle) {
+        match file.web_file() {
+            Some(file) => self.inbox.read(ctx, file.clone()),
+            None => self.inbox.put(ctx, Err("the browser did not hand over the dropped file".to_owned())),
+        }
+    }
+
+    fn poll_opened(&mut self) -> Option<Result<Opened, String>> {
+        self.inbox.next()
+    }
+
+    fn publish_status(&mut self, status: &str) {
+        // Setting the same text again would have a screen reader say it again.
+        if self.status_text != status {
+            status.clone_into(&mut self.status_text);
+            self.status.set_text_content(Some(status));
+        }
+    }
+}
+
+fn element(document: &Document, id: &str) -> Result<Element, String> {
+    document
+        .get_element_by_id(id)
+        .ok_or_else(|| format!("the page has no element #{id}: index.html and the app differ in version"))
+}
+
+fn take_chosen(inbox: &Inbox, ctx: &egui::Context, event: &Event) {
+    let Some(input) = event.target().and_then(|target| target.dyn_into::<HtmlInputElement>().ok()) else {
+        return;
+    };
+    if let Some(file) = input.files().and_then(|files| files.get(0)) {
+        inbox.read(ctx, file);
+    }
+    // Otherwise choosing the same file again would be no change.
+    input.set_value("");
+}

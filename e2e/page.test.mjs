@@ -1,0 +1,270 @@
+// The built page in a real browser: it loads, steps, opens files and agrees with the native program; and when it
+// cannot run it says why.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { after, before, test } from "node:test";
+import { drop, generate, launch, newPage, open, out, position, press, replay, root, running, serve, until } from "./support.mjs";
+
+const tiny = join(root, "traces/tiny-script-3.11.ptrace.zst");
+
+let server;
+let browser;
+
+before(async () => {
+  server = await serve();
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+/** Runs a test on a fresh page that is running, and expects no complaint. */
+function onRunningPage(name, act, options) {
+  test(name, async (t) => {
+    const { page, complaints, close } = await newPage(browser, server, options);
+    try {
+      await page.goto(server.url);
+      await running(page);
+      await act(page, t);
+      assert.deepEqual(complaints, []);
+    } catch (error) {
+      await page.screenshot({ path: join(out, "failed.png") }).catch(() => {});
+      throw error;
+    } finally {
+      await close();
+    }
+  });
+}
+
+/** What the error panel says, once it is there. */
+async function failure(page) {
+  await until(page, "the error panel is shown", () => document.documentElement.dataset.state === "failed");
+  return page.locator("#failure").innerText();
+}
+
+onRunningPage("loads and shows the bundled trace", async (page, t) => {
+  const { name, count, digest } = await position(page);
+  assert.ok(name.length > 0);
+  assert.ok(count > 0);
+  assert.match(digest, /^[0-9a-f]{16}$/);
+  assert.ok(await page.locator("#boot").isHidden());
+  assert.notEqual(await page.locator("#status").textContent(), "");
+  const firstPicture = await page.evaluate(() => performance.getEntriesByName("arenascope-running")[0].startTime);
+  t.diagnostic(`running ${Math.round(firstPicture)} ms after navigation`);
+  await page.screenshot({ path: join(out, "page.png") });
+});
+
+onRunningPage("steps by keys, and back", async (page) => {
+  const start = await press(page, "Home", 0);
+  const first = await press(page, "ArrowRight", 1);
+  const second = await press(page, "ArrowRight", 2);
+  assert.deepEqual(await press(page, "ArrowLeft", 1), first);
+  assert.deepEqual(await press(page, "ArrowRight", 2), second);
+  await press(page, "End", start.count);
+  assert.deepEqual(await press(page, "Home", 0), start);
+});
+
+onRunningPage("agrees with the native program on a dropped trace", async (page) => {
+  const whole = replay(tiny);
+  await open(page, server, tiny, whole.operations);
+  assert.equal((await press(page, "End", whole.operations)).digest, whole.digest);
+  assert.equal((await press(page, "Home", 0)).digest, replay(tiny, "--until", "0").digest);
+  for (const step of [1, 2, 3]) {
+    const { digest } = await press(page, "ArrowRight", step);
+    assert.equal(digest, replay(tiny, "--until", String(step)).digest, `at step ${step}`);
+  }
+  await page.screenshot({ path: join(out, "dropped.png") });
+});
+
+onRunningPage("agrees with the native program on a million operations", async (page, t) => {
+  const file = generate("million.ptrace", 1_000_000);
+  const { operations, digest } = replay(file);
+  assert.equal(operations, 1_000_000);
+  let start = Date.now();
+  await open(page, server, file, operations);
+  t.diagnostic(`opened in ${Date.now() - start} ms`);
+  start = Date.now();
+  assert.equal((await press(page, "End", operations)).digest, digest);
+  t.diagnostic(`at the end in ${Date.now() - start} ms`);
+  start = Date.now();
+  assert.equal((await press(page, "ArrowLeft", operations - 1)).digest, replay(file, "--until", String(operations - 1)).digest);
+  t.diagnostic(`one step back in ${Date.now() - start} ms`);
+  await page.screenshot({ path: join(out, "million.png") });
+});
+
+onRunningPage("opens a chosen file, the same one twice too", async (page) => {
+  const { operations } = replay(tiny);
+  for (let time = 0; time < 2; time += 1) {
+    await page.locator("#file").setInputFiles(tiny);
+    await until(page, "the chosen trace is open", (count) => globalThis.arenascope.step_count() === count, operations);
+    await press(page, "Home", 0);
+    await press(page, "ArrowRight", 1);
+  }
+});
+
+onRunningPage("refuses junk and keeps the trace", async (page) => {
+  const before = await press(page, "End", (await position(page)).count);
+  const junk = join(out, "junk.bin");
+  writeFileSync(junk, Uint8Array.from({ length: 5000 }, (_, index) => (index * 37) % 256));
+  const empty = join(out, "empty.ptrace");
+  writeFileSync(empty, "");
+  for (const file of [junk, empty]) {
+    await drop(page, server, file);
+    const error = await until(
+      page,
+      `an error names ${basename(file)}`,
+      (name) => {
+        const error = globalThis.arenascope.error();
+        return error?.includes(name) && error;
+      },
+      basename(file).split(".")[0],
+    );
+    assert.ok(!error.includes("\n"), error);
+    const { name, count, digest } = await position(page);
+    assert.deepEqual({ name, count, digest }, { name: before.name, count: before.count, digest: before.digest });
+  }
+  await page.screenshot({ path: join(out, "junk.png") });
+});
+
+onRunningPage(
+  "fits a phone in the dark",
+  (page) => page.screenshot({ path: join(out, "phone.png") }),
+  { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, colorScheme: "dark", hasTouch: true, isMobile: true },
+);
+
+test("shows how far loading is", async () => {
+  const { page, complaints, close } = await newPage(browser, server);
+  // The module is held back until the screen was looked at.
+  let release;
+  const looked = new Promise((done) => {
+    release = done;
+  });
+  await page.route("**/*.wasm", async (route) => {
+    await looked;
+    await route.continue();
+  });
+  await page.goto(server.url, { waitUntil: "commit" });
+  await until(page, "the loading screen is shown", () => document.getElementById("boot")?.checkVisibility());
+  await page.waitForTimeout(700);
+  await page.screenshot({ path: join(out, "loading.png") });
+  release();
+  await running(page);
+  assert.match(await page.evaluate(() => document.getElementById("boot-progress").getAttribute("max")), /^\d{6,}$/);
+  assert.deepEqual(complaints, []);
+  await close();
+});
+
+test("says so when the module does not arrive", async () => {
+  const { page, close } = await newPage(browser, server);
+  await page.route("**/*.wasm", (route) => route.fulfill({ status: 503, body: "" }));
+  await page.goto(server.url);
+  const text = await failure(page);
+  assert.match(text, /could not be loaded/);
+  assert.match(text, /503/);
+  await page.screenshot({ path: join(out, "failure-download.png") });
+  await close();
+});
+
+test("says so when there is no WebGL", async () => {
+  const blind = await launch("--disable-3d-apis");
+  const { page, close } = await newPage(blind, server, { colorScheme: "dark" });
+  await page.goto(server.url);
+  assert.match(await failure(page), /no WebGL/);
+  await page.screenshot({ path: join(out, "failure-webgl.png") });
+  await close();
+  await blind.close();
+});
+
+test("says so when there is no WebAssembly", async () => {
+  const { page, close } = await newPage(browser, server);
+  await page.addInitScript(() => {
+    delete globalThis.WebAssembly;
+  });
+  await page.goto(server.url);
+  assert.match(await failure(page), /no WebAssembly/);
+  await close();
+});
+
+test("says so when there is no JavaScript", async () => {
+  const { page, close } = await newPage(browser, server, { javaScriptEnabled: false });
+  await page.goto(server.url);
+  assert.match(await page.locator("noscript").innerText(), /Allow JavaScript/);
+  await page.screenshot({ path: join(out, "no-javascript.png") });
+  await close();
+});
+
+test("says so when the app panics while starting", async () => {
+  const { page, close } = await newPage(browser, server);
+  // The window's library panics when asking for a context throws, which no browser does.
+  await page.addInitScript(() => {
+    const { getContext } = HTMLCanvasElement.prototype;
+    HTMLCanvasElement.prototype.getContext = function (...words) {
+      if (this.id === "canvas") {
+        throw new Error("<b>no context</b>");
+      }
+      return getContext.apply(this, words);
+    };
+  });
+  await page.goto(server.url);
+  const text = await failure(page);
+  assert.match(text, /Arenascope stopped/);
+  // Shown as text: what came from outside never becomes part of the page.
+  assert.match(text, /<b>no context<\/b>/);
+  await close();
+});
+
+test("says so when the app panics while running, and the message can be copied", async () => {
+  const { page, close } = await newPage(browser, server, { permissions: ["clipboard-read", "clipboard-write"] });
+  await page.goto(server.url);
+  await running(page);
+  // The window's library panics when there is no clock, which no browser lacks.
+  await page.evaluate(() => Object.defineProperty(globalThis, "performance", { value: undefined }));
+  await page.mouse.move(600, 300);
+  await page.mouse.move(610, 310);
+  const text = await failure(page);
+  assert.match(text, /Arenascope stopped/);
+  assert.match(text, /panicked at/i);
+  assert.ok(await page.locator("#failure-reload").evaluate((button) => button === document.activeElement));
+  await page.locator("#failure-copy").click();
+  await until(page, "the button says so", () => document.getElementById("failure-copy").textContent === "Copied");
+  assert.match(await page.evaluate(() => navigator.clipboard.readText()), /panicked at[^]*browser: /i);
+  await page.screenshot({ path: join(out, "failure-panic.png") });
+  await close();
+});
+
+test("says so when the graphics go away", async () => {
+  const { page, close } = await newPage(browser, server);
+  await page.goto(server.url);
+  await running(page);
+  await page.evaluate(() => {
+    const canvas = document.getElementById("canvas");
+    const context = canvas.getContext("webgl2") ?? canvas.getContext("webgl");
+    context.getExtension("WEBGL_lose_context").loseContext();
+  });
+  assert.match(await failure(page), /picture was lost/);
+  await close();
+});
+
+test("cargo xtask serve serves the page with its policy", { skip: !process.env.XTASK }, async () => {
+  const process_ = spawn(process.env.XTASK, ["serve", "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
+  try {
+    const [line] = await once(process_.stdout, "data");
+    const url = /http:\S+/.exec(String(line))[0];
+    const page = await fetch(url);
+    assert.equal(page.status, 200);
+    assert.match(page.headers.get("content-security-policy"), /frame-ancestors 'none'/);
+    const wasm = /arenascope-\w+\.wasm/.exec(await page.text())[0];
+    const module = await fetch(url + wasm);
+    assert.equal(module.headers.get("content-type"), "application/wasm");
+    assert.equal((await module.arrayBuffer()).byteLength, Number(module.headers.get("content-length")));
+    assert.equal((await fetch(`${url}%2e%2e/Cargo.toml`)).status, 404);
+  } finally {
+    process_.kill();
+  }
+});

@@ -1,0 +1,212 @@
+// What the tests stand on: a file server, a browser, the native program, and ways to act on the page.
+
+import { execFileSync } from "node:child_process";
+import { createReadStream, existsSync, mkdirSync, statSync } from "node:fs";
+import { createServer } from "node:http";
+import { basename, dirname, extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+const here = dirname(fileURLToPath(import.meta.url));
+export const root = dirname(here);
+export const out = join(here, "out");
+mkdirSync(out, { recursive: true });
+
+/** A program or folder given by the environment; `cargo xtask e2e` sets them all. */
+function given(name, otherwise) {
+  const path = process.env[name] ?? otherwise;
+  if (!existsSync(path)) {
+    throw new Error(`${path} is missing: run \`cargo xtask e2e\`, which builds it (or set ${name})`);
+  }
+  return path;
+}
+
+const dist = given("DIST", join(root, "dist"));
+const native = given("ARENASCOPE", join(root, "target/debug/arenascope"));
+const browserPath = given("CHROMIUM", "/usr/bin/chromium");
+
+/** What the native program says of a trace. */
+export function replay(file, ...options) {
+  return JSON.parse(execFileSync(native, ["replay", file, "--json", ...options], { maxBuffer: 1 << 28 }));
+}
+
+/** A generated trace, the same on every machine. */
+export function generate(name, operations) {
+  const file = join(out, name);
+  execFileSync(native, ["generate", "--operations", String(operations), "--seed", "7", "-o", file]);
+  return file;
+}
+
+const types = {
+  ".css": "text/css",
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".svg": "image/svg+xml",
+  ".wasm": "application/wasm",
+};
+
+/**
+ * Serves the built page from a folder inside a folder, since relative paths are a promise, and `files` for
+ * the tests to drop. Everything is loopback.
+ */
+export async function serve() {
+  const folder = "/some%20teacher/lesson-3/";
+  const files = new Map();
+  const server = createServer((request, response) => {
+    const path = new URL(request.url, "http://localhost").pathname;
+    let file = files.get(path);
+    if (path.startsWith(folder)) {
+      file = join(dist, basename(path.slice(folder.length)) || "index.html");
+    }
+    if (!file || !existsSync(file)) {
+      response.writeHead(404).end();
+      return;
+    }
+    response.writeHead(200, {
+      "Content-Type": types[extname(file)] ?? "application/octet-stream",
+      "Content-Length": statSync(file).size,
+    });
+    createReadStream(file).pipe(response);
+  });
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  const origin = `http://127.0.0.1:${server.address().port}`;
+  return {
+    url: origin + folder,
+    /** Makes a file available to the page, which cannot read this machine's files. */
+    offer(file) {
+      const path = `/files/${files.size}`;
+      files.set(path, file);
+      return origin + path;
+    },
+    close: () => new Promise((done) => server.close(done)),
+  };
+}
+
+export function launch(...flags) {
+  return chromium.launch({
+    executablePath: browserPath,
+    args: [
+      // WebGL without a graphics card.
+      "--use-angle=swiftshader",
+      "--enable-unsafe-swiftshader",
+      // A browser that calls nobody.
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-quic",
+      "--disable-sync",
+      "--no-first-run",
+      "--no-sandbox",
+      ...flags,
+    ],
+  });
+}
+
+/** A new page whose complaints are kept: errors, broken policies, and requests that leave the folder. */
+export async function newPage(browser, server, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(60_000);
+  const complaints = [];
+  page.on("console", (message) => {
+    if (message.type() === "error") {
+      complaints.push(`console: ${message.text()}`);
+    }
+  });
+  page.on("pageerror", (error) => complaints.push(`error: ${error}`));
+  page.on("request", (request) => {
+    const url = request.url();
+    if (!url.startsWith(server.url) && !/^(data|blob):/.test(url) && !url.includes("/files/")) {
+      complaints.push(`request outside the page's folder: ${url}`);
+    }
+  });
+  page.on("response", (response) => {
+    if (response.status() >= 400) {
+      complaints.push(`${response.status()} for ${response.url()}`);
+    }
+  });
+  await page.addInitScript(() => {
+    addEventListener("securitypolicyviolation", (event) => {
+      console.error(`policy broken: ${event.violatedDirective} ${event.blockedURI}`);
+    });
+  });
+  return { page, complaints, close: () => context.close() };
+}
+
+/** Waits until `question`, asked in the page, answers with something true, and gives that. */
+export async function until(page, what, question, argument, seconds = 60) {
+  // Not waitForFunction: that evaluates text in the page, which the page's policy forbids.
+  const end = Date.now() + seconds * 1000;
+  for (;;) {
+    const answer = await page.evaluate(question, argument);
+    if (answer) {
+      return answer;
+    }
+    if (Date.now() > end) {
+      throw new Error(`still not so after ${seconds} s: ${what}`);
+    }
+    await new Promise((done) => setTimeout(done, 25));
+  }
+}
+
+/** Waits until the app runs and shows a trace. */
+export async function running(page) {
+  await until(page, "the page leaves its loading screen", () => {
+    const { state } = document.documentElement.dataset;
+    if (state === "failed") {
+      throw new Error(document.getElementById("failure").innerText);
+    }
+    return state === "running";
+  });
+  await until(page, "a trace is shown", () => globalThis.arenascope.step_count() > 0);
+}
+
+/** Where the app is. */
+export function position(page) {
+  return page.evaluate(() => ({
+    name: globalThis.arenascope.trace_name(),
+    step: globalThis.arenascope.step(),
+    count: globalThis.arenascope.step_count(),
+    digest: globalThis.arenascope.digest(),
+    error: globalThis.arenascope.error(),
+  }));
+}
+
+/** Presses a key and waits until the app is at `step`. */
+export async function press(page, key, step) {
+  await page.keyboard.press(key);
+  await until(page, `${key} leads to step ${step}`, (step) => globalThis.arenascope.step() === step, step);
+  return position(page);
+}
+
+/** Drops a file on the canvas as a person does: over it first, then let go. */
+export async function drop(page, server, file, name = basename(file)) {
+  await page.evaluate(
+    async ([url, name]) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([await (await fetch(url)).blob()], name));
+      const canvas = document.getElementById("canvas");
+      for (const type of ["dragover", "drop"]) {
+        canvas.dispatchEvent(
+          new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true, clientX: 640, clientY: 400 }),
+        );
+      }
+    },
+    [server.offer(file), name],
+  );
+}
+
+/** Drops a trace and waits until it is the open one. */
+export async function open(page, server, file, operations) {
+  await drop(page, server, file);
+  const stem = basename(file).split(".ptrace")[0];
+  await until(
+    page,
+    `${stem} is open`,
+    ([stem, count]) => {
+      const { arenascope } = globalThis;
+      return arenascope.trace_name()?.startsWith(stem) && arenascope.step_count() === count;
+    },
+    [stem, operations],
+    120,
+  );
+}

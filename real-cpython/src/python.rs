@@ -1,0 +1,195 @@
+//! libpython's allocator, called without an interpreter.
+
+use std::ffi::{CString, c_char, c_void};
+use std::sync::{Mutex, MutexGuard, OnceLock};
+
+use sim_core::tape::Packed;
+use sim_core::{Domain, Kind, Profile};
+
+use crate::arenas::Region;
+use crate::pristine::Pristine;
+
+/// `PyObjectArenaAllocator`.
+#[repr(C)]
+struct ArenaAllocator {
+    ctx: *mut c_void,
+    alloc: extern "C" fn(*mut c_void, usize) -> *mut c_void,
+    free: extern "C" fn(*mut c_void, *mut c_void, usize),
+}
+
+type Malloc = unsafe extern "C" fn(usize) -> *mut c_void;
+type Calloc = unsafe extern "C" fn(usize, usize) -> *mut c_void;
+type Realloc = unsafe extern "C" fn(*mut c_void, usize) -> *mut c_void;
+type Free = unsafe extern "C" fn(*mut c_void);
+
+/// The entry points of one domain.
+struct Domain4 {
+    malloc: Malloc,
+    calloc: Calloc,
+    realloc: Realloc,
+    free: Free,
+}
+
+/// Why there is no real pymalloc to compare with.
+#[derive(Debug)]
+pub struct LoadError(pub String);
+
+impl std::fmt::Display for LoadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}; on Debian and Ubuntu `apt-get install libpython3.11` provides it", self.0)
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+const LIBRARY: &str = "libpython3.11.so.1.0";
+
+/// The pymalloc of libpython3.11. One thread at a time has it.
+pub struct RealPymalloc {
+    domains: [Domain4; 3],
+    set_arena_allocator: unsafe extern "C" fn(*mut ArenaAllocator),
+    debug_malloc_stats: unsafe extern "C" fn(*mut libc::FILE) -> i32,
+    pristine: Pristine,
+    region: Box<Region>,
+    pointers: Vec<*mut c_void>,
+}
+
+// SAFETY: the library's state is only reached through the one mutex below.
+unsafe impl Send for RealPymalloc {}
+
+impl RealPymalloc {
+    /// Loads the library on the first call, and waits until no other thread uses it.
+    pub fn get() -> Result<MutexGuard<'static, Self>, LoadError> {
+        static LOADED: OnceLock<Result<Mutex<RealPymalloc>, String>> = OnceLock::new();
+        match LOADED.get_or_init(|| Self::load().map(Mutex::new)) {
+            Ok(real) => Ok(real.lock().unwrap_or_else(std::sync::PoisonError::into_inner)),
+            Err(why) => Err(LoadError(why.clone())),
+        }
+    }
+
+    fn load() -> Result<Self, String> {
+        // SAFETY: libpython's initialisers only fill its own tables; it is never unloaded.
+        let library = unsafe {
+            libloading::os::unix::Library::open(
+                Some(LIBRARY),
+                libloading::os::unix::RTLD_NOW | libloading::os::unix::RTLD_LOCAL,
+            )
+        }
+        .map_err(|e| format!("{LIBRARY} cannot be loaded ({e})"))?;
+        let domain = |prefix: &str| -> Result<Domain4, String> {
+            // SAFETY: these are the documented signatures of the C API (cpython/pymem.h, objimpl.h).
+            unsafe {
+                Ok(Domain4 {
+                    malloc: symbol(&library, &format!("{prefix}Malloc"))?,
+                    calloc: symbol(&library, &format!("{prefix}Calloc"))?,
+                    realloc: symbol(&library, &format!("{prefix}Realloc"))?,
+                    free: symbol(&library, &format!("{prefix}Free"))?,
+                })
+            }
+        };
+        let domains = [domain("PyMem_Raw")?, domain("PyMem_")?, domain("PyObject_")?];
+        // SAFETY: as above; _PyObject_DebugMallocStats(FILE *) returns an int.
+        let (set_arena_allocator, debug_malloc_stats) = unsafe {
+            (symbol(&library, "PyObject_SetArenaAllocator")?, symbol(&library, "_PyObject_DebugMallocStats")?)
+        };
+        std::mem::forget(library);
+        let pristine = Pristine::of(LIBRARY).ok_or_else(|| format!("{LIBRARY} has no writable data"))?;
+        let region = Region::reserve().map_err(|e| format!("no room for its arenas ({e})"))?;
+        Ok(Self { domains, set_arena_allocator, debug_malloc_stats, pristine, region, pointers: Vec::new() })
+    }
+
+    /// Back to the state of a process that has allocated nothing, with arenas as the profile places
+    /// them. `fresh` gives the pages of earlier arenas back, as in a program that meets them first.
+    pub fn reset(&mut self, profile: &Profile, slots: u32, fresh: bool) {
+        self.pointers.clear();
+        self.pointers.resize(slots as usize, std::ptr::null_mut());
+        // SAFETY: the mutex keeps other threads out, and all pointers have just been dropped.
+        unsafe { self.pristine.restore() };
+        self.region.reset(profile, fresh);
+        let ctx: *mut Region = &raw mut *self.region;
+        let mut allocator = ArenaAllocator { ctx: ctx.cast(), alloc: Region::alloc, free: Region::free };
+        // SAFETY: the struct is copied; ctx points into the box that lives as long as self, which is
+        // never dropped (it lies in a static).
+        unsafe { (self.set_arena_allocator)(&raw mut allocator) };
+    }
+
+    /// Does one operation and returns the address that the call returned, 0 for NULL and for free.
+    #[inline]
+    pub fn apply(&mut self, op: Packed) -> u64 {
+        let domain = &self.domains[op.domain as usize];
+        let pointer = &mut self.pointers[op.slot.0 as usize];
+        // SAFETY: the trace was checked when it was built: a pointer is passed only while its block is
+        // live, and only to the family it came from. Sizes over PY_SSIZE_T_MAX give NULL.
+        unsafe {
+            match op.kind {
+                Kind::Malloc => {
+                    *pointer = (domain.malloc)(op.size as usize);
+                    *pointer as u64
+                }
+                Kind::Calloc => {
+                    *pointer = (domain.calloc)(1, op.size as usize);
+                    *pointer as u64
+                }
+                Kind::Realloc => {
+                    let new = (domain.realloc)(*pointer, op.size as usize);
+                    if !new.is_null() {
+                        *pointer = new;
+                    }
+                    new as u64
+                }
+                Kind::Free if op.null => 0,
+                Kind::Free => {
+                    (domain.free)(std::mem::replace(pointer, std::ptr::null_mut()));
+                    0
+                }
+            }
+        }
+    }
+
+    /// What `_PyObject_DebugMallocStats` prints now.
+    pub fn debugmallocstats(&mut self) -> Result<String, LoadError> {
+        let mut text: *mut c_char = std::ptr::null_mut();
+        let mut length = 0;
+        // SAFETY: open_memstream, the C function and fclose are used as documented; after fclose
+        // `text` holds `length` bytes that we own and free.
+        unsafe {
+            let file = libc::open_memstream(&raw mut text, &raw mut length);
+            if file.is_null() {
+                return Err(LoadError("no memory for the statistics text".to_owned()));
+            }
+            (self.debug_malloc_stats)(file);
+            libc::fclose(file);
+            let bytes = std::slice::from_raw_parts(text.cast::<u8>(), length).to_vec();
+            libc::free(text.cast());
+            String::from_utf8(bytes).map_err(|e| LoadError(format!("the statistics are no text ({e})")))
+        }
+    }
+
+    /// Frees what a trace left alive in the C library, so that many runs do not pile up.
+    pub fn free_raw(&mut self, is_raw: impl Fn(u64) -> bool) {
+        for pointer in &mut self.pointers {
+            if !pointer.is_null() && is_raw(*pointer as u64) {
+                // SAFETY: a live block of the C library's malloc, whichever domain asked for it.
+                unsafe { libc::free(std::mem::replace(pointer, std::ptr::null_mut())) };
+            }
+        }
+    }
+
+    /// Which domains' tables were found, for reports.
+    pub fn library(&self) -> &'static str {
+        debug_assert_eq!(self.domains.len(), Domain::ALL.len());
+        LIBRARY
+    }
+}
+
+/// A function of the library.
+///
+/// # Safety
+/// `T` must be the function's type.
+unsafe fn symbol<T: Copy>(library: &libloading::os::unix::Library, name: &str) -> Result<T, String> {
+    let c_name = CString::new(name).map_err(|e| e.to_string())?;
+    // SAFETY: the caller vouches for the type.
+    unsafe { library.get::<T>(c_name.as_bytes_with_nul()) }
+        .map(|s| *s)
+        .map_err(|e| format!("{LIBRARY} has no {name} ({e})"))
+}

@@ -1,0 +1,224 @@
+//! Builds a trace operation by operation and refuses what cannot stand.
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+use super::trace::Trace;
+use super::{Call, Domain, Kind, Op};
+
+/// An operation that cannot stand where it stands.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum TapeError {
+    /// A block named 0.
+    #[error("id 0 is NULL and cannot name a block; use a number from 1")]
+    IdZero,
+    /// An id given twice.
+    #[error("id {id} already names the block of operation {born}; free it first or use another id")]
+    IdInUse {
+        /// The id.
+        id: u64,
+        /// The operation, counted from 1, that gave it.
+        born: u64,
+    },
+    /// An id nobody gave.
+    #[error("id {id} names no live block; it was never allocated or is already freed")]
+    UnknownId {
+        /// The id.
+        id: u64,
+    },
+    /// A RAW block through MEM or OBJ, or the other way round.
+    #[error(
+        "id {id} was allocated through {from}* and cannot be passed to {to}*; use the domain it came from"
+    )]
+    WrongDomain {
+        /// The id.
+        id: u64,
+        /// The prefix of the family it came from.
+        from: &'static str,
+        /// The prefix of the family used.
+        to: &'static str,
+    },
+    /// More live blocks than slots.
+    #[error("more than {0} blocks are live at once, which is more than a trace holds; split it")]
+    TooManyBlocks(u32),
+}
+
+const NONE: u32 = u32::MAX;
+/// The top bit of a pointer marks the C library's blocks, so fewer can be live at once.
+const SLOTS_MAX: u32 = (1 << 31) - 1;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Family {
+    Raw,
+    Pymalloc,
+    /// The call gave NULL, which any domain may free.
+    Null,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Live {
+    born: u64,
+    family: Family,
+}
+
+/// Builds a trace operation by operation and checks each against those before it.
+#[derive(Debug, Default)]
+pub struct TraceBuilder {
+    trace: Trace,
+    /// Slots of small ids; `NONE` where the id is not live.
+    dense: Vec<u32>,
+    /// Slots of all other ids.
+    sparse: BTreeMap<u64, u32>,
+    live: Vec<Live>,
+    free_slots: Vec<u32>,
+}
+
+impl TraceBuilder {
+    /// An empty trace called `name`.
+    pub fn new(name: &str) -> Self {
+        let mut builder = Self::default();
+        name.clone_into(&mut builder.trace.name);
+        builder
+    }
+
+    /// The trace so far, to set what is not an operation.
+    pub fn trace_mut(&mut self) -> &mut Trace {
+        &mut self.trace
+    }
+
+    /// Operations so far.
+    pub fn len(&self) -> u64 {
+        self.trace.len()
+    }
+
+    /// Whether there is no operation yet.
+    pub fn is_empty(&self) -> bool {
+        self.trace.is_empty()
+    }
+
+    /// Appends an operation.
+    pub fn push(&mut self, op: Op) -> Result<(), TapeError> {
+        let Op { thread, domain, call } = op;
+        match call {
+            Call::Malloc { id, size } => {
+                let slot = self.name(id, domain, size)?;
+                self.trace.append(Kind::Malloc, domain, false, slot, size, id);
+            }
+            Call::Calloc { id, nelem, elsize } => {
+                let size = nelem.saturating_mul(elsize);
+                let slot = self.name(id, domain, size)?;
+                self.trace.keep_calloc(nelem, elsize);
+                self.trace.append(Kind::Calloc, domain, false, slot, size, id);
+            }
+            Call::Realloc { id: 0, newid, size } => {
+                let slot = self.name(newid, domain, size)?;
+                self.trace.append(Kind::Realloc, domain, true, slot, size, newid);
+            }
+            Call::Realloc { id, newid, size } => {
+                let slot = self.find(id, domain)?;
+                if newid != id {
+                    self.check_new(newid)?;
+                    self.unname(id);
+                    self.set_name(newid, slot);
+                    self.trace.keep_newid(newid);
+                }
+                let live = &mut self.live[slot as usize];
+                if live.family == Family::Null && i64::try_from(size).is_ok() {
+                    live.family = family(domain);
+                }
+                self.trace.append(Kind::Realloc, domain, false, slot, size, id);
+            }
+            Call::Free { id: 0 } => self.trace.append(Kind::Free, domain, true, 0, 0, 0),
+            Call::Free { id } => {
+                let slot = self.find(id, domain)?;
+                self.unname(id);
+                self.free_slots.push(slot);
+                self.trace.append(Kind::Free, domain, false, slot, 0, id);
+            }
+        }
+        self.trace.keep_thread(thread);
+        Ok(())
+    }
+
+    /// The finished trace. Notes are put in order; several at one place become one.
+    pub fn finish(mut self) -> Trace {
+        self.trace.complete(self.live.len() as u32);
+        self.trace
+    }
+
+    fn lookup(&self, id: u64) -> Option<u32> {
+        if let Some(&slot) = usize::try_from(id).ok().and_then(|i| self.dense.get(i))
+            && slot != NONE
+        {
+            return Some(slot);
+        }
+        if self.sparse.is_empty() { None } else { self.sparse.get(&id).copied() }
+    }
+
+    fn check_new(&self, id: u64) -> Result<(), TapeError> {
+        if id == 0 {
+            return Err(TapeError::IdZero);
+        }
+        match self.lookup(id) {
+            Some(slot) => Err(TapeError::IdInUse { id, born: self.live[slot as usize].born + 1 }),
+            None => Ok(()),
+        }
+    }
+
+    fn set_name(&mut self, id: u64, slot: u32) {
+        // Ids that grow no faster than the trace index an array; wild ones go to a map.
+        let reasonable = 4 * self.trace.len() + (1 << 16);
+        if id < reasonable {
+            let at = id as usize;
+            if at >= self.dense.len() {
+                self.dense.resize((at + 1).next_power_of_two(), NONE);
+            }
+            self.dense[at] = slot;
+        } else {
+            self.sparse.insert(id, slot);
+        }
+    }
+
+    fn unname(&mut self, id: u64) {
+        if let Some(slot) = usize::try_from(id).ok().and_then(|i| self.dense.get_mut(i))
+            && *slot != NONE
+        {
+            *slot = NONE;
+        } else {
+            self.sparse.remove(&id);
+        }
+    }
+
+    fn name(&mut self, id: u64, domain: Domain, size: u64) -> Result<u32, TapeError> {
+        self.check_new(id)?;
+        let family = if size > i64::MAX as u64 { Family::Null } else { family(domain) };
+        let live = Live { born: self.trace.len(), family };
+        let slot = if let Some(slot) = self.free_slots.pop() {
+            self.live[slot as usize] = live;
+            slot
+        } else {
+            if self.live.len() >= SLOTS_MAX as usize {
+                return Err(TapeError::TooManyBlocks(SLOTS_MAX));
+            }
+            self.live.push(live);
+            self.live.len() as u32 - 1
+        };
+        self.set_name(id, slot);
+        Ok(slot)
+    }
+
+    fn find(&self, id: u64, domain: Domain) -> Result<u32, TapeError> {
+        let slot = self.lookup(id).ok_or(TapeError::UnknownId { id })?;
+        let from = self.live[slot as usize].family;
+        if from != Family::Null && from != family(domain) {
+            let prefix = |f: Family| if f == Family::Raw { "PyMem_Raw" } else { "PyMem_ and PyObject_" };
+            return Err(TapeError::WrongDomain { id, from: prefix(from), to: prefix(family(domain)) });
+        }
+        Ok(slot)
+    }
+}
+
+fn family(domain: Domain) -> Family {
+    if domain == Domain::Raw { Family::Raw } else { Family::Pymalloc }
+}

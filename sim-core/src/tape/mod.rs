@@ -1,0 +1,148 @@
+//! A trace: operations in columns, with names, notes and settings.
+//!
+//! An operation takes 13 bytes: what it is, a dense slot that stands for the block, a size, and the id
+//! the file gave the block. Slots are reused as soon as a block is gone, so that the machine's table of
+//! pointers stays as small as the most blocks that were ever live at once.
+
+mod builder;
+mod trace;
+
+pub use builder::{TapeError, TraceBuilder};
+pub use trace::Trace;
+
+use crate::addr::Slot;
+
+/// An allocation domain, `PyMemAllocatorDomain`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Domain {
+    /// `PYMEM_DOMAIN_RAW`.
+    Raw,
+    /// `PYMEM_DOMAIN_MEM`.
+    Mem,
+    /// `PYMEM_DOMAIN_OBJ`.
+    Obj,
+}
+
+impl Domain {
+    /// All three, in `CPython`'s order.
+    pub const ALL: [Self; 3] = [Self::Raw, Self::Mem, Self::Obj];
+
+    /// The prefix of the entry points of this domain.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Raw => "PyMem_Raw",
+            Self::Mem => "PyMem_",
+            Self::Obj => "PyObject_",
+        }
+    }
+
+    /// The domain's letter in traces and under debug hooks.
+    pub fn letter(self) -> char {
+        match self {
+            Self::Raw => 'r',
+            Self::Mem => 'm',
+            Self::Obj => 'o',
+        }
+    }
+}
+
+/// What an operation asks for. Sizes are in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Call {
+    /// `malloc(size)`.
+    Malloc {
+        /// The id the block gets.
+        id: u64,
+        /// Bytes.
+        size: u64,
+    },
+    /// `calloc(nelem, elsize)`.
+    Calloc {
+        /// The id the block gets.
+        id: u64,
+        /// Elements.
+        nelem: u64,
+        /// Bytes of one.
+        elsize: u64,
+    },
+    /// `realloc(id, size)`; id 0 is NULL.
+    Realloc {
+        /// The block, or 0.
+        id: u64,
+        /// Its id from now on.
+        newid: u64,
+        /// Bytes.
+        size: u64,
+    },
+    /// `free(id)`; id 0 is NULL.
+    Free {
+        /// The block, or 0.
+        id: u64,
+    },
+}
+
+/// One operation as a person would write it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Op {
+    /// The simulated thread.
+    pub thread: u16,
+    /// The domain whose entry point is called.
+    pub domain: Domain,
+    /// The call.
+    pub call: Call,
+}
+
+/// The four calls, as counted and as the hot loop tells them apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// `malloc`.
+    Malloc,
+    /// `calloc`.
+    Calloc,
+    /// `realloc`.
+    Realloc,
+    /// `free`.
+    Free,
+}
+
+impl Kind {
+    /// All four, in the order of [`Counts`].
+    pub const ALL: [Self; 4] = [Self::Malloc, Self::Calloc, Self::Realloc, Self::Free];
+
+    /// The call's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Malloc => "malloc",
+            Self::Calloc => "calloc",
+            Self::Realloc => "realloc",
+            Self::Free => "free",
+        }
+    }
+}
+
+/// An operation as the machine takes it: no ids, one slot, one size.
+#[derive(Clone, Copy, Debug)]
+pub struct Packed {
+    /// Which call.
+    pub kind: Kind,
+    /// The domain.
+    pub domain: Domain,
+    /// Whether the pointer passed is NULL by the trace's own word (id 0).
+    pub null: bool,
+    /// The block.
+    pub slot: Slot,
+    /// Bytes; for calloc the product, `u64::MAX` when that overflows.
+    pub size: u64,
+}
+
+/// A remark of the author, shown when the operation is reached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Note {
+    /// Operations done before the one it belongs to.
+    pub at: u64,
+    /// What it says.
+    pub text: String,
+}
+
+/// Operations by domain and kind.
+pub type Counts = [[u64; 4]; 3];

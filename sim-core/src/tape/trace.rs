@@ -1,0 +1,220 @@
+//! The columns, and what can be asked of them.
+
+use std::collections::BTreeMap;
+
+use super::{Call, Counts, Domain, Kind, Note, Op, Packed};
+use crate::addr::Slot;
+
+/// A trace and all that came with it.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    /// What it is called.
+    pub name: String,
+    /// What it shows or where it came from.
+    pub description: String,
+    /// The profile it was made for, if it says so.
+    pub profile: Option<String>,
+    /// Profile fields that belong to the trace's meaning, in the order given.
+    pub settings: Vec<(String, String)>,
+    /// Remarks, in order of position.
+    pub notes: Vec<Note>,
+    heads: Vec<u8>,
+    slots: Vec<u32>,
+    sizes: Vec<u32>,
+    ids: Ids,
+    /// Realloc whose new id differs: operation and id.
+    newids: Vec<(u64, u64)>,
+    /// Sizes that do not fit in a column's 32 bits: operation and bytes.
+    wide: BTreeMap<u64, u64>,
+    /// Arguments of each calloc: operation, elements, bytes of one.
+    callocs: Vec<(u64, u64, u64)>,
+    threads: Vec<u16>,
+    slot_count: u32,
+    counts: Counts,
+}
+
+#[derive(Clone, Debug)]
+enum Ids {
+    Narrow(Vec<u32>),
+    Wide(Vec<u64>),
+}
+
+impl Default for Ids {
+    fn default() -> Self {
+        Self::Narrow(Vec::new())
+    }
+}
+
+impl Ids {
+    fn push(&mut self, id: u64) {
+        match self {
+            Self::Wide(all) => all.push(id),
+            Self::Narrow(all) => {
+                if let Ok(id) = u32::try_from(id) {
+                    all.push(id);
+                } else {
+                    let mut wide: Vec<u64> = all.iter().map(|&i| u64::from(i)).collect();
+                    wide.push(id);
+                    *self = Self::Wide(wide);
+                }
+            }
+        }
+    }
+
+    fn get(&self, index: usize) -> u64 {
+        match self {
+            Self::Narrow(all) => u64::from(all[index]),
+            Self::Wide(all) => all[index],
+        }
+    }
+}
+
+const NULL_BIT: u8 = 1 << 4;
+const WIDE_BIT: u8 = 1 << 5;
+
+impl Trace {
+    /// Operations.
+    pub fn len(&self) -> u64 {
+        self.heads.len() as u64
+    }
+
+    /// Whether there is no operation.
+    pub fn is_empty(&self) -> bool {
+        self.heads.is_empty()
+    }
+
+    /// Slots used: the most blocks (NULL results included) that had a name at once.
+    pub fn slot_count(&self) -> u32 {
+        self.slot_count
+    }
+
+    /// Operations by domain and kind.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Simulated threads that appear.
+    pub fn thread_count(&self) -> u64 {
+        if self.threads.is_empty() {
+            return u64::from(!self.is_empty());
+        }
+        let mut seen = vec![false; 1 << 16];
+        for &t in &self.threads {
+            seen[usize::from(t)] = true;
+        }
+        seen.iter().filter(|s| **s).count() as u64
+    }
+
+    /// Bytes that the columns take.
+    pub fn state_bytes(&self) -> u64 {
+        let ids = match &self.ids {
+            Ids::Narrow(v) => v.capacity() * 4,
+            Ids::Wide(v) => v.capacity() * 8,
+        };
+        (self.heads.capacity()
+            + self.slots.capacity() * 4
+            + self.sizes.capacity() * 4
+            + ids
+            + self.callocs.capacity() * 24
+            + self.newids.capacity() * 16
+            + self.threads.capacity() * 2) as u64
+    }
+
+    /// The operation after `index` others, as the machine takes it. `index` must be below [`Self::len`].
+    #[inline]
+    pub fn packed(&self, index: usize) -> Packed {
+        let head = self.heads[index];
+        let size = if head & WIDE_BIT == 0 {
+            u64::from(self.sizes[index])
+        } else {
+            self.wide.get(&(index as u64)).copied().unwrap_or(u64::MAX)
+        };
+        Packed {
+            kind: Kind::ALL[usize::from(head & 3)],
+            domain: Domain::ALL[usize::from((head >> 2) & 3)],
+            null: head & NULL_BIT != 0,
+            slot: Slot(self.slots[index]),
+            size,
+        }
+    }
+
+    /// The operation after `index` others as it was written, `None` past the end.
+    pub fn op(&self, index: u64) -> Option<Op> {
+        let i = usize::try_from(index).ok().filter(|&i| i < self.heads.len())?;
+        let packed = self.packed(i);
+        let id = self.ids.get(i);
+        let call = match packed.kind {
+            Kind::Malloc => Call::Malloc { id, size: packed.size },
+            Kind::Calloc => {
+                let (nelem, elsize) = self
+                    .callocs
+                    .binary_search_by_key(&index, |c| c.0)
+                    .map_or((packed.size, 1), |at| (self.callocs[at].1, self.callocs[at].2));
+                Call::Calloc { id, nelem, elsize }
+            }
+            Kind::Realloc => {
+                let newid =
+                    self.newids.binary_search_by_key(&index, |n| n.0).map_or(id, |at| self.newids[at].1);
+                Call::Realloc { id: if packed.null { 0 } else { id }, newid, size: packed.size }
+            }
+            Kind::Free => Call::Free { id },
+        };
+        let thread = self.threads.get(i).copied().unwrap_or(0);
+        Some(Op { thread, domain: packed.domain, call })
+    }
+
+    /// The note of the operation after `index` others.
+    pub fn note_at(&self, index: u64) -> Option<&Note> {
+        self.notes.binary_search_by_key(&index, |n| n.at).ok().map(|at| &self.notes[at])
+    }
+
+    /// Appends a row. What else belongs to the operation is kept with the `keep_` functions, calloc's
+    /// arguments and a new id before the row, the thread after it.
+    pub(super) fn append(&mut self, kind: Kind, domain: Domain, null: bool, slot: u32, size: u64, id: u64) {
+        let mut head = kind as u8 | ((domain as u8) << 2);
+        if null {
+            head |= NULL_BIT;
+        }
+        let narrow = u32::try_from(size);
+        if narrow.is_err() {
+            head |= WIDE_BIT;
+            self.wide.insert(self.len(), size);
+        }
+        self.counts[domain as usize][kind as usize] += 1;
+        self.heads.push(head);
+        self.slots.push(slot);
+        self.sizes.push(narrow.unwrap_or(u32::MAX));
+        self.ids.push(id);
+    }
+
+    pub(super) fn keep_calloc(&mut self, nelem: u64, elsize: u64) {
+        self.callocs.push((self.len(), nelem, elsize));
+    }
+
+    pub(super) fn keep_newid(&mut self, newid: u64) {
+        self.newids.push((self.len(), newid));
+    }
+
+    /// The column begins with the first operation that is not on thread 0.
+    pub(super) fn keep_thread(&mut self, thread: u16) {
+        if thread != 0 || !self.threads.is_empty() {
+            self.threads.resize(self.heads.len() - 1, 0);
+            self.threads.push(thread);
+        }
+    }
+
+    /// Puts notes in order, several at one place as one.
+    pub(super) fn complete(&mut self, slot_count: u32) {
+        self.slot_count = slot_count;
+        self.notes.sort_by_key(|n| n.at);
+        for note in std::mem::take(&mut self.notes) {
+            match self.notes.last_mut() {
+                Some(last) if last.at == note.at => {
+                    last.text.push(' ');
+                    last.text.push_str(&note.text);
+                }
+                _ => self.notes.push(note),
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Round trips, bad input and damage: an error names the place and the remedy in one line, nothing panics.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::io::{Cursor, Read};
+
+use proptest::prelude::*;
+use sim_core::{Call, Domain, Op, Trace, TraceBuilder};
+use trace_io::workload::Workload;
+use trace_io::{Loader, TraceError, lesson, ptrace};
+
+fn open(bytes: impl Into<Vec<u8>>) -> Result<Trace, TraceError> {
+    trace_io::open("test", Box::new(Cursor::new(bytes.into())))
+}
+
+fn ops(trace: &Trace) -> Vec<Op> {
+    (0..trace.len()).map(|i| trace.op(i).unwrap()).collect()
+}
+
+#[track_caller]
+fn check_error(bytes: impl Into<Vec<u8>>, expected: &str) {
+    let error = open(bytes).unwrap_err().to_string();
+    assert!(!error.contains('\n'), "more than one line: {error}");
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn bad_input_is_one_line_with_place_and_remedy() {
+    check_error("", "no operation");
+    check_error("\n\n# only a comment\n", "no operation");
+    check_error([0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0], "byte 0: byte value 0x7f is no text");
+    check_error([b'm', b' ', 0xff, 0xfe, b'\n'], "byte 2: the text is not UTF-8");
+    check_error("m o 1 8\nx o 2 8\n", "line 2, column 1: `x` is no operation; write `m DOM ID SIZE`");
+    check_error("m q 1 8\n", "line 1, column 3: `q` is no domain; write r (RAW), m (MEM) or o (OBJ)");
+    check_error("m o 1\n", "line 1, column 6: the line ends too early");
+    check_error("m o 1 8 9\n", "line 1, column 8: ` 9` stands after the operation");
+    check_error("m  o 1 8\n", "line 1, column 3: a field is empty");
+    check_error("m o one 8\n", "line 1, column 5: `one` is no number");
+    check_error("m o 1 -8\n", "`-8` is no number");
+    check_error(
+        "m o 1 18446744073709551616\n",
+        "line 1, column 7: `18446744073709551616` is over 18446744073709551615",
+    );
+    check_error(
+        "m o 1 8\nm o 1 8\n",
+        "line 2, column 1: id 1 already names the block of operation 1; free it first",
+    );
+    check_error("f o 7\n", "line 1, column 1: id 7 names no live block");
+    check_error("m o 1 8\nf o 1\nf o 1\n", "line 3, column 1: id 1 names no live block");
+    check_error("m o 0 8\n", "id 0 is NULL and cannot name a block");
+    check_error("m o 1 8\nm o 2 8\nr o 1 2 9\n", "line 3, column 1: id 2 already names");
+    check_error("m r 1 8\nf o 1\n", "line 2, column 1: id 1 was allocated through PyMem_Raw*");
+    check_error(
+        "#! speed=fast\nm o 1 8\n",
+        "line 1, column 4: the directive `speed` is unknown; known are: arena_limit",
+    );
+    check_error("#! arena_limit=soon\nm o 1 8\n", "`soon` is no value for arena_limit");
+    check_error(
+        "m o 1 8\n#! arena_limit=3\n",
+        "line 2, column 1: a `#!` line stands after the first operation",
+    );
+    check_error("t99999 m o 1 8\n", "thread number");
+    check_error(vec![b'm'; 10 << 20], "line 1, column 513: the line is longer than 512 bytes");
+    check_error([b"#! ".as_slice(), &vec![b'x'; 10 << 20]].concat(), "longer than 512 bytes");
+    check_error([0x28, 0xb5, 0x2f, 0xfd, 1, 2, 3], "of the compressed file");
+}
+
+#[test]
+fn a_long_comment_is_a_comment() {
+    let mut text = b"#".to_vec();
+    text.extend(vec![b'x'; 10 << 20]);
+    text.extend(b"\nm o 1 8\n");
+    assert_eq!(open(text).unwrap().len(), 1);
+}
+
+#[test]
+fn bad_lessons_name_the_place() {
+    let whole = include_str!("../../traces/lessons/2-free-list.ron");
+    for cut in [2, 40, whole.len() / 2, whole.len() - 3] {
+        let error = open(&whole[..whole.floor_char_boundary(cut)]).unwrap_err().to_string();
+        assert!(
+            error.contains("line ") && error.contains("docs/lessons.md") && !error.contains('\n'),
+            "{error}"
+        );
+    }
+    let lesson = |ops: &str| format!("(\n  name: \"x\", // operations: [\n  operations: [\n{ops}\n  ],\n)\n");
+    check_error(
+        lesson("    malloc(id: 1, size: 8),\n    malloc(id: 1, size: 9),"),
+        "line 5, column 5: id 1 already names",
+    );
+    check_error(
+        lesson("    note(\"a, ( b\"), malloc(id: 1, size: 8), /* [ */ free(id: 2),"),
+        "line 4, column 53: id 2 names no",
+    );
+    check_error(lesson("    mallocate(id: 1),"), "mallocate");
+    check_error(lesson("    malloc(id: 1, size: 18446744073709551616),"), "line 4");
+    check_error(lesson(""), "no operation");
+    check_error(
+        "(name: \"x\", profile: \"cpython-2\", operations: [malloc(id: 1, size: 1)])",
+        "no profile is called `cpython-2`",
+    );
+    check_error(
+        "(name: \"x\", settings: {\"arena_size\": \"3M\"}, operations: [malloc(id: 1, size: 1)])",
+        "power of two",
+    );
+}
+
+#[test]
+fn threads_and_domains_survive() {
+    let text = "# a\nt3 m r 1 8\nc m 2 3 4\nt65535 r m 2 9 100\nf m 9\nf o 0\nr o 0 4 0\nm o 18446744073709551615 5\n";
+    let trace = open(text).unwrap();
+    let mut out = Vec::new();
+    ptrace::write(&mut out, &trace).unwrap();
+    assert_eq!(String::from_utf8(out).unwrap(), text);
+    assert_eq!(trace.thread_count(), 3);
+}
+
+fn any_trace() -> impl Strategy<Value = Trace> {
+    (any::<u64>(), 1_u64..400, 1_u64..60).prop_map(|(seed, operations, live)| {
+        let mut tape = TraceBuilder::new("random");
+        for op in &Workload::python(seed, operations, live) {
+            tape.push(op).unwrap();
+        }
+        tape.push(Op { thread: 2, domain: Domain::Mem, call: Call::Malloc { id: 1 << 40, size: 1 << 63 } })
+            .unwrap();
+        tape.trace_mut()
+            .notes
+            .push(sim_core::Note { at: seed % operations, text: "a \"note\"\nin two lines".into() });
+        tape.trace_mut().settings.push(("arena_limit".into(), "5".into()));
+        tape.finish()
+    })
+}
+
+proptest! {
+    #[test]
+    fn ptrace_and_ron_lose_nothing_they_can_carry(trace in any_trace()) {
+        let mut text = Vec::new();
+        ptrace::write(&mut text, &trace).unwrap();
+        let back = open(text).unwrap();
+        prop_assert_eq!(ops(&back), ops(&trace));
+        prop_assert_eq!(&back.settings, &trace.settings);
+        prop_assert_eq!(ptrace::losses(&trace), vec!["1 notes".to_owned()]);
+
+        let mut text = Vec::new();
+        lesson::write(&mut text, &trace).unwrap();
+        let back = open(text).unwrap();
+        prop_assert_eq!(ops(&back), ops(&trace));
+        prop_assert_eq!((&back.settings, &back.notes, &back.name), (&trace.settings, &trace.notes, &trace.name));
+    }
+
+    #[test]
+    fn a_seed_gives_one_trace(seed in any::<u64>()) {
+        let a: Vec<Op> = Workload::python(seed, 200, 30).iter().collect();
+        let b: Vec<Op> = Workload::python(seed, 200, 30).iter().collect();
+        prop_assert_eq!(a, b);
+    }
+}
+
+/// The generator's output is a promise: this value may never change.
+#[test]
+fn seed_7_gives_the_trace_it_always_gave() {
+    let mut text = Vec::new();
+    for op in &Workload::python(7, 10_000, 500) {
+        ptrace::write_op(&mut text, &op).unwrap();
+    }
+    let mut hash = sim_core::report::Fnv64::default();
+    hash.bytes(&text);
+    assert_eq!(format!("{:016x}", hash.0), "31caabfe14caad80");
+}
+
+/// A source that gives a few bytes at a time, as a network or a pipe may.
+struct Dribble(Cursor<Vec<u8>>, usize);
+
+impl Read for Dribble {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = buffer.len().min(self.1);
+        self.0.read(&mut buffer[..n])
+    }
+}
+
+#[test]
+fn how_bytes_arrive_does_not_matter() {
+    let bytes = include_bytes!("data/t10_null_zero.ptrace.zst").to_vec();
+    let whole = ops(&open(bytes.clone()).unwrap());
+    for n in [1, 3, 7, 1000] {
+        let mut loader = Loader::new("x.ptrace.zst", Box::new(Dribble(Cursor::new(bytes.clone()), n)), None);
+        while !loader.advance().unwrap() {}
+        assert_eq!(ops(&loader.finish().unwrap().0), whole);
+    }
+}
+
+#[test]
+fn every_prefix_and_many_corruptions_end_in_a_trace_or_an_error() {
+    let ron = include_bytes!("../../traces/lessons/3-full-pools.ron").to_vec();
+    let zstd = include_bytes!("data/t10_null_zero.ptrace.zst").to_vec();
+    let mut text = Vec::new();
+    std::io::copy(&mut ruzstd::decoding::StreamingDecoder::new(&zstd[..]).unwrap(), &mut text).unwrap();
+    for whole in [ron, zstd, text] {
+        for cut in 0..whole.len() {
+            let _ = open(&whole[..cut]);
+        }
+        let mut state = 1_u64;
+        for _ in 0..3_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let mut damaged = whole.clone();
+            let at = (state >> 33) as usize % damaged.len();
+            damaged[at] = damaged[at].wrapping_add((state >> 20) as u8 | 1);
+            if let Err(error) = open(damaged) {
+                assert!(!error.to_string().contains('\n'), "{error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! `cargo xtask bench`: the model beside the real CPython, in release mode.
+
+use std::ffi::OsString;
+
+use anyhow::Result;
+
+use crate::workspace::{cargo, run as run_command};
+
+/// Options of `cargo xtask bench`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Go on to the bench program as they are; --help lists what it takes
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+/// Builds and runs the bench program.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let mut bench = cargo();
+    bench.args(["run", "--locked", "--release", "--package", "real-cpython", "--bin", "bench", "--"]);
+    run_command(bench.args(&options.arguments))
+}
