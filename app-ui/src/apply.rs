@@ -81,6 +81,7 @@ impl Default for State {
 
 impl State {
     /// Does one command. What only the shell can do comes back.
+    #[expect(clippy::needless_pass_by_value, reason = "a command is done once and gone")]
     pub(crate) fn apply(&mut self, command: Command) -> Option<Request> {
         match command {
             Command::Do(action) => return self.act(action),
@@ -136,9 +137,9 @@ impl State {
             Action::TabStats => self.layout.show(Pane::MallocStats),
             Action::TabOperations => self.layout.show(Pane::Operations),
             Action::TabInspector => self.layout.show(Pane::Inspector),
-            Action::ThemeSystem => return self.set_theme(ThemePreference::System),
-            Action::ThemeDark => return self.set_theme(ThemePreference::Dark),
-            Action::ThemeLight => return self.set_theme(ThemePreference::Light),
+            Action::ThemeSystem => return Some(self.set_theme(ThemePreference::System)),
+            Action::ThemeDark => return Some(self.set_theme(ThemePreference::Dark)),
+            Action::ThemeLight => return Some(self.set_theme(ThemePreference::Light)),
             Action::ReduceMotion => self.reduce_motion = !self.reduce_motion,
             Action::ResetLayout => self.layout = Layout::default(),
             Action::CopyStats => return self.session.as_ref().map(|s| Request::Copy(s.stats().to_owned())),
@@ -158,7 +159,7 @@ impl State {
     pub(crate) fn open_example(&mut self, index: usize) {
         if let Some(example) = EXAMPLES.get(index) {
             self.open(Opened {
-                name: example.file.to_owned(),
+                name: example.file.trim_start_matches("lessons/").to_owned(),
                 source: Box::new(std::io::Cursor::new(example.bytes)),
                 total_bytes: Some(example.bytes.len() as u64),
             });
@@ -197,9 +198,9 @@ impl State {
     }
 
     fn show(&mut self, trace: Arc<Trace>) {
-        let len = trace.len();
-        match Session::new(Arc::clone(&trace), None, self.next_revision()) {
-            Err(error) => self.error = Some(format!("{}: {error}", trace.name)),
+        let (len, name) = (trace.len(), trace.name.clone());
+        match Session::new(trace, None, self.next_revision()) {
+            Err(error) => self.error = Some(format!("{name}: {error}")),
             Ok(mut session) => {
                 let lesson = len < LESSON_OPERATIONS;
                 if !lesson {
@@ -288,9 +289,9 @@ impl State {
         }
     }
 
-    fn set_theme(&mut self, theme: ThemePreference) -> Option<Request> {
+    fn set_theme(&mut self, theme: ThemePreference) -> Request {
         self.theme = theme;
-        Some(Request::Theme(theme))
+        Request::Theme(theme)
     }
 
     fn pin(&mut self, place: Place) {

@@ -150,13 +150,13 @@ impl Action {
     /// Its sentence with its keys.
     pub(crate) fn tooltip(self, ctx: &egui::Context) -> String {
         let meta = self.meta();
-        let keys: Vec<String> = meta.keys.iter().map(|k| key_text(ctx, k)).collect();
+        let keys: Vec<String> = meta.keys.iter().map(|k| key_text(ctx, *k)).collect();
         if keys.is_empty() { meta.tip.to_owned() } else { format!("{} ({})", meta.tip, keys.join(" or ")) }
     }
 }
 
 /// A key as people write it.
-pub(crate) fn key_text(ctx: &egui::Context, shortcut: &KeyboardShortcut) -> String {
+pub(crate) fn key_text(ctx: &egui::Context, shortcut: KeyboardShortcut) -> String {
     let plain = match shortcut.logical_key {
         Key::ArrowLeft => "Left",
         Key::ArrowRight => "Right",
@@ -168,7 +168,7 @@ pub(crate) fn key_text(ctx: &egui::Context, shortcut: &KeyboardShortcut) -> Stri
         Key::OpenBracket => "[",
         Key::CloseBracket => "]",
         Key::Questionmark => "?",
-        _ => return ctx.format_shortcut(shortcut),
+        _ => return ctx.format_shortcut(&shortcut),
     };
     if shortcut.modifiers.shift { format!("Shift+{plain}") } else { plain.to_owned() }
 }

@@ -155,6 +155,7 @@ fn class_color(dark: bool, share: f32) -> Color32 {
 }
 
 /// A color of the OKLCH space, `None` when no screen shows it.
+#[expect(clippy::many_single_char_names, reason = "the names that color science gives them")]
 fn oklch(lightness: f32, chroma: f32, hue_degrees: f32) -> Option<Color32> {
     let (sin, cos) = hue_degrees.to_radians().sin_cos();
     let (a, b) = (chroma * cos, chroma * sin);

@@ -330,8 +330,7 @@ impl Scene<'_> {
     fn height(&self) -> i32 {
         match self {
             Self::Heap { grid, .. } => grid.height(),
-            Self::Arena { grid, .. } => grid.y + grid.height(),
-            Self::Pool { grid, .. } => grid.y + grid.height(),
+            Self::Arena { grid, .. } | Self::Pool { grid, .. } => grid.y + grid.height(),
         }
     }
 

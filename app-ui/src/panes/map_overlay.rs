@@ -271,7 +271,6 @@ fn block_label(
             mono(painter, inner.left_top(), TOP_LEFT, &offset(), 10.5, Theme::on(class));
             text(painter, inner.left_bottom(), Align2::LEFT_BOTTOM, "live", 10.5, Theme::on(class), 60.0);
         }
-        BlockState::Live => {}
         BlockState::Free(position) => {
             let what = if position == 0 { "head".to_owned() } else { position.to_string() };
             if roomy {
@@ -301,7 +300,7 @@ fn block_label(
         BlockState::NeverCarved if roomy => {
             mono(painter, inner.left_top(), TOP_LEFT, &offset(), 10.5, theme.dot);
         }
-        BlockState::NeverCarved => {}
+        BlockState::Live | BlockState::NeverCarved => {}
     }
 }
 

@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_big_heap_is_one_image() {
-        let machine = machine(&[512; 4000], &[]);
+        let machine = machine(&vec![512; 4000], &[]);
         let arenas = facts::arenas(machine.pymalloc());
         assert_eq!(arenas.len(), 3);
         let grid = TileGrid::fit(3, 64, 800, 600, 1.0);
