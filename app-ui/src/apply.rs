@@ -9,7 +9,7 @@ use sim_core::Trace;
 use crate::command::{Action, Command};
 use crate::examples::EXAMPLES;
 use crate::facts;
-use crate::format::{count, grouped};
+use crate::format::count;
 use crate::layout::{Layout, Pane};
 use crate::loading::{Loading, Outcome};
 use crate::platform::Opened;
@@ -118,12 +118,15 @@ impl State {
             Action::Faster => self.change_speed(1),
             Action::NextArena => self.jump(ArenaJump::Next),
             Action::PreviousArena => self.jump(ArenaJump::Previous),
+            Action::NextNote => self.seek(|s| s.next_note().unwrap_or(s.target())),
+            Action::PreviousNote => self.seek(|s| s.previous_note().unwrap_or(s.target())),
             Action::ZoomIn => self.zoom_in(),
             Action::ZoomOut => self.zoom_out(),
             Action::Follow => {
                 self.selection.follow = !self.selection.follow;
                 self.seen = None;
             }
+            Action::Fold => self.selection.fold = !self.selection.fold,
             Action::Clear => self.clear(),
             Action::Cancel => {
                 self.loading = None;
@@ -211,7 +214,7 @@ impl State {
                 }
                 self.hint = Some(hint(&session, lesson));
                 self.session = Some(session);
-                self.selection = Selection { follow: true, ..Selection::default() };
+                self.selection = Selection { fold: self.selection.fold, ..Selection::default() };
                 self.error = None;
                 self.seen = None;
             }
@@ -243,6 +246,10 @@ impl State {
 
     fn seek(&mut self, target: impl FnOnce(&Session) -> u64) {
         if let Some(session) = &mut self.session {
+            if session.len() < LESSON_OPERATIONS {
+                // It told how to take the first step.
+                self.hint = None;
+            }
             session.playback.playing = false;
             let target = target(session);
             session.seek(target);
@@ -398,16 +405,14 @@ fn hint(session: &Session, lesson: bool) -> String {
         let about = if trace.description.is_empty() { "" } else { trace.description.as_str() };
         let gap = if about.is_empty() { "" } else { " " };
         return format!(
-            "{about}{gap}You are before the first of {}. Press the right arrow key to step; each step says what the allocator did.",
+            "{about}{gap}This is before the first of {}. Press the right arrow key to step; each step says what the allocator did.",
             count(trace.len(), "operation")
         );
     }
     format!(
-        "This is CPython's heap half way through {} (step {} of {}). Each tile is an arena of {}, each cell a pool of {}, filled as far as its blocks are in use. \
+        "CPython's heap in the middle of a run of {}. Each tile is an arena of {}, each cell a pool of {}, filled as far as its blocks are in use. \
          Right arrow steps, Space plays, a double click looks inside.",
         trace.name,
-        grouped(session.target()),
-        grouped(trace.len()),
         crate::format::bytes(profile.arena_size),
         crate::format::bytes(profile.pool_size),
     )

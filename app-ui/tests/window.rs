@@ -120,7 +120,7 @@ fn the_default_trace_opens_half_way() {
     assert!(app.status().contains("step 63,316 of 126,631"), "{}", app.status());
     assert_eq!(window.desk.borrow().status, app.status());
     assert!(window.says("Map of"));
-    assert!(window.says("half way through"));
+    assert!(window.says("in the middle of a run"));
 }
 
 #[test]

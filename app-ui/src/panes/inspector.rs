@@ -121,16 +121,17 @@ fn title(ui: &mut Ui, text: &str, place: Place, commands: &mut Vec<Command>) {
 }
 
 fn fields(ui: &mut Ui, salt: &str, fields: &[Field], commands: &mut Vec<Command>) {
-    Grid::new(salt).num_columns(3).striped(true).spacing([10.0, 3.0]).show(ui, |ui| {
+    let mono = |text: &str| RichText::new(text).monospace().size(11.5);
+    Grid::new(salt).num_columns(3).striped(true).spacing([8.0, 3.0]).show(ui, |ui| {
         for field in fields {
-            let name = ui.monospace(field.name);
+            let name = ui.label(mono(field.name));
             let offset = field.offset.map_or_else(String::new, |o| format!("+{o}"));
             let value = if let Some(place) = field.link {
                 place_link(ui, &field.value, place, commands)
             } else {
-                ui.monospace(&field.value)
+                ui.label(mono(&field.value))
             };
-            let offset = ui.weak(offset);
+            let offset = ui.label(mono(&offset).weak());
             for part in [name, value, offset] {
                 part.on_hover_text(field.meaning);
             }
@@ -143,8 +144,8 @@ fn block_ui(ui: &mut Ui, view: &View<'_>, block: &BlockFacts, commands: &mut Vec
     title(ui, &format!("Block {}", block.index), Place::Block(block.addr), commands);
     let state = match block.state {
         BlockState::Live => "live".to_owned(),
-        BlockState::Free(0) => "free, head of the list".to_owned(),
-        BlockState::Free(at) => format!("free, {} before it", grouped(u64::from(at))),
+        BlockState::Free(0) => "free, first".to_owned(),
+        BlockState::Free(at) => format!("free, {} before", grouped(u64::from(at))),
         BlockState::NeverCarved => "never carved".to_owned(),
     };
     let plain = |name, value, meaning| Field { name, value, link: None, offset: None, meaning };
