@@ -377,8 +377,11 @@ impl App {
 
 /// Trace, profile, step and heap in a line.
 fn session_line(session: &Session) -> String {
+    let settings: Vec<String> =
+        session.trace().settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let with = if settings.is_empty() { String::new() } else { format!(" with {}", settings.join(", ")) };
     format!(
-        "{} \u{b7} {} \u{b7} step {} of {} \u{b7} {} \u{b7} {} in pools",
+        "{} \u{b7} {}{with} \u{b7} step {} of {} \u{b7} {} \u{b7} {} in pools",
         session.trace().name,
         session.profile().name,
         grouped(session.step()),

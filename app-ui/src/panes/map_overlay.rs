@@ -38,8 +38,10 @@ pub(super) fn marks(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, frame
         }
         drawn.push(r);
         let rect = frame.screen(r);
-        outline(painter, rect, 2.0, view.theme.touched);
-        if view.pulse > 0.0 {
+        // What the operation was about stands out from what it only passed through.
+        let main = focus.and_then(|f| scene.rect_of(view, f)) == Some(r);
+        outline(painter, rect, if main { 2.5 } else { 1.2 }, view.theme.touched);
+        if view.pulse > 0.0 && main {
             let grown = rect.expand(3.0 + 9.0 * (1.0 - view.pulse));
             let color = Theme::faded(view.theme.touched, view.pulse);
             painter.rect_stroke(grown, 3.0, Stroke::new(2.0, color), StrokeKind::Middle);
@@ -128,16 +130,50 @@ pub(super) fn labels(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, fram
                 }
             }
         }
-        Scene::Pool { pool, states, grid, header, tail } => {
+        Scene::Pool { pool, states, grid, header, folded, tail } => {
             header_labels(painter, view, pool, frame.screen(*header));
             let cell = frame.screen(grid.cell(0));
             for row in 0..grid.rows() {
                 let index = row * grid.columns;
                 let rect = frame.screen(grid.cell(index));
-                if index < pool.capacity && rect.intersects(frame.rect) {
+                if (index as usize) < states.len() && rect.intersects(frame.rect) {
                     let offset = facts::block_offset(view.session.profile(), pool, index);
                     let at = Pos2::new(frame.rect.left() + 2.0, rect.center().y);
                     mono(painter, at, Align2::LEFT_CENTER, &format!("+{offset:#06x}"), 10.5, view.theme.weak);
+                }
+            }
+            if let Some((cell, left_out)) = folded {
+                let rect = frame.screen(*cell);
+                let long = format!("{} more never carved", grouped(u64::from(*left_out)));
+                let short = format!("+{}", grouped(u64::from(*left_out)));
+                let weak = view.theme.weak;
+                let at = rect.center();
+                if !text(painter, at, Align2::CENTER_CENTER, &long, 10.5, weak, rect.width()) {
+                    let upper = at - Vec2::new(0.0, 7.0);
+                    let lower = at + Vec2::new(0.0, 7.0);
+                    if rect.height() < 30.0
+                        || !text(
+                            painter,
+                            lower,
+                            Align2::CENTER_CENTER,
+                            "never carved",
+                            10.5,
+                            weak,
+                            rect.width(),
+                        )
+                    {
+                        text(painter, at, Align2::CENTER_CENTER, &short, 10.5, weak, 60.0);
+                    } else {
+                        text(
+                            painter,
+                            upper,
+                            Align2::CENTER_CENTER,
+                            &format!("{short} more"),
+                            10.5,
+                            weak,
+                            90.0,
+                        );
+                    }
                 }
             }
             if tail.w > 0 {
@@ -269,7 +305,6 @@ fn block_label(
             mono(painter, inner.left_top(), TOP_LEFT, &offset(), 10.5, Theme::on(class));
             text(painter, inner.left_bottom(), Align2::LEFT_BOTTOM, "live", 10.5, Theme::on(class), 60.0);
         }
-        BlockState::Live => {}
         BlockState::Free(position) => {
             let what = if position == 0 { "head".to_owned() } else { position.to_string() };
             if roomy {
@@ -299,7 +334,7 @@ fn block_label(
         BlockState::NeverCarved if roomy => {
             mono(painter, inner.left_top(), TOP_LEFT, &offset(), 10.5, theme.dot);
         }
-        BlockState::NeverCarved => {}
+        BlockState::Live | BlockState::NeverCarved => {}
     }
 }
 
