@@ -30,7 +30,7 @@ fn bad_input_is_one_line_with_place_and_remedy() {
     check_error("\n\n# only a comment\n", "no operation");
     check_error([0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0], "byte 0: byte value 0x7f is no text");
     check_error([b'm', b' ', 0xff, 0xfe, b'\n'], "byte 2: the text is not UTF-8");
-    check_error("m o 1 8\nx o 2 8\n", "line 2, column 1: `x` is no operation; write `m DOM ID SIZE`");
+    check_error("m o 1 8\nz o 2 8\n", "line 2, column 1: `z` is no operation; write `m DOM ID SIZE`");
     check_error("m q 1 8\n", "line 1, column 3: `q` is no domain; write r (RAW), m (MEM) or o (OBJ)");
     check_error("m o 1\n", "line 1, column 6: the line ends too early");
     check_error("m o 1 8 9\n", "line 1, column 8: ` 9` stands after the operation");

@@ -134,9 +134,8 @@ impl<O: Observer> Observer for Writes<'_, O> {
             }
             _ => {}
         }
-        if O::ENABLED {
-            self.observer.event(event);
-        }
+        // Observers that want no detail still want arenas; the others ignore all of it.
+        self.observer.event(event);
     }
 }
 
