@@ -37,7 +37,7 @@ fn true_divide(size: u128, count: u64) -> f64 {
     if size < 1 << f64::MANTISSA_DIGITS && count < 1 << f64::MANTISSA_DIGITS {
         return size as f64 / count as f64;
     }
-    let shift = size.leading_zeros();
+    let shift = size.max(1).leading_zeros();
     let (dividend, divisor) = (size << shift, u128::from(count));
     // The quotient has at least 64 bits, so that the lowest can stand for all that follow.
     let quotient = (dividend / divisor) | u128::from(dividend % divisor != 0);
@@ -165,6 +165,7 @@ mod tests {
         assert_eq!(true_divide(10, 4).to_bits(), 2.5_f64.to_bits());
         // (2^53 + 1) / 2 is half way between two floats after a first rounding, but is exact.
         assert_eq!(true_divide((1 << 53) + 1, 2).to_bits(), (2_f64.powi(52) + 0.5).to_bits());
+        assert_eq!(true_divide(0, u64::MAX).to_bits(), 0);
         assert_eq!(true_divide(u128::MAX, 1).to_bits(), 2_f64.powi(128).to_bits());
     }
 
