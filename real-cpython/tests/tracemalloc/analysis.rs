@@ -42,6 +42,12 @@ const PATTERNS: [&str; 14] = [
     "",
 ];
 
+/// Patterns of which chance makes too few.
+const ODD_PATTERNS: [&str; 12] = [
+    "[z-a!-b]", "[z-a!x]", "[z-a!]", "[!z-a]", "[!z-ab]", "[]-a]", "[]-!]", "[!]-a]", "[a-c-e]", "[--0]",
+    "[!]", "[]",
+];
+
 /// Whether a class of the pattern has something like `z-a`.
 pub(crate) fn has_backward_range(pattern: &str) -> bool {
     let chars: Vec<char> = pattern.chars().collect();
@@ -214,13 +220,24 @@ impl Model {
     /// A pattern full of brackets against a name that has a chance.
     fn patterns(&mut self) {
         let signs: Vec<char> = "[[[]]]!!---^*?ab\\.&~|z#".chars().collect();
-        let pattern: String = (0..self.random.below(12)).map(|_| self.random.pick(&signs)).collect();
-        for _ in 0..4 {
-            let length = if self.random.percent(50) { 1 } else { self.random.below(6) };
-            let name: String = (0..length).map(|_| self.random.pick(&signs)).collect();
-            let matches = Pattern::new(&pattern).matches(&name);
-            self.script.ask(format!("match\t{pattern}\t{name}"), u8::from(matches).to_string());
+        let mut pattern: String = (0..self.random.below(12)).map(|_| self.random.pick(&signs)).collect();
+        if self.random.percent(50) {
+            // One class, mostly of ranges.
+            let members: Vec<char> = "---abcdz!^]".chars().collect();
+            let class: String = (0..=self.random.below(9)).map(|_| self.random.pick(&members)).collect();
+            pattern = format!("[{class}]");
         }
+        let names: Vec<char> = "[]!-^*?abcd\\.&~|z".chars().collect();
+        for _ in 0..8 {
+            let length = if self.random.percent(50) { 1 } else { self.random.below(6) };
+            let name: String = (0..length).map(|_| self.random.pick(&names)).collect();
+            self.matches(&pattern, &name);
+        }
+    }
+
+    fn matches(&mut self, pattern: &str, name: &str) {
+        let matches = Pattern::new(pattern).matches(name);
+        self.script.ask(format!("match\t{pattern}\t{name}"), u8::from(matches).to_string());
     }
 }
 
@@ -237,6 +254,11 @@ pub(crate) fn script() -> Script {
     for name in ["line", "it's", "\"", "\\", ""] {
         let error = name.parse::<KeyType>().unwrap_err();
         model.script.ask(format!("statistics\t{name}\t0"), format!("ValueError: {error}"));
+    }
+    for pattern in ODD_PATTERNS {
+        for name in ["!", "-", ".", "]", "[!]", "[]", "^", "a", "b", "c", "d", "e", "x", "z", ""] {
+            model.matches(pattern, name);
+        }
     }
     for _ in 0..CASES {
         model.snapshot();

@@ -150,7 +150,7 @@ impl Model {
     }
 
     /// Operations that let the tables grow to some hundred entries and shrink again.
-    fn session(&mut self, operations: u64) {
+    fn workload(&mut self, operations: u64) {
         for operation in 0..operations {
             let tracked_percent = if operation * 3 % operations < operations * 2 / 3 { 65 } else { 20 };
             match self.random.below(1000) {
@@ -207,7 +207,7 @@ pub(crate) fn script() -> Script {
         model.start(0);
         model.start(nframe);
         model.is_tracing();
-        model.session(5000);
+        model.workload(5000);
         model.call("stop", Tracemalloc::stop);
         model.live.clear();
         model.traces();

@@ -132,10 +132,10 @@ fn class(stuff: &[char]) -> Part {
         let first = usize::from(k > 0 && begins_range(k - 1));
         let last = chunk.len() - usize::from(begins_range(k));
         ranges.extend(chunk.get(first..last).unwrap_or_default().iter().map(|c| (*c, *c)));
-        if k + 1 < chunks.len() {
-            ranges.push(match chunk.last() {
-                Some(low) => (*low, chunks[k + 1][0]),
-                None => ('-', '-'),
+        if let Some(next) = chunks.get(k + 1) {
+            ranges.push(match (chunk.last(), next.first()) {
+                (Some(low), Some(high)) => (*low, *high),
+                _ => ('-', '-'),
             });
         }
     }
