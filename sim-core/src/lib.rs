@@ -34,6 +34,7 @@ pub mod raw;
 pub mod replay;
 pub mod report;
 pub mod tape;
+pub mod tracemalloc;
 
 pub use addr::{Addr, ArenaId, SizeClass, Slot, Step};
 pub use event::{Event, Observer};
