@@ -14,6 +14,7 @@ pub(crate) struct Example {
 
 /// All bundled traces; the first opens when nothing else is asked for.
 pub(crate) const EXAMPLES: &[Example] = &[
+    #[cfg(feature = "large-examples")]
     Example {
         file: "tiny-script-3.11.ptrace.zst",
         label: "A small script under Python 3.11",
@@ -22,8 +23,8 @@ pub(crate) const EXAMPLES: &[Example] = &[
     },
     Example {
         file: "tiny-script-3.14.ptrace.zst",
-        label: "The same script under Python 3.14",
-        about: "The same program on a newer interpreter, which asks its allocator for less",
+        label: "A small script under Python 3.14",
+        about: "Start-up, a few imports and some work of a newer interpreter, which asks its allocator for less",
         bytes: include_bytes!("../../traces/tiny-script-3.14.ptrace.zst"),
     },
 ];
