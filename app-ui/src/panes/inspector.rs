@@ -26,8 +26,11 @@ struct Field {
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
     let Some(place) = view.inspected else {
+        let released = |e: &sim_core::Event| matches!(e, sim_core::Event::ArenaReleased { .. });
         ui.weak(if view.session.step() == 0 {
             "Before the first operation; click anything to pin it"
+        } else if view.session.events().iter().any(released) {
+            "What this step touched went back to the system with its arena"
         } else {
             "This step touched no pool; click anything to pin it"
         });

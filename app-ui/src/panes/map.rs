@@ -85,7 +85,9 @@ impl Frame {
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut MapState, commands: &mut Vec<Command>) {
     breadcrumb(ui, view, commands);
     if facts::arenas(view.session.heap()).is_empty() {
-        let sentence = if view.session.step() == 0 {
+        let sentence = if view.session.seeking().is_some() {
+            "On the way to the step; the picture comes when it is reached."
+        } else if view.session.step() == 0 {
             "No arena yet: pymalloc asks for its first one when the first small block is allocated. Step forward to see it."
         } else {
             "No arena: nothing small is allocated at this step."
