@@ -311,7 +311,8 @@ impl App {
                         ui.with_layout(UiLayout::left_to_right(Align::Center), |ui| {
                             let kept =
                                 if self.state.session.is_some() { " What was open stays open." } else { "" };
-                            let text = RichText::new(format!("{error}.{kept}")).color(self.theme.error_text);
+                            let text = RichText::new(format!("{}.{kept}", error.trim_end_matches('.')))
+                                .color(self.theme.error_text);
                             ui.add(egui::Label::new(text).wrap().selectable(true));
                         });
                     });

@@ -336,7 +336,7 @@ fn free_list_ui(ui: &mut Ui, view: &View<'_>, pool: &PoolFacts<'_>, commands: &m
             return;
         }
         ui.weak("In the order in which blocks will be handed out");
-        let row = ui.text_style_height(&egui::TextStyle::Monospace) + 2.0;
+        let row = ui.spacing().interact_size.y;
         ui.spacing_mut().item_spacing.y = 2.0;
         let height = (row + 2.0) * (list.len().min(8) as f32);
         ScrollArea::vertical().id_salt("free").max_height(height).show_rows(

@@ -30,7 +30,7 @@ pub(super) fn marks(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, frame
     let focus = view.session.focus();
     let mut drawn = Vec::new();
     for place in view.session.touched().chain(focus) {
-        let Some(r) = scene.rect_of(view, place) else { continue };
+        let Some(r) = scene.rect_of(view, place, frame.unit) else { continue };
         // An arena's records change with most pools; its outline would drown the pool's own.
         let minor = matches!(place, Place::Arena(_)) && focus != Some(place);
         if minor || drawn.contains(&r) {
@@ -39,7 +39,7 @@ pub(super) fn marks(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, frame
         drawn.push(r);
         let rect = frame.screen(r);
         // What the operation was about stands out from what it only passed through.
-        let main = focus.and_then(|f| scene.rect_of(view, f)) == Some(r);
+        let main = focus.and_then(|f| scene.rect_of(view, f, frame.unit)) == Some(r);
         outline(painter, rect, if main { 2.5 } else { 1.2 }, view.theme.touched);
         if view.pulse > 0.0 && main {
             let grown = rect.expand(3.0 + 9.0 * (1.0 - view.pulse));
@@ -48,7 +48,7 @@ pub(super) fn marks(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, frame
         }
     }
     if let Some(place) = view.selection.pinned
-        && let Some(r) = scene.rect_of(view, place)
+        && let Some(r) = scene.rect_of(view, place, frame.unit)
     {
         outline(painter, frame.screen(r).expand(3.0), 2.0, view.theme.pinned);
     }
@@ -252,17 +252,17 @@ impl Gauge<'_> {
         }
         let place = anchor.anchor_size(at, galley.size());
         let surface = self.rect.bottom() - self.rect.height() * self.pool.share();
-        let pale = self.view.theme.text;
-        let filled = Theme::on(self.view.theme.class(self.class.0));
-        for (ground, color) in [
-            (self.rect.with_max_y(surface.max(self.rect.top())), pale),
-            (self.rect.with_min_y(surface.max(self.rect.top())), filled),
-        ] {
-            if ground.intersects(place) {
-                let clipped = painter.with_clip_rect(ground.intersect(painter.clip_rect()));
-                clipped.galley_with_override_text_color(place.min, galley.clone(), color);
+        let theme = self.view.theme;
+        let color = if surface <= place.top() {
+            Theme::on(theme.class(self.class.0))
+        } else {
+            if surface < place.bottom() {
+                // The surface runs through the text: a plate keeps it readable.
+                painter.rect_filled(place.expand2(Vec2::new(2.0, 0.0)), 2.0, Theme::faded(theme.tile, 0.8));
             }
-        }
+            theme.text
+        };
+        painter.galley_with_override_text_color(place.min, galley, color);
         true
     }
 }
