@@ -9,7 +9,7 @@ use sim_core::Trace;
 use crate::command::{Action, Command};
 use crate::examples::EXAMPLES;
 use crate::facts;
-use crate::format::{count, grouped};
+use crate::format::count;
 use crate::layout::{Layout, Pane};
 use crate::loading::{Loading, Outcome};
 use crate::platform::Opened;
@@ -81,6 +81,7 @@ impl Default for State {
 
 impl State {
     /// Does one command. What only the shell can do comes back.
+    #[expect(clippy::needless_pass_by_value, reason = "a command is done once and gone")]
     pub(crate) fn apply(&mut self, command: Command) -> Option<Request> {
         match command {
             Command::Do(action) => return self.act(action),
@@ -117,12 +118,15 @@ impl State {
             Action::Faster => self.change_speed(1),
             Action::NextArena => self.jump(ArenaJump::Next),
             Action::PreviousArena => self.jump(ArenaJump::Previous),
+            Action::NextNote => self.seek(|s| s.next_note().unwrap_or(s.target())),
+            Action::PreviousNote => self.seek(|s| s.previous_note().unwrap_or(s.target())),
             Action::ZoomIn => self.zoom_in(),
             Action::ZoomOut => self.zoom_out(),
             Action::Follow => {
                 self.selection.follow = !self.selection.follow;
                 self.seen = None;
             }
+            Action::Fold => self.selection.fold = !self.selection.fold,
             Action::Clear => self.clear(),
             Action::Cancel => {
                 self.loading = None;
@@ -136,9 +140,9 @@ impl State {
             Action::TabStats => self.layout.show(Pane::MallocStats),
             Action::TabOperations => self.layout.show(Pane::Operations),
             Action::TabInspector => self.layout.show(Pane::Inspector),
-            Action::ThemeSystem => return self.set_theme(ThemePreference::System),
-            Action::ThemeDark => return self.set_theme(ThemePreference::Dark),
-            Action::ThemeLight => return self.set_theme(ThemePreference::Light),
+            Action::ThemeSystem => return Some(self.set_theme(ThemePreference::System)),
+            Action::ThemeDark => return Some(self.set_theme(ThemePreference::Dark)),
+            Action::ThemeLight => return Some(self.set_theme(ThemePreference::Light)),
             Action::ReduceMotion => self.reduce_motion = !self.reduce_motion,
             Action::ResetLayout => self.layout = Layout::default(),
             Action::CopyStats => return self.session.as_ref().map(|s| Request::Copy(s.stats().to_owned())),
@@ -158,7 +162,7 @@ impl State {
     pub(crate) fn open_example(&mut self, index: usize) {
         if let Some(example) = EXAMPLES.get(index) {
             self.open(Opened {
-                name: example.file.to_owned(),
+                name: example.file.trim_start_matches("lessons/").to_owned(),
                 source: Box::new(std::io::Cursor::new(example.bytes)),
                 total_bytes: Some(example.bytes.len() as u64),
             });
@@ -197,20 +201,20 @@ impl State {
     }
 
     fn show(&mut self, trace: Arc<Trace>) {
-        let len = trace.len();
-        match Session::new(Arc::clone(&trace), None, self.next_revision()) {
-            Err(error) => self.error = Some(format!("{}: {error}", trace.name)),
+        let (len, name) = (trace.len(), trace.name.clone());
+        match Session::new(trace, None, self.next_revision()) {
+            Err(error) => self.error = Some(format!("{name}: {error}")),
             Ok(mut session) => {
                 let lesson = len < LESSON_OPERATIONS;
                 if !lesson {
-                    session.seek(len / 2);
+                    session.seek(session.vivid_step());
                 }
                 if let Some(old) = &self.session {
                     session.playback.speed = old.playback.speed;
                 }
                 self.hint = Some(hint(&session, lesson));
                 self.session = Some(session);
-                self.selection = Selection { follow: true, ..Selection::default() };
+                self.selection = Selection { fold: self.selection.fold, ..Selection::default() };
                 self.error = None;
                 self.seen = None;
             }
@@ -242,6 +246,10 @@ impl State {
 
     fn seek(&mut self, target: impl FnOnce(&Session) -> u64) {
         if let Some(session) = &mut self.session {
+            if session.len() < LESSON_OPERATIONS {
+                // It told how to take the first step.
+                self.hint = None;
+            }
             session.playback.playing = false;
             let target = target(session);
             session.seek(target);
@@ -288,9 +296,9 @@ impl State {
         }
     }
 
-    fn set_theme(&mut self, theme: ThemePreference) -> Option<Request> {
+    fn set_theme(&mut self, theme: ThemePreference) -> Request {
         self.theme = theme;
-        Some(Request::Theme(theme))
+        Request::Theme(theme)
     }
 
     fn pin(&mut self, place: Place) {
@@ -397,16 +405,14 @@ fn hint(session: &Session, lesson: bool) -> String {
         let about = if trace.description.is_empty() { "" } else { trace.description.as_str() };
         let gap = if about.is_empty() { "" } else { " " };
         return format!(
-            "{about}{gap}You are before the first of {}. Press the right arrow key to step; each step says what the allocator did.",
+            "{about}{gap}This is before the first of {}. Press the right arrow key to step; each step says what the allocator did.",
             count(trace.len(), "operation")
         );
     }
     format!(
-        "This is CPython's heap half way through {} ({} of {}). Each tile is an arena of {}, each cell a pool of {}, filled as far as its blocks are in use. \
+        "CPython's heap in the middle of a run of {}. Each tile is an arena of {}, each cell a pool of {}, filled as far as its blocks are in use. \
          Right arrow steps, Space plays, a double click looks inside.",
         trace.name,
-        grouped(trace.len() / 2),
-        count(trace.len(), "operation"),
         crate::format::bytes(profile.arena_size),
         crate::format::bytes(profile.pool_size),
     )

@@ -43,9 +43,12 @@ pub(crate) enum Action {
     Faster,
     NextArena,
     PreviousArena,
+    NextNote,
+    PreviousNote,
     ZoomIn,
     ZoomOut,
     Follow,
+    Fold,
     Clear,
     Cancel,
     TabMap,
@@ -116,10 +119,13 @@ pub(crate) const ACTIONS: &[Meta] = &[
     meta(TIME, Action::Faster, "Faster", "Play more operations a second", &[key(NONE, Key::Period)]),
     meta(TIME, Action::PreviousArena, "Previous arena", "Go back to where an arena was obtained or released", &[key(NONE, Key::OpenBracket)]),
     meta(TIME, Action::NextArena, "Next arena", "Go on to where an arena is obtained or released", &[key(NONE, Key::CloseBracket)]),
+    meta(TIME, Action::PreviousNote, "Previous note", "Go back to the author's note before this one", &[key(NONE, Key::P)]),
+    meta(TIME, Action::NextNote, "Next note", "Go on to the author's next note", &[key(NONE, Key::N)]),
     meta(TIME, Action::Cancel, "Cancel", "Stop opening, seeking or playing", &[]),
     meta(MAP, Action::ZoomIn, "Zoom in", "From all arenas to one arena's pools to one pool's blocks", &[key(NONE, Key::Plus), key(NONE, Key::Equals), key(NONE, Key::Enter)]),
     meta(MAP, Action::ZoomOut, "Zoom out", "From blocks to pools to arenas", &[key(NONE, Key::Minus), key(NONE, Key::Backspace)]),
     meta(MAP, Action::Follow, "Follow", "Let the map go to where each step happens", &[key(NONE, Key::F)]),
+    meta(MAP, Action::Fold, "Fold", "Leave out most of the blocks that were never carved", &[key(NONE, Key::C)]),
     meta(MAP, Action::Clear, "Clear selection", "Let the inspector follow the current step again", &[key(NONE, Key::Escape)]),
     meta(WINDOW, Action::Open, "Open…", "Open a trace file: ptrace text or a RON lesson, plain or compressed with zstd", &[key(Modifiers::COMMAND, Key::O)]),
     meta(WINDOW, Action::TabMap, "Map", "Show the map", &[key(NONE, Key::Num1)]),
@@ -150,13 +156,13 @@ impl Action {
     /// Its sentence with its keys.
     pub(crate) fn tooltip(self, ctx: &egui::Context) -> String {
         let meta = self.meta();
-        let keys: Vec<String> = meta.keys.iter().map(|k| key_text(ctx, k)).collect();
+        let keys: Vec<String> = meta.keys.iter().map(|k| key_text(ctx, *k)).collect();
         if keys.is_empty() { meta.tip.to_owned() } else { format!("{} ({})", meta.tip, keys.join(" or ")) }
     }
 }
 
 /// A key as people write it.
-pub(crate) fn key_text(ctx: &egui::Context, shortcut: &KeyboardShortcut) -> String {
+pub(crate) fn key_text(ctx: &egui::Context, shortcut: KeyboardShortcut) -> String {
     let plain = match shortcut.logical_key {
         Key::ArrowLeft => "Left",
         Key::ArrowRight => "Right",
@@ -168,7 +174,7 @@ pub(crate) fn key_text(ctx: &egui::Context, shortcut: &KeyboardShortcut) -> Stri
         Key::OpenBracket => "[",
         Key::CloseBracket => "]",
         Key::Questionmark => "?",
-        _ => return ctx.format_shortcut(shortcut),
+        _ => return ctx.format_shortcut(&shortcut),
     };
     if shortcut.modifiers.shift { format!("Shift+{plain}") } else { plain.to_owned() }
 }

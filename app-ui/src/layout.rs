@@ -70,7 +70,7 @@ impl Default for Layout {
         let center = tab(&mut tiles, &[Pane::Map, Pane::SizeClasses, Pane::Arenas, Pane::MallocStats]);
         let below = tab(&mut tiles, &[Pane::Narration]);
         let right = tab(&mut tiles, &[Pane::Inspector]);
-        let middle = tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [center, below], 0.74));
+        let middle = tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [center, below], 0.71));
         let mut columns = Linear::new(LinearDir::Horizontal, vec![left, middle, right]);
         columns.shares.set_share(left, 0.19);
         columns.shares.set_share(middle, 0.56);

@@ -185,7 +185,7 @@ mod tests {
         }
         let trace = Arc::new(tape.finish());
         let mut overview = Overview::new(&trace, &Profile::default());
-        overview.advance(Duration::from_secs(60));
+        overview.advance(Duration::from_mins(1));
         assert!(overview.complete());
         assert_eq!(overview.known(), 8000);
         // 1984 blocks of 512 bytes fill an arena.

@@ -81,11 +81,13 @@ pub(crate) struct Selection {
     pub(crate) pinned: Option<Place>,
     /// Whether the map goes to where each step happens.
     pub(crate) follow: bool,
+    /// Whether the map leaves out most of the blocks of a pool that were never carved.
+    pub(crate) fold: bool,
 }
 
 impl Default for Selection {
     fn default() -> Self {
-        Self { level: Level::Heap, arena: None, pool: None, pinned: None, follow: true }
+        Self { level: Level::Heap, arena: None, pool: None, pinned: None, follow: true, fold: true }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sim_core::arena::{ArenaBackend as _, SimArenas, SimPtr, Target};
 use sim_core::report::{Occupancy, debugmallocstats};
-use sim_core::{Addr, Event, Machine, Op, Profile, ProfileError, Replay, SizeClass, Trace};
+use sim_core::{Addr, Event, Machine, Note, Op, Profile, ProfileError, Replay, SizeClass, Trace};
 use web_time::Instant;
 
 use crate::facts::Heap;
@@ -137,6 +137,22 @@ impl Session {
         })
     }
 
+    /// A step near the middle whose operation is served by a pool: something to look at.
+    pub(crate) fn vivid_step(&self) -> u64 {
+        /// How far to look.
+        const NEAR: u64 = 5_000;
+        let middle = self.len() / 2;
+        let threshold = self.profile.small_request_threshold;
+        let near = middle..self.len().min(middle + NEAR);
+        let small = near.into_iter().find(|&index| {
+            let op = self.trace.packed(index as usize);
+            op.kind == sim_core::Kind::Malloc
+                && op.domain != sim_core::Domain::Raw
+                && (1..=threshold).contains(&op.size)
+        });
+        small.map_or(middle, |index| index + 1)
+    }
+
     /// The trace.
     pub(crate) fn trace(&self) -> &Arc<Trace> {
         &self.trace
@@ -177,6 +193,28 @@ impl Session {
         self.held.as_ref().map_or_else(|| self.replay.events(), |h| &h.events)
     }
 
+    /// The author's note that holds here: that of the last operation, else the last one before it; before
+    /// the first operation that of the first.
+    pub(crate) fn note(&self) -> Option<&Note> {
+        let notes = &self.trace.notes;
+        let step = self.step().max(1);
+        notes[..notes.partition_point(|n| n.at < step)].last()
+    }
+
+    /// The step after the next operation with a note.
+    pub(crate) fn next_note(&self) -> Option<u64> {
+        let notes = &self.trace.notes;
+        let target = self.target();
+        notes.get(notes.partition_point(|n| n.at < target)).map(|n| n.at + 1)
+    }
+
+    /// The step after the operation with a note before the one that holds here.
+    pub(crate) fn previous_note(&self) -> Option<u64> {
+        let notes = &self.trace.notes;
+        let target = self.target();
+        notes[..notes.partition_point(|n| n.at + 1 < target)].last().map(|n| n.at + 1)
+    }
+
     /// The operation that led to the state shown.
     pub(crate) fn last_op(&self) -> Option<Op> {
         self.trace.op(self.step().checked_sub(1)?)
@@ -212,12 +250,13 @@ impl Session {
     }
 
     /// The place the last operation is about: the block it returned, else the one it freed, else the
-    /// last thing it touched.
+    /// last thing it touched. None when that went back to the system with its arena.
     pub(crate) fn focus(&self) -> Option<Place> {
-        self.last_block().map(Place::Block).or_else(|| {
+        let place = self.last_block().map(Place::Block).or_else(|| {
             let pushed = self.events().iter().find(|e| matches!(e, Event::BlockPushed { .. }));
             pushed.or_else(|| self.events().last()).and_then(Place::of_event)
-        })
+        });
+        place.filter(|p| p.resolve(self.heap()).0.is_some())
     }
 
     /// Every place the last operation touched.
@@ -303,7 +342,12 @@ impl Session {
     /// Makes [`Self::owner`] answer for this block.
     pub(crate) fn ask_owner(&mut self, block: Addr) {
         if !self.owner.is_some_and(|search| search.is_for(self.revision, block)) {
-            self.owner = Some(OwnerSearch::new(self.machine(), self.step(), self.revision, block));
+            let (step, revision) = (self.step(), self.revision);
+            self.owner = Some(if self.last_block() == Some(block) {
+                OwnerSearch::known(&self.trace, step, revision, block)
+            } else {
+                OwnerSearch::new(self.machine(), step, revision, block, self.owner)
+            });
         }
     }
 
@@ -381,9 +425,14 @@ impl Session {
                 }
             }
         }
-        if let Some(search) = &mut self.owner {
-            while search.answer() == Owner::Searching && begun.elapsed() < slice {
-                search.advance(&self.trace);
+        if let Some(search) = &mut self.owner
+            && search.is_current(self.revision)
+        {
+            while search.answer() == Owner::Searching {
+                search.advance(self.replay.machine(), &self.trace);
+                if begun.elapsed() >= slice {
+                    break;
+                }
             }
         }
         self.overview.advance(slice.saturating_sub(begun.elapsed()).max(Duration::from_millis(1)));
@@ -395,7 +444,7 @@ impl Session {
         self.seek.is_some()
             || self.playback.playing
             || !self.overview.complete()
-            || self.owner.is_some_and(|s| s.answer() == Owner::Searching)
+            || self.owner.is_some_and(|s| s.is_current(self.revision) && s.answer() == Owner::Searching)
     }
 
     fn try_jump(&mut self) {
@@ -522,8 +571,50 @@ mod tests {
         settle(&mut session);
         let Some(Place::Block(block)) = session.focus() else { panic!("a block") };
         session.ask_owner(block);
+        assert_eq!(session.owner(block), Owner::Operation(19), "the operation itself");
+        for step in [40, 300, 25, 20, 150] {
+            session.seek(step);
+            settle(&mut session);
+            session.ask_owner(block);
+            settle(&mut session);
+            assert_eq!(session.owner(block), Owner::Operation(19), "at {step}");
+        }
+        session.seek(19);
         settle(&mut session);
-        assert_eq!(session.owner(block), Owner::Operation(19));
+        session.ask_owner(block);
+        settle(&mut session);
+        assert_eq!(session.owner(block), Owner::Nobody);
+        session.seek(200);
+        settle(&mut session);
+        session.ask_owner(block);
+        settle(&mut session);
+        assert_eq!(session.owner(block), Owner::Operation(19), "found from nothing");
+    }
+
+    #[test]
+    fn notes_hold_until_the_next_one() {
+        let mut tape = TraceBuilder::new("t");
+        for id in 1..=6 {
+            tape.push(Op { thread: 0, domain: Domain::Obj, call: Call::Malloc { id, size: 8 } }).unwrap();
+        }
+        for at in [0, 3] {
+            tape.trace_mut().notes.push(Note { at, text: at.to_string() });
+        }
+        let mut session = Session::new(Arc::new(tape.finish()), None, 0).unwrap();
+        let text = |s: &Session| s.note().map(|n| n.text.clone());
+        assert_eq!(text(&session).as_deref(), Some("0"), "what comes first");
+        assert_eq!((session.previous_note(), session.next_note()), (None, Some(1)));
+        for (step, note, previous, next) in [
+            (1, "0", None, Some(4)),
+            (3, "0", Some(1), Some(4)),
+            (4, "3", Some(1), None),
+            (6, "3", Some(4), None),
+        ] {
+            session.seek(step);
+            settle(&mut session);
+            assert_eq!(text(&session).as_deref(), Some(note), "{step}");
+            assert_eq!((session.previous_note(), session.next_note()), (previous, next), "{step}");
+        }
     }
 
     #[test]

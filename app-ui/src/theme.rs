@@ -114,18 +114,23 @@ impl Theme {
 
     /// Black or white, whichever reads better on a ground.
     pub(crate) fn on(ground: Color32) -> Color32 {
-        let [r, g, b, _] = ground.to_normalized_gamma_f32().map(|c| c * c);
-        if 0.21f32.mul_add(r, 0.72f32.mul_add(g, 0.07 * b)) > 0.26 {
-            Color32::from_rgb(10, 12, 15)
-        } else {
-            Color32::WHITE
-        }
+        // Both give the same contrast at this luminance.
+        if luminance(ground) > 0.18 { Color32::from_rgb(10, 12, 15) } else { Color32::WHITE }
     }
 
     /// A color, more or less transparent.
     pub(crate) fn faded(color: Color32, share: f32) -> Color32 {
         color.gamma_multiply(share.clamp(0.0, 1.0))
     }
+}
+
+/// Relative luminance, 0 to 1.
+fn luminance(color: Color32) -> f32 {
+    let linear = |c: u8| {
+        let c = f32::from(c) / 255.0;
+        if c <= 0.040_45 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+    };
+    0.2126 * linear(color.r()) + 0.7152 * linear(color.g()) + 0.0722 * linear(color.b())
 }
 
 /// One color on the way to another, in steps of their stored values.
@@ -150,6 +155,7 @@ fn class_color(dark: bool, share: f32) -> Color32 {
 }
 
 /// A color of the OKLCH space, `None` when no screen shows it.
+#[expect(clippy::many_single_char_names, reason = "the names that color science gives them")]
 fn oklch(lightness: f32, chroma: f32, hue_degrees: f32) -> Option<Color32> {
     let (sin, cos) = hue_degrees.to_radians().sin_cos();
     let (a, b) = (chroma * cos, chroma * sin);
@@ -226,14 +232,6 @@ fn restyle(visuals: &mut Visuals, theme: &Theme) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn luminance(color: Color32) -> f32 {
-        let linear = |c: u8| {
-            let c = f32::from(c) / 255.0;
-            if c <= 0.040_45 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
-        };
-        0.2126 * linear(color.r()) + 0.7152 * linear(color.g()) + 0.0722 * linear(color.b())
-    }
 
     fn contrast(a: Color32, b: Color32) -> f32 {
         let (a, b) = (luminance(a), luminance(b));

@@ -31,7 +31,7 @@ impl Platform for TestPlatform {
     }
     fn publish_status(&mut self, status: &str) {
         let mut desk = self.0.borrow_mut();
-        desk.status = status.to_owned();
+        status.clone_into(&mut desk.status);
         desk.published += 1;
     }
 }
@@ -115,12 +115,12 @@ fn the_default_trace_opens_half_way() {
     let window = Window::new(None, (1400.0, 900.0), Theme::Dark);
     let app = window.harness.state();
     assert_eq!(app.trace_name(), Some("tiny-script-3.11"));
-    assert_eq!(app.step(), Some((63_315, 126_631)));
+    assert_eq!(app.step(), Some((63_316, 126_631)));
     assert!(app.state_digest().is_some());
-    assert!(app.status().contains("step 63,315 of 126,631"), "{}", app.status());
+    assert!(app.status().contains("step 63,316 of 126,631"), "{}", app.status());
     assert_eq!(window.desk.borrow().status, app.status());
     assert!(window.says("Map of"));
-    assert!(window.says("half way through"));
+    assert!(window.says("in the middle of a run"));
 }
 
 #[test]
@@ -307,4 +307,77 @@ fn the_layout_survives_saving_and_nonsense_is_ignored() {
     other.harness.state_mut().restore("no such thing");
     other.settle();
     assert!(other.says("byte for byte"));
+}
+
+#[test]
+fn lessons_open_from_the_menu_and_explain_each_step() {
+    let mut window = Window::new(None, (1400.0, 900.0), Theme::Dark);
+    window.click("Lessons");
+    window.click("2 The free list");
+    assert_eq!(window.harness.state().trace_name(), Some("2 The free list"));
+    assert_eq!(window.step(), 0);
+    assert!(window.says("Press the right arrow key"));
+    let lesson = include_str!("../../traces/lessons/2-free-list.ron");
+    let note = lesson.split("note(\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    assert!(window.says(&note[..40]), "the note of the first operation");
+    window.key(Key::ArrowRight);
+    assert_eq!(window.step(), 1);
+}
+
+#[test]
+fn opening_shows_progress_and_can_be_cancelled() {
+    let mut window = Window::lesson();
+    let mut long = String::new();
+    for id in 1..400_000 {
+        long.push_str(&format!("m o {id} 48\n"));
+    }
+    window.desk.borrow_mut().arrivals.push_back(Ok(opened("long.ptrace", long.as_bytes())));
+    window.harness.step();
+    assert!(window.harness.state().busy());
+    assert!(window.says("Opening long.ptrace"));
+    assert!(window.harness.state().status().contains("opening long.ptrace"));
+    assert_eq!(window.harness.state().trace_name(), Some("lesson"), "the old trace stays meanwhile");
+    window.harness.get_by_label("Cancel").click();
+    window.settle();
+    assert_eq!(window.harness.state().trace_name(), Some("lesson"));
+    assert!(!window.says("Opening"));
+}
+
+#[test]
+fn a_file_over_the_window_is_announced() {
+    let mut window = Window::lesson();
+    window.harness.input_mut().hovered_files.push(egui::HoveredFile::default());
+    window.harness.step();
+}
+
+#[test]
+fn single_keys_reach_the_window_after_a_click() {
+    let mut window = Window::lesson();
+    window.click("Step forward");
+    window.harness.key_press(Key::Space);
+    window.harness.step();
+    assert!(window.harness.state().busy(), "plays");
+    window.settle();
+    assert_eq!(window.step(), 5);
+}
+
+#[test]
+fn released_arenas_leave_the_window_in_order() {
+    let text = include_bytes!("../../traces/lessons/6-arenas.ron");
+    let mut window = Window::new(Some(opened("6-arenas.ron", text)), (1400.0, 900.0), Theme::Light);
+    assert!(window.harness.state().status().contains("arena_size=64K"));
+    window.key(Key::End);
+    window.key(Key::Plus);
+    window.key(Key::Plus);
+    // Back through every arena that came and went, at the level of blocks.
+    for _ in 0..8 {
+        window.key(Key::OpenBracket);
+    }
+    assert_eq!(window.step(), 1);
+    for _ in 0..8 {
+        window.key(Key::CloseBracket);
+    }
+    assert!(window.says("goes back to the system"));
+    window.key(Key::N);
+    window.key(Key::P);
 }

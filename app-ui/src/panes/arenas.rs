@@ -93,7 +93,9 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
                     };
                     let last = heap.nfp2lasta().get(record.nfreepools as usize);
                     if order.is_some() && last == Some(&Some(arena.id.index)) {
-                        text.push_str(&format!(" \u{b7} nfp2lasta[{}]", record.nfreepools));
+                        text.push_str(" \u{b7} nfp2lasta[");
+                        text.push_str(&record.nfreepools.to_string());
+                        text.push(']');
                     }
                     ui.label(text);
                 });

@@ -31,7 +31,7 @@ pub(crate) fn ui(
         *local = OverlayState { open: Some(overlay), ..OverlayState::default() };
     }
     let mut close = false;
-    let modal = Modal::new(Id::unique("overlay")).show(ctx, |ui| match overlay {
+    let modal = Modal::new(Id::unique("overlay").with(overlay as u8)).show(ctx, |ui| match overlay {
         Overlay::Help => close |= help(ui),
         Overlay::GoTo => close |= go_to(ui, state, local, fresh, commands),
         Overlay::Palette => close |= palette(ui, local, fresh, commands),
@@ -57,7 +57,7 @@ fn help(ui: &mut Ui) -> bool {
             ui.label(RichText::new(group).strong());
             Grid::new(("help", group)).num_columns(3).striped(true).spacing([16.0, 3.0]).show(ui, |ui| {
                 for meta in ACTIONS.iter().filter(|m| m.group == group && !m.keys.is_empty()) {
-                    let keys: Vec<String> = meta.keys.iter().map(|k| key_text(ui.ctx(), k)).collect();
+                    let keys: Vec<String> = meta.keys.iter().map(|k| key_text(ui.ctx(), *k)).collect();
                     ui.monospace(keys.join("  "));
                     ui.label(meta.label);
                     ui.label(RichText::new(meta.tip).weak());
@@ -126,9 +126,9 @@ fn palette(ui: &mut Ui, local: &mut OverlayState, fresh: bool, commands: &mut Ve
     ui.set_width(440.0);
     let label = ui.label("Type a part of a command's name");
     // Up and down choose, so they must not move the text cursor or the focus.
-    let moved = ui.input_mut(|i| {
-        i.count_and_consume_key(egui::Modifiers::NONE, Key::ArrowDown) as isize
-            - i.count_and_consume_key(egui::Modifiers::NONE, Key::ArrowUp) as isize
+    let (up, down) = ui.input_mut(|i| {
+        let mut count = |key| i.count_and_consume_key(egui::Modifiers::NONE, key);
+        (count(Key::ArrowUp), count(Key::ArrowDown))
     });
     let field =
         ui.add(TextEdit::singleline(&mut local.text).desired_width(f32::INFINITY)).labelled_by(label.id);
@@ -139,7 +139,7 @@ fn palette(ui: &mut Ui, local: &mut OverlayState, fresh: bool, commands: &mut Ve
         local.chosen = 0;
     }
     let wanted = local.text.to_lowercase();
-    let hits: Vec<_> = ACTIONS
+    let mut hits: Vec<_> = ACTIONS
         .iter()
         .filter(|m| {
             m.action != Action::Palette && !matches!(m.action, Action::DismissError | Action::DismissHint)
@@ -150,18 +150,20 @@ fn palette(ui: &mut Ui, local: &mut OverlayState, fresh: bool, commands: &mut Ve
                 .all(|w| m.label.to_lowercase().contains(w) || m.tip.to_lowercase().contains(w))
         })
         .collect();
-    local.chosen = local.chosen.saturating_add_signed(moved).min(hits.len().saturating_sub(1));
+    // A word of the name counts for more than one of the sentence.
+    hits.sort_by_key(|m| !wanted.split_whitespace().all(|w| m.label.to_lowercase().contains(w)));
+    local.chosen = (local.chosen + down).saturating_sub(up).min(hits.len().saturating_sub(1));
     let entered = field.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
     let mut done = None;
-    ScrollArea::vertical().max_height(340.0).auto_shrink(false).show(ui, |ui| {
+    ScrollArea::vertical().max_height(340.0).min_scrolled_height(340.0).auto_shrink(false).show(ui, |ui| {
         for (index, meta) in hits.iter().enumerate() {
             let mut button = egui::Button::selectable(index == local.chosen, meta.label)
                 .min_size(egui::vec2(ui.available_width(), 0.0));
             if let Some(key) = meta.keys.first() {
-                button = button.shortcut_text(key_text(ui.ctx(), key));
+                button = button.shortcut_text(key_text(ui.ctx(), *key));
             }
             let response = ui.add(button).on_hover_text(meta.tip);
-            if moved != 0 && index == local.chosen {
+            if up + down > 0 && index == local.chosen {
                 response.scroll_to_me(None);
             }
             if response.clicked() {

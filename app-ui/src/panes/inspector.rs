@@ -26,7 +26,16 @@ struct Field {
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
     let Some(place) = view.inspected else {
-        empty(ui, "Nothing touched by this step. Click an arena, a pool or a block to inspect it.");
+        let released = |e: &sim_core::Event| matches!(e, sim_core::Event::ArenaReleased { .. });
+        ui.weak(if view.session.step() == 0 {
+            "Before the first operation; click anything to pin it"
+        } else if view.session.events().iter().any(released) {
+            "What this step touched went back to the system with its arena"
+        } else {
+            "This step touched no pool; click anything to pin it"
+        });
+        ui.separator();
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| heap_ui(ui, view, commands));
         return;
     };
     ui.horizontal_wrapped(|ui| {
@@ -63,6 +72,48 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
     });
 }
 
+/// What stands above all arenas.
+fn heap_ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
+    ui.label(RichText::new("Allocator").heading().size(15.0));
+    let heap = view.session.heap();
+    let counters = heap.counters();
+    let plain = |name, value, meaning| Field { name, value, link: None, offset: None, meaning };
+    let arena = |index: Option<u32>| index.and_then(|i| facts::arena(heap, i)).map(|a| a.id);
+    let head = arena(heap.usable_arenas().next());
+    let list = [
+        Field {
+            name: "usable_arenas",
+            value: head.map_or_else(|| "NULL".to_owned(), |id| id.to_string()),
+            link: head.map(Place::Arena),
+            offset: None,
+            meaning: "Head of the list of arenas with a free pool: the fullest, which gives the next new pool",
+        },
+        plain(
+            "maxarenas",
+            heap.arenas().len().to_string(),
+            "Records in the arenas array, with or without an arena",
+        ),
+        plain(
+            "narenas_currently_allocated",
+            grouped(counters.narenas_currently_allocated),
+            "Arenas that exist now",
+        ),
+        plain("ntimes_arena_allocated", grouped(counters.ntimes_arena_allocated), "Arenas ever obtained"),
+        plain("narenas_highwater", grouped(counters.narenas_highwater), "The most arenas at once"),
+        plain(
+            "raw_allocated_blocks",
+            heap.raw_allocated_blocks.to_string(),
+            "Blocks that MEM and OBJ got from the C library because they were too large or of 0 bytes",
+        ),
+    ];
+    fields(ui, "heap", &list, commands);
+    let raw = view.session.machine().raw();
+    ui.add_space(8.0);
+    ui.label(RichText::new("C library").heading().size(15.0));
+    ui.label(format!("{} of {} in all", count(raw.live_blocks(), "live block"), bytes(raw.live_bytes())));
+    ui.weak("Where it puts them is not modelled; they are named raw#0, raw#1 and so on.");
+}
+
 fn title(ui: &mut Ui, text: &str, place: Place, commands: &mut Vec<Command>) {
     ui.horizontal(|ui| {
         ui.label(RichText::new(text).heading().size(15.0));
@@ -73,16 +124,17 @@ fn title(ui: &mut Ui, text: &str, place: Place, commands: &mut Vec<Command>) {
 }
 
 fn fields(ui: &mut Ui, salt: &str, fields: &[Field], commands: &mut Vec<Command>) {
-    Grid::new(salt).num_columns(3).striped(true).spacing([10.0, 3.0]).show(ui, |ui| {
+    let mono = |text: &str| RichText::new(text).monospace().size(11.5);
+    Grid::new(salt).num_columns(3).striped(true).spacing([8.0, 3.0]).show(ui, |ui| {
         for field in fields {
-            let name = ui.monospace(field.name);
+            let name = ui.label(mono(field.name));
             let offset = field.offset.map_or_else(String::new, |o| format!("+{o}"));
             let value = if let Some(place) = field.link {
                 place_link(ui, &field.value, place, commands)
             } else {
-                ui.monospace(&field.value)
+                ui.label(mono(&field.value))
             };
-            let offset = ui.weak(offset);
+            let offset = ui.label(mono(&offset).weak());
             for part in [name, value, offset] {
                 part.on_hover_text(field.meaning);
             }
@@ -95,8 +147,8 @@ fn block_ui(ui: &mut Ui, view: &View<'_>, block: &BlockFacts, commands: &mut Vec
     title(ui, &format!("Block {}", block.index), Place::Block(block.addr), commands);
     let state = match block.state {
         BlockState::Live => "live".to_owned(),
-        BlockState::Free(0) => "free, head of the list".to_owned(),
-        BlockState::Free(at) => format!("free, {} before it", grouped(u64::from(at))),
+        BlockState::Free(0) => "free, first".to_owned(),
+        BlockState::Free(at) => format!("free, {} before", grouped(u64::from(at))),
         BlockState::NeverCarved => "never carved".to_owned(),
     };
     let plain = |name, value, meaning| Field { name, value, link: None, offset: None, meaning };
@@ -284,7 +336,7 @@ fn free_list_ui(ui: &mut Ui, view: &View<'_>, pool: &PoolFacts<'_>, commands: &m
             return;
         }
         ui.weak("In the order in which blocks will be handed out");
-        let row = ui.text_style_height(&egui::TextStyle::Monospace) + 2.0;
+        let row = ui.spacing().interact_size.y;
         ui.spacing_mut().item_spacing.y = 2.0;
         let height = (row + 2.0) * (list.len().min(8) as f32);
         ScrollArea::vertical().id_salt("free").max_height(height).show_rows(

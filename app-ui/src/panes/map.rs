@@ -9,7 +9,7 @@ use sim_core::{Addr, ArenaId};
 use super::{View, empty, map_overlay};
 use crate::command::{Action, Command};
 use crate::facts::{self, ArenaFacts, BlockState, PoolFacts};
-use crate::format::{bytes, count, grouped};
+use crate::format::{bytes, grouped};
 use crate::raster::grid::{CellGrid, TileGrid, pool_columns};
 use crate::raster::{self, BlockPicture, PixelRect};
 use crate::selection::{Level, Place};
@@ -45,7 +45,16 @@ pub(super) enum Scene<'a> {
     /// One arena.
     Arena { arena: ArenaFacts<'a>, grid: CellGrid },
     /// One pool.
-    Pool { pool: PoolFacts<'a>, states: Vec<BlockState>, grid: CellGrid, header: PixelRect, tail: PixelRect },
+    Pool {
+        pool: PoolFacts<'a>,
+        /// The blocks in the picture: all, or those that were carved and a few more.
+        states: Vec<BlockState>,
+        grid: CellGrid,
+        header: PixelRect,
+        /// Where the blocks lie that are left out, and how many they are.
+        folded: Option<(PixelRect, u32)>,
+        tail: PixelRect,
+    },
 }
 
 /// Where the picture lies on the screen.
@@ -76,7 +85,9 @@ impl Frame {
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut MapState, commands: &mut Vec<Command>) {
     breadcrumb(ui, view, commands);
     if facts::arenas(view.session.heap()).is_empty() {
-        let sentence = if view.session.step() == 0 {
+        let sentence = if view.session.seeking().is_some() {
+            "On the way to the step; the picture comes when it is reached."
+        } else if view.session.step() == 0 {
             "No arena yet: pymalloc asks for its first one when the first small block is allocated. Step forward to see it."
         } else {
             "No arena: nothing small is allocated at this step."
@@ -102,6 +113,13 @@ fn breadcrumb(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
                     commands.push(Command::Do(action));
                 }
             }
+            if selection.level == Level::Pool {
+                let mut fold = selection.fold;
+                let response = ui.checkbox(&mut fold, "Fold");
+                if response.on_hover_text(Action::Fold.tooltip(ui.ctx())).clicked() {
+                    commands.push(Command::Do(Action::Fold));
+                }
+            }
             let mut follow = selection.follow;
             let response = ui.checkbox(&mut follow, "Follow");
             if response.on_hover_text(Action::Follow.tooltip(ui.ctx())).clicked() {
@@ -109,7 +127,13 @@ fn breadcrumb(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
             }
             ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
                 let arenas = heap.counters().narenas_currently_allocated;
-                crumb(ui, selection.level, Level::Heap, &format!("All {}", count(arenas, "arena")), commands);
+                crumb(
+                    ui,
+                    selection.level,
+                    Level::Heap,
+                    &format!("All arenas ({})", grouped(arenas)),
+                    commands,
+                );
                 if let Some(arena) = selection.arena.and_then(|id| facts::same_arena(heap, id)) {
                     ui.weak("\u{203a}");
                     crumb(ui, selection.level, Level::Arena, &format!("{}", arena.id), commands);
@@ -169,7 +193,7 @@ fn picture(ui: &mut Ui, view: &View<'_>, size: Vec2, state: &mut MapState, comma
     if content > height
         && view.selection.follow
         && state.scrolled != Some(view.session.revision())
-        && let Some(target) = view.session.focus().and_then(|p| scene.rect_of(view, p))
+        && let Some(target) = view.session.focus().and_then(|p| scene.rect_of(view, p, unit))
     {
         let last = ui.data(|d| d.get_temp::<f32>(ui.scope_id().with("scroll"))).unwrap_or(0.0);
         let top = target.y as f32 / unit;
@@ -234,7 +258,7 @@ fn interact(
         scene.hit(view, x, y)
     });
     if let Some(place) = place {
-        if let Some(r) = scene.rect_of(view, place) {
+        if let Some(r) = scene.rect_of(view, place, frame.unit) {
             let painter = ui.painter_at(frame.rect);
             map_overlay::outline(&painter, frame.screen(r), 1.0, view.theme.pinned);
         }
@@ -305,33 +329,52 @@ fn scene<'a>(view: &View<'a>, width: i32, height: i32, unit: f32) -> Option<Scen
             let arena = facts::same_arena(heap, view.selection.arena?)?;
             let pools = profile.max_pools_in_arena();
             let largest = (points(128.0), points(76.0));
-            let grid = CellGrid::fixed(pool_columns(pools), pools, width, height, largest);
+            // Room for outlines at the edges.
+            let edge = points(3.0);
+            let (w, h) = (width - 2 * edge, height - 2 * edge);
+            let grid = CellGrid::fixed(pool_columns(pools), pools, w, h, largest).moved(edge, edge);
             Some(Scene::Arena { arena, grid })
         }
         Level::Pool => {
             let pool = facts::pool_at(heap, view.selection.pool?)?;
-            let states = facts::block_states(heap, &pool);
+            let mut states = facts::block_states(heap, &pool);
+            let left_out = if view.selection.fold { fold(&mut states) } else { 0 };
+            let shown = states.len() as u32;
             let lost = pool.class().map_or(0, |c| profile.quantization_bytes(c));
             let band = points(40.0);
             let gutter = points(56.0);
-            let cells = pool.capacity + u32::from(lost > 0);
+            let cells = shown + u32::from(left_out > 0) + u32::from(lost > 0);
             let room = (width - gutter, height - band - points(8.0));
             let smallest = (points(26.0), points(20.0));
             let grid = CellGrid::flowing(cells, room.0, room.1, smallest, (points(116.0), points(52.0)));
             let grid = grid.moved(gutter, band + points(6.0));
             let tail = if lost > 0 && cells > 0 { grid.cell(cells - 1) } else { PixelRect::default() };
             let header = PixelRect { x: 0, y: 0, w: width, h: band };
-            Some(Scene::Pool { pool, states, grid, header, tail })
+            let folded = (left_out > 0).then(|| (grid.cell(shown), left_out));
+            Some(Scene::Pool { pool, states, grid, header, folded, tail })
         }
     }
+}
+
+/// Cuts off all but a few of the blocks never carved, where they are most of a pool; says how many.
+fn fold(states: &mut Vec<BlockState>) -> u32 {
+    /// Never carved blocks that stay in the picture.
+    const KEPT: usize = 8;
+    let carved = states.iter().take_while(|s| **s != BlockState::NeverCarved).count();
+    let kept = carved + KEPT;
+    if kept * 2 > states.len() || states.len() < 4 * KEPT {
+        return 0;
+    }
+    let left_out = states.len() - kept;
+    states.truncate(kept);
+    left_out as u32
 }
 
 impl Scene<'_> {
     fn height(&self) -> i32 {
         match self {
             Self::Heap { grid, .. } => grid.height(),
-            Self::Arena { grid, .. } => grid.y + grid.height(),
-            Self::Pool { grid, .. } => grid.y + grid.height(),
+            Self::Arena { grid, .. } | Self::Pool { grid, .. } => grid.y + grid.height(),
         }
     }
 
@@ -342,7 +385,7 @@ impl Scene<'_> {
             Self::Arena { arena, grid } => {
                 raster::arena(heap, arena, &grid.moved(0, -scroll), size, view.theme)
             }
-            Self::Pool { pool, states, grid, header, tail } => {
+            Self::Pool { pool, states, grid, header, tail, .. } => {
                 let picture = BlockPicture {
                     states,
                     class: pool.class().map_or(0, |c| c.0),
@@ -368,11 +411,11 @@ impl Scene<'_> {
             Self::Arena { arena, grid } => {
                 facts::pool_of_arena(heap, arena, grid.hit(x, y)?).map(|p| Place::Pool(p.addr))
             }
-            Self::Pool { pool, grid, header, .. } => {
+            Self::Pool { pool, states, grid, header, .. } => {
                 if header.contains(x, y) {
                     return Some(Place::Pool(pool.addr));
                 }
-                let index = grid.hit(x, y).filter(|i| *i < pool.capacity)?;
+                let index = grid.hit(x, y).filter(|i| (*i as usize) < states.len())?;
                 let offset = facts::block_offset(view.session.profile(), pool, index);
                 Some(Place::Block(pool.addr.offset(u64::from(offset))))
             }
@@ -380,7 +423,7 @@ impl Scene<'_> {
     }
 
     /// Where a place lies in the picture, if it is in it.
-    pub(super) fn rect_of(&self, view: &View<'_>, place: Place) -> Option<PixelRect> {
+    pub(super) fn rect_of(&self, view: &View<'_>, place: Place, unit: f32) -> Option<PixelRect> {
         let heap = view.session.heap();
         let pool_index = |arena: &ArenaFacts<'_>, addr: Addr| {
             let inside = heap.arena_of(addr)? == arena.id && addr >= arena.first_pool;
@@ -399,14 +442,16 @@ impl Scene<'_> {
             (Self::Arena { arena, grid }, Place::Pool(addr) | Place::Block(addr)) => {
                 Some(grid.cell(pool_index(arena, addr)?))
             }
-            (Self::Pool { pool, header, .. }, Place::Pool(addr)) => (addr == pool.addr).then_some(*header),
-            (Self::Pool { pool, grid, .. }, Place::Block(addr)) => {
+            (Self::Pool { pool, header, .. }, Place::Pool(addr)) => {
+                // Its outline must fit between the edges of the picture.
+                (addr == pool.addr).then_some(header.shrink(((6.0 * unit).round() as i32).max(1)))
+            }
+            (Self::Pool { pool, states, grid, .. }, Place::Block(addr)) => {
                 let profile = view.session.profile();
                 let offset = addr.bytes_from(pool.addr);
                 let within = offset.checked_sub(profile.pool_overhead())?;
                 let index = within.checked_div(u64::from(pool.block_size))?;
-                (offset < profile.pool_size && index < u64::from(pool.capacity))
-                    .then(|| grid.cell(index as u32))
+                (offset < profile.pool_size && index < states.len() as u64).then(|| grid.cell(index as u32))
             }
             (Self::Arena { .. } | Self::Pool { .. }, Place::Arena(_)) => None,
         }

@@ -30,7 +30,7 @@ pub(super) fn marks(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, frame
     let focus = view.session.focus();
     let mut drawn = Vec::new();
     for place in view.session.touched().chain(focus) {
-        let Some(r) = scene.rect_of(view, place) else { continue };
+        let Some(r) = scene.rect_of(view, place, frame.unit) else { continue };
         // An arena's records change with most pools; its outline would drown the pool's own.
         let minor = matches!(place, Place::Arena(_)) && focus != Some(place);
         if minor || drawn.contains(&r) {
@@ -38,15 +38,17 @@ pub(super) fn marks(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, frame
         }
         drawn.push(r);
         let rect = frame.screen(r);
-        outline(painter, rect, 2.0, view.theme.touched);
-        if view.pulse > 0.0 {
+        // What the operation was about stands out from what it only passed through.
+        let main = focus.and_then(|f| scene.rect_of(view, f, frame.unit)) == Some(r);
+        outline(painter, rect, if main { 2.5 } else { 1.2 }, view.theme.touched);
+        if view.pulse > 0.0 && main {
             let grown = rect.expand(3.0 + 9.0 * (1.0 - view.pulse));
             let color = Theme::faded(view.theme.touched, view.pulse);
             painter.rect_stroke(grown, 3.0, Stroke::new(2.0, color), StrokeKind::Middle);
         }
     }
     if let Some(place) = view.selection.pinned
-        && let Some(r) = scene.rect_of(view, place)
+        && let Some(r) = scene.rect_of(view, place, frame.unit)
     {
         outline(painter, frame.screen(r).expand(3.0), 2.0, view.theme.pinned);
     }
@@ -85,16 +87,8 @@ pub(super) fn labels(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, fram
                     if let (Some(class), PoolState::Used | PoolState::Full) = (facts.class(), facts.state) {
                         left -= 1;
                         let rect = frame.screen(cells.cell(pool));
-                        let color = gauge_text(view, &facts, class, 0.5);
-                        text(
-                            painter,
-                            rect.center(),
-                            Align2::CENTER_CENTER,
-                            &class.to_string(),
-                            11.0,
-                            color,
-                            40.0,
-                        );
+                        let gauge = Gauge { view, pool: &facts, class, rect };
+                        gauge.text(painter, rect.center(), Align2::CENTER_CENTER, &class.to_string(), 11.0);
                     }
                 }
             }
@@ -128,16 +122,50 @@ pub(super) fn labels(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, fram
                 }
             }
         }
-        Scene::Pool { pool, states, grid, header, tail } => {
+        Scene::Pool { pool, states, grid, header, folded, tail } => {
             header_labels(painter, view, pool, frame.screen(*header));
             let cell = frame.screen(grid.cell(0));
             for row in 0..grid.rows() {
                 let index = row * grid.columns;
                 let rect = frame.screen(grid.cell(index));
-                if index < pool.capacity && rect.intersects(frame.rect) {
+                if (index as usize) < states.len() && rect.intersects(frame.rect) {
                     let offset = facts::block_offset(view.session.profile(), pool, index);
                     let at = Pos2::new(frame.rect.left() + 2.0, rect.center().y);
                     mono(painter, at, Align2::LEFT_CENTER, &format!("+{offset:#06x}"), 10.5, view.theme.weak);
+                }
+            }
+            if let Some((cell, left_out)) = folded {
+                let rect = frame.screen(*cell);
+                let long = format!("{} more never carved", grouped(u64::from(*left_out)));
+                let short = format!("+{}", grouped(u64::from(*left_out)));
+                let weak = view.theme.weak;
+                let at = rect.center();
+                if !text(painter, at, Align2::CENTER_CENTER, &long, 10.5, weak, rect.width()) {
+                    let upper = at - Vec2::new(0.0, 7.0);
+                    let lower = at + Vec2::new(0.0, 7.0);
+                    if rect.height() < 30.0
+                        || !text(
+                            painter,
+                            lower,
+                            Align2::CENTER_CENTER,
+                            "never carved",
+                            10.5,
+                            weak,
+                            rect.width(),
+                        )
+                    {
+                        text(painter, at, Align2::CENTER_CENTER, &short, 10.5, weak, 60.0);
+                    } else {
+                        text(
+                            painter,
+                            upper,
+                            Align2::CENTER_CENTER,
+                            &format!("{short} more"),
+                            10.5,
+                            weak,
+                            90.0,
+                        );
+                    }
                 }
             }
             if tail.w > 0 {
@@ -169,38 +197,27 @@ fn pool_labels(painter: &Painter, view: &View<'_>, pool: &PoolFacts<'_>, rect: R
     let wide = inner.width();
     if rect.width() < 44.0 || rect.height() < 28.0 {
         if let (Some(class), PoolState::Used | PoolState::Full) = (pool.class(), pool.state) {
-            let color = gauge_text(view, pool, class, 0.5);
-            text(
-                painter,
-                rect.center(),
-                Align2::CENTER_CENTER,
-                &class.to_string(),
-                11.0,
-                color,
-                rect.width(),
-            );
+            let gauge = Gauge { view, pool, class, rect };
+            gauge.text(painter, rect.center(), Align2::CENTER_CENTER, &class.to_string(), 11.0);
         }
         return;
     }
     match (pool.state, pool.class()) {
         (PoolState::Used | PoolState::Full, Some(class)) => {
-            let top = gauge_text(view, pool, class, 0.85);
-            let bottom = gauge_text(view, pool, class, 0.2);
-            let long = format!("class {class}");
-            if !text(painter, inner.left_top(), TOP_LEFT, &long, 12.0, top, wide) {
-                text(painter, inner.left_top(), TOP_LEFT, &class.to_string(), 12.0, top, wide);
+            let gauge = Gauge { view, pool, class, rect };
+            if !gauge.text(painter, inner.left_top(), TOP_LEFT, &format!("class {class}"), 12.0) {
+                gauge.text(painter, inner.left_top(), TOP_LEFT, &class.to_string(), 12.0);
             }
             if rect.height() >= 62.0 {
-                let middle = gauge_text(view, pool, class, 0.5);
                 let size = format!("{} bytes", pool.block_size);
-                text(painter, inner.left_center(), Align2::LEFT_CENTER, &size, 11.0, middle, wide);
+                gauge.text(painter, inner.left_center(), Align2::LEFT_CENTER, &size, 11.0);
             }
             let used = if pool.state == PoolState::Full {
                 format!("full, {}", pool.used())
             } else {
                 format!("{}/{}", pool.used(), pool.capacity)
             };
-            text(painter, inner.left_bottom(), Align2::LEFT_BOTTOM, &used, 11.0, bottom, wide);
+            gauge.text(painter, inner.left_bottom(), Align2::LEFT_BOTTOM, &used, 11.0);
         }
         (PoolState::Empty, _) => {
             text(painter, inner.left_top(), TOP_LEFT, "empty", 12.0, theme.weak, wide);
@@ -217,10 +234,37 @@ fn pool_labels(painter: &Painter, view: &View<'_>, pool: &PoolFacts<'_>, rect: R
     }
 }
 
-/// Text color at a height (0 bottom, 1 top) of a pool's gauge.
-fn gauge_text(view: &View<'_>, pool: &PoolFacts<'_>, class: SizeClass, height: f32) -> Color32 {
-    let color = view.theme.class(class.0);
-    if pool.share() >= height { Theme::on(color) } else { view.theme.text }
+/// A pool's cell as a ground for text: filled from below, pale above.
+struct Gauge<'a> {
+    view: &'a View<'a>,
+    pool: &'a PoolFacts<'a>,
+    class: SizeClass,
+    rect: Rect,
+}
+
+impl Gauge<'_> {
+    /// Text that reads on both grounds; left out, and false, when the cell is too narrow for it.
+    fn text(&self, painter: &Painter, at: Pos2, anchor: Align2, text: &str, size: f32) -> bool {
+        let galley =
+            painter.layout_no_wrap(text.to_owned(), FontId::proportional(size), Color32::PLACEHOLDER);
+        if galley.size().x > self.rect.width() - 4.0 {
+            return false;
+        }
+        let place = anchor.anchor_size(at, galley.size());
+        let surface = self.rect.bottom() - self.rect.height() * self.pool.share();
+        let theme = self.view.theme;
+        let color = if surface <= place.top() {
+            Theme::on(theme.class(self.class.0))
+        } else {
+            if surface < place.bottom() {
+                // The surface runs through the text: a plate keeps it readable.
+                painter.rect_filled(place.expand2(Vec2::new(2.0, 0.0)), 2.0, Theme::faded(theme.tile, 0.8));
+            }
+            theme.text
+        };
+        painter.galley_with_override_text_color(place.min, galley, color);
+        true
+    }
 }
 
 fn header_labels(painter: &Painter, view: &View<'_>, pool: &PoolFacts<'_>, rect: Rect) {
@@ -269,7 +313,6 @@ fn block_label(
             mono(painter, inner.left_top(), TOP_LEFT, &offset(), 10.5, Theme::on(class));
             text(painter, inner.left_bottom(), Align2::LEFT_BOTTOM, "live", 10.5, Theme::on(class), 60.0);
         }
-        BlockState::Live => {}
         BlockState::Free(position) => {
             let what = if position == 0 { "head".to_owned() } else { position.to_string() };
             if roomy {
@@ -299,7 +342,7 @@ fn block_label(
         BlockState::NeverCarved if roomy => {
             mono(painter, inner.left_top(), TOP_LEFT, &offset(), 10.5, theme.dot);
         }
-        BlockState::NeverCarved => {}
+        BlockState::Live | BlockState::NeverCarved => {}
     }
 }
 
@@ -327,12 +370,14 @@ fn arrows(
         if at == 0 {
             from.x = to.x.clamp(header.left() + 20.0, header.right() - 20.0);
         }
-        arrow(painter, from, to, Theme::faded(view.theme.text, 0.75 * strength));
+        let casing = Theme::faded(view.theme.ground, 0.7 * strength);
+        arrow(painter, from, to, Theme::faded(view.theme.text, 0.85 * strength), casing);
         from = to;
     }
 }
 
-fn arrow(painter: &Painter, from: Pos2, to: Pos2, color: Color32) {
+/// A bowed arrow with a casing, so that it shows on any ground.
+fn arrow(painter: &Painter, from: Pos2, to: Pos2, color: Color32, casing: Color32) {
     let along = to - from;
     let length = along.length();
     if length < 1.0 {
@@ -342,13 +387,18 @@ fn arrow(painter: &Painter, from: Pos2, to: Pos2, color: Color32) {
     let middle = from + along * 0.5 + along.rot90() * 0.12;
     let direction = (to - middle).normalized();
     let tip = to - direction * 4.0;
-    let stroke = Stroke::new(1.4, color);
-    let curve =
-        QuadraticBezierShape::from_points_stroke([from, middle, tip], false, Color32::TRANSPARENT, stroke);
-    painter.add(curve);
+    for (width, color) in [(3.6, casing), (1.4, color)] {
+        let stroke = Stroke::new(width, color);
+        let points = [from, middle, tip];
+        painter.add(QuadraticBezierShape::from_points_stroke(points, false, Color32::TRANSPARENT, stroke));
+    }
     let side = direction.rot90() * 3.5;
     let back = tip - direction * 7.0;
-    painter.add(egui::Shape::convex_polygon(vec![tip, back + side, back - side], color, Stroke::NONE));
+    painter.add(egui::Shape::convex_polygon(
+        vec![tip, back + side, back - side],
+        color,
+        Stroke::new(1.0, casing),
+    ));
 }
 
 /// Text that is left out when it is wider than `room`; says whether it was drawn.
@@ -500,16 +550,6 @@ pub(super) fn legend(ui: &mut Ui, view: &View<'_>) {
                 },
             );
             item(ui, "never carved", "Beyond nextoffset: never handed out, on no list", &dots);
-            let free =
-                view.selection.pool.and_then(|p| facts::pool_at(view.session.heap(), p)).map_or(0, |pool| {
-                    facts::block_states(view.session.heap(), &pool)
-                        .iter()
-                        .filter(|s| matches!(s, BlockState::Free(_)))
-                        .count()
-                });
-            if free > ARROWS {
-                ui.small(format!("arrows for the first {ARROWS} of {} free blocks", grouped(free as u64)));
-            }
         } else {
             item(
                 ui,
@@ -536,6 +576,14 @@ pub(super) fn legend(ui: &mut Ui, view: &View<'_>) {
         item(ui, "touched by this step", "What the current operation changed or looked at", &|p, r| {
             hollow(p, r, theme.touched);
         });
+        if view.selection.level == Level::Pool {
+            let heap = view.session.heap();
+            let pool = view.selection.pool.and_then(|p| facts::pool_at(heap, p)?.carved);
+            let free = pool.map_or(0, |(handle, _)| heap.free_list(handle).count());
+            if free > ARROWS {
+                ui.small(format!("arrows for the first {ARROWS} of {} free blocks", grouped(free as u64)));
+            }
+        }
     });
     ui.horizontal(|ui| {
         let profile = view.session.profile();

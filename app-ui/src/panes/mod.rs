@@ -37,7 +37,7 @@ pub(crate) struct View<'a> {
 
 /// A place as a link: a click stays with it, a double click opens it on the map.
 pub(crate) fn place_link(ui: &mut Ui, text: &str, place: Place, commands: &mut Vec<Command>) -> Response {
-    let response = ui.link(RichText::new(text).monospace());
+    let response = ui.link(RichText::new(text).monospace().size(11.5));
     if response.double_clicked() {
         commands.push(Command::Enter(place));
     } else if response.clicked() {

@@ -4,7 +4,7 @@ use egui::{RichText, ScrollArea, Ui};
 use sim_core::event::narrate;
 
 use super::View;
-use crate::command::Command;
+use crate::command::{Action, Command};
 use crate::format::{call, grouped};
 use crate::selection::Place;
 
@@ -26,7 +26,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
                     ui.label("The trace has no operation.");
                 }
             }
-            note(ui, view, 0);
+            note(ui, view, commands);
             return;
         };
         ui.horizontal_wrapped(|ui| {
@@ -34,7 +34,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
             let result = session.last_result().map_or_else(String::new, |r| format!(" -> {r}"));
             ui.label(RichText::new(format!("{}{result}", call(&op))).monospace().strong().size(14.0));
         });
-        note(ui, view, session.step() - 1);
+        note(ui, view, commands);
         for (index, event) in session.events().iter().enumerate() {
             let sentence = narrate(event, session.profile());
             ui.horizontal_wrapped(|ui| {
@@ -58,13 +58,28 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
     });
 }
 
-/// The author's remark on the operation after `index` others.
-fn note(ui: &mut Ui, view: &View<'_>, index: u64) {
-    if let Some(note) = view.session.trace().note_at(index) {
-        egui::Frame::new().fill(view.theme.hint).corner_radius(4).inner_margin(6).show(ui, |ui| {
-            ui.label(RichText::new(&note.text).color(view.theme.text));
+/// The author's note that holds here, and the way to the others.
+fn note(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
+    let Some(note) = view.session.note() else { return };
+    egui::Frame::new().fill(view.theme.hint).corner_radius(4).inner_margin(8).show(ui, |ui| {
+        ui.label(RichText::new(&note.text).color(view.theme.text));
+        ui.horizontal(|ui| {
+            let step = view.session.step();
+            if step > note.at + 1 {
+                ui.weak(format!("said at step {}", grouped(note.at + 1)));
+            }
+            for (action, there) in [
+                (Action::PreviousNote, view.session.previous_note()),
+                (Action::NextNote, view.session.next_note()),
+            ] {
+                let button = egui::Button::new(action.meta().label);
+                let response = ui.add_enabled(there.is_some(), button);
+                if response.on_hover_text(action.tooltip(ui.ctx())).clicked() {
+                    commands.push(Command::Do(action));
+                }
+            }
         });
-    }
+    });
 }
 
 fn upper_first(text: &str) -> String {

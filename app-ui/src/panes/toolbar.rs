@@ -5,23 +5,15 @@ use sim_core::profile::PRESETS;
 
 use crate::apply::State;
 use crate::command::{Action, Command};
-use crate::examples::EXAMPLES;
+use crate::examples::of_kind;
 use crate::format::count;
 
 /// Draws the row.
 pub(crate) fn ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     ui.horizontal(|ui| {
         action_button(ui, Action::Open, commands);
-        ui.menu_button("Examples", |ui| {
-            for (index, example) in EXAMPLES.iter().enumerate() {
-                if ui.button(example.label).on_hover_text(example.about).clicked() {
-                    commands.push(Command::Example(index));
-                    ui.close();
-                }
-            }
-        })
-        .response
-        .on_hover_text("Traces that come with the program");
+        example_menu(ui, "Lessons", "Short traces that explain one thing each, step by step", true, commands);
+        example_menu(ui, "Examples", "Traces of real programs", false, commands);
         view_menu(ui, state, commands);
         action_button(ui, Action::Help, commands);
         ui.separator();
@@ -38,6 +30,19 @@ pub(crate) fn ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     });
 }
 
+fn example_menu(ui: &mut Ui, title: &str, about: &str, lesson: bool, commands: &mut Vec<Command>) {
+    ui.menu_button(title, |ui| {
+        for (index, example) in of_kind(lesson) {
+            if ui.button(example.label).on_hover_text(example.about).clicked() {
+                commands.push(Command::Example(index));
+                ui.close();
+            }
+        }
+    })
+    .response
+    .on_hover_text(about);
+}
+
 fn action_button(ui: &mut Ui, action: Action, commands: &mut Vec<Command>) {
     if ui.button(action.meta().label).on_hover_text(action.tooltip(ui.ctx())).clicked() {
         commands.push(Command::Do(action));
@@ -50,7 +55,7 @@ fn view_menu(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             let meta = action.meta();
             let mut button = Button::selectable(on == Some(true), meta.label);
             if let Some(key) = meta.keys.first() {
-                button = button.shortcut_text(crate::command::key_text(ui.ctx(), key));
+                button = button.shortcut_text(crate::command::key_text(ui.ctx(), *key));
             }
             if ui.add(button).on_hover_text(meta.tip).clicked() {
                 commands.push(Command::Do(action));

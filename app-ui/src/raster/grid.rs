@@ -1,5 +1,7 @@
 //! Where arenas, pools and blocks lie on the map, in pixels, and what lies at a pixel.
 
+#![expect(clippy::cast_possible_wrap, reason = "cells and pixels of a screen are counted, far below 2^31")]
+
 use super::PixelRect;
 
 /// Equal cells in rows.

@@ -81,11 +81,11 @@ impl Canvas {
     pub(crate) fn dotted(&mut self, r: PixelRect, dot: i32, color: Color32) {
         let pitch = dot * 3;
         let mut at = |x, y| self.fill(PixelRect { x, y, w: dot, h: dot }, color);
-        for x in (r.x..r.x + r.w - dot + 1).step_by(pitch as usize) {
+        for x in (r.x..=r.x + r.w - dot).step_by(pitch as usize) {
             at(x, r.y);
             at(x, r.y + r.h - dot);
         }
-        for y in (r.y..r.y + r.h - dot + 1).step_by(pitch as usize) {
+        for y in (r.y..=r.y + r.h - dot).step_by(pitch as usize) {
             at(r.x, y);
             at(r.x + r.w - dot, y);
         }

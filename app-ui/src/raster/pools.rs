@@ -88,10 +88,10 @@ fn pool_cell(canvas: &mut Canvas, cell: PixelRect, pool: &PoolFacts<'_>, theme: 
                 return;
             }
             canvas.fill(r, theme.tint(color));
-            canvas.fill(filled(r, pool), color);
             if pool.state == PoolState::Used && side >= 8 {
                 canvas.frame(r, 1, mix(theme.tile, color, 0.6));
             }
+            canvas.fill(filled(r, pool), color);
         }
     }
 }
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_big_heap_is_one_image() {
-        let machine = machine(&[512; 4000], &[]);
+        let machine = machine(&vec![512; 4000], &[]);
         let arenas = facts::arenas(machine.pymalloc());
         assert_eq!(arenas.len(), 3);
         let grid = TileGrid::fit(3, 64, 800, 600, 1.0);
