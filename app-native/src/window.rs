@@ -31,11 +31,21 @@ pub(crate) fn run(file: Option<PathBuf>) -> anyhow::Result<()> {
     };
     eframe::run_native("arenascope", options, Box::new(move |cc| Ok(Box::new(Shell::new(cc, file)))))
         .map_err(|error| {
-            let cause = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            let text = error.to_string();
             anyhow::anyhow!(
-                "no window can be opened here ({cause}); without a display use the command line, for example `arenascope replay FILE`"
+                "no window can be opened here ({}); without a display use the command line, for example `arenascope replay FILE`",
+                cause(&text)
             )
         })
+}
+
+/// What an error of the window system says, without the place in its source where it was noticed.
+fn cause(text: &str) -> String {
+    let said = text.rsplit_once(".rs:").map_or(text, |(_, rest)| {
+        rest.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, ':' | ' '))
+    });
+    let words: Vec<&str> = said.split_whitespace().collect();
+    words.join(" ").trim_end_matches(['.', ')', ';']).to_owned()
 }
 
 struct Shell(App);
@@ -219,6 +229,13 @@ mod tests {
         let error = arrive(Path::new("/none/such.ptrace")).err().unwrap_or_default();
         assert!(error.contains("/none/such.ptrace: cannot be read") && !error.contains('\n'), "{error}");
         assert!(arrive(Path::new("/")).is_err(), "a folder is no trace");
+    }
+
+    #[test]
+    fn causes_are_short() {
+        let text = "EventLoopError: os error at /a/b/mod.rs:765: no DISPLAY\n is set.)";
+        assert_eq!(cause(text), "no DISPLAY is set");
+        assert_eq!(cause("no GL"), "no GL");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::apply::{Request, State};
 use crate::command::{Action, Command, consume_shortcuts};
-use crate::examples::EXAMPLES;
+use crate::examples::of_kind;
 use crate::format::{bytes, count, grouped};
 use crate::icons::{Icon, icon_button};
 use crate::layout::{Layout, Pane};
@@ -311,7 +311,8 @@ impl App {
                         ui.with_layout(UiLayout::left_to_right(Align::Center), |ui| {
                             let kept =
                                 if self.state.session.is_some() { " What was open stays open." } else { "" };
-                            let text = RichText::new(format!("{error}.{kept}")).color(self.theme.error_text);
+                            let text = RichText::new(format!("{}.{kept}", error.trim_end_matches('.')))
+                                .color(self.theme.error_text);
                             ui.add(egui::Label::new(text).wrap().selectable(true));
                         });
                     });
@@ -393,7 +394,7 @@ fn session_line(session: &Session) -> String {
 
 /// What stands where the panes will be.
 fn welcome(ui: &mut Ui, loading: bool, commands: &mut Vec<Command>) {
-    ui.add_space(ui.available_height() * 0.25);
+    ui.add_space(ui.available_height() * 0.15);
     ui.vertical_centered(|ui| {
         ui.heading("Arenascope");
         ui.label("See how CPython's memory allocator places every block, step by step, forward and back.");
@@ -408,9 +409,13 @@ fn welcome(ui: &mut Ui, loading: bool, commands: &mut Vec<Command>) {
         {
             commands.push(Command::Do(Action::Open));
         }
-        for (index, example) in EXAMPLES.iter().enumerate() {
-            if ui.button(example.label).on_hover_text(example.about).clicked() {
-                commands.push(Command::Example(index));
+        for (title, lesson) in [("Lessons", true), ("Traces of real programs", false)] {
+            ui.add_space(10.0);
+            ui.weak(title);
+            for (index, example) in of_kind(lesson) {
+                if ui.button(example.label).on_hover_text(example.about).clicked() {
+                    commands.push(Command::Example(index));
+                }
             }
         }
         ui.add_space(8.0);

@@ -1,9 +1,9 @@
 //! What can be said of a place on the map: which arena, pool and block an address lies in and how they are.
 
-use sim_core::arena::{ArenaBackend as _, DUMMY_SIZE_IDX, PoolHeader, SimBlock, SimPool, Target};
+use sim_core::arena::{ArenaBackend as _, DUMMY_SIZE_IDX, PoolHeader, SimBlock, SimPool};
 use sim_core::pymalloc::{ArenaObject, Pymalloc};
 use sim_core::report::PoolState;
-use sim_core::{Addr, ArenaId, Machine, Profile, SizeClass, Slot};
+use sim_core::{Addr, ArenaId, Profile, SizeClass};
 
 /// The allocator as the window sees it.
 pub(crate) type Heap = Pymalloc<sim_core::arena::SimArenas>;
@@ -196,15 +196,6 @@ fn block_of_pool(heap: &Heap, pool: &PoolFacts<'_>, class: SizeClass, index: u32
 /// Bytes from a pool's start to one of its blocks.
 pub(crate) fn block_offset(profile: &Profile, pool: &PoolFacts<'_>, index: u32) -> u32 {
     profile.pool_overhead() as u32 + index * pool.block_size
-}
-
-/// The slot whose pointer is this block. Looks at every live pointer, so ask once a step.
-pub(crate) fn slot_of(machine: &Machine, addr: Addr) -> Option<Slot> {
-    let memory = machine.pymalloc().memory();
-    machine
-        .live()
-        .find(|(_, target)| matches!(target, Target::Block(b) if memory.block_addr(*b) == addr))
-        .map(|(slot, _)| slot)
 }
 
 /// A pool's state in `CPython`'s word.

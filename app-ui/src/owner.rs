@@ -1,18 +1,20 @@
 //! Who holds a block: the last operation before now that gave its slot a pointer.
+//!
+//! Finding the slot looks at every pointer of the program, finding the operation goes back along the
+//! tape. Both go on between frames, and an answer is carried along from step to step.
 
-use sim_core::{Addr, Kind, Slot, Trace};
+use sim_core::arena::{ArenaBackend as _, Target};
+use sim_core::{Addr, Kind, Machine, Slot, Trace};
 
-use crate::facts;
-
-/// Operations looked at in one go.
-const CHUNK: u64 = 200_000;
+/// Operations or pointers looked at in one go.
+const CHUNK: u64 = 100_000;
 
 /// The answer for one block in one state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Owner {
     /// No pointer of the program is this block.
     Nobody,
-    /// Still looking back along the tape.
+    /// Still looking.
     Searching,
     /// The operation, by index, that made the pointer what it is.
     Operation(u64),
@@ -23,18 +25,49 @@ pub(crate) enum Owner {
 pub(crate) struct OwnerSearch {
     block: Addr,
     revision: u64,
-    slot: Option<Slot>,
-    /// Operations before this one are not looked at yet.
-    before: u64,
-    answer: Owner,
+    step: u64,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// Slots before this one do not hold it.
+    Slots(u32),
+    /// Operations from `before` on did not set the slot; before `floor` the old answer holds.
+    Operations { slot: Slot, before: u64, floor: u64, old: Option<u64> },
+    /// Done.
+    Found { slot: Slot, operation: u64 },
+    /// Done, in vain.
+    Nobody,
+}
+
+fn holds(machine: &Machine, slot: Slot, block: Addr) -> bool {
+    matches!(machine.target(slot), Target::Block(b) if machine.pymalloc().memory().block_addr(b) == block)
 }
 
 impl OwnerSearch {
-    /// Begins a search at `step` of the tape.
-    pub(crate) fn new(machine: &sim_core::Machine, step: u64, revision: u64, block: Addr) -> Self {
-        let slot = facts::slot_of(machine, block);
-        let answer = if slot.is_some() { Owner::Searching } else { Owner::Nobody };
-        Self { block, revision, slot, before: step, answer }
+    /// Begins a search at `step` of the tape, from the answer of another search where there is one.
+    pub(crate) fn new(machine: &Machine, step: u64, revision: u64, block: Addr, old: Option<Self>) -> Self {
+        let stage = match old {
+            Some(Self { block: same, step: old_step, stage: Stage::Found { slot, operation }, .. })
+                if same == block && holds(machine, slot, block) =>
+            {
+                if operation < step {
+                    Stage::Operations { slot, before: step, floor: old_step.min(step), old: Some(operation) }
+                } else {
+                    Stage::Operations { slot, before: step, floor: 0, old: None }
+                }
+            }
+            _ => Stage::Slots(0),
+        };
+        Self { block, revision, step, stage }
+    }
+
+    /// The answer that the last operation gives itself: it returned this block.
+    pub(crate) fn known(trace: &Trace, step: u64, revision: u64, block: Addr) -> Self {
+        let operation = step.saturating_sub(1);
+        let slot = trace.packed(operation as usize).slot;
+        Self { block, revision, step, stage: Stage::Found { slot, operation } }
     }
 
     /// Whether it answers this question.
@@ -42,25 +75,44 @@ impl OwnerSearch {
         self.block == block && self.revision == revision
     }
 
-    /// What is known.
-    pub(crate) fn answer(&self) -> Owner {
-        self.answer
+    /// Whether it is about this state.
+    pub(crate) fn is_current(&self, revision: u64) -> bool {
+        self.revision == revision
     }
 
-    /// Looks a bit further back.
-    pub(crate) fn advance(&mut self, trace: &Trace) {
-        let (Some(slot), Owner::Searching) = (self.slot, self.answer) else { return };
-        let stop = self.before.saturating_sub(CHUNK);
-        for index in (stop..self.before).rev() {
-            let op = trace.packed(index as usize);
-            if op.slot == slot && op.kind != Kind::Free {
-                self.answer = Owner::Operation(index);
-                return;
+    /// What is known.
+    pub(crate) fn answer(&self) -> Owner {
+        match self.stage {
+            Stage::Slots(_) | Stage::Operations { .. } => Owner::Searching,
+            Stage::Found { operation, .. } => Owner::Operation(operation),
+            Stage::Nobody => Owner::Nobody,
+        }
+    }
+
+    /// Looks a bit further. The machine must be the one it began with.
+    pub(crate) fn advance(&mut self, machine: &Machine, trace: &Trace) {
+        self.stage = match self.stage {
+            Stage::Slots(from) => {
+                let until = trace.slot_count().min(from.saturating_add(CHUNK as u32));
+                match (from..until).map(Slot).find(|&slot| holds(machine, slot, self.block)) {
+                    Some(slot) => Stage::Operations { slot, before: self.step, floor: 0, old: None },
+                    None if until == trace.slot_count() => Stage::Nobody,
+                    None => Stage::Slots(until),
+                }
             }
-        }
-        self.before = stop;
-        if stop == 0 {
-            self.answer = Owner::Nobody;
-        }
+            Stage::Operations { slot, before, floor, old } => {
+                let stop = before.saturating_sub(CHUNK).max(floor);
+                let found = (stop..before).rev().find(|&index| {
+                    let op = trace.packed(index as usize);
+                    op.slot == slot && op.kind != Kind::Free
+                });
+                match found.or(if stop == floor { old } else { None }) {
+                    Some(operation) => Stage::Found { slot, operation },
+                    None if stop == floor => Stage::Nobody,
+                    None => Stage::Operations { slot, before: stop, floor, old },
+                }
+            }
+            done => done,
+        };
     }
 }

@@ -255,12 +255,13 @@ impl Session {
     }
 
     /// The place the last operation is about: the block it returned, else the one it freed, else the
-    /// last thing it touched.
+    /// last thing it touched. None when that went back to the system with its arena.
     pub(crate) fn focus(&self) -> Option<Place> {
-        self.last_block().map(Place::Block).or_else(|| {
+        let place = self.last_block().map(Place::Block).or_else(|| {
             let pushed = self.events().iter().find(|e| matches!(e, Event::BlockPushed { .. }));
             pushed.or_else(|| self.events().last()).and_then(Place::of_event)
-        })
+        });
+        place.filter(|p| p.resolve(self.heap()).0.is_some())
     }
 
     /// Every place the last operation touched.
@@ -346,7 +347,12 @@ impl Session {
     /// Makes [`Self::owner`] answer for this block.
     pub(crate) fn ask_owner(&mut self, block: Addr) {
         if !self.owner.is_some_and(|search| search.is_for(self.revision, block)) {
-            self.owner = Some(OwnerSearch::new(self.machine(), self.step(), self.revision, block));
+            let (step, revision) = (self.step(), self.revision);
+            self.owner = Some(if self.last_block() == Some(block) {
+                OwnerSearch::known(&self.trace, step, revision, block)
+            } else {
+                OwnerSearch::new(self.machine(), step, revision, block, self.owner)
+            });
         }
     }
 
@@ -424,9 +430,14 @@ impl Session {
                 }
             }
         }
-        if let Some(search) = &mut self.owner {
-            while search.answer() == Owner::Searching && begun.elapsed() < slice {
-                search.advance(&self.trace);
+        if let Some(search) = &mut self.owner
+            && search.is_current(self.revision)
+        {
+            while search.answer() == Owner::Searching {
+                search.advance(self.replay.machine(), &self.trace);
+                if begun.elapsed() >= slice {
+                    break;
+                }
             }
         }
         self.overview.advance(slice.saturating_sub(begun.elapsed()).max(Duration::from_millis(1)));
@@ -438,7 +449,7 @@ impl Session {
         self.seek.is_some()
             || self.playback.playing
             || !self.overview.complete()
-            || self.owner.is_some_and(|s| s.answer() == Owner::Searching)
+            || self.owner.is_some_and(|s| s.is_current(self.revision) && s.answer() == Owner::Searching)
     }
 
     fn try_jump(&mut self) {
@@ -565,8 +576,24 @@ mod tests {
         settle(&mut session);
         let Some(Place::Block(block)) = session.focus() else { panic!("a block") };
         session.ask_owner(block);
+        assert_eq!(session.owner(block), Owner::Operation(19), "the operation itself");
+        for step in [40, 300, 25, 20, 150] {
+            session.seek(step);
+            settle(&mut session);
+            session.ask_owner(block);
+            settle(&mut session);
+            assert_eq!(session.owner(block), Owner::Operation(19), "at {step}");
+        }
+        session.seek(19);
         settle(&mut session);
-        assert_eq!(session.owner(block), Owner::Operation(19));
+        session.ask_owner(block);
+        settle(&mut session);
+        assert_eq!(session.owner(block), Owner::Nobody);
+        session.seek(200);
+        settle(&mut session);
+        session.ask_owner(block);
+        settle(&mut session);
+        assert_eq!(session.owner(block), Owner::Operation(19), "found from nothing");
     }
 
     #[test]

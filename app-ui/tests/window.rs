@@ -323,3 +323,61 @@ fn lessons_open_from_the_menu_and_explain_each_step() {
     window.key(Key::ArrowRight);
     assert_eq!(window.step(), 1);
 }
+
+#[test]
+fn opening_shows_progress_and_can_be_cancelled() {
+    let mut window = Window::lesson();
+    let mut long = String::new();
+    for id in 1..400_000 {
+        long.push_str(&format!("m o {id} 48\n"));
+    }
+    window.desk.borrow_mut().arrivals.push_back(Ok(opened("long.ptrace", long.as_bytes())));
+    window.harness.step();
+    assert!(window.harness.state().busy());
+    assert!(window.says("Opening long.ptrace"));
+    assert!(window.harness.state().status().contains("opening long.ptrace"));
+    assert_eq!(window.harness.state().trace_name(), Some("lesson"), "the old trace stays meanwhile");
+    window.harness.get_by_label("Cancel").click();
+    window.settle();
+    assert_eq!(window.harness.state().trace_name(), Some("lesson"));
+    assert!(!window.says("Opening"));
+}
+
+#[test]
+fn a_file_over_the_window_is_announced() {
+    let mut window = Window::lesson();
+    window.harness.input_mut().hovered_files.push(egui::HoveredFile::default());
+    window.harness.step();
+}
+
+#[test]
+fn single_keys_reach_the_window_after_a_click() {
+    let mut window = Window::lesson();
+    window.click("Step forward");
+    window.harness.key_press(Key::Space);
+    window.harness.step();
+    assert!(window.harness.state().busy(), "plays");
+    window.settle();
+    assert_eq!(window.step(), 5);
+}
+
+#[test]
+fn released_arenas_leave_the_window_in_order() {
+    let text = include_bytes!("../../traces/lessons/6-arenas.ron");
+    let mut window = Window::new(Some(opened("6-arenas.ron", text)), (1400.0, 900.0), Theme::Light);
+    assert!(window.harness.state().status().contains("arena_size=64K"));
+    window.key(Key::End);
+    window.key(Key::Plus);
+    window.key(Key::Plus);
+    // Back through every arena that came and went, at the level of blocks.
+    for _ in 0..8 {
+        window.key(Key::OpenBracket);
+    }
+    assert_eq!(window.step(), 1);
+    for _ in 0..8 {
+        window.key(Key::CloseBracket);
+    }
+    assert!(window.says("goes back to the system"));
+    window.key(Key::N);
+    window.key(Key::P);
+}

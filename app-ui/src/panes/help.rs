@@ -31,7 +31,7 @@ pub(crate) fn ui(
         *local = OverlayState { open: Some(overlay), ..OverlayState::default() };
     }
     let mut close = false;
-    let modal = Modal::new(Id::unique("overlay")).show(ctx, |ui| match overlay {
+    let modal = Modal::new(Id::unique("overlay").with(overlay as u8)).show(ctx, |ui| match overlay {
         Overlay::Help => close |= help(ui),
         Overlay::GoTo => close |= go_to(ui, state, local, fresh, commands),
         Overlay::Palette => close |= palette(ui, local, fresh, commands),
@@ -139,7 +139,7 @@ fn palette(ui: &mut Ui, local: &mut OverlayState, fresh: bool, commands: &mut Ve
         local.chosen = 0;
     }
     let wanted = local.text.to_lowercase();
-    let hits: Vec<_> = ACTIONS
+    let mut hits: Vec<_> = ACTIONS
         .iter()
         .filter(|m| {
             m.action != Action::Palette && !matches!(m.action, Action::DismissError | Action::DismissHint)
@@ -150,10 +150,12 @@ fn palette(ui: &mut Ui, local: &mut OverlayState, fresh: bool, commands: &mut Ve
                 .all(|w| m.label.to_lowercase().contains(w) || m.tip.to_lowercase().contains(w))
         })
         .collect();
+    // A word of the name counts for more than one of the sentence.
+    hits.sort_by_key(|m| !wanted.split_whitespace().all(|w| m.label.to_lowercase().contains(w)));
     local.chosen = (local.chosen + down).saturating_sub(up).min(hits.len().saturating_sub(1));
     let entered = field.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
     let mut done = None;
-    ScrollArea::vertical().max_height(340.0).auto_shrink(false).show(ui, |ui| {
+    ScrollArea::vertical().max_height(340.0).min_scrolled_height(340.0).auto_shrink(false).show(ui, |ui| {
         for (index, meta) in hits.iter().enumerate() {
             let mut button = egui::Button::selectable(index == local.chosen, meta.label)
                 .min_size(egui::vec2(ui.available_width(), 0.0));

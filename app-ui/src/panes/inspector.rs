@@ -26,8 +26,11 @@ struct Field {
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
     let Some(place) = view.inspected else {
+        let released = |e: &sim_core::Event| matches!(e, sim_core::Event::ArenaReleased { .. });
         ui.weak(if view.session.step() == 0 {
             "Before the first operation; click anything to pin it"
+        } else if view.session.events().iter().any(released) {
+            "What this step touched went back to the system with its arena"
         } else {
             "This step touched no pool; click anything to pin it"
         });
@@ -333,7 +336,7 @@ fn free_list_ui(ui: &mut Ui, view: &View<'_>, pool: &PoolFacts<'_>, commands: &m
             return;
         }
         ui.weak("In the order in which blocks will be handed out");
-        let row = ui.text_style_height(&egui::TextStyle::Monospace) + 2.0;
+        let row = ui.spacing().interact_size.y;
         ui.spacing_mut().item_spacing.y = 2.0;
         let height = (row + 2.0) * (list.len().min(8) as f32);
         ScrollArea::vertical().id_salt("free").max_height(height).show_rows(

@@ -85,7 +85,9 @@ impl Frame {
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut MapState, commands: &mut Vec<Command>) {
     breadcrumb(ui, view, commands);
     if facts::arenas(view.session.heap()).is_empty() {
-        let sentence = if view.session.step() == 0 {
+        let sentence = if view.session.seeking().is_some() {
+            "On the way to the step; the picture comes when it is reached."
+        } else if view.session.step() == 0 {
             "No arena yet: pymalloc asks for its first one when the first small block is allocated. Step forward to see it."
         } else {
             "No arena: nothing small is allocated at this step."
@@ -191,7 +193,7 @@ fn picture(ui: &mut Ui, view: &View<'_>, size: Vec2, state: &mut MapState, comma
     if content > height
         && view.selection.follow
         && state.scrolled != Some(view.session.revision())
-        && let Some(target) = view.session.focus().and_then(|p| scene.rect_of(view, p))
+        && let Some(target) = view.session.focus().and_then(|p| scene.rect_of(view, p, unit))
     {
         let last = ui.data(|d| d.get_temp::<f32>(ui.scope_id().with("scroll"))).unwrap_or(0.0);
         let top = target.y as f32 / unit;
@@ -256,7 +258,7 @@ fn interact(
         scene.hit(view, x, y)
     });
     if let Some(place) = place {
-        if let Some(r) = scene.rect_of(view, place) {
+        if let Some(r) = scene.rect_of(view, place, frame.unit) {
             let painter = ui.painter_at(frame.rect);
             map_overlay::outline(&painter, frame.screen(r), 1.0, view.theme.pinned);
         }
@@ -421,7 +423,7 @@ impl Scene<'_> {
     }
 
     /// Where a place lies in the picture, if it is in it.
-    pub(super) fn rect_of(&self, view: &View<'_>, place: Place) -> Option<PixelRect> {
+    pub(super) fn rect_of(&self, view: &View<'_>, place: Place, unit: f32) -> Option<PixelRect> {
         let heap = view.session.heap();
         let pool_index = |arena: &ArenaFacts<'_>, addr: Addr| {
             let inside = heap.arena_of(addr)? == arena.id && addr >= arena.first_pool;
@@ -440,7 +442,10 @@ impl Scene<'_> {
             (Self::Arena { arena, grid }, Place::Pool(addr) | Place::Block(addr)) => {
                 Some(grid.cell(pool_index(arena, addr)?))
             }
-            (Self::Pool { pool, header, .. }, Place::Pool(addr)) => (addr == pool.addr).then_some(*header),
+            (Self::Pool { pool, header, .. }, Place::Pool(addr)) => {
+                // Its outline must fit between the edges of the picture.
+                (addr == pool.addr).then_some(header.shrink(((6.0 * unit).round() as i32).max(1)))
+            }
             (Self::Pool { pool, states, grid, .. }, Place::Block(addr)) => {
                 let profile = view.session.profile();
                 let offset = addr.bytes_from(pool.addr);

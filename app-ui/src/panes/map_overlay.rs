@@ -30,7 +30,7 @@ pub(super) fn marks(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, frame
     let focus = view.session.focus();
     let mut drawn = Vec::new();
     for place in view.session.touched().chain(focus) {
-        let Some(r) = scene.rect_of(view, place) else { continue };
+        let Some(r) = scene.rect_of(view, place, frame.unit) else { continue };
         // An arena's records change with most pools; its outline would drown the pool's own.
         let minor = matches!(place, Place::Arena(_)) && focus != Some(place);
         if minor || drawn.contains(&r) {
@@ -39,7 +39,7 @@ pub(super) fn marks(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, frame
         drawn.push(r);
         let rect = frame.screen(r);
         // What the operation was about stands out from what it only passed through.
-        let main = focus.and_then(|f| scene.rect_of(view, f)) == Some(r);
+        let main = focus.and_then(|f| scene.rect_of(view, f, frame.unit)) == Some(r);
         outline(painter, rect, if main { 2.5 } else { 1.2 }, view.theme.touched);
         if view.pulse > 0.0 && main {
             let grown = rect.expand(3.0 + 9.0 * (1.0 - view.pulse));
@@ -48,7 +48,7 @@ pub(super) fn marks(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, frame
         }
     }
     if let Some(place) = view.selection.pinned
-        && let Some(r) = scene.rect_of(view, place)
+        && let Some(r) = scene.rect_of(view, place, frame.unit)
     {
         outline(painter, frame.screen(r).expand(3.0), 2.0, view.theme.pinned);
     }
@@ -87,16 +87,8 @@ pub(super) fn labels(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, fram
                     if let (Some(class), PoolState::Used | PoolState::Full) = (facts.class(), facts.state) {
                         left -= 1;
                         let rect = frame.screen(cells.cell(pool));
-                        let color = gauge_text(view, &facts, class, 0.5);
-                        text(
-                            painter,
-                            rect.center(),
-                            Align2::CENTER_CENTER,
-                            &class.to_string(),
-                            11.0,
-                            color,
-                            40.0,
-                        );
+                        let gauge = Gauge { view, pool: &facts, class, rect };
+                        gauge.text(painter, rect.center(), Align2::CENTER_CENTER, &class.to_string(), 11.0);
                     }
                 }
             }
@@ -205,38 +197,27 @@ fn pool_labels(painter: &Painter, view: &View<'_>, pool: &PoolFacts<'_>, rect: R
     let wide = inner.width();
     if rect.width() < 44.0 || rect.height() < 28.0 {
         if let (Some(class), PoolState::Used | PoolState::Full) = (pool.class(), pool.state) {
-            let color = gauge_text(view, pool, class, 0.5);
-            text(
-                painter,
-                rect.center(),
-                Align2::CENTER_CENTER,
-                &class.to_string(),
-                11.0,
-                color,
-                rect.width(),
-            );
+            let gauge = Gauge { view, pool, class, rect };
+            gauge.text(painter, rect.center(), Align2::CENTER_CENTER, &class.to_string(), 11.0);
         }
         return;
     }
     match (pool.state, pool.class()) {
         (PoolState::Used | PoolState::Full, Some(class)) => {
-            let top = gauge_text(view, pool, class, 0.85);
-            let bottom = gauge_text(view, pool, class, 0.2);
-            let long = format!("class {class}");
-            if !text(painter, inner.left_top(), TOP_LEFT, &long, 12.0, top, wide) {
-                text(painter, inner.left_top(), TOP_LEFT, &class.to_string(), 12.0, top, wide);
+            let gauge = Gauge { view, pool, class, rect };
+            if !gauge.text(painter, inner.left_top(), TOP_LEFT, &format!("class {class}"), 12.0) {
+                gauge.text(painter, inner.left_top(), TOP_LEFT, &class.to_string(), 12.0);
             }
             if rect.height() >= 62.0 {
-                let middle = gauge_text(view, pool, class, 0.5);
                 let size = format!("{} bytes", pool.block_size);
-                text(painter, inner.left_center(), Align2::LEFT_CENTER, &size, 11.0, middle, wide);
+                gauge.text(painter, inner.left_center(), Align2::LEFT_CENTER, &size, 11.0);
             }
             let used = if pool.state == PoolState::Full {
                 format!("full, {}", pool.used())
             } else {
                 format!("{}/{}", pool.used(), pool.capacity)
             };
-            text(painter, inner.left_bottom(), Align2::LEFT_BOTTOM, &used, 11.0, bottom, wide);
+            gauge.text(painter, inner.left_bottom(), Align2::LEFT_BOTTOM, &used, 11.0);
         }
         (PoolState::Empty, _) => {
             text(painter, inner.left_top(), TOP_LEFT, "empty", 12.0, theme.weak, wide);
@@ -253,10 +234,37 @@ fn pool_labels(painter: &Painter, view: &View<'_>, pool: &PoolFacts<'_>, rect: R
     }
 }
 
-/// Text color at a height (0 bottom, 1 top) of a pool's gauge.
-fn gauge_text(view: &View<'_>, pool: &PoolFacts<'_>, class: SizeClass, height: f32) -> Color32 {
-    let color = view.theme.class(class.0);
-    if pool.share() >= height { Theme::on(color) } else { view.theme.text }
+/// A pool's cell as a ground for text: filled from below, pale above.
+struct Gauge<'a> {
+    view: &'a View<'a>,
+    pool: &'a PoolFacts<'a>,
+    class: SizeClass,
+    rect: Rect,
+}
+
+impl Gauge<'_> {
+    /// Text that reads on both grounds; left out, and false, when the cell is too narrow for it.
+    fn text(&self, painter: &Painter, at: Pos2, anchor: Align2, text: &str, size: f32) -> bool {
+        let galley =
+            painter.layout_no_wrap(text.to_owned(), FontId::proportional(size), Color32::PLACEHOLDER);
+        if galley.size().x > self.rect.width() - 4.0 {
+            return false;
+        }
+        let place = anchor.anchor_size(at, galley.size());
+        let surface = self.rect.bottom() - self.rect.height() * self.pool.share();
+        let theme = self.view.theme;
+        let color = if surface <= place.top() {
+            Theme::on(theme.class(self.class.0))
+        } else {
+            if surface < place.bottom() {
+                // The surface runs through the text: a plate keeps it readable.
+                painter.rect_filled(place.expand2(Vec2::new(2.0, 0.0)), 2.0, Theme::faded(theme.tile, 0.8));
+            }
+            theme.text
+        };
+        painter.galley_with_override_text_color(place.min, galley, color);
+        true
+    }
 }
 
 fn header_labels(painter: &Painter, view: &View<'_>, pool: &PoolFacts<'_>, rect: Rect) {
@@ -362,12 +370,14 @@ fn arrows(
         if at == 0 {
             from.x = to.x.clamp(header.left() + 20.0, header.right() - 20.0);
         }
-        arrow(painter, from, to, Theme::faded(view.theme.text, 0.75 * strength));
+        let casing = Theme::faded(view.theme.ground, 0.7 * strength);
+        arrow(painter, from, to, Theme::faded(view.theme.text, 0.85 * strength), casing);
         from = to;
     }
 }
 
-fn arrow(painter: &Painter, from: Pos2, to: Pos2, color: Color32) {
+/// A bowed arrow with a casing, so that it shows on any ground.
+fn arrow(painter: &Painter, from: Pos2, to: Pos2, color: Color32, casing: Color32) {
     let along = to - from;
     let length = along.length();
     if length < 1.0 {
@@ -377,13 +387,18 @@ fn arrow(painter: &Painter, from: Pos2, to: Pos2, color: Color32) {
     let middle = from + along * 0.5 + along.rot90() * 0.12;
     let direction = (to - middle).normalized();
     let tip = to - direction * 4.0;
-    let stroke = Stroke::new(1.4, color);
-    let curve =
-        QuadraticBezierShape::from_points_stroke([from, middle, tip], false, Color32::TRANSPARENT, stroke);
-    painter.add(curve);
+    for (width, color) in [(3.6, casing), (1.4, color)] {
+        let stroke = Stroke::new(width, color);
+        let points = [from, middle, tip];
+        painter.add(QuadraticBezierShape::from_points_stroke(points, false, Color32::TRANSPARENT, stroke));
+    }
     let side = direction.rot90() * 3.5;
     let back = tip - direction * 7.0;
-    painter.add(egui::Shape::convex_polygon(vec![tip, back + side, back - side], color, Stroke::NONE));
+    painter.add(egui::Shape::convex_polygon(
+        vec![tip, back + side, back - side],
+        color,
+        Stroke::new(1.0, casing),
+    ));
 }
 
 /// Text that is left out when it is wider than `room`; says whether it was drawn.
@@ -535,16 +550,6 @@ pub(super) fn legend(ui: &mut Ui, view: &View<'_>) {
                 },
             );
             item(ui, "never carved", "Beyond nextoffset: never handed out, on no list", &dots);
-            let free =
-                view.selection.pool.and_then(|p| facts::pool_at(view.session.heap(), p)).map_or(0, |pool| {
-                    facts::block_states(view.session.heap(), &pool)
-                        .iter()
-                        .filter(|s| matches!(s, BlockState::Free(_)))
-                        .count()
-                });
-            if free > ARROWS {
-                ui.small(format!("arrows for the first {ARROWS} of {} free blocks", grouped(free as u64)));
-            }
         } else {
             item(
                 ui,
@@ -571,6 +576,14 @@ pub(super) fn legend(ui: &mut Ui, view: &View<'_>) {
         item(ui, "touched by this step", "What the current operation changed or looked at", &|p, r| {
             hollow(p, r, theme.touched);
         });
+        if view.selection.level == Level::Pool {
+            let heap = view.session.heap();
+            let pool = view.selection.pool.and_then(|p| facts::pool_at(heap, p)?.carved);
+            let free = pool.map_or(0, |(handle, _)| heap.free_list(handle).count());
+            if free > ARROWS {
+                ui.small(format!("arrows for the first {ARROWS} of {} free blocks", grouped(free as u64)));
+            }
+        }
     });
     ui.horizontal(|ui| {
         let profile = view.session.profile();

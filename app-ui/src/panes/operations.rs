@@ -75,6 +75,9 @@ fn row(ui: &Ui, view: &View<'_>, index: u64, rect: Rect, list: Rect, commands: &
     let step = index + 1;
     let current = step == view.session.step();
     let call = call(&op);
+    // Where the family's name has no room its letter stands for it, as in traces.
+    let short =
+        call.replacen(op.domain.prefix(), &format!("{} ", op.domain.letter().to_ascii_uppercase()), 1);
     let id = ui.scope_id().with(("operation", index));
     let response = ui.interact(rect.intersect(list), id, Sense::click());
     response.widget_info(|| {
@@ -103,11 +106,13 @@ fn row(ui: &Ui, view: &View<'_>, index: u64, rect: Rect, list: Rect, commands: &
     call_rect.min.x = number.x + 12.0;
     let id_text = id_after(&op).map(|id| format!("#{id}")).unwrap_or_default();
     let id_width = if call_rect.width() > 230.0 { id_text.len() as f32 * 6.6 + 8.0 } else { 0.0 };
+    let fits = call.len() as f32 * 7.0 <= call_rect.width() - id_width;
+    let text = if fits { &call } else { &short };
     let clipped = painter.with_clip_rect(call_rect.with_max_x(rect.right() - id_width).intersect(list));
     clipped.text(
         Pos2::new(call_rect.left(), center),
         egui::Align2::LEFT_CENTER,
-        &call,
+        text,
         FontId::monospace(11.5),
         color,
     );

@@ -115,8 +115,12 @@ fn chip(ui: &mut Ui, view: &View<'_>, addr: sim_core::Addr, commands: &mut Vec<C
     if response.hovered() || response.has_focus() {
         super::map_overlay::outline(painter, rect, 1.0, view.theme.pinned);
     }
-    let text_color = if pool.share() > 0.5 { Theme::on(color) } else { view.theme.text };
-    painter.text(rect.center(), Align2::CENTER_CENTER, pool.used(), FontId::monospace(10.5), text_color);
+    for (ground, text_color) in
+        [(filled, Theme::on(color)), (rect.with_min_x(filled.right()), view.theme.text)]
+    {
+        let clipped = painter.with_clip_rect(ground.intersect(painter.clip_rect()));
+        clipped.text(rect.center(), Align2::CENTER_CENTER, pool.used(), FontId::monospace(10.5), text_color);
+    }
     if response.double_clicked() {
         commands.push(Command::Enter(Place::Pool(addr)));
     } else if response.clicked() {
