@@ -59,6 +59,13 @@ fn action(action: Action, domain: Domain) -> String {
         Action::SetupDebugHooks => "PyMem_SetupDebugHooks()".to_owned(),
         Action::SetAllocator(table) => format!("PyMem_SetAllocator(PYMEM_DOMAIN_{}, {table})", domain.name()),
         Action::Poke { id, offset, bytes } => format!("write {bytes} at #{id}{offset:+}"),
+        Action::Stack(number) => format!("calls now come from stack {number}"),
+        Action::TracemallocStart(n) => format!("tracemalloc.start({n})"),
+        Action::TracemallocStop => "tracemalloc.stop()".to_owned(),
+        Action::TracemallocClear => "tracemalloc.clear_traces()".to_owned(),
+        Action::TracemallocResetPeak => "tracemalloc.reset_peak()".to_owned(),
+        Action::Track { domain, id, size } => format!("PyTraceMalloc_Track({domain}, #{id}, {size})"),
+        Action::Untrack { domain, id } => format!("PyTraceMalloc_Untrack({domain}, #{id})"),
         Action::ThreadState { attached: true } => "PyEval_AcquireThread()".to_owned(),
         Action::ThreadState { attached: false } => "PyEval_ReleaseThread()".to_owned(),
     }

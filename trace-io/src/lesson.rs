@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use serde::Deserialize;
 use sim_core::domains::AllocatorName;
-use sim_core::tape::{Action, Poked};
+use sim_core::tape::{Action, Poked, SourceLine};
 use sim_core::{Call, Domain, Note, Op, Profile, Trace, TraceBuilder};
 
 use crate::error::{Place, TraceError};
@@ -81,6 +81,21 @@ enum Item {
         id: u64,
         offset: i64,
         bytes: String,
+    },
+    /// Frames as `FILE:LINE`, most recent first.
+    Stack(Vec<String>),
+    TracemallocStart(i32),
+    TracemallocStop,
+    TracemallocClearTraces,
+    TracemallocResetPeak,
+    Track {
+        domain: u32,
+        id: u64,
+        size: u64,
+    },
+    Untrack {
+        domain: u32,
+        id: u64,
     },
     Attach,
     Detach,
@@ -212,6 +227,24 @@ fn expand(builder: &mut TraceBuilder, item: Item, place: &dyn Fn() -> Place) -> 
         }
         Item::Free { id, domain, thread } => push(thread, domain, Call::Free { id }),
         Item::FreeKeep { id, domain, thread } => push(thread, domain, Call::FreeKeep { id }),
+        Item::Stack(lines) => {
+            let frames: Result<Vec<SourceLine>, &str> = lines.iter().map(|l| l.parse()).collect();
+            let frames = frames.map_err(|takes| TraceError::Syntax {
+                place: place(),
+                problem: "a frame is not understood".to_owned(),
+                remedy: takes.to_owned(),
+            })?;
+            let number = builder.stack(frames);
+            builder
+                .push(Op { thread: 0, domain: Domain::Obj, call: Call::Act(Action::Stack(number)) })
+                .map_err(|error| TraceError::Operation { place: place(), error })
+        }
+        Item::TracemallocStart(n) => push(0, Dom::Obj, Call::Act(Action::TracemallocStart(n))),
+        Item::TracemallocStop => push(0, Dom::Obj, Call::Act(Action::TracemallocStop)),
+        Item::TracemallocClearTraces => push(0, Dom::Obj, Call::Act(Action::TracemallocClear)),
+        Item::TracemallocResetPeak => push(0, Dom::Obj, Call::Act(Action::TracemallocResetPeak)),
+        Item::Track { domain, id, size } => push(0, Dom::Obj, Call::Act(Action::Track { domain, id, size })),
+        Item::Untrack { domain, id } => push(0, Dom::Obj, Call::Act(Action::Untrack { domain, id })),
         Item::SetupDebugHooks => push(0, Dom::Obj, Call::Act(Action::SetupDebugHooks)),
         Item::Attach => push(0, Dom::Obj, Call::Act(Action::ThreadState { attached: true })),
         Item::Detach => push(0, Dom::Obj, Call::Act(Action::ThreadState { attached: false })),
@@ -337,7 +370,7 @@ pub fn write(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
             writeln!(out, "        note({}),", quoted(&note.text))?;
         }
         if let Some(op) = trace.op(index) {
-            write_op(out, &op)?;
+            write_op(out, trace, &op)?;
         }
     }
     for note in trace.notes.iter().filter(|n| n.at >= trace.len()) {
@@ -346,7 +379,7 @@ pub fn write(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     writeln!(out, "    ],\n)")
 }
 
-fn write_op(out: &mut impl Write, op: &Op) -> io::Result<()> {
+fn write_op(out: &mut impl Write, trace: &Trace, op: &Op) -> io::Result<()> {
     let mut tail = match op.domain {
         Domain::Raw => ", domain: raw".to_owned(),
         Domain::Mem => ", domain: mem".to_owned(),
@@ -368,6 +401,20 @@ fn write_op(out: &mut impl Write, op: &Op) -> io::Result<()> {
         }
         Call::Free { id } => writeln!(out, "        free(id: {id}{tail}),"),
         Call::FreeKeep { id } => writeln!(out, "        free_keep(id: {id}{tail}),"),
+        Call::Act(Action::Stack(number)) => {
+            let frames: Vec<String> = trace.stack(number).iter().map(|f| quoted(&f.to_string())).collect();
+            writeln!(out, "        stack([{}]),", frames.join(", "))
+        }
+        Call::Act(Action::TracemallocStart(n)) => writeln!(out, "        tracemalloc_start({n}),"),
+        Call::Act(Action::TracemallocStop) => writeln!(out, "        tracemalloc_stop,"),
+        Call::Act(Action::TracemallocClear) => writeln!(out, "        tracemalloc_clear_traces,"),
+        Call::Act(Action::TracemallocResetPeak) => writeln!(out, "        tracemalloc_reset_peak,"),
+        Call::Act(Action::Track { domain, id, size }) => {
+            writeln!(out, "        track(domain: {domain}, id: {id}, size: {size}),")
+        }
+        Call::Act(Action::Untrack { domain, id }) => {
+            writeln!(out, "        untrack(domain: {domain}, id: {id}),")
+        }
         Call::Act(Action::SetupDebugHooks) => writeln!(out, "        setup_debug_hooks,"),
         Call::Act(Action::ThreadState { attached: true }) => writeln!(out, "        attach,"),
         Call::Act(Action::ThreadState { attached: false }) => writeln!(out, "        detach,"),

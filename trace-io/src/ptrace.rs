@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use sim_core::domains::AllocatorName;
-use sim_core::tape::{Action, Poked};
+use sim_core::tape::{Action, Poked, SourceLine};
 use sim_core::{Call, Domain, Op, Profile, Trace, TraceBuilder};
 
 use crate::error::{Place, TraceError};
@@ -11,8 +11,8 @@ use crate::error::{Place, TraceError};
 /// Directives that a `#!` line may carry: what belongs to a trace's meaning.
 pub const DIRECTIVES: &[&str] = &["arena_limit", "malloc"];
 
-/// The longest line that can be an operation, with room to spare.
-const LINE_BYTES_MAX: usize = 512;
+/// The longest line that is read, with room for a deep Python stack.
+const LINE_BYTES_MAX: usize = 4096;
 const FORMS: &str =
     "write `m DOM ID SIZE`, `c DOM ID NELEM ELSIZE`, `r DOM ID NEWID SIZE` or `f DOM ID`, one space between";
 
@@ -167,7 +167,7 @@ impl Parser {
     }
 
     #[inline]
-    fn operation(&self, line: &[u8]) -> Result<Op, TraceError> {
+    fn operation(&mut self, line: &[u8]) -> Result<Op, TraceError> {
         let mut fields = Fields { line, at: 0 };
         let mut thread = 0;
         let mut kind = fields.word();
@@ -180,7 +180,7 @@ impl Parser {
             kind = fields.next(self)?;
         }
         if kind == b"x" {
-            return self.action(&mut fields, thread);
+            return self.action(line, thread);
         }
         let domain = match kind {
             b"m" | b"c" | b"r" | b"f" | b"k" => fields.domain(self)?,
@@ -215,13 +215,50 @@ impl Parser {
     }
 
     /// `x WORD …`: what a scenario does besides calling allocators.
-    fn action(&self, fields: &mut Fields<'_>, thread: u16) -> Result<Op, TraceError> {
+    fn action(&mut self, line: &[u8], thread: u16) -> Result<Op, TraceError> {
+        let mut fields = Fields { line, at: line.iter().position(|&b| b == b'x').unwrap_or(0) + 1 };
+        let fields = &mut fields;
         let at = fields.at + 1;
         let mut domain = Domain::Obj;
         let action = match fields.next(self)? {
             b"setup_debug_hooks" => Action::SetupDebugHooks,
             b"attach" => Action::ThreadState { attached: true },
             b"detach" => Action::ThreadState { attached: false },
+            b"stack" => {
+                let mut frames = Vec::new();
+                while fields.at < line.len() {
+                    let at = fields.at + 1;
+                    let word = String::from_utf8_lossy(fields.next(self)?).replace("%20", " ");
+                    let frame = word.parse::<SourceLine>();
+                    frames.push(frame.map_err(|takes| self.syntax(at, "a frame is not understood", takes))?);
+                }
+                Action::Stack(self.builder.stack(frames))
+            }
+            b"tracemalloc" => {
+                let at = fields.at + 1;
+                match fields.next(self)? {
+                    b"start" => {
+                        Action::TracemallocStart(i32::try_from(fields.number(self)?).unwrap_or(i32::MAX))
+                    }
+                    b"stop" => Action::TracemallocStop,
+                    b"clear_traces" => Action::TracemallocClear,
+                    b"reset_peak" => Action::TracemallocResetPeak,
+                    other => {
+                        let problem = format!("tracemalloc has no `{}`", shown(other));
+                        return Err(self.syntax(
+                            at,
+                            problem,
+                            "write start N, stop, clear_traces or reset_peak",
+                        ));
+                    }
+                }
+            }
+            b"track" => Action::Track {
+                domain: fields.trace_domain(self)?,
+                id: fields.number(self)?,
+                size: fields.number(self)?,
+            },
+            b"untrack" => Action::Untrack { domain: fields.trace_domain(self)?, id: fields.number(self)? },
             b"set_allocator" => {
                 domain = fields.domain(self)?;
                 let at = fields.at + 1;
@@ -259,7 +296,7 @@ impl Parser {
                 return Err(self.syntax(
                     at,
                     problem,
-                    "write setup_debug_hooks, set_allocator, poke, attach or detach",
+                    "write setup_debug_hooks, set_allocator, poke, stack, tracemalloc, track, untrack, attach or detach",
                 ));
             }
         };
@@ -281,6 +318,13 @@ impl<'a> Fields<'a> {
         let end = rest.iter().position(|&b| b == b' ').unwrap_or(rest.len());
         self.at += end;
         &rest[..end]
+    }
+
+    fn trace_domain(&mut self, parser: &Parser) -> Result<u32, TraceError> {
+        let at = self.at + 1;
+        u32::try_from(self.number(parser)?).map_err(|_| {
+            parser.syntax(at, "the tracemalloc domain has over 32 bits", "write 0 to 4294967295")
+        })
     }
 
     fn domain(&mut self, parser: &Parser) -> Result<Domain, TraceError> {
@@ -349,8 +393,8 @@ fn shown(word: &[u8]) -> String {
     if word.len() > text.len() { format!("{text}…") } else { text }
 }
 
-/// Writes one operation as a line.
-pub fn write_op(out: &mut impl Write, op: &Op) -> io::Result<()> {
+/// Writes one operation of a trace as a line.
+pub fn write_op(out: &mut impl Write, trace: &Trace, op: &Op) -> io::Result<()> {
     if op.thread != 0 {
         write!(out, "t{} ", op.thread)?;
     }
@@ -362,6 +406,19 @@ pub fn write_op(out: &mut impl Write, op: &Op) -> io::Result<()> {
         Call::Free { id } => writeln!(out, "f {dom} {id}"),
         Call::FreeKeep { id } => writeln!(out, "k {dom} {id}"),
         Call::Act(Action::SetupDebugHooks) => writeln!(out, "x setup_debug_hooks"),
+        Call::Act(Action::Stack(number)) => {
+            write!(out, "x stack")?;
+            for frame in trace.stack(number) {
+                write!(out, " {}", frame.to_string().replace(' ', "%20"))?;
+            }
+            writeln!(out)
+        }
+        Call::Act(Action::TracemallocStart(n)) => writeln!(out, "x tracemalloc start {n}"),
+        Call::Act(Action::TracemallocStop) => writeln!(out, "x tracemalloc stop"),
+        Call::Act(Action::TracemallocClear) => writeln!(out, "x tracemalloc clear_traces"),
+        Call::Act(Action::TracemallocResetPeak) => writeln!(out, "x tracemalloc reset_peak"),
+        Call::Act(Action::Track { domain, id, size }) => writeln!(out, "x track {domain} {id} {size}"),
+        Call::Act(Action::Untrack { domain, id }) => writeln!(out, "x untrack {domain} {id}"),
         Call::Act(Action::ThreadState { attached: true }) => writeln!(out, "x attach"),
         Call::Act(Action::ThreadState { attached: false }) => writeln!(out, "x detach"),
         Call::Act(Action::SetAllocator(table)) => writeln!(out, "x set_allocator {dom} {table}"),
@@ -403,7 +460,7 @@ pub fn write_header(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
 pub fn write(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     write_header(out, trace)?;
     for op in (0..trace.len()).filter_map(|i| trace.op(i)) {
-        write_op(out, &op)?;
+        write_op(out, trace, &op)?;
     }
     Ok(())
 }

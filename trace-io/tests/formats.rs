@@ -60,8 +60,8 @@ fn bad_input_is_one_line_with_place_and_remedy() {
         "line 2, column 1: a `#!` line stands after the first operation",
     );
     check_error("t99999 m o 1 8\n", "thread number");
-    check_error(vec![b'm'; 10 << 20], "line 1, column 513: the line is longer than 512 bytes");
-    check_error([b"#! ".as_slice(), &vec![b'x'; 10 << 20]].concat(), "longer than 512 bytes");
+    check_error(vec![b'm'; 10 << 20], "line 1, column 4097: the line is longer than 4096 bytes");
+    check_error([b"#! ".as_slice(), &vec![b'x'; 10 << 20]].concat(), "longer than 4096 bytes");
     check_error([0x28, 0xb5, 0x2f, 0xfd, 1, 2, 3], "of the compressed file");
 }
 
@@ -161,7 +161,7 @@ proptest! {
 fn seed_7_gives_the_trace_it_always_gave() {
     let mut text = Vec::new();
     for op in &Workload::python(7, 10_000, 500) {
-        ptrace::write_op(&mut text, &op).unwrap();
+        ptrace::write_op(&mut text, &Trace::default(), &op).unwrap();
     }
     let mut hash = sim_core::report::Fnv64::default();
     hash.bytes(&text);

@@ -36,6 +36,8 @@ pub enum Fatal {
     },
     /// SIGSEGV because tables call one another in a circle.
     StackOverflow,
+    /// tracemalloc could not store the trace of a block that realloc had already moved.
+    TraceLost,
     /// The C library gave up.
     Libc(LibcAbort),
     /// A pool's free list was overwritten: the next block it would hand out is no block.
@@ -62,6 +64,9 @@ impl fmt::Display for Fatal {
             }
             Self::StackOverflow => f.write_str(
                 "Segmentation fault (stack overflow: the allocator tables call one another in a circle)",
+            ),
+            Self::TraceLost => f.write_str(
+                "Fatal Python error: tracemalloc_realloc: tracemalloc_realloc() failed to allocate a trace",
             ),
             Self::Libc(abort) => write!(f, "{}\nAborted", abort.message()),
             Self::WildFreeList { block, link } => write!(

@@ -5,7 +5,9 @@
 
 use super::fatal::Fatal;
 use super::libc::Libc;
-use crate::addr::Addr;
+use std::fmt::Write as _;
+
+use crate::addr::{Addr, Slot};
 use crate::arena::ArenaBackend;
 use crate::bytes::{Bytes, Unmapped};
 use crate::debug_hooks::{self, DEADBYTE, ERASED_SIZE, Layout};
@@ -13,7 +15,8 @@ use crate::domains::{AllocatorTable, Allocators, Context, Functions, UserAllocat
 use crate::event::{Event, Function, NullReason, Observer};
 use crate::pymalloc::{Pymalloc, Realloc};
 use crate::raw::RawModel;
-use crate::tape::Domain;
+use crate::tape::{Domain, SourceLine};
+use crate::tracemalloc::{self, Frame, TracebackId, Tracemalloc};
 
 /// Tables, contents and addresses.
 #[derive(Clone, Debug)]
@@ -25,6 +28,13 @@ pub struct Layers {
     /// The program's pointers by slot.
     pub(super) pointers: Vec<Addr>,
     pub(super) layout: Layout,
+    pub(super) tracemalloc: Tracemalloc,
+    /// The tables that tracemalloc covers.
+    saved: [AllocatorTable; 3],
+    /// tracemalloc's thread-specific flag: set while one of its hooks is at work.
+    reentrant: bool,
+    /// The Python stack of the calls that come now, most recent frame first.
+    stack: Vec<Frame>,
     /// Whether the calling thread has a thread state attached.
     pub(super) attached: bool,
     /// Free blocks whose first word a scenario overwrote with something that is no block.
@@ -40,9 +50,60 @@ impl Layers {
             user: Vec::new(),
             pointers: vec![Addr(0); slots],
             layout: Layout { word_bytes: pointer_bytes },
+            tracemalloc: Tracemalloc::new(pointer_bytes),
+            saved: [AllocatorTable::LIBC; 3],
+            reentrant: false,
+            stack: Vec::new(),
             attached: true,
             wild: std::collections::BTreeMap::new(),
         }
+    }
+
+    /// tracemalloc's traces.
+    pub fn tracemalloc(&self) -> &Tracemalloc {
+        &self.tracemalloc
+    }
+
+    pub(super) fn set_stack(&mut self, lines: &[SourceLine]) {
+        self.stack = lines
+            .iter()
+            .map(|l| Frame { filename: self.tracemalloc.file(&l.file), lineno: l.line })
+            .collect();
+    }
+
+    fn traceback(&mut self) -> TracebackId {
+        self.tracemalloc.traceback(&self.stack, self.stack.len())
+    }
+
+    /// `tracemalloc.start`: covers the three tables. A wrong limit is a `ValueError` and changes nothing.
+    pub(super) fn start_tracemalloc(&mut self, nframe: i32) {
+        let was_tracing = self.tracemalloc.is_tracing();
+        if self.tracemalloc.start(nframe).is_ok() && !was_tracing {
+            for domain in Domain::ALL {
+                self.saved[domain as usize] = self.allocators.get(domain);
+                let hook = AllocatorTable { ctx: Context::Saved(domain), functions: Functions::Tracemalloc };
+                self.allocators.set(domain, hook);
+            }
+        }
+    }
+
+    /// `tracemalloc.stop`: the tables found at the start come back, whatever was installed since.
+    pub(super) fn stop_tracemalloc(&mut self) {
+        if self.tracemalloc.is_tracing() {
+            self.tracemalloc.stop();
+            for domain in Domain::ALL {
+                self.allocators.set(domain, self.saved[domain as usize]);
+            }
+        }
+    }
+
+    pub(super) fn track(&mut self, domain: u32, slot: Slot, size: u64) {
+        let traceback = self.traceback();
+        self.tracemalloc.track(domain, self.pointers[slot.0 as usize], size, traceback);
+    }
+
+    pub(super) fn untrack(&mut self, domain: u32, slot: Slot) {
+        self.tracemalloc.untrack(domain, self.pointers[slot.0 as usize]);
     }
 
     /// Installs a table of the scenario's own over the one in force.
@@ -79,10 +140,27 @@ impl Layers {
         &self.user
     }
 
+    /// `_PyMem_DumpTraceback`: where a damaged block was allocated, if tracemalloc knows.
+    fn write_traceback(&self, out: &mut String, p: Addr) {
+        if !self.tracemalloc.is_tracing() {
+            out.push_str("Enable tracemalloc to get the memory block allocation traceback\n\n");
+            return;
+        }
+        let Some(id) = self.tracemalloc.get_traceback(0, p) else { return };
+        let interner = self.tracemalloc.interner();
+        out.push_str("Memory block allocated at (most recent call first):\n");
+        for frame in interner.get(id).frames() {
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "  File \"{}\", line {}", interner.filename(frame.filename), frame.lineno);
+        }
+        out.push('\n');
+    }
+
     /// The tables that a call through a domain passes, top first.
     pub fn chain(&self, domain: Domain) -> Vec<AllocatorTable> {
         self.allocators.chain(domain, &|table| match table.ctx {
             Context::User(at) => self.user.get(usize::from(at)).map(|u| u.inner),
+            Context::Saved(domain) => Some(self.saved[domain as usize]),
             _ => None,
         })
     }
@@ -195,6 +273,7 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
             (Functions::Debug | Functions::DebugRaw, Context::DebugRecord(d)) => {
                 self.debug_malloc(table, d, nbytes, false)?
             }
+            (Functions::Tracemalloc, Context::Saved(d)) => self.traced_alloc(d, nbytes, false)?,
             (Functions::User(at), _) => self.user_alloc(at, domain, Function::Malloc, nbytes)?,
             _ => Addr(0),
         };
@@ -223,6 +302,7 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
             (Functions::Debug | Functions::DebugRaw, Context::DebugRecord(d)) => {
                 self.debug_malloc(table, d, nbytes, true)?
             }
+            (Functions::Tracemalloc, Context::Saved(d)) => self.traced_alloc(d, nbytes, true)?,
             (Functions::User(at), _) => self.user_alloc(at, domain, Function::Calloc, nbytes)?,
             _ => Addr(0),
         };
@@ -238,6 +318,7 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
             (Functions::Debug | Functions::DebugRaw, Context::DebugRecord(d)) => {
                 self.debug_realloc(table, d, p, nbytes)?
             }
+            (Functions::Tracemalloc, Context::Saved(d)) => self.traced_realloc(d, p, nbytes)?,
             (Functions::User(at), _) => self.user_realloc(at, domain, p, nbytes)?,
             _ => Addr(0),
         };
@@ -253,6 +334,7 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
             (Functions::Debug | Functions::DebugRaw, Context::DebugRecord(d)) => {
                 self.debug_free(table, d, p)?;
             }
+            (Functions::Tracemalloc, Context::Saved(d)) => self.traced_free(d, p)?,
             (Functions::User(at), _) => {
                 let user = &mut self.layers.user[usize::from(at)];
                 user.note(Function::Free as usize, 0);
@@ -460,7 +542,7 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
                         printed: dump,
                     });
                 }
-                dump.push_str("Enable tracemalloc to get the memory block allocation traceback\n\n");
+                self.layers.write_traceback(&mut dump, p);
                 Err(Fatal::Debug { function, damage, block: p, dump })
             }
         }
@@ -529,6 +611,64 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
         bytes.fill(q, layout.front() + ERASED_SIZE, DEADBYTE)?;
         bytes.fill(p.offset(last_at), ERASED_SIZE + u64::from(layout.word_bytes), DEADBYTE)?;
         Ok(Saved { first, last, last_at })
+    }
+
+    // tracemalloc's hooks. They record what the outermost call asked for, in tracemalloc's domain 0.
+
+    fn traced_alloc(&mut self, domain: Domain, nbytes: u64, zero: bool) -> Called<Addr> {
+        let outer = !std::mem::replace(&mut self.layers.reentrant, true);
+        let below = self.layers.saved[domain as usize];
+        let result = if zero {
+            self.table_calloc(below, domain, nbytes)
+        } else {
+            self.table_malloc(below, domain, nbytes)
+        };
+        self.layers.reentrant = !outer;
+        let p = result?;
+        if outer && p != Addr(0) && self.record(p, nbytes).is_err() {
+            self.table_free(below, domain, p)?;
+            return Ok(Addr(0));
+        }
+        Ok(p)
+    }
+
+    fn record(&mut self, p: Addr, nbytes: u64) -> Result<(), tracemalloc::OutOfMemory> {
+        let traceback = self.layers.traceback();
+        self.layers.tracemalloc.add(0, p, nbytes, traceback)
+    }
+
+    fn traced_realloc(&mut self, domain: Domain, p: Addr, nbytes: u64) -> Called<Addr> {
+        let outer = !std::mem::replace(&mut self.layers.reentrant, true);
+        let below = self.layers.saved[domain as usize];
+        let result = self.table_realloc(below, domain, p, nbytes);
+        self.layers.reentrant = !outer;
+        let q = result?;
+        // A realloc that failed keeps the old block's trace.
+        if outer && q != Addr(0) {
+            if p != Addr(0) && q != p {
+                self.layers.tracemalloc.remove(0, p);
+            }
+            if self.record(q, nbytes).is_err() {
+                if p != Addr(0) {
+                    return Err(Fatal::TraceLost);
+                }
+                self.table_free(below, domain, q)?;
+                return Ok(Addr(0));
+            }
+        }
+        Ok(q)
+    }
+
+    /// First the memory, then the trace; the flag is looked at but not set.
+    fn traced_free(&mut self, domain: Domain, p: Addr) -> Called<()> {
+        if p == Addr(0) {
+            return Ok(());
+        }
+        self.table_free(self.layers.saved[domain as usize], domain, p)?;
+        if !self.layers.reentrant {
+            self.layers.tracemalloc.remove(0, p);
+        }
+        Ok(())
     }
 
     // Tables of the scenario's own.

@@ -139,7 +139,7 @@ impl<A: ArenaBackend> Machine<A> {
         let op = trace.packed(index);
         if op.kind == Kind::Act {
             if let Some(action) = trace.action(op.size) {
-                self.act(op.domain, op.slot, action);
+                self.act(trace, op.domain, op.slot, action);
             }
             return A::Ptr::default();
         }
@@ -147,7 +147,7 @@ impl<A: ArenaBackend> Machine<A> {
     }
 
     /// Does an action. Without layers there is nothing that one could change.
-    fn act(&mut self, domain: Domain, slot: Slot, action: Action) {
+    fn act(&mut self, trace: &Trace, domain: Domain, slot: Slot, action: Action) {
         let Some(layers) = self.layers.as_deref_mut() else { return };
         if self.stopped.is_some() {
             return;
@@ -160,6 +160,13 @@ impl<A: ArenaBackend> Machine<A> {
                 TableChoice::Pymalloc => layers.allocators.set(domain, AllocatorTable::PYMALLOC),
                 TableChoice::User(kind) => layers.install_user(domain, kind),
             },
+            Action::Stack(number) => layers.set_stack(trace.stack(number)),
+            Action::TracemallocStart(nframe) => layers.start_tracemalloc(nframe),
+            Action::TracemallocStop => layers.stop_tracemalloc(),
+            Action::TracemallocClear => layers.tracemalloc.clear_traces(),
+            Action::TracemallocResetPeak => layers.tracemalloc.reset_peak(),
+            Action::Track { domain, size, .. } => layers.track(domain, slot, size),
+            Action::Untrack { domain, .. } => layers.untrack(domain, slot),
             Action::Poke { offset, bytes, .. } => self.poke(slot, offset, bytes.as_slice()),
         }
     }

@@ -20,11 +20,63 @@ pub enum Action {
         /// What is written.
         bytes: Poked,
     },
+    /// From here on calls come from this Python stack: its number among the trace's stacks.
+    Stack(u32),
+    /// `tracemalloc.start(nframe)`.
+    TracemallocStart(i32),
+    /// `tracemalloc.stop()`.
+    TracemallocStop,
+    /// `tracemalloc.clear_traces()`.
+    TracemallocClear,
+    /// `tracemalloc.reset_peak()`.
+    TracemallocResetPeak,
+    /// `PyTraceMalloc_Track(domain, pointer, size)`.
+    Track {
+        /// tracemalloc's domain, which has nothing to do with the allocators' three.
+        domain: u32,
+        /// The block's id.
+        id: u64,
+        /// Bytes.
+        size: u64,
+    },
+    /// `PyTraceMalloc_Untrack(domain, pointer)`.
+    Untrack {
+        /// tracemalloc's domain.
+        domain: u32,
+        /// The block's id.
+        id: u64,
+    },
     /// The thread attaches or detaches its thread state (takes or releases the GIL).
     ThreadState {
         /// Whether it has one afterwards.
         attached: bool,
     },
+}
+
+/// A place in Python source. A stack is a list of them, most recent first.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceLine {
+    /// The file's name.
+    pub file: String,
+    /// The line, 0 when unknown.
+    pub line: u32,
+}
+
+impl fmt::Display for SourceLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+impl std::str::FromStr for SourceLine {
+    /// What it takes.
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const TAKES: &str = "write FILE:LINE for each frame, most recent first";
+        let (file, line) = text.rsplit_once(':').ok_or(TAKES)?;
+        Ok(Self { file: file.to_owned(), line: line.parse().map_err(|_| TAKES)? })
+    }
 }
 
 /// A table that a scenario can install.

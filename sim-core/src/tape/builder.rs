@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::trace::Trace;
-use super::{Action, Call, Domain, Kind, Op};
+use super::{Action, Call, Domain, Kind, Op, SourceLine};
 
 /// An operation that cannot stand where it stands.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -97,6 +97,11 @@ impl TraceBuilder {
         self.trace.is_empty()
     }
 
+    /// The number of a Python stack, most recent frame first, for [`Action::Stack`].
+    pub fn stack(&mut self, frames: Vec<SourceLine>) -> u32 {
+        self.trace.keep_stack(frames)
+    }
+
     /// Appends an operation.
     pub fn push(&mut self, op: Op) -> Result<(), TapeError> {
         let Op { thread, domain, call } = op;
@@ -145,7 +150,9 @@ impl TraceBuilder {
             }
             Call::Act(action) => {
                 let (slot, id) = match action {
-                    Action::Poke { id, .. } => (self.lookup(id).ok_or(TapeError::UnknownId { id })?, id),
+                    Action::Poke { id, .. } | Action::Track { id, .. } | Action::Untrack { id, .. } => {
+                        (self.lookup(id).ok_or(TapeError::UnknownId { id })?, id)
+                    }
                     _ => (0, 0),
                 };
                 let number = self.trace.keep_action(action);

@@ -8,7 +8,7 @@ mod action;
 mod builder;
 mod trace;
 
-pub use action::{Action, Poked, TableChoice};
+pub use action::{Action, Poked, SourceLine, TableChoice};
 pub use builder::{TapeError, TraceBuilder};
 pub use trace::Trace;
 

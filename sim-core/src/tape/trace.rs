@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Call, Counts, Domain, Kind, Note, Op, Packed};
+use super::{Action, Call, Counts, Domain, Kind, Note, Op, Packed, SourceLine};
 use crate::addr::Slot;
 use crate::domains::AllocatorName;
 
@@ -32,6 +32,7 @@ pub struct Trace {
     /// Arguments of each calloc: operation, elements, bytes of one.
     callocs: Vec<(u64, u64, u64)>,
     actions: Vec<Action>,
+    stacks: Vec<Vec<SourceLine>>,
     /// Whether an operation is there that only a machine with tables and contents can do.
     needs_layers: bool,
     threads: Vec<u16>,
@@ -98,6 +99,16 @@ impl Trace {
     /// The action with a number.
     pub fn action(&self, number: u64) -> Option<Action> {
         self.actions.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// The Python stack with a number, most recent frame first.
+    pub fn stack(&self, number: u32) -> &[SourceLine] {
+        self.stacks.get(number as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// Different Python stacks.
+    pub fn stack_count(&self) -> u64 {
+        self.stacks.len() as u64
     }
 
     /// Actions, all together.
@@ -218,6 +229,15 @@ impl Trace {
 
     pub(super) fn keep_calloc(&mut self, nelem: u64, elsize: u64) {
         self.callocs.push((self.len(), nelem, elsize));
+    }
+
+    /// Keeps a stack once and gives its number.
+    pub(super) fn keep_stack(&mut self, stack: Vec<SourceLine>) -> u32 {
+        let at = self.stacks.iter().position(|s| *s == stack).unwrap_or_else(|| {
+            self.stacks.push(stack);
+            self.stacks.len() - 1
+        });
+        at as u32
     }
 
     /// Keeps an action and gives its number.
