@@ -220,6 +220,7 @@ impl App {
     fn apply(&mut self, ctx: &egui::Context, command: Command) {
         match self.state.apply(command) {
             Some(Request::PickFile) => self.platform.pick_file(ctx),
+            Some(Request::FocusFilter) => self.local.operations.focus_filter(),
             Some(Request::Copy(text)) => ctx.copy_text(text),
             Some(Request::Theme(theme)) => ctx.set_theme(theme),
             None => {}

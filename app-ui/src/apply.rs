@@ -34,6 +34,8 @@ pub(crate) enum Request {
     PickFile,
     /// Put this on the clipboard.
     Copy(String),
+    /// Put the text cursor into the operations' filter.
+    FocusFilter,
     /// Change light and dark.
     Theme(ThemePreference),
 }
@@ -120,6 +122,10 @@ impl State {
             Action::PreviousArena => self.jump(ArenaJump::Previous),
             Action::NextNote => self.seek(|s| s.next_note().unwrap_or(s.target())),
             Action::PreviousNote => self.seek(|s| s.previous_note().unwrap_or(s.target())),
+            Action::Filter => {
+                self.layout.show(Pane::Operations);
+                return Some(Request::FocusFilter);
+            }
             Action::ZoomIn => self.zoom_in(),
             Action::ZoomOut => self.zoom_out(),
             Action::Follow => {

@@ -43,6 +43,7 @@ pub(crate) enum Action {
     Faster,
     NextArena,
     PreviousArena,
+    Filter,
     NextNote,
     PreviousNote,
     ZoomIn,
@@ -133,6 +134,7 @@ pub(crate) const ACTIONS: &[Meta] = &[
     meta(WINDOW, Action::TabArenas, "Arenas", "Show the table of arenas", &[key(NONE, Key::Num3)]),
     meta(WINDOW, Action::TabStats, "Malloc stats", "Show what sys._debugmallocstats() prints", &[key(NONE, Key::Num4)]),
     meta(WINDOW, Action::TabOperations, "Operations", "Show the operations", &[key(NONE, Key::Num5)]),
+    meta(WINDOW, Action::Filter, "Filter operations", "Show only the operations with some id, size, call or domain", &[key(NONE, Key::Slash)]),
     meta(WINDOW, Action::TabInspector, "Inspector", "Show the inspector", &[key(NONE, Key::Num6)]),
     meta(WINDOW, Action::Palette, "Commands…", "Find any command by its name", &[key(Modifiers::COMMAND.plus(SHIFT), Key::P), key(Modifiers::COMMAND, Key::P)]),
     meta(WINDOW, Action::Help, "Help", "What the picture means, and every key", &[key(NONE, Key::Questionmark), key(NONE, Key::F1)]),
@@ -174,6 +176,7 @@ pub(crate) fn key_text(ctx: &egui::Context, shortcut: KeyboardShortcut) -> Strin
         Key::OpenBracket => "[",
         Key::CloseBracket => "]",
         Key::Questionmark => "?",
+        Key::Slash => "/",
         _ => return ctx.format_shortcut(&shortcut),
     };
     if shortcut.modifiers.shift { format!("Shift+{plain}") } else { plain.to_owned() }

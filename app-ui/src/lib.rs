@@ -10,6 +10,7 @@ mod apply;
 mod command;
 mod examples;
 mod facts;
+mod filter;
 mod format;
 mod icons;
 mod layout;

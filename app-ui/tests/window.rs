@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::io::Cursor;
 use std::rc::Rc;
 
@@ -329,7 +330,7 @@ fn opening_shows_progress_and_can_be_cancelled() {
     let mut window = Window::lesson();
     let mut long = String::new();
     for id in 1..400_000 {
-        long.push_str(&format!("m o {id} 48\n"));
+        writeln!(long, "m o {id} 48").unwrap();
     }
     window.desk.borrow_mut().arrivals.push_back(Ok(opened("long.ptrace", long.as_bytes())));
     window.harness.step();
@@ -380,4 +381,43 @@ fn released_arenas_leave_the_window_in_order() {
     assert!(window.says("goes back to the system"));
     window.key(Key::N);
     window.key(Key::P);
+}
+
+#[test]
+fn operations_can_be_filtered() {
+    let mut window = Window::lesson();
+    window.key(Key::Slash);
+    window
+        .harness
+        .get_by_role_and_label(egui::accesskit::Role::TextInput, "Filter operations")
+        .type_text("48");
+    window.settle();
+    assert!(window.says("2 of 5"));
+    assert!(!window.says("Step 3:"));
+    window.click("Step 2: PyObject_Malloc(48)");
+    assert_eq!(window.step(), 2);
+    window
+        .harness
+        .get_by_role_and_label(egui::accesskit::Role::TextInput, "Filter operations")
+        .type_text(" xyz");
+    window.settle();
+    assert!(window.says("is none of #7"));
+}
+
+#[test]
+fn a_dense_screen_draws() {
+    let desk = Rc::new(RefCell::new(Desk::default()));
+    let app = App::new(Box::new(TestPlatform(Rc::clone(&desk))), Startup::default());
+    let harness =
+        Harness::builder().with_size(vec2(1600.0, 1000.0)).with_pixels_per_point(2.5).build_ui_state(
+            |ui, app: &mut App| {
+                app.logic(&ui.ctx().clone());
+                app.ui(ui);
+            },
+            app,
+        );
+    let mut window = Window { harness, desk };
+    window.settle();
+    window.key(Key::Plus);
+    window.key(Key::Plus);
 }

@@ -1,10 +1,13 @@
 //! All operations as rows. Only the rows in view exist, and their position is kept as a whole number:
 //! a scroll offset in points would lose single rows in a list of millions.
 
-use egui::{FontId, Key, Pos2, Rect, Role, Sense, Stroke, Ui, Vec2, WidgetInfo};
+use std::time::Duration;
+
+use egui::{FontId, Key, Pos2, Rect, Role, Sense, Stroke, TextEdit, Ui, Vec2, WidgetInfo};
 
 use super::View;
 use crate::command::Command;
+use crate::filter::{Filter, WORDS};
 use crate::format::{call, grouped, id_after};
 use crate::theme::Theme;
 
@@ -13,6 +16,16 @@ use crate::theme::Theme;
 pub(crate) struct OperationsState {
     top: f64,
     shown: Option<(u64, u64)>,
+    text: String,
+    filter: Filter,
+    focus: bool,
+}
+
+impl OperationsState {
+    /// Puts the text cursor into the filter at the next frame.
+    pub(crate) fn focus_filter(&mut self) {
+        self.focus = true;
+    }
 }
 
 const ROW: f32 = 19.0;
@@ -26,6 +39,15 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut OperationsState, comm
         super::empty(ui, "The trace has no operation.");
         return;
     }
+    filter_ui(ui, view, state);
+    let total = if state.filter.active() { state.filter.found().len() as u64 } else { total };
+    if total == 0 {
+        super::empty(
+            ui,
+            if state.filter.complete() { "No operation is like that." } else { "Looking\u{2026}" },
+        );
+        return;
+    }
     let area = ui.available_rect_before_wrap();
     ui.advance_cursor_after_rect(area);
     let rows = (area.height() / ROW).floor().max(1.0);
@@ -33,9 +55,15 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut OperationsState, comm
 
     // The current row is always in view after a step; in between one may scroll away.
     let step = session.step();
-    if state.shown != Some((step, total)) {
-        state.shown = Some((step, total));
-        let row = step.saturating_sub(1) as f64;
+    // In a filtered list it is the last row that is done.
+    let current = if state.filter.active() {
+        state.filter.found().partition_point(|index| *index < step) as u64
+    } else {
+        step
+    };
+    if state.shown != Some((current, total)) {
+        state.shown = Some((current, total));
+        let row = current.saturating_sub(1) as f64;
         if row < state.top + 1.0 || row > state.top + f64::from(rows) - 3.0 {
             state.top = row - f64::from(rows) / 2.0;
         }
@@ -66,7 +94,35 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut OperationsState, comm
             break;
         }
         let rect = Rect::from_min_size(Pos2::new(list.left(), top), Vec2::new(list.width(), ROW));
-        row(ui, view, index, rect, list, commands);
+        let operation = if state.filter.active() { state.filter.found()[index as usize] } else { index };
+        row(ui, view, operation, rect, list, commands);
+    }
+}
+
+fn filter_ui(ui: &mut Ui, view: &View<'_>, state: &mut OperationsState) {
+    let hint = "filter: #id, size, free\u{2026}";
+    let field = TextEdit::singleline(&mut state.text).hint_text(hint).desired_width(f32::INFINITY);
+    let field = ui.add(field);
+    field.widget_info(|| {
+        let mut info = WidgetInfo::labeled(Role::TextInput, true, "Filter operations");
+        info.current_text_value = Some(state.text.clone());
+        info
+    });
+    if std::mem::take(&mut state.focus) {
+        field.request_focus();
+    }
+    field.on_hover_text(format!("{WORDS} (/)"));
+    state.filter.set(&state.text, view.session.trace());
+    state.filter.advance(Duration::from_millis(3));
+    if let Some(wrong) = state.filter.wrong() {
+        ui.label(format!("`{wrong}` is none of {WORDS}"));
+    } else if state.filter.active() {
+        let more = if state.filter.complete() { "" } else { ", looking\u{2026}" };
+        let found = state.filter.found().len() as u64;
+        ui.weak(format!("{} of {}{more}", grouped(found), grouped(view.session.len())));
+    }
+    if !state.filter.complete() {
+        ui.request_repaint();
     }
 }
 

@@ -1,0 +1,176 @@
+//! Choosing operations by what they are: a few words, all of which must hold.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sim_core::{Call, Domain, Op, Trace};
+use web_time::Instant;
+
+/// Operations between two looks at the clock.
+const CHUNK: u64 = 10_000;
+
+/// One word of a filter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Word {
+    /// `#7`: the block's id, before or after.
+    Id(u64),
+    /// `48`: the size asked for.
+    Size(u64),
+    /// `>512`: more than this asked for.
+    Over(u64),
+    /// `<16`: less than this asked for.
+    Under(u64),
+    /// `malloc`, `calloc`, `realloc`, `free`.
+    Call(&'static str),
+    /// `raw`, `mem`, `obj`.
+    Domain(Domain),
+}
+
+/// What the words may be, for the field's tooltip and the error.
+pub(crate) const WORDS: &str = "#7 (an id), 48 (a size), >512, <16, malloc, calloc, realloc, free, raw, mem, obj; several words must all hold";
+
+/// A filter and what it has found so far.
+#[derive(Debug, Default)]
+pub(crate) struct Filter {
+    text: String,
+    words: Vec<Word>,
+    wrong: Option<String>,
+    found: Vec<u64>,
+    scanned: u64,
+    trace: Option<Arc<Trace>>,
+}
+
+impl Filter {
+    /// Starts over when the words or the trace are others.
+    pub(crate) fn set(&mut self, text: &str, trace: &Arc<Trace>) {
+        if self.text == text && self.trace.as_ref().is_some_and(|t| Arc::ptr_eq(t, trace)) {
+            return;
+        }
+        *self = Self { text: text.to_owned(), trace: Some(Arc::clone(trace)), ..Self::default() };
+        for word in text.split_whitespace() {
+            match parse(word) {
+                Some(word) => self.words.push(word),
+                None => self.wrong = Some(word.to_owned()),
+            }
+        }
+    }
+
+    /// Whether it leaves anything out.
+    pub(crate) fn active(&self) -> bool {
+        !self.words.is_empty() && self.wrong.is_none()
+    }
+
+    /// A word that is none.
+    pub(crate) fn wrong(&self) -> Option<&str> {
+        self.wrong.as_deref()
+    }
+
+    /// Operations that hold, by index, in order, as far as it has looked.
+    pub(crate) fn found(&self) -> &[u64] {
+        &self.found
+    }
+
+    /// Whether it has looked at all operations.
+    pub(crate) fn complete(&self) -> bool {
+        !self.active() || self.trace.as_ref().is_none_or(|t| self.scanned >= t.len())
+    }
+
+    /// Looks on for about `slice`.
+    pub(crate) fn advance(&mut self, slice: Duration) {
+        let Some(trace) = self.trace.clone() else { return };
+        let begun = Instant::now();
+        while !self.complete() {
+            let until = trace.len().min(self.scanned + CHUNK);
+            let words = &self.words;
+            let holds = |index: &u64| trace.op(*index).is_some_and(|op| words.iter().all(|w| w.holds(&op)));
+            self.found.extend((self.scanned..until).filter(holds));
+            self.scanned = until;
+            if begun.elapsed() >= slice {
+                break;
+            }
+        }
+    }
+}
+
+fn parse(word: &str) -> Option<Word> {
+    let word = word.to_lowercase();
+    if let Some(id) = word.strip_prefix('#') {
+        return id.parse().ok().map(Word::Id);
+    }
+    if let Some(size) = word.strip_prefix('>') {
+        return size.parse().ok().map(Word::Over);
+    }
+    if let Some(size) = word.strip_prefix('<') {
+        return size.parse().ok().map(Word::Under);
+    }
+    Some(match word.as_str() {
+        "malloc" => Word::Call("malloc"),
+        "calloc" => Word::Call("calloc"),
+        "realloc" => Word::Call("realloc"),
+        "free" => Word::Call("free"),
+        "raw" => Word::Domain(Domain::Raw),
+        "mem" => Word::Domain(Domain::Mem),
+        "obj" => Word::Domain(Domain::Obj),
+        size => Word::Size(size.parse().ok()?),
+    })
+}
+
+impl Word {
+    fn holds(self, op: &Op) -> bool {
+        let (name, size, ids) = match op.call {
+            Call::Malloc { id, size } => ("malloc", Some(size), [id, id]),
+            Call::Calloc { id, nelem, elsize } => ("calloc", nelem.checked_mul(elsize), [id, id]),
+            Call::Realloc { id, newid, size } => ("realloc", Some(size), [id, newid]),
+            Call::Free { id } => ("free", None, [id, id]),
+        };
+        match self {
+            Self::Id(id) => ids.contains(&id),
+            Self::Size(bytes) => size == Some(bytes),
+            Self::Over(bytes) => size.is_some_and(|s| s > bytes),
+            Self::Under(bytes) => size.is_some_and(|s| s < bytes),
+            Self::Call(call) => name == call,
+            Self::Domain(domain) => op.domain == domain,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sim_core::TraceBuilder;
+
+    #[test]
+    fn all_words_must_hold() {
+        let mut tape = TraceBuilder::new("t");
+        for (domain, call) in [
+            (Domain::Obj, Call::Malloc { id: 1, size: 48 }),
+            (Domain::Raw, Call::Malloc { id: 2, size: 48 }),
+            (Domain::Obj, Call::Realloc { id: 1, newid: 3, size: 600 }),
+            (Domain::Obj, Call::Free { id: 3 }),
+        ] {
+            tape.push(Op { thread: 0, domain, call }).unwrap();
+        }
+        let trace = Arc::new(tape.finish());
+        let mut filter = Filter::default();
+        for (text, expected) in [
+            ("48", &[0, 1][..]),
+            ("48 obj", &[0]),
+            ("#1", &[0, 2]),
+            ("#3", &[2, 3]),
+            (">512", &[2]),
+            ("<512 raw", &[1]),
+            ("Free", &[3]),
+            ("calloc", &[]),
+        ] {
+            filter.set(text, &trace);
+            assert!(filter.active());
+            filter.advance(Duration::from_secs(1));
+            assert!(filter.complete());
+            assert_eq!(filter.found(), expected, "{text}");
+        }
+        filter.set("free lunch", &trace);
+        assert_eq!((filter.wrong(), filter.active()), (Some("lunch"), false));
+        filter.set("", &trace);
+        assert!(!filter.active() && filter.wrong().is_none());
+    }
+}
