@@ -121,7 +121,11 @@ impl Word {
             Call::Malloc { id, size } => ("malloc", Some(size), [id, id]),
             Call::Calloc { id, nelem, elsize } => ("calloc", nelem.checked_mul(elsize), [id, id]),
             Call::Realloc { id, newid, size } => ("realloc", Some(size), [id, newid]),
-            Call::Free { id } => ("free", None, [id, id]),
+            Call::Free { id } | Call::FreeKeep { id } => ("free", None, [id, id]),
+            Call::Act(action) => {
+                let id = action.id().unwrap_or(0);
+                ("action", None, [id, id])
+            }
         };
         match self {
             Self::Id(id) => ids.contains(&id),

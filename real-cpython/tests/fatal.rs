@@ -6,36 +6,10 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
-use std::process::Command;
 
+use real_cpython::interpreters::{self, Interpreter};
 use sim_core::domains::AllocatorName;
 use sim_core::{Addr, Call, Domain, Machine, Op, Profile, TraceBuilder};
-
-/// Interpreters from 3.9 on: the system's and pyenv's.
-fn interpreters() -> Vec<(String, PathBuf)> {
-    let mut candidates = vec![PathBuf::from("/usr/bin/python3")];
-    if let Some(home) = std::env::var_os("HOME") {
-        let versions = PathBuf::from(home).join(".pyenv/versions");
-        if let Ok(entries) = std::fs::read_dir(versions) {
-            candidates.extend(entries.filter_map(|e| Some(e.ok()?.path().join("bin/python3"))));
-        }
-    }
-    candidates.push(PathBuf::from("python3"));
-    let mut found: Vec<(String, PathBuf)> = Vec::new();
-    for path in candidates {
-        let script = "import sys; print('%d.%d.%d' % sys.version_info[:3], int(sys.version_info >= (3, 9)))";
-        let Ok(out) = Command::new(&path).args(["-I", "-c", script]).output() else { continue };
-        let text = String::from_utf8_lossy(&out.stdout).into_owned();
-        if let Some((version, "1")) = text.trim().split_once(' ')
-            && found.iter().all(|f| f.0 != version)
-        {
-            found.push((version.to_owned(), path));
-        }
-    }
-    found.sort();
-    found
-}
 
 /// Domain, size, bytes overwritten (offset from the pointer, value), freed or resized through which domain.
 struct Case {
@@ -107,16 +81,14 @@ fn relative(text: &str, p: Addr) -> String {
     out + rest
 }
 
-fn real(python: &PathBuf, case: &Case) -> String {
+fn real(python: &Interpreter, case: &Case) -> String {
     let pokes: Vec<String> = case.pokes.iter().map(|(o, b)| format!("{o}={b:02x}")).collect();
     let verb = if case.realloc { "realloc" } else { "free" };
     let action = format!("{},{verb},{}", pokes.join("+"), case.through.letter());
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fatal.py");
-    let out = Command::new(python)
+    let out = python
+        .command(Some("debug"))
         .args([script, &case.domain.letter().to_string(), &case.size.to_string(), &action])
-        .env("PYTHONMALLOC", "debug")
-        .env_remove("PYTHONDEVMODE")
-        .env_remove("PYTHONTRACEMALLOC")
         .output()
         .unwrap();
     // One byte a character, as ours.
@@ -137,7 +109,7 @@ fn real(python: &PathBuf, case: &Case) -> String {
 
 #[test]
 fn damaged_blocks_die_with_cpythons_words() {
-    let interpreters = interpreters();
+    let interpreters = interpreters::found();
     if interpreters.is_empty() {
         let message = "no CPython from 3.9 on was found; on Debian `apt-get install python3` provides one";
         assert!(std::env::var_os("CI").is_none(), "{message}");
@@ -145,12 +117,12 @@ fn damaged_blocks_die_with_cpythons_words() {
         return;
     }
     let mut compared = 0;
-    for (version, python) in &interpreters {
+    for python in interpreters {
         for (number, case) in cases().iter().enumerate() {
-            assert_eq!(simulated(case), real(python, case), "CPython {version}, case {number}");
+            assert_eq!(simulated(case), real(python, case), "CPython {python}, case {number}");
             compared += 1;
         }
     }
-    let versions: Vec<&str> = interpreters.iter().map(|i| i.0.as_str()).collect();
+    let versions: Vec<String> = interpreters.iter().map(ToString::to_string).collect();
     eprintln!("{compared} deaths compared with CPython {}", versions.join(", "));
 }

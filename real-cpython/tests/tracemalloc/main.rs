@@ -11,7 +11,8 @@ mod interpreters;
 mod random;
 mod state;
 
-use interpreters::{Interpreter, Script};
+use interpreters::Script;
+use real_cpython::interpreters::{Interpreter, found};
 
 /// What an older interpreter may answer instead of the model.
 fn difference(script: &Script, interpreter: &Interpreter, index: usize, got: &str) -> bool {
@@ -38,7 +39,7 @@ fn difference(script: &Script, interpreter: &Interpreter, index: usize, got: &st
 
 /// Runs the script everywhere and gives the report.
 fn compare(what: &str, make: impl Fn() -> Script, program: &str) {
-    let interpreters = interpreters::found();
+    let interpreters = found();
     if interpreters.is_empty() {
         assert!(std::env::var_os("CI").is_none(), "no CPython from 3.9 on to compare {what} with");
         eprintln!("NOT RUN: no CPython from 3.9 on to compare {what} with");
@@ -48,7 +49,7 @@ fn compare(what: &str, make: impl Fn() -> Script, program: &str) {
     let mut compared = 0;
     let mut differing = Vec::new();
     for interpreter in interpreters {
-        let answers = interpreter.run(program, &script);
+        let answers = interpreters::run(interpreter, program, &script);
         assert_eq!(answers.len(), script.exchanges.len(), "{interpreter}: answers");
         let mut older = 0;
         for (index, (exchange, got)) in script.exchanges.iter().zip(&answers).enumerate() {

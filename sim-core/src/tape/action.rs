@@ -53,6 +53,16 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// The block it is about, if it is about one.
+    pub fn id(self) -> Option<u64> {
+        match self {
+            Self::Poke { id, .. } | Self::Track { id, .. } | Self::Untrack { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+}
+
 /// A place in Python source. A stack is a list of them, most recent first.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SourceLine {

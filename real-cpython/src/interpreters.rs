@@ -1,0 +1,80 @@
+//! The interpreters of this machine, for comparisons in processes of their own.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// A `CPython`.
+pub struct Interpreter {
+    path: PathBuf,
+    /// `sys.version_info[:3]`.
+    pub version: (u32, u32, u32),
+}
+
+impl fmt::Display for Interpreter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (major, minor, micro) = self.version;
+        write!(f, "{major}.{minor}.{micro}")
+    }
+}
+
+impl Interpreter {
+    /// A process of it that takes no settings from the environment but `PYTHONMALLOC`, and runs no start-up
+    /// code of the site, which might trace or allocate.
+    pub fn command(&self, python_malloc: Option<&str>) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(["-S", "-s", "-W", "ignore"]);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("PYTHON") {
+                command.env_remove(name);
+            }
+        }
+        if let Some(name) = python_malloc {
+            command.env("PYTHONMALLOC", name);
+        }
+        command
+    }
+}
+
+/// Without the environment's settings and the site's start-up code, which might trace or allocate.
+fn isolated(path: &Path) -> Command {
+    let mut command = Command::new(path);
+    command.args(["-I", "-S", "-W", "ignore"]);
+    command
+}
+
+/// Version and true path of an interpreter that can be used here.
+fn probe(path: &Path) -> Option<(PathBuf, (u32, u32, u32))> {
+    let program = "import ctypes, os, sys, tracemalloc\n\
+                   assert sys.implementation.name == 'cpython'\n\
+                   ctypes.pythonapi.PyTraceMalloc_Track\n\
+                   print(*sys.version_info[:3], os.path.realpath(sys.executable))";
+    let output = isolated(path).args(["-c", program]).stderr(Stdio::null()).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
+    let mut fields = text.trim_end().splitn(4, ' ');
+    let mut number = || fields.next()?.parse().ok();
+    let version = (number()?, number()?, number()?);
+    Some((PathBuf::from(fields.next()?), version)).filter(|(_, version)| *version >= (3, 9, 0))
+}
+
+/// Every interpreter from 3.9 on: on the search path, in the system's folder, and pyenv's. Once each.
+pub fn found() -> &'static [Interpreter] {
+    static FOUND: OnceLock<Vec<Interpreter>> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let mut candidates = vec![PathBuf::from("python3"), PathBuf::from("/usr/bin/python3")];
+        candidates.extend((9..=20).map(|minor| PathBuf::from(format!("python3.{minor}"))));
+        let pyenv = std::env::var_os("PYENV_ROOT")
+            .map(PathBuf::from)
+            .or_else(|| Some(std::env::home_dir()?.join(".pyenv")));
+        if let Some(versions) = pyenv.and_then(|root| std::fs::read_dir(root.join("versions")).ok()) {
+            candidates.extend(versions.flatten().map(|entry| entry.path().join("bin/python3")));
+        }
+        let by_path: BTreeMap<PathBuf, _> = candidates.iter().filter_map(|path| probe(path)).collect();
+        let mut interpreters: Vec<Interpreter> =
+            by_path.into_iter().map(|(path, version)| Interpreter { path, version }).collect();
+        interpreters.sort_by_key(|interpreter| interpreter.version);
+        interpreters
+    })
+}
