@@ -401,7 +401,9 @@ fn operations_can_be_filtered() {
         .get_by_role_and_label(egui::accesskit::Role::TextInput, "Filter operations")
         .type_text(" xyz");
     window.settle();
-    assert!(window.says("is none of #7"));
+    let value =
+        window.harness.get_by_role_and_label(egui::accesskit::Role::TextInput, "Filter operations").value();
+    assert!(window.says("is none of #7"), "{value:?}");
 }
 
 #[test]
