@@ -98,14 +98,22 @@ onRunningPage("agrees with the native program on a million operations", async (p
   await page.screenshot({ path: join(out, "million.png") });
 });
 
-onRunningPage("opens a chosen file, the same one twice too", async (page) => {
-  const { operations } = replay(tiny);
-  for (let time = 0; time < 2; time += 1) {
-    await page.locator("#file").setInputFiles(tiny);
-    await until(page, "the chosen trace is open", (count) => globalThis.arenascope.step_count() === count, operations);
-    await press(page, "Home", 0);
-    await press(page, "ArrowRight", 1);
+onRunningPage("opens a chosen file, and the same one again after it changed", async (page) => {
+  for (const operations of [1000, 2000]) {
+    const file = generate("chosen.ptrace", operations);
+    const { digest } = replay(file);
+    await page.locator("#file").setInputFiles(file);
+    await until(page, `${file} is open`, (count) => globalThis.arenascope.step_count() === count, operations);
+    assert.equal((await press(page, "End", operations)).digest, digest);
   }
+});
+
+onRunningPage("keeps the layout for the next visit", async (page) => {
+  const kept = () => page.evaluate(() => localStorage.getItem("arenascope-layout"));
+  assert.equal(await kept(), null);
+  await page.reload();
+  await running(page);
+  assert.notEqual(await kept(), null);
 });
 
 onRunningPage("refuses junk and keeps the trace", async (page) => {

@@ -29,8 +29,9 @@ macro_rules! example {
 /// All bundled traces; the first opens when nothing else is asked for.
 #[rustfmt::skip]
 pub(crate) const EXAMPLES: &[Example] = &[
+    #[cfg(feature = "large-examples")]
     example!("tiny-script-3.11.ptrace.zst", lesson: false, "A small script under Python 3.11", "Start-up, a few imports and some work of a real interpreter: 126,631 operations, three arenas"),
-    example!("tiny-script-3.14.ptrace.zst", lesson: false, "The same script under Python 3.14", "The same program on a newer interpreter, which asks its allocator for less"),
+    example!("tiny-script-3.14.ptrace.zst", lesson: false, "A small script under Python 3.14", "Start-up, a few imports and some work of a newer interpreter, which asks its allocator for less"),
     example!("lessons/1-first-blocks.ron", lesson: true, "1 The first blocks", "How an arena, a pool and a block come to be, and which requests pymalloc does not serve"),
     example!("lessons/2-free-list.ron", lesson: true, "2 The free list", "Why the block freed last is handed out first"),
     example!("lessons/3-full-pools.ron", lesson: true, "3 A pool fills up", "What happens when a pool has no free block, and when it gets one back"),

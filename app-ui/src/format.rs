@@ -1,6 +1,7 @@
 //! Numbers and calls as text: digits in groups of three, KiB and MiB of 1024, calls by `CPython`'s names.
 
-use sim_core::{Addr, Call, Op};
+use sim_core::tape::Action;
+use sim_core::{Addr, Call, Domain, Op};
 
 /// Digits in groups of three: `1,234,567`.
 pub(crate) fn grouped(value: u64) -> String {
@@ -47,7 +48,26 @@ pub(crate) fn call(op: &Op) -> String {
         Call::Realloc { id: 0, size, .. } => format!("{prefix}Realloc(NULL, {size})"),
         Call::Realloc { id, size, .. } => format!("{prefix}Realloc(#{id}, {size})"),
         Call::Free { id: 0 } => format!("{prefix}Free(NULL)"),
-        Call::Free { id } => format!("{prefix}Free(#{id})"),
+        Call::Free { id } | Call::FreeKeep { id } => format!("{prefix}Free(#{id})"),
+        Call::Act(action) => self::action(action, op.domain),
+    }
+}
+
+/// An action as the C call or the assignment it stands for.
+fn action(action: Action, domain: Domain) -> String {
+    match action {
+        Action::SetupDebugHooks => "PyMem_SetupDebugHooks()".to_owned(),
+        Action::SetAllocator(table) => format!("PyMem_SetAllocator(PYMEM_DOMAIN_{}, {table})", domain.name()),
+        Action::Poke { id, offset, bytes } => format!("write {bytes} at #{id}{offset:+}"),
+        Action::Stack(number) => format!("calls now come from stack {number}"),
+        Action::TracemallocStart(n) => format!("tracemalloc.start({n})"),
+        Action::TracemallocStop => "tracemalloc.stop()".to_owned(),
+        Action::TracemallocClear => "tracemalloc.clear_traces()".to_owned(),
+        Action::TracemallocResetPeak => "tracemalloc.reset_peak()".to_owned(),
+        Action::Track { domain, id, size } => format!("PyTraceMalloc_Track({domain}, #{id}, {size})"),
+        Action::Untrack { domain, id } => format!("PyTraceMalloc_Untrack({domain}, #{id})"),
+        Action::ThreadState { attached: true } => "PyEval_AcquireThread()".to_owned(),
+        Action::ThreadState { attached: false } => "PyEval_ReleaseThread()".to_owned(),
     }
 }
 
@@ -56,7 +76,7 @@ pub(crate) fn id_after(op: &Op) -> Option<u64> {
     match op.call {
         Call::Malloc { id, .. } | Call::Calloc { id, .. } => Some(id),
         Call::Realloc { newid, .. } => Some(newid),
-        Call::Free { .. } => None,
+        Call::Free { .. } | Call::FreeKeep { .. } | Call::Act(_) => None,
     }
 }
 

@@ -62,7 +62,7 @@ impl Overview {
     /// Nothing known yet.
     pub(crate) fn new(trace: &Arc<Trace>, profile: &Profile) -> Self {
         // A profile that is wrong never gets here: the session's own machine was made from it first.
-        let run = Machine::simulated(profile, trace.slot_count()).ok().map(|machine| Run {
+        let run = Machine::for_trace(profile, trace, None).ok().map(|machine| Run {
             trace: Arc::clone(trace),
             machine,
             asked: vec![0; trace.slot_count() as usize],
@@ -133,8 +133,8 @@ impl Overview {
 impl Run {
     fn apply(&mut self, index: usize, sink: &mut Sink<'_>) {
         let op = self.trace.packed(index);
-        self.machine.apply(op, sink);
-        if op.null && op.kind == Kind::Free {
+        self.machine.step(&self.trace, index, sink);
+        if (op.null && op.kind == Kind::Free) || op.kind == Kind::Act {
             return;
         }
         let asked = &mut self.asked[op.slot.0 as usize];

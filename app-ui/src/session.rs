@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sim_core::arena::{ArenaBackend as _, SimArenas, SimPtr, Target};
 use sim_core::report::{Occupancy, debugmallocstats};
-use sim_core::{Addr, Event, Machine, Note, Op, Profile, ProfileError, Replay, SizeClass, Trace};
+use sim_core::{Addr, Call, Event, Machine, Note, Op, Profile, ProfileError, Replay, SizeClass, Trace};
 use web_time::Instant;
 
 use crate::facts::Heap;
@@ -220,9 +220,14 @@ impl Session {
         self.trace.op(self.step().checked_sub(1)?)
     }
 
-    /// What the last operation returned, as text; `None` for free and at the start.
+    /// What would have ended the process by now, as it would have been printed.
+    pub(crate) fn stopped(&self) -> Option<String> {
+        self.machine().stopped().map(ToString::to_string)
+    }
+
+    /// What the last operation returned, as text; `None` for free, for actions and at the start.
     pub(crate) fn last_result(&self) -> Option<String> {
-        if matches!(self.last_op()?.call, sim_core::Call::Free { .. }) {
+        if matches!(self.last_op()?.call, Call::Free { .. } | Call::FreeKeep { .. } | Call::Act(_)) {
             return None;
         }
         let pointer = match &self.held {

@@ -157,6 +157,13 @@ async function boot() {
       "webglcontextlost",
     );
   });
+  // The last events that a page is sure to get: closing a tab or swiping the browser away sends no other.
+  addEventListener("pagehide", () => handle.save());
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "hidden") {
+      handle.save();
+    }
+  });
   globalThis.arenascope = handle;
   // Two frames later the first picture is on the screen: no flash of an empty canvas.
   requestAnimationFrame(() =>

@@ -30,6 +30,13 @@ impl WebHandle {
         self.runner.start(canvas, WebOptions::default(), create).await
     }
 
+    /// Keeps the layout for the next visit; the page calls it when it is hidden or left.
+    pub fn save(&self) {
+        if let Some(mut shell) = self.runner.app_mut::<Shell>() {
+            shell.save();
+        }
+    }
+
     /// Ends the app and frees what it holds.
     pub fn destroy(&self) {
         self.runner.destroy();

@@ -4,11 +4,12 @@ use std::any::Any;
 
 use app_ui::{App, Startup};
 use eframe::egui;
+use web_sys::Storage;
 
 use crate::platform::WebPlatform;
 
-/// Where layout and colors are in the browser's storage.
-const LAYOUT_KEY: &str = "layout";
+/// Where layout and colors are in the browser's storage, which all pages of a host share.
+const LAYOUT_KEY: &str = "arenascope-layout";
 
 /// The window as eframe's app.
 pub(crate) struct Shell {
@@ -20,10 +21,19 @@ impl Shell {
     pub(crate) fn new(creation: &eframe::CreationContext<'_>) -> Result<Self, String> {
         let platform = WebPlatform::new(&creation.egui_ctx)?;
         let mut app = App::new(Box::new(platform), Startup::default());
-        if let Some(saved) = creation.storage.and_then(|storage| storage.get_string(LAYOUT_KEY)) {
+        if let Some(saved) = storage().and_then(|storage| storage.get_item(LAYOUT_KEY).ok()?) {
             app.restore(&saved);
         }
         Ok(Self { app })
+    }
+
+    /// Keeps the layout for the next visit. eframe's own persistence would keep more, scroll positions
+    /// among it, for a tenth more to download.
+    pub(crate) fn save(&mut self) {
+        if let Some(storage) = storage() {
+            // A full or forbidden storage only means that the next visit starts with the usual layout.
+            let _ = storage.set_item(LAYOUT_KEY, &self.app.save());
+        }
     }
 
     /// The window.
@@ -41,11 +51,12 @@ impl eframe::App for Shell {
         self.app.ui(ui);
     }
 
-    fn save(&mut self, storage: &mut dyn eframe::Storage) {
-        storage.set_string(LAYOUT_KEY, self.app.save());
-    }
-
     fn as_any_mut(&mut self) -> Option<&mut dyn Any> {
         Some(self)
     }
+}
+
+/// The browser's storage for this host, unless the user forbids it.
+fn storage() -> Option<Storage> {
+    web_sys::window()?.local_storage().ok()?
 }

@@ -1,8 +1,9 @@
 //! libpython's allocator, called without an interpreter.
 
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
+use sim_core::domains::AllocatorName;
 use sim_core::tape::Packed;
 use sim_core::{Domain, Kind, Profile};
 
@@ -49,6 +50,8 @@ pub struct RealPymalloc {
     domains: [Domain4; 3],
     set_arena_allocator: unsafe extern "C" fn(*mut ArenaAllocator),
     debug_malloc_stats: unsafe extern "C" fn(*mut libc::FILE) -> i32,
+    setup_allocators: unsafe extern "C" fn(i32) -> i32,
+    current_allocator_name: unsafe extern "C" fn() -> *const c_char,
     pristine: Pristine,
     region: Box<Region>,
     pointers: Vec<*mut c_void>,
@@ -92,10 +95,23 @@ impl RealPymalloc {
         let (set_arena_allocator, debug_malloc_stats) = unsafe {
             (symbol(&library, "PyObject_SetArenaAllocator")?, symbol(&library, "_PyObject_DebugMallocStats")?)
         };
+        // SAFETY: int _PyMem_SetupAllocators(PyMemAllocatorName), const char *…Name(void).
+        let (setup_allocators, current_allocator_name) = unsafe {
+            (symbol(&library, "_PyMem_SetupAllocators")?, symbol(&library, "_PyMem_GetCurrentAllocatorName")?)
+        };
         std::mem::forget(library);
         let pristine = Pristine::of(LIBRARY).ok_or_else(|| format!("{LIBRARY} has no writable data"))?;
         let region = Region::reserve().map_err(|e| format!("no room for its arenas ({e})"))?;
-        Ok(Self { domains, set_arena_allocator, debug_malloc_stats, pristine, region, pointers: Vec::new() })
+        Ok(Self {
+            domains,
+            set_arena_allocator,
+            debug_malloc_stats,
+            setup_allocators,
+            current_allocator_name,
+            pristine,
+            region,
+            pointers: Vec::new(),
+        })
     }
 
     /// Back to the state of a process that has allocated nothing, with arenas as the profile places
@@ -111,6 +127,50 @@ impl RealPymalloc {
         // SAFETY: the struct is copied; ctx points into the box that lives as long as self, which is
         // never dropped (it lies in a static).
         unsafe { (self.set_arena_allocator)(&raw mut allocator) };
+    }
+
+    /// `_PyMem_SetupAllocators`. To be called after [`Self::reset`], before the first operation.
+    pub fn setup(&mut self, name: AllocatorName) -> Result<(), LoadError> {
+        let number = match name {
+            AllocatorName::Default => 1,
+            AllocatorName::Debug => 2,
+            AllocatorName::Malloc => 3,
+            AllocatorName::MallocDebug => 4,
+            AllocatorName::Pymalloc => 5,
+            AllocatorName::PymallocDebug => 6,
+        };
+        // SAFETY: it writes the library's own tables; no block is live.
+        match unsafe { (self.setup_allocators)(number) } {
+            0 => Ok(()),
+            code => Err(LoadError(format!("_PyMem_SetupAllocators({number}) returned {code}"))),
+        }
+    }
+
+    /// `_PyMem_GetCurrentAllocatorName`; `None` is NULL.
+    pub fn current_allocator_name(&self) -> Option<String> {
+        // SAFETY: it compares tables and returns a string of the library or NULL.
+        unsafe {
+            let name = (self.current_allocator_name)();
+            (!name.is_null()).then(|| CStr::from_ptr(name).to_string_lossy().into_owned())
+        }
+    }
+
+    /// Bytes of real memory from `address` on.
+    ///
+    /// # Safety
+    /// The range must belong to a live block or to the debug hooks' pads around it.
+    pub unsafe fn read(&self, address: u64, len: u64) -> Vec<u8> {
+        // SAFETY: as the caller vouches.
+        unsafe { std::slice::from_raw_parts(address as *const u8, len as usize) }.to_vec()
+    }
+
+    /// Writes into real memory.
+    ///
+    /// # Safety
+    /// As for [`Self::read`].
+    pub unsafe fn write(&mut self, address: u64, bytes: &[u8]) {
+        // SAFETY: as the caller vouches.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, bytes.len()) };
     }
 
     /// Does one operation and returns the address that the call returned, 0 for NULL and for free.
@@ -137,8 +197,8 @@ impl RealPymalloc {
                     }
                     new as u64
                 }
-                Kind::Free if op.null => 0,
-                Kind::Free => {
+                Kind::Free | Kind::FreeKeep | Kind::Act if op.null || op.kind != Kind::Free => 0,
+                Kind::Free | Kind::FreeKeep | Kind::Act => {
                     (domain.free)(std::mem::replace(pointer, std::ptr::null_mut()));
                     0
                 }

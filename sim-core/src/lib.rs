@@ -23,6 +23,9 @@
 
 mod addr;
 pub mod arena;
+pub mod bytes;
+pub mod debug_hooks;
+pub mod domains;
 pub mod event;
 pub mod machine;
 pub mod profile;
@@ -31,6 +34,7 @@ pub mod raw;
 pub mod replay;
 pub mod report;
 pub mod tape;
+pub mod tracemalloc;
 
 pub use addr::{Addr, ArenaId, SizeClass, Slot, Step};
 pub use event::{Event, Observer};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::addr::Step;
 use crate::arena::{ArenaBackend, SimArenas};
+use crate::domains::AllocatorName;
 use crate::event::Event;
 use crate::machine::Machine;
 use crate::profile::{Profile, ProfileError};
@@ -37,7 +38,17 @@ impl Replay {
         profile: &Profile,
         checkpoint_budget_bytes: u64,
     ) -> Result<Self, ProfileError> {
-        let machine = Machine::simulated(profile, trace.slot_count())?;
+        Self::with_malloc(trace, profile, None, checkpoint_budget_bytes)
+    }
+
+    /// The same under another `PYTHONMALLOC` than the trace's.
+    pub fn with_malloc(
+        trace: Arc<Trace>,
+        profile: &Profile,
+        malloc: Option<AllocatorName>,
+        checkpoint_budget_bytes: u64,
+    ) -> Result<Self, ProfileError> {
+        let machine = Machine::for_trace(profile, &trace, malloc)?;
         Ok(Self {
             trace,
             checkpoints: vec![(0, machine.clone())],
@@ -148,8 +159,7 @@ impl Replay {
     fn step_with_events(&mut self) {
         self.keep_checkpoint();
         self.events.clear();
-        let op = self.trace.packed(self.step as usize);
-        self.last = Some(self.machine.apply(op, &mut self.events));
+        self.last = Some(self.machine.step(&self.trace, self.step as usize, &mut self.events));
         self.step += 1;
     }
 
@@ -161,7 +171,7 @@ impl Replay {
             let next = (self.step / self.spacing + 1) * self.spacing;
             let until = stop.min(next);
             for index in self.step as usize..until as usize {
-                self.machine.apply(self.trace.packed(index), &mut ());
+                self.machine.step(&self.trace, index, &mut ());
             }
             self.step = until;
         }

@@ -172,6 +172,7 @@ impl Mirror {
             | Event::ReallocMoves { .. }
             | Event::ReallocOfNull
             | Event::FreeOfNull
+            | Event::TableCalled { .. }
             | Event::ReturnedNull { .. } => {}
         }
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::Deserialize;
+use sim_core::domains::AllocatorName;
+use sim_core::tape::{Action, Poked, SourceLine};
 use sim_core::{Call, Domain, Note, Op, Profile, Trace, TraceBuilder};
 
 use crate::error::{Place, TraceError};
@@ -16,6 +18,8 @@ struct Lesson {
     description: String,
     #[serde(default)]
     profile: Option<String>,
+    #[serde(default)]
+    malloc: Option<String>,
     #[serde(default)]
     settings: BTreeMap<String, String>,
     operations: Vec<Item>,
@@ -60,6 +64,41 @@ enum Item {
         #[serde(default)]
         thread: u16,
     },
+    /// A free whose pointer the program keeps.
+    FreeKeep {
+        id: u64,
+        #[serde(default)]
+        domain: Dom,
+        #[serde(default)]
+        thread: u16,
+    },
+    SetupDebugHooks,
+    SetAllocator {
+        domain: Dom,
+        table: String,
+    },
+    Poke {
+        id: u64,
+        offset: i64,
+        bytes: String,
+    },
+    /// Frames as `FILE:LINE`, most recent first.
+    Stack(Vec<String>),
+    TracemallocStart(i32),
+    TracemallocStop,
+    TracemallocClearTraces,
+    TracemallocResetPeak,
+    Track {
+        domain: u32,
+        id: u64,
+        size: u64,
+    },
+    Untrack {
+        domain: u32,
+        id: u64,
+    },
+    Attach,
+    Detach,
     /// `count` mallocs of one size, with ids from `id` on.
     MallocMany {
         id: u64,
@@ -122,6 +161,14 @@ pub fn parse(name: &str, text: &[u8]) -> Result<Trace, TraceError> {
     builder.trace_mut().description = lesson.description;
     builder.trace_mut().settings = check_settings(text, lesson.profile.as_deref(), lesson.settings)?;
     builder.trace_mut().profile = lesson.profile;
+    if let Some(name) = lesson.malloc {
+        let name = AllocatorName::parse(&name).map_err(|e| TraceError::Syntax {
+            place: place_of(text.as_bytes(), text.find("malloc").unwrap_or(0)),
+            problem: e.to_string(),
+            remedy: "name one of them".to_owned(),
+        })?;
+        builder.trace_mut().malloc = Some(name);
+    }
     for (index, item) in lesson.operations.into_iter().enumerate() {
         let place = || item_place(text, index);
         expand(&mut builder, item, &place)?;
@@ -179,6 +226,44 @@ fn expand(builder: &mut TraceBuilder, item: Item, place: &dyn Fn() -> Place) -> 
             push(thread, domain, Call::Realloc { id, newid: newid.unwrap_or(id), size })
         }
         Item::Free { id, domain, thread } => push(thread, domain, Call::Free { id }),
+        Item::FreeKeep { id, domain, thread } => push(thread, domain, Call::FreeKeep { id }),
+        Item::Stack(lines) => {
+            let frames: Result<Vec<SourceLine>, &str> = lines.iter().map(|l| l.parse()).collect();
+            let frames = frames.map_err(|takes| TraceError::Syntax {
+                place: place(),
+                problem: "a frame is not understood".to_owned(),
+                remedy: takes.to_owned(),
+            })?;
+            let number = builder.stack(frames);
+            builder
+                .push(Op { thread: 0, domain: Domain::Obj, call: Call::Act(Action::Stack(number)) })
+                .map_err(|error| TraceError::Operation { place: place(), error })
+        }
+        Item::TracemallocStart(n) => push(0, Dom::Obj, Call::Act(Action::TracemallocStart(n))),
+        Item::TracemallocStop => push(0, Dom::Obj, Call::Act(Action::TracemallocStop)),
+        Item::TracemallocClearTraces => push(0, Dom::Obj, Call::Act(Action::TracemallocClear)),
+        Item::TracemallocResetPeak => push(0, Dom::Obj, Call::Act(Action::TracemallocResetPeak)),
+        Item::Track { domain, id, size } => push(0, Dom::Obj, Call::Act(Action::Track { domain, id, size })),
+        Item::Untrack { domain, id } => push(0, Dom::Obj, Call::Act(Action::Untrack { domain, id })),
+        Item::SetupDebugHooks => push(0, Dom::Obj, Call::Act(Action::SetupDebugHooks)),
+        Item::Attach => push(0, Dom::Obj, Call::Act(Action::ThreadState { attached: true })),
+        Item::Detach => push(0, Dom::Obj, Call::Act(Action::ThreadState { attached: false })),
+        Item::SetAllocator { domain, table } => {
+            let choice = table.parse().map_err(|takes: &str| TraceError::Syntax {
+                place: place(),
+                problem: format!("`{table}` is no allocator table"),
+                remedy: takes.to_owned(),
+            })?;
+            push(0, domain, Call::Act(Action::SetAllocator(choice)))
+        }
+        Item::Poke { id, offset, bytes } => {
+            let bytes = Poked::parse(&bytes).ok_or_else(|| TraceError::Syntax {
+                place: place(),
+                problem: format!("`{bytes}` are no bytes"),
+                remedy: "write 1 to 16 bytes as pairs of hexadecimal digits".to_owned(),
+            })?;
+            push(0, Dom::Obj, Call::Act(Action::Poke { id, offset, bytes }))
+        }
         Item::MallocMany { id, count, size, domain } => {
             too_many(count).map_or(Ok(()), Err)?;
             (0..count).try_for_each(|i| push(0, domain, Call::Malloc { id: id.saturating_add(i), size }))
@@ -269,6 +354,9 @@ pub fn write(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     if let Some(profile) = &trace.profile {
         writeln!(out, "    profile: {},", quoted(profile))?;
     }
+    if let Some(malloc) = trace.malloc {
+        writeln!(out, "    malloc: {},", quoted(malloc.name()))?;
+    }
     if !trace.settings.is_empty() {
         writeln!(out, "    settings: {{")?;
         for (key, value) in &trace.settings {
@@ -282,7 +370,7 @@ pub fn write(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
             writeln!(out, "        note({}),", quoted(&note.text))?;
         }
         if let Some(op) = trace.op(index) {
-            write_op(out, &op)?;
+            write_op(out, trace, &op)?;
         }
     }
     for note in trace.notes.iter().filter(|n| n.at >= trace.len()) {
@@ -291,7 +379,7 @@ pub fn write(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     writeln!(out, "    ],\n)")
 }
 
-fn write_op(out: &mut impl Write, op: &Op) -> io::Result<()> {
+fn write_op(out: &mut impl Write, trace: &Trace, op: &Op) -> io::Result<()> {
     let mut tail = match op.domain {
         Domain::Raw => ", domain: raw".to_owned(),
         Domain::Mem => ", domain: mem".to_owned(),
@@ -312,6 +400,31 @@ fn write_op(out: &mut impl Write, op: &Op) -> io::Result<()> {
             writeln!(out, "        realloc(id: {id}, newid: {newid}, size: {size}{tail}),")
         }
         Call::Free { id } => writeln!(out, "        free(id: {id}{tail}),"),
+        Call::FreeKeep { id } => writeln!(out, "        free_keep(id: {id}{tail}),"),
+        Call::Act(Action::Stack(number)) => {
+            let frames: Vec<String> = trace.stack(number).iter().map(|f| quoted(&f.to_string())).collect();
+            writeln!(out, "        stack([{}]),", frames.join(", "))
+        }
+        Call::Act(Action::TracemallocStart(n)) => writeln!(out, "        tracemalloc_start({n}),"),
+        Call::Act(Action::TracemallocStop) => writeln!(out, "        tracemalloc_stop,"),
+        Call::Act(Action::TracemallocClear) => writeln!(out, "        tracemalloc_clear_traces,"),
+        Call::Act(Action::TracemallocResetPeak) => writeln!(out, "        tracemalloc_reset_peak,"),
+        Call::Act(Action::Track { domain, id, size }) => {
+            writeln!(out, "        track(domain: {domain}, id: {id}, size: {size}),")
+        }
+        Call::Act(Action::Untrack { domain, id }) => {
+            writeln!(out, "        untrack(domain: {domain}, id: {id}),")
+        }
+        Call::Act(Action::SetupDebugHooks) => writeln!(out, "        setup_debug_hooks,"),
+        Call::Act(Action::ThreadState { attached: true }) => writeln!(out, "        attach,"),
+        Call::Act(Action::ThreadState { attached: false }) => writeln!(out, "        detach,"),
+        Call::Act(Action::SetAllocator(table)) => {
+            let domain = op.domain.name().to_lowercase();
+            writeln!(out, "        set_allocator(domain: {domain}, table: \"{table}\"),")
+        }
+        Call::Act(Action::Poke { id, offset, bytes }) => {
+            writeln!(out, "        poke(id: {id}, offset: {offset}, bytes: \"{bytes}\"),")
+        }
     }
 }
 

@@ -2,15 +2,17 @@
 
 use std::io::{self, Write};
 
+use sim_core::domains::AllocatorName;
+use sim_core::tape::{Action, Poked, SourceLine};
 use sim_core::{Call, Domain, Op, Profile, Trace, TraceBuilder};
 
 use crate::error::{Place, TraceError};
 
-/// Directives that a `#!` line may carry: profile fields that belong to a trace's meaning.
-pub const DIRECTIVES: &[&str] = &["arena_limit"];
+/// Directives that a `#!` line may carry: what belongs to a trace's meaning.
+pub const DIRECTIVES: &[&str] = &["arena_limit", "malloc"];
 
-/// The longest line that can be an operation, with room to spare.
-const LINE_BYTES_MAX: usize = 512;
+/// The longest line that is read, with room for a deep Python stack.
+const LINE_BYTES_MAX: usize = 4096;
 const FORMS: &str =
     "write `m DOM ID SIZE`, `c DOM ID NELEM ELSIZE`, `r DOM ID NEWID SIZE` or `f DOM ID`, one space between";
 
@@ -150,6 +152,12 @@ impl Parser {
             if !DIRECTIVES.contains(&key) {
                 return Err(self.syntax(column, format!("the directive `{key}` is unknown"), known()));
             }
+            if key == "malloc" {
+                let name = AllocatorName::parse(value)
+                    .map_err(|e| self.syntax(column, e.to_string(), "name one of them"))?;
+                self.builder.trace_mut().malloc = Some(name);
+                continue;
+            }
             Profile::default()
                 .set(key, value)
                 .map_err(|error| TraceError::Profile { place: self.place(column), error })?;
@@ -159,7 +167,7 @@ impl Parser {
     }
 
     #[inline]
-    fn operation(&self, line: &[u8]) -> Result<Op, TraceError> {
+    fn operation(&mut self, line: &[u8]) -> Result<Op, TraceError> {
         let mut fields = Fields { line, at: 0 };
         let mut thread = 0;
         let mut kind = fields.word();
@@ -171,19 +179,11 @@ impl Parser {
             })?;
             kind = fields.next(self)?;
         }
+        if kind == b"x" {
+            return self.action(line, thread);
+        }
         let domain = match kind {
-            b"m" | b"c" | b"r" | b"f" => {
-                let at = fields.at + 1;
-                match fields.next(self)? {
-                    b"r" => Domain::Raw,
-                    b"m" => Domain::Mem,
-                    b"o" => Domain::Obj,
-                    other => {
-                        let problem = format!("`{}` is no domain", shown(other));
-                        return Err(self.syntax(at, problem, "write r (RAW), m (MEM) or o (OBJ)"));
-                    }
-                }
-            }
+            b"m" | b"c" | b"r" | b"f" | b"k" => fields.domain(self)?,
             other => return Err(self.syntax(0, format!("`{}` is no operation", shown(other)), FORMS)),
         };
         let call = match kind {
@@ -198,13 +198,110 @@ impl Parser {
                 newid: fields.number(self)?,
                 size: fields.number(self)?,
             },
+            b"k" => Call::FreeKeep { id: fields.number(self)? },
             _ => Call::Free { id: fields.number(self)? },
         };
+        self.end(&fields)?;
+        Ok(Op { thread, domain, call })
+    }
+
+    fn end(&self, fields: &Fields<'_>) -> Result<(), TraceError> {
+        let line = fields.line;
         if fields.at < line.len() {
             let extra = shown(&line[fields.at..]);
             return Err(self.syntax(fields.at, format!("`{extra}` stands after the operation"), FORMS));
         }
-        Ok(Op { thread, domain, call })
+        Ok(())
+    }
+
+    /// `x WORD …`: what a scenario does besides calling allocators.
+    fn action(&mut self, line: &[u8], thread: u16) -> Result<Op, TraceError> {
+        let mut fields = Fields { line, at: line.iter().position(|&b| b == b'x').unwrap_or(0) + 1 };
+        let fields = &mut fields;
+        let at = fields.at + 1;
+        let mut domain = Domain::Obj;
+        let action = match fields.next(self)? {
+            b"setup_debug_hooks" => Action::SetupDebugHooks,
+            b"attach" => Action::ThreadState { attached: true },
+            b"detach" => Action::ThreadState { attached: false },
+            b"stack" => {
+                let mut frames = Vec::new();
+                while fields.at < line.len() {
+                    let at = fields.at + 1;
+                    let word = String::from_utf8_lossy(fields.next(self)?).replace("%20", " ");
+                    let frame = word.parse::<SourceLine>();
+                    frames.push(frame.map_err(|takes| self.syntax(at, "a frame is not understood", takes))?);
+                }
+                Action::Stack(self.builder.stack(frames))
+            }
+            b"tracemalloc" => {
+                let at = fields.at + 1;
+                match fields.next(self)? {
+                    b"start" => {
+                        Action::TracemallocStart(i32::try_from(fields.number(self)?).unwrap_or(i32::MAX))
+                    }
+                    b"stop" => Action::TracemallocStop,
+                    b"clear_traces" => Action::TracemallocClear,
+                    b"reset_peak" => Action::TracemallocResetPeak,
+                    other => {
+                        let problem = format!("tracemalloc has no `{}`", shown(other));
+                        return Err(self.syntax(
+                            at,
+                            problem,
+                            "write start N, stop, clear_traces or reset_peak",
+                        ));
+                    }
+                }
+            }
+            b"track" => Action::Track {
+                domain: fields.trace_domain(self)?,
+                id: fields.number(self)?,
+                size: fields.number(self)?,
+            },
+            b"untrack" => Action::Untrack { domain: fields.trace_domain(self)?, id: fields.number(self)? },
+            b"set_allocator" => {
+                domain = fields.domain(self)?;
+                let at = fields.at + 1;
+                let word = shown(fields.next(self)?);
+                let choice = word.parse().map_err(|takes: &str| {
+                    self.syntax(at, format!("`{word}` is no allocator table"), takes)
+                })?;
+                Action::SetAllocator(choice)
+            }
+            b"poke" => {
+                let id = fields.number(self)?;
+                let at = fields.at + 1;
+                let word = fields.next(self)?;
+                let offset = std::str::from_utf8(word).ok().and_then(|w| w.parse().ok());
+                let offset = offset.ok_or_else(|| {
+                    self.syntax(
+                        at,
+                        format!("`{}` is no offset", shown(word)),
+                        "write bytes from the pointer, such as -8 or 16",
+                    )
+                })?;
+                let at = fields.at + 1;
+                let word = fields.next(self)?;
+                let bytes = std::str::from_utf8(word).ok().and_then(Poked::parse).ok_or_else(|| {
+                    self.syntax(
+                        at,
+                        format!("`{}` are no bytes", shown(word)),
+                        "write 1 to 16 bytes as pairs of hexadecimal digits",
+                    )
+                })?;
+                Action::Poke { id, offset, bytes }
+            }
+            other => {
+                let problem = format!("`{}` is no action", shown(other));
+                return Err(self.syntax(
+                    at,
+                    problem,
+                    "write setup_debug_hooks, set_allocator, poke, stack, tracemalloc, track, untrack, attach or detach",
+                ));
+            }
+        };
+        self.end(fields)?;
+        Ok(Op { thread, domain, call: Call::Act(action) })
     }
 }
 
@@ -221,6 +318,26 @@ impl<'a> Fields<'a> {
         let end = rest.iter().position(|&b| b == b' ').unwrap_or(rest.len());
         self.at += end;
         &rest[..end]
+    }
+
+    fn trace_domain(&mut self, parser: &Parser) -> Result<u32, TraceError> {
+        let at = self.at + 1;
+        u32::try_from(self.number(parser)?).map_err(|_| {
+            parser.syntax(at, "the tracemalloc domain has over 32 bits", "write 0 to 4294967295")
+        })
+    }
+
+    fn domain(&mut self, parser: &Parser) -> Result<Domain, TraceError> {
+        let at = self.at + 1;
+        match self.next(parser)? {
+            b"r" => Ok(Domain::Raw),
+            b"m" => Ok(Domain::Mem),
+            b"o" => Ok(Domain::Obj),
+            other => {
+                let problem = format!("`{}` is no domain", shown(other));
+                Err(parser.syntax(at, problem, "write r (RAW), m (MEM) or o (OBJ)"))
+            }
+        }
     }
 
     /// The next field, after exactly one space.
@@ -276,8 +393,8 @@ fn shown(word: &[u8]) -> String {
     if word.len() > text.len() { format!("{text}…") } else { text }
 }
 
-/// Writes one operation as a line.
-pub fn write_op(out: &mut impl Write, op: &Op) -> io::Result<()> {
+/// Writes one operation of a trace as a line.
+pub fn write_op(out: &mut impl Write, trace: &Trace, op: &Op) -> io::Result<()> {
     if op.thread != 0 {
         write!(out, "t{} ", op.thread)?;
     }
@@ -287,6 +404,25 @@ pub fn write_op(out: &mut impl Write, op: &Op) -> io::Result<()> {
         Call::Calloc { id, nelem, elsize } => writeln!(out, "c {dom} {id} {nelem} {elsize}"),
         Call::Realloc { id, newid, size } => writeln!(out, "r {dom} {id} {newid} {size}"),
         Call::Free { id } => writeln!(out, "f {dom} {id}"),
+        Call::FreeKeep { id } => writeln!(out, "k {dom} {id}"),
+        Call::Act(Action::SetupDebugHooks) => writeln!(out, "x setup_debug_hooks"),
+        Call::Act(Action::Stack(number)) => {
+            write!(out, "x stack")?;
+            for frame in trace.stack(number) {
+                write!(out, " {}", frame.to_string().replace(' ', "%20"))?;
+            }
+            writeln!(out)
+        }
+        Call::Act(Action::TracemallocStart(n)) => writeln!(out, "x tracemalloc start {n}"),
+        Call::Act(Action::TracemallocStop) => writeln!(out, "x tracemalloc stop"),
+        Call::Act(Action::TracemallocClear) => writeln!(out, "x tracemalloc clear_traces"),
+        Call::Act(Action::TracemallocResetPeak) => writeln!(out, "x tracemalloc reset_peak"),
+        Call::Act(Action::Track { domain, id, size }) => writeln!(out, "x track {domain} {id} {size}"),
+        Call::Act(Action::Untrack { domain, id }) => writeln!(out, "x untrack {domain} {id}"),
+        Call::Act(Action::ThreadState { attached: true }) => writeln!(out, "x attach"),
+        Call::Act(Action::ThreadState { attached: false }) => writeln!(out, "x detach"),
+        Call::Act(Action::SetAllocator(table)) => writeln!(out, "x set_allocator {dom} {table}"),
+        Call::Act(Action::Poke { id, offset, bytes }) => writeln!(out, "x poke {id} {offset} {bytes}"),
     }
 }
 
@@ -311,6 +447,9 @@ pub fn losses(trace: &Trace) -> Vec<String> {
 pub fn write_header(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     let description = if trace.description.is_empty() { &trace.name } else { &trace.description };
     writeln!(out, "# {}", description.split_whitespace().collect::<Vec<_>>().join(" "))?;
+    if let Some(malloc) = trace.malloc {
+        writeln!(out, "#! malloc={}", malloc.name())?;
+    }
     for (key, value) in trace.settings.iter().filter(|s| DIRECTIVES.contains(&s.0.as_str())) {
         writeln!(out, "#! {key}={value}")?;
     }
@@ -321,7 +460,7 @@ pub fn write_header(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
 pub fn write(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     write_header(out, trace)?;
     for op in (0..trace.len()).filter_map(|i| trace.op(i)) {
-        write_op(out, &op)?;
+        write_op(out, trace, &op)?;
     }
     Ok(())
 }

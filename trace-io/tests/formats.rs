@@ -30,7 +30,7 @@ fn bad_input_is_one_line_with_place_and_remedy() {
     check_error("\n\n# only a comment\n", "no operation");
     check_error([0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0], "byte 0: byte value 0x7f is no text");
     check_error([b'm', b' ', 0xff, 0xfe, b'\n'], "byte 2: the text is not UTF-8");
-    check_error("m o 1 8\nx o 2 8\n", "line 2, column 1: `x` is no operation; write `m DOM ID SIZE`");
+    check_error("m o 1 8\nz o 2 8\n", "line 2, column 1: `z` is no operation; write `m DOM ID SIZE`");
     check_error("m q 1 8\n", "line 1, column 3: `q` is no domain; write r (RAW), m (MEM) or o (OBJ)");
     check_error("m o 1\n", "line 1, column 6: the line ends too early");
     check_error("m o 1 8 9\n", "line 1, column 8: ` 9` stands after the operation");
@@ -52,7 +52,7 @@ fn bad_input_is_one_line_with_place_and_remedy() {
     check_error("m r 1 8\nf o 1\n", "line 2, column 1: id 1 was allocated through PyMem_Raw*");
     check_error(
         "#! speed=fast\nm o 1 8\n",
-        "line 1, column 4: the directive `speed` is unknown; known are: arena_limit",
+        "line 1, column 4: the directive `speed` is unknown; known are: arena_limit, malloc",
     );
     check_error("#! arena_limit=soon\nm o 1 8\n", "`soon` is no value for arena_limit");
     check_error(
@@ -60,8 +60,8 @@ fn bad_input_is_one_line_with_place_and_remedy() {
         "line 2, column 1: a `#!` line stands after the first operation",
     );
     check_error("t99999 m o 1 8\n", "thread number");
-    check_error(vec![b'm'; 10 << 20], "line 1, column 513: the line is longer than 512 bytes");
-    check_error([b"#! ".as_slice(), &vec![b'x'; 10 << 20]].concat(), "longer than 512 bytes");
+    check_error(vec![b'm'; 10 << 20], "line 1, column 4097: the line is longer than 4096 bytes");
+    check_error([b"#! ".as_slice(), &vec![b'x'; 10 << 20]].concat(), "longer than 4096 bytes");
     check_error([0x28, 0xb5, 0x2f, 0xfd, 1, 2, 3], "of the compressed file");
 }
 
@@ -161,7 +161,7 @@ proptest! {
 fn seed_7_gives_the_trace_it_always_gave() {
     let mut text = Vec::new();
     for op in &Workload::python(7, 10_000, 500) {
-        ptrace::write_op(&mut text, &op).unwrap();
+        ptrace::write_op(&mut text, &Trace::default(), &op).unwrap();
     }
     let mut hash = sim_core::report::Fnv64::default();
     hash.bytes(&text);

@@ -70,7 +70,7 @@ fn check(trace_path: &Path, golden_path: &Path, placement: &str) -> u64 {
     let mut lines = 0;
     for index in 0..trace.len() {
         out.clear();
-        writer.apply(&mut machine, trace.packed(index as usize), &mut out);
+        writer.step(&mut machine, &trace, index as usize, &mut out);
         hash.bytes(out.as_bytes());
         for line in out.lines() {
             lines += 1;

@@ -97,7 +97,9 @@ fn compile() -> Result<(Vec<u8>, Vec<u8>)> {
     run_command(&mut build)?;
     let module = target.join("wasm32-unknown-unknown/web/app_web.wasm");
     let bindings = target.join("bindings");
-    empty(&bindings)?;
+    if bindings.exists() {
+        fs::remove_dir_all(&bindings).with_context(|| format!("{} cannot be cleared", bindings.display()))?;
+    }
     Bindgen::new()
         .input_path(&module)
         .out_name("arenascope")

@@ -142,7 +142,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         ptrace::write_header(&mut out, &header)?;
         let bar = input::progress_bar(Some(workload.operations()), "generating");
         for (index, op) in workload.iter().enumerate() {
-            ptrace::write_op(&mut out, &op)?;
+            ptrace::write_op(&mut out, &header, &op)?;
             if index % (1 << 16) == 0 {
                 bar.set_position(index as u64);
             }

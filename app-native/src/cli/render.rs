@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let step = args.at.unwrap_or(trace.len());
     let mut machine = Machine::simulated(&profile, trace.slot_count())?;
     for index in 0..step as usize {
-        machine.apply(trace.packed(index), &mut ());
+        machine.step(&trace, index, &mut ());
     }
     let touched = step.checked_sub(1).and_then(|last| {
         let slot = trace.packed(last as usize).slot;

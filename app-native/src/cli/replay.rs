@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
 use serde::Serialize;
+use sim_core::domains::{AllocatorName, Allocators};
 use sim_core::report::{Occupancy, PlacementWriter, debugmallocstats, digest};
 use sim_core::{Machine, Profile, Trace};
 
@@ -22,9 +23,10 @@ pub(super) struct Args {
     files: Vec<PathBuf>,
     #[command(flatten)]
     profile: ProfileArgs,
-    /// What PYTHONMALLOC takes
-    #[arg(long, value_enum, default_value_t = MallocName::Default)]
-    malloc: MallocName,
+    /// What PYTHONMALLOC takes: default, debug, malloc, malloc_debug, pymalloc, pymalloc_debug; default: what the
+    /// trace says, else default
+    #[arg(long, value_name = "NAME", value_parser = malloc_name)]
+    malloc: Option<AllocatorName>,
     /// Where arenas come from
     #[arg(long, value_enum, default_value_t = Backend::Sim)]
     backend: Backend,
@@ -48,13 +50,8 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Allocators that can be simulated so far.
-#[derive(Clone, Copy, ValueEnum)]
-enum MallocName {
-    /// RAW is the C library, MEM and OBJ are pymalloc
-    Default,
-    /// The same, by name
-    Pymalloc,
+fn malloc_name(text: &str) -> Result<AllocatorName, String> {
+    AllocatorName::parse(text).map_err(|e| e.to_string())
 }
 
 /// Arena backends so far.
@@ -69,7 +66,7 @@ enum Backend {
 struct Report {
     trace: String,
     profile: String,
-    malloc: &'static str,
+    malloc: Option<&'static str>,
     operations: u64,
     arenas_obtained: u64,
     arenas_released: u64,
@@ -86,6 +83,9 @@ struct Report {
     state_bytes: u64,
     state_bytes_highwater_ratio: Option<f64>,
     digest: String,
+    /// What would have ended the process, as it would have been printed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     malloc_stats: Option<String>,
 }
@@ -94,15 +94,15 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if args.files.len() > 1 && args.placement.as_deref().is_some_and(|p| p != Path::new("-")) {
         super::usage_error("--placement FILE takes one trace; run them one by one");
     }
-    match (args.malloc, args.backend) {
-        (MallocName::Default | MallocName::Pymalloc, Backend::Sim) => {}
+    match args.backend {
+        Backend::Sim => {}
     }
     for file in &args.files {
         let input = input::open(file)?;
         let profile = args.profile.for_trace(&input.trace)?;
         let steps = args.until.unwrap_or(u64::MAX).min(input.trace.len());
         match args.bench {
-            Some(reps) => bench(&input.trace, &profile, steps, reps)?,
+            Some(reps) => bench(args, &input.trace, &profile, steps, reps)?,
             None => replay(args, &input.trace, &profile, steps)?,
         }
     }
@@ -110,14 +110,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
 }
 
 fn replay(args: &Args, trace: &Trace, profile: &Profile, steps: u64) -> Result<()> {
-    let mut machine = Machine::simulated(profile, trace.slot_count())?;
+    let mut machine = Machine::for_trace(profile, trace, args.malloc)?;
     if let Some(path) = &args.placement {
         placement(&mut machine, trace, steps, path)?;
     } else {
         let bar = input::progress_bar(Some(steps), "replaying");
         for from in (0..steps).step_by(CHUNK as usize) {
             for index in from..steps.min(from + CHUNK) {
-                machine.apply(trace.packed(index as usize), &mut ());
+                machine.step(trace, index as usize, &mut ());
             }
             bar.set_position(from);
         }
@@ -135,15 +135,20 @@ fn replay(args: &Args, trace: &Trace, profile: &Profile, steps: u64) -> Result<(
     let to_stdout = args.placement.as_deref() == Some(Path::new("-"));
     if args.json {
         let mut report = report(&machine, trace, profile, steps);
-        report.malloc_stats = args.malloc_stats.then(|| debugmallocstats(machine.pymalloc()));
+        report.malloc_stats = args.malloc_stats.then(|| stats_text(&machine));
         return output::json(&report);
     }
     if args.malloc_stats {
-        std::io::stdout().write_all(debugmallocstats(machine.pymalloc()).as_bytes())?;
+        std::io::stdout().write_all(stats_text(&machine).as_bytes())?;
     } else if !to_stdout {
         print_report(&report(&machine, trace, profile, steps), args.verify)?;
     }
     Ok(())
+}
+
+/// What `_PyObject_DebugMallocStats` prints: nothing while OBJ is not seen to be pymalloc's.
+fn stats_text(machine: &Machine) -> String {
+    if machine.pymalloc_enabled() { debugmallocstats(machine.pymalloc()) } else { String::new() }
 }
 
 /// Operations between two looks at the progress bar.
@@ -155,7 +160,10 @@ fn placement(machine: &mut Machine, trace: &Trace, steps: u64, path: &Path) -> R
     let mut lines = String::new();
     let bar = input::progress_bar(Some(steps), "replaying");
     for index in 0..steps {
-        writer.apply(machine, trace.packed(index as usize), &mut lines);
+        writer.step(machine, trace, index as usize, &mut lines);
+        if machine.stopped().is_some() {
+            break;
+        }
         if lines.len() > 1 << 16 {
             out.write_all(lines.as_bytes())?;
             lines.clear();
@@ -167,15 +175,15 @@ fn placement(machine: &mut Machine, trace: &Trace, steps: u64, path: &Path) -> R
     out.finish()
 }
 
-fn bench(trace: &Trace, profile: &Profile, steps: u64, reps: u32) -> Result<()> {
+fn bench(args: &Args, trace: &Trace, profile: &Profile, steps: u64, reps: u32) -> Result<()> {
     ensure!(reps > 0, "--bench needs at least one repetition");
     ensure!(steps > 0, "--bench needs at least one operation");
     let mut times_ns: Vec<f64> = Vec::new();
     for _ in 0..reps {
-        let mut machine = Machine::simulated(profile, trace.slot_count())?;
+        let mut machine = Machine::for_trace(profile, trace, args.malloc)?;
         let start = Instant::now();
         for index in 0..steps as usize {
-            machine.apply(trace.packed(index), &mut ());
+            machine.step(trace, index, &mut ());
         }
         times_ns.push(start.elapsed().as_nanos() as f64 / steps as f64);
         std::hint::black_box(&machine);
@@ -195,7 +203,9 @@ fn report(machine: &Machine, trace: &Trace, profile: &Profile, steps: u64) -> Re
     Report {
         trace: trace.name.clone(),
         profile: profile.name.clone(),
-        malloc: "pymalloc",
+        malloc: machine
+            .layers()
+            .map_or_else(|| Allocators::default().current_name(), |l| l.allocators().current_name()),
         operations: steps,
         arenas_obtained: counters.ntimes_arena_allocated,
         arenas_released: counters.ntimes_arena_allocated - occupancy.arenas,
@@ -213,13 +223,21 @@ fn report(machine: &Machine, trace: &Trace, profile: &Profile, steps: u64) -> Re
         state_bytes_highwater_ratio: (highwater_bytes > 0)
             .then(|| state_bytes as f64 / highwater_bytes as f64),
         digest: format!("{:016x}", digest(machine)),
+        stopped: machine.stopped().map(ToString::to_string),
         malloc_stats: None,
     }
 }
 
 fn print_report(r: &Report, verified: bool) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{}: {} operations on {} ({})", r.trace, grouped(r.operations), r.profile, r.malloc)?;
+    writeln!(
+        out,
+        "{}: {} operations on {} ({})",
+        r.trace,
+        grouped(r.operations),
+        r.profile,
+        r.malloc.unwrap_or("no name")
+    )?;
     writeln!(
         out,
         "  arenas     {} obtained, {} released, {} at most at once, {} live ({} bytes)",
@@ -250,6 +268,12 @@ fn print_report(r: &Report, verified: bool) -> Result<()> {
     writeln!(out, "  simulation {} bytes{ratio}", grouped(r.state_bytes))?;
     if verified {
         writeln!(out, "  verified   lists, counts, links, radix tree and sums hold")?;
+    }
+    if let Some(stopped) = &r.stopped {
+        writeln!(out, "  stopped    the process would have ended with:")?;
+        for line in stopped.lines() {
+            writeln!(out, "    {line}")?;
+        }
     }
     writeln!(out, "  digest     {}", r.digest)?;
     Ok(())

@@ -55,6 +55,13 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
                 }
             });
         }
+        if let Some(fatal) = session.stopped() {
+            ui.add_space(6.0);
+            egui::Frame::new().fill(view.theme.hint).corner_radius(4).inner_margin(8).show(ui, |ui| {
+                ui.label(RichText::new("Here the process ends. It would have printed:").strong());
+                ui.label(RichText::new(fatal).monospace().color(view.theme.text));
+            });
+        }
     });
 }
 

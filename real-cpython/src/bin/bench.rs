@@ -122,7 +122,7 @@ fn measure(real: &mut RealPymalloc, file: &Path, reps: u32) -> Result<Row> {
         machine = Machine::simulated(&profile, trace.slot_count())?;
         let start = Instant::now();
         for index in 0..trace.len() as usize {
-            machine.apply(trace.packed(index), &mut ());
+            machine.step(&trace, index, &mut ());
         }
         row.simulated_ns.push(start.elapsed().as_nanos() as f64 / trace.len() as f64);
     }

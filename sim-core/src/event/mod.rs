@@ -8,6 +8,8 @@ mod narrate;
 pub use narrate::{Sentence, narrate};
 
 use crate::addr::{Addr, ArenaId, SizeClass};
+use crate::domains::AllocatorTable;
+use crate::tape::Domain;
 
 /// Receives events. Replay at full speed uses `()`, which compiles to nothing.
 pub trait Observer {
@@ -28,6 +30,19 @@ impl Observer for Vec<Event> {
     fn event(&mut self, event: Event) {
         self.push(event);
     }
+}
+
+/// The four functions of a table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Function {
+    /// malloc.
+    Malloc,
+    /// calloc.
+    Calloc,
+    /// realloc.
+    Realloc,
+    /// free.
+    Free,
 }
 
 /// A node of the radix tree.
@@ -284,6 +299,17 @@ pub enum Event {
         nbytes: u64,
         /// Bytes to copy.
         copied: u64,
+    },
+    /// A function of a table was called: one link of the chain from the entry point down.
+    TableCalled {
+        /// The domain whose entry point or record led here.
+        domain: Domain,
+        /// The table.
+        table: AllocatorTable,
+        /// Which of its functions.
+        function: Function,
+        /// Bytes asked for, 0 for free.
+        nbytes: u64,
     },
     /// `realloc(NULL, n)` acts as `malloc(n)`.
     ReallocOfNull,

@@ -219,6 +219,15 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
                 )
             },
         ),
+        Event::TableCalled { domain, table, function, nbytes } => say(
+            table.function_names()[function as usize],
+            None,
+            if function == super::Function::Free {
+                format!("the table of {} is asked to free", domain.name())
+            } else {
+                format!("the table of {} is asked for {nbytes} bytes", domain.name())
+            },
+        ),
         Event::ReallocOfNull => say("realloc", None, "realloc(NULL, n) acts as malloc(n)".to_owned()),
         Event::FreeOfNull => say("free", None, "free(NULL) does nothing".to_owned()),
         Event::ReturnedNull { reason } => say(

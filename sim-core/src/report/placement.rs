@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::arena::{ArenaBackend, Target};
 use crate::event::{Event, Observer};
 use crate::machine::Machine;
-use crate::tape::{Kind, Packed};
+use crate::tape::{Kind, Trace};
 
 /// Where a returned pointer lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,12 +70,19 @@ pub struct PlacementWriter {
 }
 
 impl PlacementWriter {
-    /// Applies one operation and appends its lines to `out`.
-    pub fn apply<A: ArenaBackend>(&mut self, machine: &mut Machine<A>, op: Packed, out: &mut String) {
-        let ptr = machine.apply(op, &mut self.marks);
+    /// Does the operation after `index` others and appends its lines to `out`.
+    pub fn step<A: ArenaBackend>(
+        &mut self,
+        machine: &mut Machine<A>,
+        trace: &Trace,
+        index: usize,
+        out: &mut String,
+    ) {
+        let op = trace.packed(index);
+        let ptr = machine.step(trace, index, &mut self.marks);
         out.push_str(&self.marks.0);
         self.marks.0.clear();
-        if op.kind == Kind::Free {
+        if matches!(op.kind, Kind::Free | Kind::FreeKeep | Kind::Act) {
             out.push_str("-\n");
             return;
         }

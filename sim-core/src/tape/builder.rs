@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::trace::Trace;
-use super::{Call, Domain, Kind, Op};
+use super::{Action, Call, Domain, Kind, Op, SourceLine};
 
 /// An operation that cannot stand where it stands.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -97,6 +97,11 @@ impl TraceBuilder {
         self.trace.is_empty()
     }
 
+    /// The number of a Python stack, most recent frame first, for [`Action::Stack`].
+    pub fn stack(&mut self, frames: Vec<SourceLine>) -> u32 {
+        self.trace.keep_stack(frames)
+    }
+
     /// Appends an operation.
     pub fn push(&mut self, op: Op) -> Result<(), TapeError> {
         let Op { thread, domain, call } = op;
@@ -135,6 +140,23 @@ impl TraceBuilder {
                 self.unname(id);
                 self.free_slots.push(slot);
                 self.trace.append(Kind::Free, domain, false, slot, 0, id);
+            }
+            Call::FreeKeep { id } => {
+                if id == 0 {
+                    return Err(TapeError::IdZero);
+                }
+                let slot = self.find(id, domain)?;
+                self.trace.append(Kind::FreeKeep, domain, false, slot, 0, id);
+            }
+            Call::Act(action) => {
+                let (slot, id) = match action {
+                    Action::Poke { id, .. } | Action::Track { id, .. } | Action::Untrack { id, .. } => {
+                        (self.lookup(id).ok_or(TapeError::UnknownId { id })?, id)
+                    }
+                    _ => (0, 0),
+                };
+                let number = self.trace.keep_action(action);
+                self.trace.append(Kind::Act, domain, false, slot, number, id);
             }
         }
         self.trace.keep_thread(thread);
@@ -211,7 +233,9 @@ impl TraceBuilder {
     fn find(&self, id: u64, domain: Domain) -> Result<u32, TapeError> {
         let slot = self.lookup(id).ok_or(TapeError::UnknownId { id })?;
         let from = self.live[slot as usize].family;
-        if from != Family::Null && from != family(domain) {
+        // A scenario may do what is wrong; a recording never does, so there it is a mistake of the file.
+        let scenario = self.trace.needs_layers() || self.trace.malloc.is_some();
+        if from != Family::Null && from != family(domain) && !scenario {
             let prefix = |f: Family| if f == Family::Raw { "PyMem_Raw" } else { "PyMem_ and PyObject_" };
             return Err(TapeError::WrongDomain { id, from: prefix(from), to: prefix(family(domain)) });
         }

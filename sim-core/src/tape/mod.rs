@@ -4,9 +4,11 @@
 //! the file gave the block. Slots are reused as soon as a block is gone, so that the machine's table of
 //! pointers stays as small as the most blocks that were ever live at once.
 
+mod action;
 mod builder;
 mod trace;
 
+pub use action::{Action, Poked, SourceLine, TableChoice};
 pub use builder::{TapeError, TraceBuilder};
 pub use trace::Trace;
 
@@ -26,6 +28,15 @@ pub enum Domain {
 impl Domain {
     /// All three, in `CPython`'s order.
     pub const ALL: [Self; 3] = [Self::Raw, Self::Mem, Self::Obj];
+
+    /// `RAW`, `MEM` or `OBJ`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "RAW",
+            Self::Mem => "MEM",
+            Self::Obj => "OBJ",
+        }
+    }
 
     /// The prefix of the entry points of this domain.
     pub fn prefix(self) -> &'static str {
@@ -79,6 +90,13 @@ pub enum Call {
         /// The block, or 0.
         id: u64,
     },
+    /// `free(id)` by a program that goes on to use the pointer: the id stays and now dangles.
+    FreeKeep {
+        /// The block.
+        id: u64,
+    },
+    /// Something other than a call of an allocator.
+    Act(Action),
 }
 
 /// One operation as a person would write it.
@@ -92,7 +110,7 @@ pub struct Op {
     pub call: Call,
 }
 
-/// The four calls, as counted and as the hot loop tells them apart.
+/// What an operation is, as counted and as the hot loop tells them apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// `malloc`.
@@ -103,11 +121,27 @@ pub enum Kind {
     Realloc,
     /// `free`.
     Free,
+    /// `free` of a pointer that the program keeps.
+    FreeKeep,
+    /// An [`Action`].
+    Act,
 }
 
 impl Kind {
-    /// All four, in the order of [`Counts`].
+    /// The four functions, in the order of [`Counts`].
     pub const ALL: [Self; 4] = [Self::Malloc, Self::Calloc, Self::Realloc, Self::Free];
+    /// All kinds, as the columns number them.
+    const CODES: [Self; 8] = [
+        Self::Malloc,
+        Self::Calloc,
+        Self::Realloc,
+        Self::Free,
+        Self::FreeKeep,
+        Self::Act,
+        // Never written; the table has a power of two of entries, so that no check is needed.
+        Self::Act,
+        Self::Act,
+    ];
 
     /// The call's name.
     pub fn name(self) -> &'static str {
@@ -115,7 +149,8 @@ impl Kind {
             Self::Malloc => "malloc",
             Self::Calloc => "calloc",
             Self::Realloc => "realloc",
-            Self::Free => "free",
+            Self::Free | Self::FreeKeep => "free",
+            Self::Act => "action",
         }
     }
 }
@@ -131,7 +166,7 @@ pub struct Packed {
     pub null: bool,
     /// The block.
     pub slot: Slot,
-    /// Bytes; for calloc the product, `u64::MAX` when that overflows.
+    /// Bytes; for calloc the product, `u64::MAX` when that overflows; for an action its number.
     pub size: u64,
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Call, Counts, Domain, Kind, Note, Op, Packed};
+use super::{Action, Call, Counts, Domain, Kind, Note, Op, Packed, SourceLine};
 use crate::addr::Slot;
+use crate::domains::AllocatorName;
 
 /// A trace and all that came with it.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +17,8 @@ pub struct Trace {
     pub profile: Option<String>,
     /// Profile fields that belong to the trace's meaning, in the order given.
     pub settings: Vec<(String, String)>,
+    /// `PYTHONMALLOC` of the program, if the trace says so.
+    pub malloc: Option<AllocatorName>,
     /// Remarks, in order of position.
     pub notes: Vec<Note>,
     heads: Vec<u8>,
@@ -28,6 +31,10 @@ pub struct Trace {
     wide: BTreeMap<u64, u64>,
     /// Arguments of each calloc: operation, elements, bytes of one.
     callocs: Vec<(u64, u64, u64)>,
+    actions: Vec<Action>,
+    stacks: Vec<Vec<SourceLine>>,
+    /// Whether an operation is there that only a machine with tables and contents can do.
+    needs_layers: bool,
     threads: Vec<u16>,
     slot_count: u32,
     counts: Counts,
@@ -69,8 +76,9 @@ impl Ids {
     }
 }
 
-const NULL_BIT: u8 = 1 << 4;
-const WIDE_BIT: u8 = 1 << 5;
+const DOMAIN_SHIFT: u8 = 3;
+const NULL_BIT: u8 = 1 << 5;
+const WIDE_BIT: u8 = 1 << 6;
 
 impl Trace {
     /// Operations.
@@ -86,6 +94,31 @@ impl Trace {
     /// Slots used: the most blocks (NULL results included) that had a name at once.
     pub fn slot_count(&self) -> u32 {
         self.slot_count
+    }
+
+    /// The action with a number.
+    pub fn action(&self, number: u64) -> Option<Action> {
+        self.actions.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// The Python stack with a number, most recent frame first.
+    pub fn stack(&self, number: u32) -> &[SourceLine] {
+        self.stacks.get(number as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// Different Python stacks.
+    pub fn stack_count(&self) -> u64 {
+        self.stacks.len() as u64
+    }
+
+    /// Actions, all together.
+    pub fn action_count(&self) -> u64 {
+        self.actions.len() as u64
+    }
+
+    /// Whether only a machine with tables and contents can run it.
+    pub fn needs_layers(&self) -> bool {
+        self.needs_layers
     }
 
     /// Operations by domain and kind.
@@ -130,8 +163,8 @@ impl Trace {
             self.wide.get(&(index as u64)).copied().unwrap_or(u64::MAX)
         };
         Packed {
-            kind: Kind::ALL[usize::from(head & 3)],
-            domain: Domain::ALL[usize::from((head >> 2) & 3)],
+            kind: Kind::CODES[usize::from(head & 7)],
+            domain: Domain::ALL[usize::from((head >> DOMAIN_SHIFT) & 3)],
             null: head & NULL_BIT != 0,
             slot: Slot(self.slots[index]),
             size,
@@ -158,6 +191,8 @@ impl Trace {
                 Call::Realloc { id: if packed.null { 0 } else { id }, newid, size: packed.size }
             }
             Kind::Free => Call::Free { id },
+            Kind::FreeKeep => Call::FreeKeep { id },
+            Kind::Act => Call::Act(self.actions.get(packed.size as usize).copied()?),
         };
         let thread = self.threads.get(i).copied().unwrap_or(0);
         Some(Op { thread, domain: packed.domain, call })
@@ -171,7 +206,7 @@ impl Trace {
     /// Appends a row. What else belongs to the operation is kept with the `keep_` functions, calloc's
     /// arguments and a new id before the row, the thread after it.
     pub(super) fn append(&mut self, kind: Kind, domain: Domain, null: bool, slot: u32, size: u64, id: u64) {
-        let mut head = kind as u8 | ((domain as u8) << 2);
+        let mut head = kind as u8 | ((domain as u8) << DOMAIN_SHIFT);
         if null {
             head |= NULL_BIT;
         }
@@ -180,7 +215,12 @@ impl Trace {
             head |= WIDE_BIT;
             self.wide.insert(self.len(), size);
         }
-        self.counts[domain as usize][kind as usize] += 1;
+        match kind {
+            Kind::Act => {}
+            Kind::FreeKeep => self.counts[domain as usize][Kind::Free as usize] += 1,
+            _ => self.counts[domain as usize][kind as usize] += 1,
+        }
+        self.needs_layers |= matches!(kind, Kind::Act | Kind::FreeKeep);
         self.heads.push(head);
         self.slots.push(slot);
         self.sizes.push(narrow.unwrap_or(u32::MAX));
@@ -189,6 +229,21 @@ impl Trace {
 
     pub(super) fn keep_calloc(&mut self, nelem: u64, elsize: u64) {
         self.callocs.push((self.len(), nelem, elsize));
+    }
+
+    /// Keeps a stack once and gives its number.
+    pub(super) fn keep_stack(&mut self, stack: Vec<SourceLine>) -> u32 {
+        let at = self.stacks.iter().position(|s| *s == stack).unwrap_or_else(|| {
+            self.stacks.push(stack);
+            self.stacks.len() - 1
+        });
+        at as u32
+    }
+
+    /// Keeps an action and gives its number.
+    pub(super) fn keep_action(&mut self, action: Action) -> u64 {
+        self.actions.push(action);
+        self.actions.len() as u64 - 1
     }
 
     pub(super) fn keep_newid(&mut self, newid: u64) {

@@ -1,12 +1,25 @@
 //! The whole stack assembled: entry points, pymalloc and the C library, applied one operation at a time.
+//!
+//! The plain stack is what `CPython` runs by default, without contents and without tables to ask; it is
+//! what replay at full speed needs. With [`Layers`] every call goes through replaceable tables, debug hooks
+//! write and check bytes, and what would end a process stops the machine as a [`Fatal`].
 
-use crate::addr::Slot;
+mod fatal;
+mod layers;
+mod libc;
+
+pub use fatal::Fatal;
+pub use layers::Layers;
+pub use libc::{Libc, LibcAbort};
+
+use crate::addr::{Addr, Slot};
 use crate::arena::{ArenaBackend, RawId, SimArenas, Target};
+use crate::domains::{AllocatorName, AllocatorTable, Allocators};
 use crate::event::{Event, NullReason, Observer};
 use crate::profile::{Profile, ProfileError};
 use crate::pymalloc::{Pymalloc, Realloc, Violation};
 use crate::raw::RawModel;
-use crate::tape::{Domain, Kind, Packed};
+use crate::tape::{Action, Domain, Kind, Packed, TableChoice, Trace};
 
 /// `CPython`'s allocator stack with a program's pointers.
 #[derive(Clone, Debug)]
@@ -15,6 +28,8 @@ pub struct Machine<A: ArenaBackend = SimArenas> {
     raw: RawModel,
     pointers: Vec<A::Ptr>,
     py_ssize_t_max: u64,
+    layers: Option<Box<Layers>>,
+    stopped: Option<Box<Fatal>>,
 }
 
 impl Machine<SimArenas> {
@@ -22,6 +37,23 @@ impl Machine<SimArenas> {
     pub fn simulated(profile: &Profile, slots: u32) -> Result<Self, ProfileError> {
         profile.validate()?;
         Ok(Self::new(profile, SimArenas::new(profile), slots))
+    }
+
+    /// A pristine stack as a trace wants it: with its `PYTHONMALLOC` unless another is given, and with
+    /// layers where its operations need them.
+    pub fn for_trace(
+        profile: &Profile,
+        trace: &Trace,
+        malloc: Option<AllocatorName>,
+    ) -> Result<Self, ProfileError> {
+        let mut machine = Self::simulated(profile, trace.slot_count())?;
+        let name = malloc.or(trace.malloc).unwrap_or(AllocatorName::Default);
+        if trace.needs_layers() {
+            machine.setup_layers(name);
+        } else {
+            machine.setup(name);
+        }
+        Ok(machine)
     }
 
     /// Bytes that the simulated state takes: memory, tables, the C library's blocks and the pointers.
@@ -41,7 +73,41 @@ impl<A: ArenaBackend> Machine<A> {
             raw: RawModel::default(),
             pointers: vec![A::Ptr::default(); slots as usize],
             py_ssize_t_max: profile.py_ssize_t_max(),
+            layers: None,
+            stopped: None,
         }
+    }
+
+    /// Runs as with `PYTHONMALLOC=name`. To be called before the first operation. The default stack
+    /// needs no layers and gets none.
+    pub fn setup(&mut self, name: AllocatorName) {
+        if matches!(name, AllocatorName::Default | AllocatorName::Pymalloc) {
+            self.layers = None;
+        } else {
+            self.setup_layers(name);
+        }
+    }
+
+    fn setup_layers(&mut self, name: AllocatorName) {
+        let mut allocators = Allocators::default();
+        allocators.setup(name);
+        let pointer_bytes = self.pymalloc.profile().pointer_bytes;
+        self.layers = Some(Box::new(Layers::new(allocators, pointer_bytes, self.pointers.len())));
+    }
+
+    /// Tables and contents, where this run has them.
+    pub fn layers(&self) -> Option<&Layers> {
+        self.layers.as_deref()
+    }
+
+    /// What would have ended the process; from then on operations do nothing.
+    pub fn stopped(&self) -> Option<&Fatal> {
+        self.stopped.as_deref()
+    }
+
+    /// Whether `_PyObject_DebugMallocStats` would print pymalloc's block.
+    pub fn pymalloc_enabled(&self) -> bool {
+        self.layers.as_ref().is_none_or(|l| l.allocators().pymalloc_enabled())
     }
 
     /// The small-block allocator.
@@ -67,9 +133,50 @@ impl<A: ArenaBackend> Machine<A> {
             .filter(|(_, t)| !matches!(t, Target::Null))
     }
 
+    /// Does the operation of a trace after `index` others, an action too.
+    #[inline]
+    pub fn step<O: Observer>(&mut self, trace: &Trace, index: usize, observer: &mut O) -> A::Ptr {
+        let op = trace.packed(index);
+        if op.kind == Kind::Act {
+            if let Some(action) = trace.action(op.size) {
+                self.act(trace, op.domain, op.slot, action);
+            }
+            return A::Ptr::default();
+        }
+        self.apply(op, observer)
+    }
+
+    /// Does an action. Without layers there is nothing that one could change.
+    fn act(&mut self, trace: &Trace, domain: Domain, slot: Slot, action: Action) {
+        let Some(layers) = self.layers.as_deref_mut() else { return };
+        if self.stopped.is_some() {
+            return;
+        }
+        match action {
+            Action::SetupDebugHooks => layers.allocators.setup_debug_hooks(),
+            Action::ThreadState { attached } => layers.attached = attached,
+            Action::SetAllocator(choice) => match choice {
+                TableChoice::Libc => layers.allocators.set(domain, AllocatorTable::LIBC),
+                TableChoice::Pymalloc => layers.allocators.set(domain, AllocatorTable::PYMALLOC),
+                TableChoice::User(kind) => layers.install_user(domain, kind),
+            },
+            Action::Stack(number) => layers.set_stack(trace.stack(number)),
+            Action::TracemallocStart(nframe) => layers.start_tracemalloc(nframe),
+            Action::TracemallocStop => layers.stop_tracemalloc(),
+            Action::TracemallocClear => layers.tracemalloc.clear_traces(),
+            Action::TracemallocResetPeak => layers.tracemalloc.reset_peak(),
+            Action::Track { domain, size, .. } => layers.track(domain, slot, size),
+            Action::Untrack { domain, .. } => layers.untrack(domain, slot),
+            Action::Poke { offset, bytes, .. } => self.poke(slot, offset, bytes.as_slice()),
+        }
+    }
+
     /// Does one operation and returns the pointer that the call returned (NULL for free).
     #[inline]
     pub fn apply<O: Observer>(&mut self, op: Packed, observer: &mut O) -> A::Ptr {
+        if self.layers.is_some() {
+            return self.apply_layered(op, observer);
+        }
         let at = op.slot.0 as usize;
         match op.kind {
             Kind::Malloc | Kind::Calloc => {
@@ -78,7 +185,7 @@ impl<A: ArenaBackend> Machine<A> {
                 ptr
             }
             Kind::Realloc => self.realloc(op, observer),
-            Kind::Free => {
+            Kind::Free | Kind::FreeKeep => {
                 if op.null {
                     observer.event(Event::FreeOfNull);
                 } else {
@@ -87,12 +194,17 @@ impl<A: ArenaBackend> Machine<A> {
                 }
                 A::Ptr::default()
             }
+            Kind::Act => A::Ptr::default(),
         }
     }
 
     /// Checks the whole heap and that the program's pointers and the heap agree.
     pub fn verify(&self) -> Result<(), Violation> {
         self.pymalloc.verify()?;
+        if self.layers.is_some() {
+            // Under debug hooks pointers lie inside blocks, and a scenario may have broken what it likes.
+            return Ok(());
+        }
         let bad = |detail: String| Err(Violation { rule: "pointers", detail });
         let memory = self.pymalloc.memory();
         let (mut blocks, mut raw) = (0_u64, 0_u64);
@@ -133,6 +245,109 @@ impl<A: ArenaBackend> Machine<A> {
             }
         }
         Ok(())
+    }
+
+    /// The same through tables.
+    #[cold]
+    fn apply_layered<O: Observer>(&mut self, op: Packed, observer: &mut O) -> A::Ptr {
+        let Some(layers) = self.layers.as_deref_mut() else { return A::Ptr::default() };
+        if self.stopped.is_some() {
+            return A::Ptr::default();
+        }
+        let at = op.slot.0 as usize;
+        let old = layers.pointers[at];
+        let mut stack = layers::Stack {
+            pymalloc: &mut self.pymalloc,
+            raw: &mut self.raw,
+            layers,
+            observer,
+            py_ssize_t_max: self.py_ssize_t_max,
+            depth: 0,
+        };
+        let done = match op.kind {
+            Kind::Malloc => stack.malloc(op.domain, op.size),
+            Kind::Calloc => stack.calloc(op.domain, op.size),
+            Kind::Realloc => stack.realloc(op.domain, if op.null { Addr(0) } else { old }, op.size),
+            Kind::Free | Kind::FreeKeep => {
+                let p = if op.null { Addr(0) } else { old };
+                stack.free(op.domain, p).map(|()| Addr(0))
+            }
+            Kind::Act => Ok(Addr(0)),
+        };
+        match done {
+            Err(fatal) => {
+                self.stopped = Some(Box::new(fatal));
+                A::Ptr::default()
+            }
+            Ok(p) => {
+                // A realloc that gave NULL leaves the program with its old pointer.
+                let keeps_old = match op.kind {
+                    Kind::Realloc => p == Addr(0),
+                    Kind::Free => op.null,
+                    Kind::FreeKeep | Kind::Act => true,
+                    Kind::Malloc | Kind::Calloc => false,
+                };
+                if !keeps_old {
+                    layers.pointers[at] = p;
+                    self.pointers[at] = self.packed_pointer(p);
+                }
+                self.packed_pointer(p)
+            }
+        }
+    }
+
+    /// The program writes `bytes` at `offset` from the pointer in a slot: into its block, over its ends,
+    /// or into a block it no longer owns. Needs layers; without them there are no bytes.
+    pub fn poke(&mut self, slot: Slot, offset: i64, bytes: &[u8]) {
+        let Some(layers) = self.layers.as_deref_mut() else { return };
+        if self.stopped.is_some() {
+            return;
+        }
+        let at = Addr(layers.pointers[slot.0 as usize].0.wrapping_add_signed(offset));
+        if let Err(fault) = layers.bytes.write(at, bytes) {
+            self.stopped =
+                Some(Box::new(Fatal::Segfault { addr: fault.0, doing: "writing", printed: String::new() }));
+            return;
+        }
+        for i in 0..bytes.len() as u64 {
+            self.link_was_written(at.offset(i));
+        }
+    }
+
+    /// If `at` lies in the first word of a free block, the free list has changed.
+    fn link_was_written(&mut self, at: Addr) {
+        let Some(layers) = self.layers.as_deref_mut() else { return };
+        if !self.pymalloc.address_in_range(at) {
+            return;
+        }
+        let word_bytes = self.pymalloc.profile().pointer_bytes;
+        let Some(block) = self.pymalloc.free_block_around(at) else { return };
+        let start = self.pymalloc.memory().block_addr(block);
+        if at.bytes_from(start) >= u64::from(word_bytes) {
+            return;
+        }
+        let Ok(link) = layers.bytes.word(start, word_bytes) else { return };
+        layers.wild.remove(&start);
+        if !self.pymalloc.overwrite_link(block, Addr(link)) {
+            layers.wild.insert(start, link);
+        }
+    }
+
+    /// The address in a slot, where this run has addresses for all pointers.
+    pub fn address(&self, slot: Slot) -> Option<Addr> {
+        self.layers.as_ref().map(|l| l.pointers[slot.0 as usize])
+    }
+
+    /// A pointer as blocks are named: the alignment unit it points to, or the C library's block around it.
+    fn packed_pointer(&self, p: Addr) -> A::Ptr {
+        let Some(layers) = &self.layers else { return A::Ptr::default() };
+        if p != Addr(0) && self.pymalloc.address_in_range(p) {
+            let memory = self.pymalloc.memory();
+            let pool_size = self.pymalloc.profile().pool_size;
+            let pool = memory.pool_at(Addr(p.0 & !(pool_size - 1)));
+            return A::pack_block(memory.block_in(pool, (p.0 & (pool_size - 1)) as u32));
+        }
+        layers.libc().around(p).map_or_else(A::Ptr::default, A::pack_raw)
     }
 
     /// `PyMem_RawMalloc`, `PyMem_Malloc` or `PyObject_Malloc`; calloc differs in contents only.
