@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::io::Cursor;
 use std::rc::Rc;
 
@@ -325,14 +324,30 @@ fn lessons_open_from_the_menu_and_explain_each_step() {
     assert_eq!(window.step(), 1);
 }
 
+/// Bytes as something to read.
+struct Bytes<I>(I);
+
+impl<I: Iterator<Item = u8>> std::io::Read for Bytes<I> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let mut filled = 0;
+        for (place, byte) in buffer.iter_mut().zip(&mut self.0) {
+            *place = byte;
+            filled += 1;
+        }
+        Ok(filled)
+    }
+}
+
 #[test]
 fn opening_shows_progress_and_can_be_cancelled() {
     let mut window = Window::lesson();
-    let mut long = String::new();
-    for id in 1..400_000 {
-        writeln!(long, "m o {id} 48").unwrap();
-    }
-    window.desk.borrow_mut().arrivals.push_back(Ok(opened("long.ptrace", long.as_bytes())));
+    let endless = std::iter::repeat_with(|| b"f o 0\n".iter().copied()).flatten();
+    let long = Opened {
+        name: "long.ptrace".to_owned(),
+        source: Box::new(Bytes(endless)),
+        total_bytes: Some(1 << 30),
+    };
+    window.desk.borrow_mut().arrivals.push_back(Ok(long));
     window.harness.step();
     assert!(window.harness.state().busy());
     assert!(window.says("Opening long.ptrace"));
@@ -396,12 +411,14 @@ fn operations_can_be_filtered() {
     assert!(!window.says("Step 3:"));
     window.click("Step 2: PyObject_Malloc(48)");
     assert_eq!(window.step(), 2);
+    let mut window = Window::lesson();
+    window.key(Key::Slash);
     window
         .harness
         .get_by_role_and_label(egui::accesskit::Role::TextInput, "Filter operations")
-        .type_text(" xyz");
+        .type_text("free lunch");
     window.settle();
-    assert!(window.says("is none of #7"));
+    assert!(window.says("`lunch` is none of"));
 }
 
 #[test]
