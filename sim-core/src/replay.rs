@@ -1,7 +1,8 @@
 //! A position on the tape: forward, back, and to anywhere.
 //!
 //! Going back starts from the nearest checkpoint, a copy of the machine. Checkpoints keep to a budget of
-//! bytes: when it is used up every second one is dropped and their spacing doubles.
+//! bytes: when it is used up every second one is dropped and their spacing doubles. They are spaced by cost, too:
+//! a large heap is copied less often.
 
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ use crate::tape::Trace;
 
 /// Operations between two checkpoints at first.
 const SPACING: u64 = 1 << 14;
+
+/// Bytes that can be copied in the time of one operation.
+const COPIED_BYTES_PER_OPERATION: u64 = 64;
 
 /// A machine somewhere on a trace, with what the last operation did.
 #[derive(Debug)]
@@ -190,8 +194,12 @@ impl Replay {
     }
 
     fn keep_checkpoint(&mut self) {
-        let due = self.step.is_multiple_of(self.spacing);
-        if !due || self.checkpoints.last().is_some_and(|c| c.0 >= self.step) {
+        let last = self.checkpoints.last().map_or(0, |c| c.0);
+        if !self.step.is_multiple_of(self.spacing) || last >= self.step {
+            return;
+        }
+        // A copy must not cost more than the operations it saves.
+        if self.step - last < self.machine.state_bytes() / COPIED_BYTES_PER_OPERATION {
             return;
         }
         self.checkpoint_bytes += self.machine.state_bytes();
