@@ -20,14 +20,14 @@ enum Word {
     Over(u64),
     /// `<16`: less than this asked for.
     Under(u64),
-    /// `malloc`, `calloc`, `realloc`, `free`.
+    /// `malloc`, `calloc`, `realloc`, `free`; `action` for all that calls no allocator.
     Call(&'static str),
     /// `raw`, `mem`, `obj`.
     Domain(Domain),
 }
 
 /// What the words may be, for the field's tooltip and the error.
-pub(crate) const WORDS: &str = "#7 (an id), 48 (a size), >512, <16, malloc, calloc, realloc, free, raw, mem, obj; several words must all hold";
+pub(crate) const WORDS: &str = "#7 (an id), 48 (a size), >512, <16, malloc, calloc, realloc, free, action, raw, mem, obj; several words must all hold";
 
 /// A filter and what it has found so far.
 #[derive(Debug, Default)]
@@ -108,6 +108,7 @@ fn parse(word: &str) -> Option<Word> {
         "calloc" => Word::Call("calloc"),
         "realloc" => Word::Call("realloc"),
         "free" => Word::Call("free"),
+        "action" => Word::Call("action"),
         "raw" => Word::Domain(Domain::Raw),
         "mem" => Word::Domain(Domain::Mem),
         "obj" => Word::Domain(Domain::Obj),
@@ -133,7 +134,7 @@ impl Word {
             Self::Over(bytes) => size.is_some_and(|s| s > bytes),
             Self::Under(bytes) => size.is_some_and(|s| s < bytes),
             Self::Call(call) => name == call,
-            Self::Domain(domain) => op.domain == domain,
+            Self::Domain(domain) => op.domain == domain && name != "action",
         }
     }
 }

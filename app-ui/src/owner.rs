@@ -104,9 +104,12 @@ impl OwnerSearch {
                 let stop = before.saturating_sub(CHUNK).max(floor);
                 let found = (stop..before).rev().find(|&index| {
                     let op = trace.packed(index as usize);
-                    op.slot == slot && op.kind != Kind::Free
+                    op.slot == slot && !matches!(op.kind, Kind::Free | Kind::Act)
                 });
+                let dangles = |index: u64| trace.packed(index as usize).kind == Kind::FreeKeep;
                 match found.or(if stop == floor { old } else { None }) {
+                    // A pointer that outlived its block; another one may hold what is there now.
+                    Some(operation) if dangles(operation) => Stage::Slots(slot.0 + 1),
                     Some(operation) => Stage::Found { slot, operation },
                     None if stop == floor => Stage::Nobody,
                     None => Stage::Operations { slot, before: stop, floor, old },

@@ -72,7 +72,9 @@ fn checkpoints_keep_their_budget_and_lead_back() {
         let scattered = samples.iter().step_by(3).chain(samples.iter().rev());
         for &(step, expected) in scattered {
             if budget > 10 * one {
-                assert!(replay.seek_cost(step) <= 1 << 14, "step {step} costs {}", replay.seek_cost(step));
+                // Spaced by 16,384 operations, and by what a copy of the state costs.
+                let bound = (1 << 14) + one / 64;
+                assert!(replay.seek_cost(step) <= bound, "step {step} costs {}", replay.seek_cost(step));
             }
             replay.seek_now(step);
             assert_eq!(digest(replay.machine()), expected, "step {step}");
