@@ -9,7 +9,7 @@ use sim_core::Trace;
 use crate::command::{Action, Command};
 use crate::examples::EXAMPLES;
 use crate::facts;
-use crate::format::count;
+use crate::format::{count, grouped};
 use crate::layout::{Layout, Pane};
 use crate::loading::{Loading, Outcome};
 use crate::platform::Opened;
@@ -133,6 +133,7 @@ impl State {
                 self.seen = None;
             }
             Action::Fold => self.selection.fold = !self.selection.fold,
+            Action::Verify => self.verify(),
             Action::Clear => self.clear(),
             Action::Cancel => {
                 self.loading = None;
@@ -299,6 +300,20 @@ impl State {
     fn clear(&mut self) {
         if self.overlay.take().is_none() {
             self.selection.pinned = None;
+        }
+    }
+
+    /// Checks the whole heap and says so: a user need not take its soundness on trust.
+    fn verify(&mut self) {
+        let Some(session) = &self.session else { return };
+        let step = grouped(session.step());
+        match session.machine().verify() {
+            Ok(()) => {
+                self.hint = Some(format!(
+                    "The heap after step {step} is sound: lists, counts, links, radix tree and sums all hold."
+                ));
+            }
+            Err(violation) => self.error = Some(format!("the heap after step {step} is broken: {violation}")),
         }
     }
 

@@ -158,6 +158,16 @@ fn buttons_and_keys_move_through_the_tape() {
 }
 
 #[test]
+fn the_heap_can_be_checked_at_any_step() {
+    let mut window = Window::lesson();
+    for step in ["0", "1", "2", "3"] {
+        window.key(Key::V);
+        assert!(window.says(&format!("The heap after step {step} is sound")), "{step}");
+        window.key(Key::ArrowRight);
+    }
+}
+
+#[test]
 fn space_plays_to_the_end() {
     let mut window = Window::lesson();
     window.harness.key_press(Key::Space);

@@ -78,6 +78,8 @@ fn view_menu(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         entry(ui, Action::ThemeLight, Some(state.theme == ThemePreference::Light));
         ui.separator();
         entry(ui, Action::ReduceMotion, Some(state.reduce_motion));
+        ui.separator();
+        entry(ui, Action::Verify, None);
         entry(ui, Action::ResetLayout, None);
         entry(ui, Action::Palette, None);
     })
