@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::apply::{Request, State};
 use crate::command::{Action, Command, consume_shortcuts};
-use crate::examples::of_kind;
+use crate::examples::{Kind, of_kind};
 use crate::format::{bytes, count, grouped};
 use crate::icons::{Icon, icon_button};
 use crate::layout::{Layout, Pane};
 use crate::panes::help::OverlayState;
 use crate::panes::map::MapState;
 use crate::panes::operations::OperationsState;
+use crate::panes::tracemalloc::TracemallocState;
 use crate::panes::{self, View};
 use crate::platform::{Opened, Platform};
 use crate::session::Session;
@@ -53,6 +54,7 @@ pub struct App {
 struct Local {
     map: MapState,
     operations: OperationsState,
+    tracemalloc: TracemallocState,
     overlay: OverlayState,
 }
 
@@ -410,10 +412,14 @@ fn welcome(ui: &mut Ui, loading: bool, commands: &mut Vec<Command>) {
         {
             commands.push(Command::Do(Action::Open));
         }
-        for (title, lesson) in [("Lessons", true), ("Traces of real programs", false)] {
+        for (title, kind) in [
+            ("Lessons", Kind::Lesson),
+            ("Scenarios", Kind::Scenario),
+            ("Traces of real programs", Kind::Recording),
+        ] {
             ui.add_space(10.0);
             ui.weak(title);
-            for (index, example) in of_kind(lesson) {
+            for (index, example) in of_kind(kind) {
                 if ui.button(example.label).on_hover_text(example.about).clicked() {
                     commands.push(Command::Example(index));
                 }
@@ -461,6 +467,11 @@ impl egui_tiles::Behavior<Pane> for Host<'_, '_> {
                 Pane::SizeClasses => panes::size_classes::ui(ui, view, commands),
                 Pane::Arenas => panes::arenas::ui(ui, view, commands),
                 Pane::MallocStats => panes::malloc_stats::ui(ui, view, commands),
+                Pane::Domains => panes::domains::ui(ui, view),
+                Pane::DebugHooks => panes::debug_hooks::ui(ui, view, commands),
+                Pane::Tracemalloc => {
+                    panes::tracemalloc::ui(ui, view, &mut self.local.tracemalloc, commands);
+                }
                 Pane::Narration => panes::narration::ui(ui, view, commands),
                 Pane::Inspector => panes::inspector::ui(ui, view, commands),
             }

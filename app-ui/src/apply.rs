@@ -15,6 +15,7 @@ use crate::loading::{Loading, Outcome};
 use crate::platform::Opened;
 use crate::selection::{Level, Place, Selection};
 use crate::session::{ArenaJump, LESSON_OPERATIONS, SPEEDS, Session};
+use crate::snapshots::{Kept, Snapshots, Which};
 
 /// A window over the others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,7 +84,6 @@ impl Default for State {
 
 impl State {
     /// Does one command. What only the shell can do comes back.
-    #[expect(clippy::needless_pass_by_value, reason = "a command is done once and gone")]
     pub(crate) fn apply(&mut self, command: Command) -> Option<Request> {
         match command {
             Command::Do(action) => return self.act(action),
@@ -98,6 +98,8 @@ impl State {
             }
             Command::Profile(name) => self.change_profile(name),
             Command::Example(index) => self.open_example(index),
+            Command::Copy(text) => return Some(Request::Copy(text)),
+            Command::KeepSnapshot(which) => self.keep_snapshot(which),
             Command::CloseOverlay => self.overlay = None,
         }
         None
@@ -145,6 +147,9 @@ impl State {
             Action::TabClasses => self.layout.show(Pane::SizeClasses),
             Action::TabArenas => self.layout.show(Pane::Arenas),
             Action::TabStats => self.layout.show(Pane::MallocStats),
+            Action::TabDomains => self.layout.show(Pane::Domains),
+            Action::TabDebug => self.layout.show(Pane::DebugHooks),
+            Action::TabTracemalloc => self.layout.show(Pane::Tracemalloc),
             Action::TabOperations => self.layout.show(Pane::Operations),
             Action::TabInspector => self.layout.show(Pane::Inspector),
             Action::ThemeSystem => return Some(self.set_theme(ThemePreference::System)),
@@ -169,7 +174,7 @@ impl State {
     pub(crate) fn open_example(&mut self, index: usize) {
         if let Some(example) = EXAMPLES.get(index) {
             self.open(Opened {
-                name: example.file.trim_start_matches("lessons/").to_owned(),
+                name: example.file.rsplit('/').next().unwrap_or_default().to_owned(),
                 source: Box::new(std::io::Cursor::new(example.bytes)),
                 total_bytes: Some(example.bytes.len() as u64),
             });
@@ -244,6 +249,7 @@ impl State {
                 session.seek(old.target());
                 self.session = Some(session);
                 self.selection.pinned = None;
+                self.selection.snapshots = Snapshots::default();
                 self.selection.arena = None;
                 self.selection.pool = None;
                 self.seen = None;
@@ -320,6 +326,14 @@ impl State {
     fn set_theme(&mut self, theme: ThemePreference) -> Request {
         self.theme = theme;
         Request::Theme(theme)
+    }
+
+    fn keep_snapshot(&mut self, which: Which) {
+        let Some(session) = &self.session else { return };
+        match Kept::now(session) {
+            Ok(kept) => self.selection.snapshots.keep(which, kept),
+            Err(error) => self.error = Some(error),
+        }
     }
 
     fn pin(&mut self, place: Place) {

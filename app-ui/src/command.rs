@@ -3,6 +3,7 @@
 use egui::{Key, KeyboardShortcut, Modifiers};
 
 use crate::selection::{Level, Place};
+use crate::snapshots::Which;
 
 /// What the window can be told; `apply` does it.
 #[derive(Clone, PartialEq, Debug)]
@@ -23,6 +24,10 @@ pub(crate) enum Command {
     Profile(&'static str),
     /// Open a bundled trace.
     Example(usize),
+    /// Put a text on the clipboard.
+    Copy(String),
+    /// Keep what tracemalloc knows at this step, to compare it later.
+    KeepSnapshot(Which),
     /// Close what lies over the panes.
     CloseOverlay,
 }
@@ -57,6 +62,9 @@ pub(crate) enum Action {
     TabClasses,
     TabArenas,
     TabStats,
+    TabDomains,
+    TabDebug,
+    TabTracemalloc,
     TabOperations,
     TabInspector,
     Palette,
@@ -138,6 +146,9 @@ pub(crate) const ACTIONS: &[Meta] = &[
     meta(WINDOW, Action::TabOperations, "Operations", "Show the operations", &[key(NONE, Key::Num5)]),
     meta(WINDOW, Action::Filter, "Filter operations", "Show only the operations with some id, size, call or domain", &[key(NONE, Key::Slash)]),
     meta(WINDOW, Action::TabInspector, "Inspector", "Show the inspector", &[key(NONE, Key::Num6)]),
+    meta(WINDOW, Action::TabDomains, "Domains", "Show the tables of each domain and the chains they form", &[key(NONE, Key::Num7)]),
+    meta(WINDOW, Action::TabDebug, "Debug hooks", "Show a block's bytes with header and pads", &[key(NONE, Key::Num8)]),
+    meta(WINDOW, Action::TabTracemalloc, "tracemalloc", "Show who allocated what is live", &[key(NONE, Key::Num9)]),
     meta(WINDOW, Action::Palette, "Commands…", "Find any command by its name", &[key(Modifiers::COMMAND.plus(SHIFT), Key::P), key(Modifiers::COMMAND, Key::P)]),
     meta(WINDOW, Action::Help, "Help", "What the picture means, and every key", &[key(NONE, Key::Questionmark), key(NONE, Key::F1)]),
     meta(WINDOW, Action::ThemeSystem, "Colors of the system", "Light or dark, as the system is", &[]),

@@ -16,6 +16,12 @@ pub(crate) enum Pane {
     Arenas,
     /// `sys._debugmallocstats()`.
     MallocStats,
+    /// The tables of each domain and the chains they form.
+    Domains,
+    /// The bytes of a block under debug hooks.
+    DebugHooks,
+    /// Who allocated what is live.
+    Tracemalloc,
     /// What the current step did.
     Narration,
     /// One arena, pool or block field by field.
@@ -24,12 +30,15 @@ pub(crate) enum Pane {
 
 impl Pane {
     /// All of them.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Operations,
         Self::Map,
         Self::SizeClasses,
         Self::Arenas,
         Self::MallocStats,
+        Self::Domains,
+        Self::DebugHooks,
+        Self::Tracemalloc,
         Self::Narration,
         Self::Inspector,
     ];
@@ -42,6 +51,9 @@ impl Pane {
             Self::SizeClasses => "Size classes",
             Self::Arenas => "Arenas",
             Self::MallocStats => "Malloc stats",
+            Self::Domains => "Domains",
+            Self::DebugHooks => "Debug hooks",
+            Self::Tracemalloc => "tracemalloc",
             Self::Narration => "What happened",
             Self::Inspector => "Inspector",
         }
@@ -67,7 +79,18 @@ impl Default for Layout {
             tiles.insert_container(Container::Tabs(tabs))
         };
         let left = tab(&mut tiles, &[Pane::Operations]);
-        let center = tab(&mut tiles, &[Pane::Map, Pane::SizeClasses, Pane::Arenas, Pane::MallocStats]);
+        let center = tab(
+            &mut tiles,
+            &[
+                Pane::Map,
+                Pane::SizeClasses,
+                Pane::Arenas,
+                Pane::MallocStats,
+                Pane::Domains,
+                Pane::DebugHooks,
+                Pane::Tracemalloc,
+            ],
+        );
         let below = tab(&mut tiles, &[Pane::Narration]);
         let right = tab(&mut tiles, &[Pane::Inspector]);
         let middle = tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [center, below], 0.71));

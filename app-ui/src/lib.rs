@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod actions;
 mod app;
 mod apply;
 mod command;
@@ -22,6 +23,7 @@ mod platform;
 mod raster;
 mod selection;
 mod session;
+mod snapshots;
 mod theme;
 
 pub use app::{App, Startup};

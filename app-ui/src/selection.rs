@@ -3,6 +3,7 @@
 use sim_core::{Addr, ArenaId, Event};
 
 use crate::facts::{self, Heap};
+use crate::snapshots::Snapshots;
 
 /// The three pictures of the map.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -83,11 +84,21 @@ pub(crate) struct Selection {
     pub(crate) follow: bool,
     /// Whether the map leaves out most of the blocks of a pool that were never carved.
     pub(crate) fold: bool,
+    /// What was kept of tracemalloc, to compare.
+    pub(crate) snapshots: Snapshots,
 }
 
 impl Default for Selection {
     fn default() -> Self {
-        Self { level: Level::Heap, arena: None, pool: None, pinned: None, follow: true, fold: true }
+        Self {
+            level: Level::Heap,
+            arena: None,
+            pool: None,
+            pinned: None,
+            follow: true,
+            fold: true,
+            snapshots: Snapshots::default(),
+        }
     }
 }
 

@@ -102,6 +102,12 @@ impl Theme {
         self.ramp[usize::from(class).min(last)]
     }
 
+    /// A color of the same ramp, from its dark end (0) to its light end (1).
+    pub(crate) fn ramp(&self, share: f32) -> Color32 {
+        let last = (self.ramp.len() - 1) as f32;
+        self.ramp[(last * share.clamp(0.0, 1.0)).round() as usize]
+    }
+
     /// Size classes it has colors for.
     pub(crate) fn classes(&self) -> usize {
         self.ramp.len()

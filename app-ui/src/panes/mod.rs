@@ -2,6 +2,8 @@
 //! pushing commands. No pane changes anything and no pane knows another.
 
 pub(crate) mod arenas;
+pub(crate) mod debug_hooks;
+pub(crate) mod domains;
 pub(crate) mod help;
 pub(crate) mod inspector;
 pub(crate) mod malloc_stats;
@@ -12,6 +14,7 @@ pub(crate) mod operations;
 pub(crate) mod size_classes;
 pub(crate) mod timeline;
 pub(crate) mod toolbar;
+pub(crate) mod tracemalloc;
 pub(crate) mod transport;
 
 use egui::{Response, RichText, Ui};
@@ -53,3 +56,7 @@ pub(crate) fn empty(ui: &mut Ui, sentence: &str) {
         ui.label(RichText::new(sentence).weak());
     });
 }
+
+/// Why a pane about layers is empty, and how to get a run that fills it.
+pub(crate) const NO_LAYERS: &str = "Nothing to show: this run is plain CPython and keeps neither tables nor bytes. Open a scenario, \
+     or a trace with `#! malloc=debug` or with actions, or run `arenascope replay --malloc debug FILE`.";

@@ -1,11 +1,13 @@
 //! What the current operation did: the call, then one sentence for each event.
 
 use egui::{RichText, ScrollArea, Ui};
+use sim_core::Call;
 use sim_core::event::narrate;
 
 use super::View;
+use crate::actions;
 use crate::command::{Action, Command};
-use crate::format::{call, grouped};
+use crate::format::grouped;
 use crate::selection::Place;
 
 /// Draws the pane.
@@ -18,7 +20,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
                 Some(first) => {
                     ui.horizontal_wrapped(|ui| {
                         ui.label("The first operation is");
-                        ui.monospace(call(&first));
+                        ui.monospace(actions::call(session.trace(), &first));
                         ui.label("Press the right arrow key to do it.");
                     });
                 }
@@ -32,8 +34,20 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         ui.horizontal_wrapped(|ui| {
             ui.weak(format!("step {}", grouped(session.step())));
             let result = session.last_result().map_or_else(String::new, |r| format!(" -> {r}"));
-            ui.label(RichText::new(format!("{}{result}", call(&op))).monospace().strong().size(14.0));
+            ui.label(
+                RichText::new(format!("{}{result}", actions::call(session.trace(), &op)))
+                    .monospace()
+                    .strong()
+                    .size(14.0),
+            );
         });
+        if let Call::Act(action) = op.call {
+            ui.label(actions::explain(session.trace(), action, op.domain));
+        } else if let Some(stack) = actions::stack_before(session.trace(), session.step() - 1)
+            && !stack.is_empty()
+        {
+            ui.weak(format!("called from {}", actions::stack_text(stack)));
+        }
         note(ui, view, commands);
         for (index, event) in session.events().iter().enumerate() {
             let sentence = narrate(event, session.profile());

@@ -6,9 +6,10 @@ use std::time::Duration;
 use egui::{FontId, Key, Pos2, Rect, Role, Sense, Stroke, TextEdit, Ui, Vec2, WidgetInfo};
 
 use super::View;
+use crate::actions;
 use crate::command::Command;
 use crate::filter::{Filter, WORDS};
-use crate::format::{call, grouped, id_after};
+use crate::format::{grouped, id_after};
 use crate::theme::Theme;
 
 /// Which row is on top, and what it was moved for.
@@ -130,7 +131,7 @@ fn row(ui: &Ui, view: &View<'_>, index: u64, rect: Rect, list: Rect, commands: &
     let Some(op) = view.session.trace().op(index) else { return };
     let step = index + 1;
     let current = step == view.session.step();
-    let call = call(&op);
+    let call = actions::call(view.session.trace(), &op);
     // Where the family's name has no room its letter stands for it, as in traces.
     let short =
         call.replacen(op.domain.prefix(), &format!("{} ", op.domain.letter().to_ascii_uppercase()), 1);

@@ -5,15 +5,28 @@ use sim_core::profile::PRESETS;
 
 use crate::apply::State;
 use crate::command::{Action, Command};
-use crate::examples::of_kind;
+use crate::examples::{Kind, of_kind};
 use crate::format::count;
 
 /// Draws the row.
 pub(crate) fn ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     ui.horizontal(|ui| {
         action_button(ui, Action::Open, commands);
-        example_menu(ui, "Lessons", "Short traces that explain one thing each, step by step", true, commands);
-        example_menu(ui, "Examples", "Traces of real programs", false, commands);
+        example_menu(
+            ui,
+            "Lessons",
+            "Short traces that explain one thing each, step by step",
+            Kind::Lesson,
+            commands,
+        );
+        example_menu(
+            ui,
+            "Scenarios",
+            "Debug hooks, tables of one's own and tracemalloc, step by step",
+            Kind::Scenario,
+            commands,
+        );
+        example_menu(ui, "Examples", "Traces of real programs", Kind::Recording, commands);
         view_menu(ui, state, commands);
         action_button(ui, Action::Help, commands);
         ui.separator();
@@ -30,9 +43,9 @@ pub(crate) fn ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     });
 }
 
-fn example_menu(ui: &mut Ui, title: &str, about: &str, lesson: bool, commands: &mut Vec<Command>) {
+fn example_menu(ui: &mut Ui, title: &str, about: &str, kind: Kind, commands: &mut Vec<Command>) {
     ui.menu_button(title, |ui| {
-        for (index, example) in of_kind(lesson) {
+        for (index, example) in of_kind(kind) {
             if ui.button(example.label).on_hover_text(example.about).clicked() {
                 commands.push(Command::Example(index));
                 ui.close();
@@ -67,6 +80,9 @@ fn view_menu(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             Action::TabClasses,
             Action::TabArenas,
             Action::TabStats,
+            Action::TabDomains,
+            Action::TabDebug,
+            Action::TabTracemalloc,
             Action::TabOperations,
             Action::TabInspector,
         ] {

@@ -37,6 +37,8 @@ pub struct Layers {
     stack: Vec<Frame>,
     /// Whether the calling thread has a thread state attached.
     pub(super) attached: bool,
+    /// The pointer that the last operation with one returned, was given or wrote through.
+    pub(super) touched: Addr,
     /// Free blocks whose first word a scenario overwrote with something that is no block.
     pub(super) wild: std::collections::BTreeMap<Addr, u64>,
 }
@@ -55,6 +57,7 @@ impl Layers {
             reentrant: false,
             stack: Vec::new(),
             attached: true,
+            touched: Addr(0),
             wild: std::collections::BTreeMap::new(),
         }
     }
@@ -99,10 +102,12 @@ impl Layers {
 
     pub(super) fn track(&mut self, domain: u32, slot: Slot, size: u64) {
         let traceback = self.traceback();
+        self.touched = self.pointers[slot.0 as usize];
         self.tracemalloc.track(domain, self.pointers[slot.0 as usize], size, traceback);
     }
 
     pub(super) fn untrack(&mut self, domain: u32, slot: Slot) {
+        self.touched = self.pointers[slot.0 as usize];
         self.tracemalloc.untrack(domain, self.pointers[slot.0 as usize]);
     }
 
@@ -123,6 +128,12 @@ impl Layers {
     /// The contents of memory.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// The pointer that the last operation with one returned, was given or wrote through; 0 before any.
+    /// A freed block is found by it too.
+    pub fn touched(&self) -> Addr {
+        self.touched
     }
 
     /// Where debug hooks put size, id and pads.

@@ -274,6 +274,11 @@ impl<A: ArenaBackend> Machine<A> {
             }
             Kind::Act => Ok(Addr(0)),
         };
+        let returned = *done.as_ref().unwrap_or(&Addr(0));
+        let passed = if op.null || matches!(op.kind, Kind::Malloc | Kind::Calloc) { Addr(0) } else { old };
+        if let Some(p) = [returned, passed].into_iter().find(|p| *p != Addr(0)) {
+            layers.touched = p;
+        }
         match done {
             Err(fatal) => {
                 self.stopped = Some(Box::new(fatal));
@@ -303,7 +308,9 @@ impl<A: ArenaBackend> Machine<A> {
         if self.stopped.is_some() {
             return;
         }
-        let at = Addr(layers.pointers[slot.0 as usize].0.wrapping_add_signed(offset));
+        let p = layers.pointers[slot.0 as usize];
+        layers.touched = p;
+        let at = Addr(p.0.wrapping_add_signed(offset));
         if let Err(fault) = layers.bytes.write(at, bytes) {
             self.stopped =
                 Some(Box::new(Fatal::Segfault { addr: fault.0, doing: "writing", printed: String::new() }));

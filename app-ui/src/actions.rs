@@ -1,0 +1,117 @@
+//! What a scenario's actions mean, and which Python stack an operation comes from.
+
+use sim_core::tape::{Action, SourceLine, TableChoice};
+use sim_core::{Call, Domain, Kind, Op, Trace};
+
+use crate::format;
+
+/// An operation as the C call it stands for; a stack by its lines.
+pub(crate) fn call(trace: &Trace, op: &Op) -> String {
+    match op.call {
+        Call::Act(Action::Stack(number)) => match trace.stack(number) {
+            [] => "calls come from no Python code".to_owned(),
+            lines => format!("calls come from {}", stack_text(lines)),
+        },
+        _ => format::call(op),
+    }
+}
+
+/// A stack in a line, most recent frame first.
+pub(crate) fn stack_text(lines: &[SourceLine]) -> String {
+    lines.iter().map(ToString::to_string).collect::<Vec<_>>().join(" < ")
+}
+
+/// The stack that the operation after `index` others is called from: what the last action before it said.
+/// `None` where the trace says nothing.
+pub(crate) fn stack_before(trace: &Trace, index: u64) -> Option<&[SourceLine]> {
+    if trace.stack_count() == 0 {
+        return None;
+    }
+    (0..index.min(trace.len())).rev().find_map(|at| {
+        let op = trace.packed(at as usize);
+        match (op.kind, trace.action(op.size)) {
+            (Kind::Act, Some(Action::Stack(number))) => Some(trace.stack(number)),
+            _ => None,
+        }
+    })
+}
+
+/// The domain through which the block of the operation before `step` was called last: actions have none.
+pub(crate) fn domain_of_last(trace: &Trace, step: u64) -> Domain {
+    let Some(last) = step.checked_sub(1).filter(|at| *at < trace.len()) else { return Domain::Obj };
+    let names_block = |at: u64| {
+        let op = trace.packed(at as usize);
+        match op.kind {
+            Kind::Act => matches!(
+                trace.action(op.size),
+                Some(Action::Poke { .. } | Action::Track { .. } | Action::Untrack { .. })
+            ),
+            _ => !op.null,
+        }
+    };
+    let Some(at) = (0..=last).rev().find(|at| names_block(*at)) else { return Domain::Obj };
+    let slot = trace.packed(at as usize).slot;
+    (0..=at)
+        .rev()
+        .map(|at| trace.packed(at as usize))
+        .find(|op| op.kind != Kind::Act && op.slot == slot && !op.null)
+        .map_or(Domain::Obj, |op| op.domain)
+}
+
+/// What an action did, in a sentence.
+pub(crate) fn explain(trace: &Trace, action: Action, domain: Domain) -> String {
+    let name = domain.name();
+    match action {
+        Action::SetupDebugHooks => "The debug hooks cover the table of each domain, unless its malloc is the debug one already. Blocks from before have no header".to_owned(),
+        Action::SetAllocator(TableChoice::User(_)) => format!("{name}'s table is replaced by one of the program's own, which remembers the table it found"),
+        Action::SetAllocator(table) => format!("{name}'s table is now {table}'s; whatever covered it is gone, and nobody is told"),
+        Action::Poke { offset, bytes, .. } => {
+            let n = bytes.as_slice().len() as u64;
+            let place = match offset {
+                0 => "at the pointer".to_owned(),
+                1.. => format!("{} behind the pointer", format::count(offset.unsigned_abs(), "byte")),
+                _ => format!("{} in front of the pointer", format::count(offset.unsigned_abs(), "byte")),
+            };
+            format!("The program writes {} {place}; no allocator is called", format::count(n, "byte"))
+        }
+        Action::Stack(number) if trace.stack(number).is_empty() => {
+            "No Python code runs from here on".to_owned()
+        }
+        Action::Stack(_) => "Calls from here on come from this Python stack, most recent frame first".to_owned(),
+        Action::TracemallocStart(n) => format!("tracemalloc covers the tables of RAW, MEM and OBJ and keeps up to {n} frames of each stack, unless it is tracing already"),
+        Action::TracemallocStop => "tracemalloc forgets all traces and puts the three tables back that it found".to_owned(),
+        Action::TracemallocClear => "tracemalloc forgets all traces and goes on tracing".to_owned(),
+        Action::TracemallocResetPeak => "The peak becomes what is traced now".to_owned(),
+        Action::Track { domain, size, .. } => format!("tracemalloc is told of {} at this pointer, in its domain {domain}; nothing is allocated", format::count(size, "byte")),
+        Action::Untrack { domain, .. } => format!("tracemalloc drops its trace of this pointer in its domain {domain}, if it has one"),
+        Action::ThreadState { attached: true } => "The thread has a thread state again: MEM and OBJ may be called".to_owned(),
+        Action::ThreadState { attached: false } => "The thread has no thread state: only RAW may be called, and debug hooks check that".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sim_core::TraceBuilder;
+
+    #[test]
+    fn stacks_and_domains_are_those_before() {
+        let mut tape = TraceBuilder::new("t");
+        let line = "app.py:10".parse::<SourceLine>().unwrap();
+        let mut push = |domain, call| tape.push(Op { thread: 0, domain, call }).unwrap();
+        push(Domain::Mem, Call::Malloc { id: 1, size: 8 });
+        push(Domain::Obj, Call::Act(Action::SetupDebugHooks));
+        let number = tape.stack(vec![line.clone()]);
+        let mut push = |domain, call| tape.push(Op { thread: 0, domain, call }).unwrap();
+        push(Domain::Obj, Call::Act(Action::Stack(number)));
+        push(Domain::Raw, Call::Malloc { id: 2, size: 8 });
+        push(Domain::Obj, Call::Act(Action::Untrack { domain: 0, id: 1 }));
+        let trace = tape.finish();
+        assert_eq!(stack_before(&trace, 2), None);
+        assert_eq!(stack_before(&trace, 3), Some(&[line][..]));
+        let domains: Vec<Domain> = (0..=5).map(|step| domain_of_last(&trace, step)).collect();
+        use Domain::{Mem, Obj, Raw};
+        assert_eq!(domains, [Obj, Mem, Mem, Mem, Raw, Mem]);
+        assert_eq!(call(&trace, &trace.op(2).unwrap()), "calls come from app.py:10");
+    }
+}

@@ -1,0 +1,269 @@
+//! The table of each domain and the chain it begins: what a call passes on its way to memory. The path
+//! that the current operation took is lit, with what each table asked of the next.
+
+use egui::{Frame, Margin, Pos2, RichText, ScrollArea, Stroke, Ui, Vec2};
+use sim_core::domains::{AllocatorTable, Allocators, Context, Functions, UserAllocator, UserState};
+use sim_core::event::Function;
+use sim_core::{Domain, Event};
+
+use super::{NO_LAYERS, View};
+use crate::format::{bytes, count, grouped};
+
+/// A table that the current operation called.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Called {
+    domain: Domain,
+    table: AllocatorTable,
+    function: Function,
+    nbytes: u64,
+}
+
+/// Draws the pane.
+pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
+    let layers = view.session.machine().layers();
+    let plain = Allocators::default();
+    let allocators = layers.map_or(&plain, |l| l.allocators());
+    let calls: Vec<Called> = view
+        .session
+        .events()
+        .iter()
+        .filter_map(|event| match *event {
+            Event::TableCalled { domain, table, function, nbytes } => {
+                Some(Called { domain, table, function, nbytes })
+            }
+            _ => None,
+        })
+        .collect();
+    ScrollArea::both().auto_shrink(false).show(ui, |ui| {
+        if layers.is_none() {
+            ui.label(NO_LAYERS);
+            ui.label("These are the tables that plain CPython begins with:");
+        }
+        ui.horizontal_wrapped(|ui| {
+            ui.monospace("_PyMem_GetCurrentAllocatorName()");
+            let name = allocators.current_name().map_or_else(|| "NULL".to_owned(), |n| format!("\"{n}\""));
+            ui.label(RichText::new(name).monospace().strong())
+                .on_hover_text("NULL as soon as the tables are none of the known sets");
+            ui.add_space(12.0);
+            ui.monospace("is_debug_enabled");
+            ui.label(RichText::new(u8::from(allocators.is_debug_enabled).to_string()).monospace().strong())
+                .on_hover_text("Written by PYTHONMALLOC and PyMem_SetupDebugHooks() only: it stays 1 when a table is replaced later");
+        });
+        if layers.is_some() {
+            ui.horizontal_wrapped(|ui| {
+                ui.label(path(&calls));
+            });
+        }
+        ui.add_space(4.0);
+        let user = layers.map_or(&[][..], |l| l.user());
+        let width = ((ui.available_width() - 24.0) / 3.0).clamp(250.0, 360.0);
+        ui.horizontal_top(|ui| {
+            ui.spacing_mut().item_spacing.x = 12.0;
+            for domain in Domain::ALL {
+                let chain = match layers {
+                    Some(layers) => layers.chain(domain),
+                    None => allocators.chain(domain, &|_| None),
+                };
+                ui.vertical(|ui| {
+                    ui.set_width(width);
+                    ui.spacing_mut().item_spacing.y = 0.0;
+                    column(ui, view, domain, &chain, user, &calls);
+                });
+            }
+        });
+        if !user.is_empty() {
+            ui.add_space(10.0);
+            ui.label(RichText::new("Tables of the program's own").strong());
+            for (at, state) in user.iter().enumerate() {
+                ui.label(user_line(at, state, user));
+            }
+        }
+    });
+}
+
+/// What the current operation asked of whom, in a line.
+fn path(calls: &[Called]) -> String {
+    let Some(first) = calls.first() else {
+        return "This step called no table.".to_owned();
+    };
+    if calls.iter().all(|c| c.function == Function::Free) {
+        let count = calls.len() as u64;
+        return format!("This step passed {} to free, numbered below.", crate::format::count(count, "table"));
+    }
+    let mut asked = vec![first.nbytes];
+    for call in calls {
+        if call.function != Function::Free && asked.last() != Some(&call.nbytes) {
+            asked.push(call.nbytes);
+        }
+    }
+    let steps: Vec<String> = asked.iter().map(ToString::to_string).collect();
+    let tables = count(calls.len() as u64, "table");
+    if asked.len() == 1 {
+        return format!("This step passed {tables}, each asked for {} bytes; numbered below.", steps[0]);
+    }
+    format!("This step passed {tables}, numbered below. Bytes asked for: {}", steps.join(" -> "))
+}
+
+fn column(
+    ui: &mut Ui,
+    view: &View<'_>,
+    domain: Domain,
+    chain: &[AllocatorTable],
+    user: &[UserState],
+    calls: &[Called],
+) {
+    let entry = calls.first().is_some_and(|c| c.domain == domain && chain.first() == Some(&c.table));
+    boxed(ui, view, entry, |ui| {
+        ui.label(RichText::new(domain.name()).strong().size(14.0));
+        ui.label(RichText::new(format!("{0}Malloc … {0}Free", domain.prefix())).monospace().size(11.0));
+    });
+    let mut lit_before = entry;
+    for table in chain {
+        let mine: Vec<(usize, Called)> = calls
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(|(_, c)| c.domain == domain && c.table == *table)
+            .collect();
+        let lit = !mine.is_empty();
+        arrow(ui, view, lit && lit_before, "");
+        boxed(ui, view, lit, |ui| {
+            ui.horizontal(|ui| {
+                ui.label(RichText::new(title(*table, user)).strong());
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                    ui.label(
+                        RichText::new(format!("ctx {}", context(table.ctx)))
+                            .monospace()
+                            .size(10.5)
+                            .color(view.theme.weak),
+                    )
+                    .on_hover_text("The first argument of each of the four functions");
+                });
+            });
+            for (at, name) in table.function_names().into_iter().enumerate() {
+                let here: Vec<String> = mine
+                    .iter()
+                    .filter(|(_, c)| c.function as usize == at)
+                    .map(|(number, c)| match c.function {
+                        Function::Free => format!("{}.", number + 1),
+                        _ => format!("{}. {}", number + 1, count(c.nbytes, "byte")),
+                    })
+                    .collect();
+                ui.horizontal(|ui| {
+                    ui.spacing_mut().item_spacing.x = 6.0;
+                    let text = RichText::new(name).monospace().size(11.0);
+                    if here.is_empty() {
+                        ui.label(text.color(view.theme.weak));
+                    } else {
+                        ui.label(text.strong().color(view.theme.text));
+                        ui.label(
+                            RichText::new(here.join(", ")).size(11.5).strong().color(view.theme.touched),
+                        );
+                    }
+                });
+            }
+        });
+        lit_before = lit;
+    }
+    if chain.len() >= 16 {
+        arrow(ui, view, false, "in a circle: the next call overflows the stack");
+    } else if chain.last().is_some_and(|t| t.functions == Functions::Pymalloc) {
+        let threshold = view.session.profile().small_request_threshold;
+        let fell = calls.iter().any(|c| c.domain == Domain::Raw)
+            && lit_before
+            && calls.first().is_some_and(|c| c.domain == domain);
+        arrow(ui, view, fell, &format!("0 or over {threshold} bytes: PyMem_Raw…"));
+        boxed(ui, view, fell, |ui| {
+            ui.label("goes on at the top of RAW's column");
+        });
+    }
+}
+
+fn boxed(ui: &mut Ui, view: &View<'_>, lit: bool, content: impl FnOnce(&mut Ui)) {
+    let theme = view.theme;
+    // The frame keeps its size when it lights up.
+    let (stroke, margin) =
+        if lit { (Stroke::new(2.5, theme.touched), 7) } else { (Stroke::new(1.0, theme.line), 8) };
+    Frame::new()
+        .fill(theme.tile)
+        .stroke(stroke)
+        .corner_radius(5)
+        .inner_margin(Margin { left: margin, right: margin, top: margin - 2, bottom: margin - 2 })
+        .show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.spacing_mut().item_spacing.y = 2.0;
+            content(ui);
+        });
+}
+
+/// An arrow down to what is drawn next, with a remark beside it.
+fn arrow(ui: &mut Ui, view: &View<'_>, lit: bool, remark: &str) {
+    let theme = view.theme;
+    let (color, wide) = if lit { (theme.touched, 2.5) } else { (theme.line, 1.5) };
+    ui.horizontal(|ui| {
+        ui.add_space(22.0);
+        let (rect, _) = ui.allocate_exact_size(Vec2::new(14.0, 22.0), egui::Sense::hover());
+        let (top, tip) = (rect.center_top(), rect.center_bottom() - Vec2::new(0.0, 1.0));
+        let stroke = Stroke::new(wide, color);
+        ui.painter().line_segment([top, tip], stroke);
+        for side in [-5.0, 5.0] {
+            ui.painter().line_segment([Pos2::new(tip.x + side, tip.y - 6.0), tip], stroke);
+        }
+        if !remark.is_empty() {
+            ui.label(RichText::new(remark).size(11.5).color(theme.weak));
+        }
+    });
+}
+
+fn title(table: AllocatorTable, user: &[UserState]) -> String {
+    match table.functions {
+        Functions::Libc => "C library".to_owned(),
+        Functions::Pymalloc => "pymalloc".to_owned(),
+        Functions::DebugRaw | Functions::Debug => "debug hooks".to_owned(),
+        Functions::Tracemalloc => "tracemalloc".to_owned(),
+        Functions::User(at) => {
+            let kind = user.get(usize::from(at)).map_or_else(String::new, |u| kind_text(u.kind));
+            format!("own table {}: {kind}", at + 1)
+        }
+    }
+}
+
+fn kind_text(kind: UserAllocator) -> String {
+    match kind {
+        UserAllocator::Count => "counts".to_owned(),
+        UserAllocator::FailEvery(n) => format!("fails every {n}."),
+        UserAllocator::Bump { bytes: room } => format!("bump, {}", bytes(room)),
+    }
+}
+
+fn context(ctx: Context) -> String {
+    match ctx {
+        Context::Null => "NULL".to_owned(),
+        Context::DebugRecord(domain) => {
+            format!("debug.{} '{}'", domain.name().to_lowercase(), domain.letter())
+        }
+        Context::Saved(domain) => format!("saved {}", domain.name().to_lowercase()),
+        Context::User(at) => format!("own state {}", at + 1),
+    }
+}
+
+fn user_line(at: usize, state: &UserState, user: &[UserState]) -> String {
+    let [malloc, calloc, realloc, free] = state.calls.map(grouped);
+    let used = match state.kind {
+        UserAllocator::Bump { bytes: room } => {
+            format!("; {} of its {} are gone", bytes(state.used_bytes), bytes(room))
+        }
+        _ => String::new(),
+    };
+    let does = match state.kind {
+        UserAllocator::Count => "counts and passes on".to_owned(),
+        UserAllocator::FailEvery(n) => format!("returns NULL for every {n}th request"),
+        UserAllocator::Bump { .. } => "hands out memory of its own, free does nothing".to_owned(),
+    };
+    format!(
+        "{}: {does}; over {}; malloc {malloc}, calloc {calloc}, realloc {realloc}, free {free}; {} asked for{used}",
+        at + 1,
+        title(state.inner, user),
+        count(state.requested_bytes, "byte"),
+    )
+}

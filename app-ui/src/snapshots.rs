@@ -1,0 +1,69 @@
+//! Two moments of tracemalloc that the user keeps, to see what changed between them.
+
+use std::sync::Arc;
+
+use sim_core::tracemalloc::{Snapshot, take_snapshot};
+
+use crate::session::Session;
+
+/// Which of the two.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Which {
+    /// The older one, as a rule.
+    A,
+    /// The newer one.
+    B,
+}
+
+impl Which {
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::B => "B",
+        }
+    }
+}
+
+/// A snapshot with the step it was taken at.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    /// Operations done then.
+    pub(crate) step: u64,
+    /// What tracemalloc knew.
+    pub(crate) snapshot: Arc<Snapshot>,
+}
+
+impl Kept {
+    /// The step shown now. Without tracing there is nothing to keep, which is the error.
+    pub(crate) fn now(session: &Session) -> Result<Self, String> {
+        let layers = session.machine().layers().ok_or("tracemalloc never runs in this trace")?;
+        let snapshot = take_snapshot(layers.tracemalloc()).map_err(|e| format!("RuntimeError: {e}"))?;
+        Ok(Self { step: session.step(), snapshot: Arc::new(snapshot) })
+    }
+}
+
+/// The two. They are replaced, never changed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Snapshots {
+    a: Option<Kept>,
+    b: Option<Kept>,
+}
+
+impl Snapshots {
+    /// One of them.
+    pub(crate) fn get(&self, which: Which) -> Option<&Kept> {
+        match which {
+            Which::A => self.a.as_ref(),
+            Which::B => self.b.as_ref(),
+        }
+    }
+
+    /// Puts one in place of what was there.
+    pub(crate) fn keep(&mut self, which: Which, kept: Kept) {
+        match which {
+            Which::A => self.a = Some(kept),
+            Which::B => self.b = Some(kept),
+        }
+    }
+}
