@@ -110,8 +110,9 @@ mod tests {
         assert_eq!(stack_before(&trace, 2), None);
         assert_eq!(stack_before(&trace, 3), Some(&[line][..]));
         let domains: Vec<Domain> = (0..=5).map(|step| domain_of_last(&trace, step)).collect();
-        use Domain::{Mem, Obj, Raw};
-        assert_eq!(domains, [Obj, Mem, Mem, Mem, Raw, Mem]);
+
+        let expected = [Domain::Obj, Domain::Mem, Domain::Mem, Domain::Mem, Domain::Raw, Domain::Mem];
+        assert_eq!(domains, expected);
         assert_eq!(call(&trace, &trace.op(2).unwrap()), "calls come from app.py:10");
     }
 }

@@ -37,8 +37,9 @@ pub mod tape;
 pub mod tracemalloc;
 
 pub use addr::{Addr, ArenaId, SizeClass, Slot, Step};
+pub use domains::Domain;
 pub use event::{Event, Observer};
 pub use machine::Machine;
 pub use profile::{ArenaPlacement, Ownership, Profile, ProfileError};
 pub use replay::Replay;
-pub use tape::{Call, Counts, Domain, Kind, Note, Op, TapeError, Trace, TraceBuilder};
+pub use tape::{Call, Counts, Kind, Note, Op, TapeError, Trace, TraceBuilder};

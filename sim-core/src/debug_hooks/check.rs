@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{FORBIDDENBYTE, Layout};
 use crate::addr::Addr;
 use crate::bytes::{Bytes, Unmapped};
-use crate::tape::Domain;
+use crate::domains::Domain;
 
 /// The first thing that is wrong with a block, in the order of the checks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

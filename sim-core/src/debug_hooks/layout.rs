@@ -3,7 +3,7 @@
 use super::{CLEANBYTE, DEADBYTE, FORBIDDENBYTE};
 use crate::addr::Addr;
 use crate::bytes::{Bytes, Unmapped};
-use crate::tape::Domain;
+use crate::domains::Domain;
 
 /// The layout for one pointer size. All functions take the user's pointer `p`; the layer below knows the
 /// block as `p - front()`.

@@ -4,13 +4,13 @@
 //! that tables can be compared, printed and drawn as the chain they form. One table stands for each
 //! domain, process-wide; debug hooks remember the table they cover.
 
+mod domain;
 mod setup;
 mod user;
 
+pub use domain::Domain;
 pub use setup::{AllocatorName, SetupError};
 pub use user::{UserAllocator, UserState};
-
-use crate::tape::Domain;
 
 /// What the four functions of a table do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,8 +2,7 @@
 
 use thiserror::Error;
 
-use super::{AllocatorTable, Allocators};
-use crate::tape::Domain;
+use super::{AllocatorTable, Allocators, Domain};
 
 /// `PyMemAllocatorName` without `NOT_SET`: what `PYTHONMALLOC` can name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -8,8 +8,7 @@ mod narrate;
 pub use narrate::{Sentence, narrate};
 
 use crate::addr::{Addr, ArenaId, SizeClass};
-use crate::domains::AllocatorTable;
-use crate::tape::Domain;
+use crate::domains::{AllocatorTable, Domain};
 
 /// Receives events. Replay at full speed uses `()`, which compiles to nothing.
 pub trait Observer {

@@ -11,11 +11,11 @@ use crate::addr::{Addr, Slot};
 use crate::arena::ArenaBackend;
 use crate::bytes::{Bytes, Unmapped};
 use crate::debug_hooks::{self, DEADBYTE, ERASED_SIZE, Layout};
-use crate::domains::{AllocatorTable, Allocators, Context, Functions, UserAllocator, UserState};
+use crate::domains::{AllocatorTable, Allocators, Context, Domain, Functions, UserAllocator, UserState};
 use crate::event::{Event, Function, NullReason, Observer};
 use crate::pymalloc::{Pymalloc, Realloc};
 use crate::raw::RawModel;
-use crate::tape::{Domain, SourceLine};
+use crate::tape::SourceLine;
 use crate::tracemalloc::{self, Frame, TracebackId, Tracemalloc};
 
 /// Tables, contents and addresses.

@@ -14,12 +14,12 @@ pub use libc::{Libc, LibcAbort};
 
 use crate::addr::{Addr, Slot};
 use crate::arena::{ArenaBackend, RawId, SimArenas, Target};
-use crate::domains::{AllocatorName, AllocatorTable, Allocators};
+use crate::domains::{AllocatorName, AllocatorTable, Allocators, Domain};
 use crate::event::{Event, NullReason, Observer};
 use crate::profile::{Profile, ProfileError};
 use crate::pymalloc::{Pymalloc, Realloc, Violation};
 use crate::raw::RawModel;
-use crate::tape::{Action, Domain, Kind, Packed, TableChoice, Trace};
+use crate::tape::{Action, Kind, Packed, TableChoice, Trace};
 
 /// `CPython`'s allocator stack with a program's pointers.
 #[derive(Clone, Debug)]

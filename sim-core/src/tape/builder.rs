@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::trace::Trace;
-use super::{Action, Call, Domain, Kind, Op, SourceLine};
+use super::{Action, Call, Kind, Op, SourceLine};
+use crate::domains::Domain;
 
 /// An operation that cannot stand where it stands.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]

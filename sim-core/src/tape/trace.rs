@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Call, Counts, Domain, Kind, Note, Op, Packed, SourceLine};
+use super::{Action, Call, Counts, Kind, Note, Op, Packed, SourceLine};
 use crate::addr::Slot;
-use crate::domains::AllocatorName;
+use crate::domains::{AllocatorName, Domain};
 
 /// A trace and all that came with it.
 #[derive(Clone, Debug, Default)]
