@@ -173,6 +173,7 @@ impl Mirror {
             | Event::ReallocOfNull
             | Event::FreeOfNull
             | Event::TableCalled { .. }
+            | Event::RawBlocksCounted { .. }
             | Event::ReturnedNull { .. } => {}
         }
     }

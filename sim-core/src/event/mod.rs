@@ -254,6 +254,11 @@ pub enum Event {
         /// Whether pymalloc asked for it and counts it in `raw_allocated_blocks`.
         for_pymalloc: bool,
     },
+    /// `raw_allocated_blocks` changed: pymalloc passed a call on to RAW.
+    RawBlocksCounted {
+        /// The count now.
+        now: i64,
+    },
     /// The C library resized a block, in place or not.
     RawResized {
         /// The label.

@@ -219,6 +219,11 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
                 )
             },
         ),
+        Event::RawBlocksCounted { now } => say(
+            "_PyObject_Malloc",
+            None,
+            format!("raw_allocated_blocks is now {now}: pymalloc counts what it passes on"),
+        ),
         Event::TableCalled { domain, table, function, nbytes } => say(
             table.function_names()[function as usize],
             None,

@@ -7,6 +7,7 @@
 mod fatal;
 mod layers;
 mod libc;
+mod stack;
 
 pub use fatal::Fatal;
 pub use layers::Layers;
@@ -256,7 +257,7 @@ impl<A: ArenaBackend> Machine<A> {
         }
         let at = op.slot.0 as usize;
         let old = layers.pointers[at];
-        let mut stack = layers::Stack {
+        let mut stack = stack::Stack {
             pymalloc: &mut self.pymalloc,
             raw: &mut self.raw,
             layers,

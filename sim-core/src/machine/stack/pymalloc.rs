@@ -1,0 +1,144 @@
+//! The bottom of most chains: pymalloc's table, with what it writes going to memory.
+
+use super::{Called, Stack, segfault};
+use crate::addr::Addr;
+use crate::arena::ArenaBackend;
+use crate::bytes::Bytes;
+use crate::domains::Domain;
+use crate::event::{Event, Observer};
+use crate::machine::fatal::Fatal;
+use crate::machine::layers::Layers;
+use crate::pymalloc::{Pymalloc, Realloc};
+
+/// Writes into memory what pymalloc writes into blocks, and passes events on.
+struct Writes<'a, O: Observer> {
+    bytes: &'a mut Bytes,
+    wild: &'a mut std::collections::BTreeMap<Addr, u64>,
+    arena_size: u64,
+    word_bytes: u32,
+    met_wild: Option<(Addr, u64)>,
+    observer: &'a mut O,
+}
+
+impl<O: Observer> Observer for Writes<'_, O> {
+    const ENABLED: bool = true;
+    fn event(&mut self, event: Event) {
+        // Blocks lie in mapped arenas, so these writes cannot fail.
+        let mut link = |at: Addr, to: u64| {
+            let _ = self.bytes.set_word(at, self.word_bytes, to);
+        };
+        match event {
+            Event::ArenaObtained { base, .. } => self.bytes.map(base, self.arena_size),
+            Event::ArenaReleased { base, .. } => self.bytes.unmap(base),
+            Event::BlockCarved { block, .. } => link(block, 0),
+            Event::PoolInitialised { second, .. } => link(second, 0),
+            Event::BlockPushed { block, next, .. } => {
+                link(block, next.unwrap_or_default().0);
+                self.wild.remove(&block);
+            }
+            Event::BlockPopped { block, .. } => {
+                if let Some(link) = self.wild.remove(&block) {
+                    self.met_wild = Some((block, link));
+                }
+            }
+            _ => {}
+        }
+        // Observers that want no detail still want arenas; the others ignore all of it.
+        self.observer.event(event);
+    }
+}
+
+impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
+    /// Runs pymalloc with its writes going to memory.
+    fn with_pymalloc<T>(&mut self, run: impl FnOnce(&mut Pymalloc<A>, &mut Writes<'_, O>) -> T) -> Called<T> {
+        let Layers { bytes, wild, .. } = self.layers;
+        let mut writes = Writes {
+            bytes,
+            wild,
+            arena_size: self.pymalloc.profile().arena_size,
+            word_bytes: self.pymalloc.profile().pointer_bytes,
+            met_wild: None,
+            observer: self.observer,
+        };
+        let result = run(self.pymalloc, &mut writes);
+        match writes.met_wild {
+            Some((block, link)) => Err(Fatal::WildFreeList { block, link }),
+            None => Ok(result),
+        }
+    }
+
+    pub(super) fn small_alloc(&mut self, nbytes: u64) -> Called<Option<Addr>> {
+        let block = self.with_pymalloc(|pymalloc, writes| pymalloc.alloc(nbytes, writes))?;
+        Ok(block.map(|b| self.pymalloc.memory().block_addr(b)))
+    }
+
+    pub(super) fn count_raw(&mut self, p: Addr) {
+        if p != Addr(0) {
+            self.pymalloc.raw_allocated_blocks += 1;
+            self.observer.event(Event::RawBlocksCounted { now: self.pymalloc.raw_allocated_blocks });
+        }
+    }
+
+    pub(super) fn pymalloc_malloc(&mut self, nbytes: u64) -> Called<Addr> {
+        if let Some(p) = self.small_alloc(nbytes)? {
+            return Ok(p);
+        }
+        // The public function: hooks on RAW see the fallback.
+        let p = self.malloc(Domain::Raw, nbytes)?;
+        self.count_raw(p);
+        Ok(p)
+    }
+
+    /// The block an owned address lies in: `CPython` takes any address inside a pool for one.
+    fn owned(&mut self, p: Addr) -> bool {
+        let owned = self.pymalloc.address_in_range(p);
+        self.observer.event(Event::AddressInRange { addr: p, owned });
+        owned
+    }
+
+    fn block_at(&self, p: Addr) -> A::Block {
+        let memory = self.pymalloc.memory();
+        let pool_size = self.pymalloc.profile().pool_size;
+        let pool = memory.pool_at(Addr(p.0 & !(pool_size - 1)));
+        memory.block_in(pool, (p.0 & (pool_size - 1)) as u32)
+    }
+
+    pub(super) fn pymalloc_free(&mut self, p: Addr) -> Called<()> {
+        if p == Addr(0) {
+            return Ok(());
+        }
+        if !self.owned(p) {
+            self.free(Domain::Raw, p)?;
+            self.pymalloc.raw_allocated_blocks -= 1;
+            self.observer.event(Event::RawBlocksCounted { now: self.pymalloc.raw_allocated_blocks });
+            return Ok(());
+        }
+        let block = self.block_at(p);
+        self.with_pymalloc(|pymalloc, writes| pymalloc.free(block, writes))
+    }
+
+    pub(super) fn pymalloc_realloc(&mut self, p: Addr, nbytes: u64) -> Called<Addr> {
+        if p == Addr(0) {
+            self.observer.event(Event::ReallocOfNull);
+            return self.pymalloc_malloc(nbytes);
+        }
+        if !self.owned(p) {
+            return self.realloc(Domain::Raw, p, nbytes);
+        }
+        match self.pymalloc.realloc_decision(self.block_at(p), nbytes) {
+            Realloc::InPlace { block_size } => {
+                self.observer.event(Event::ReallocInPlace { block: p, block_size, nbytes });
+                Ok(p)
+            }
+            Realloc::Move { block_size, copied } => {
+                self.observer.event(Event::ReallocMoves { block: p, block_size, nbytes, copied });
+                let new = self.pymalloc_malloc(nbytes)?;
+                if new != Addr(0) {
+                    self.layers.bytes.copy(p, new, copied).map_err(|e| segfault(e, "copying"))?;
+                    self.pymalloc_free(p)?;
+                }
+                Ok(new)
+            }
+        }
+    }
+}
