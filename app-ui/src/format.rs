@@ -1,20 +1,8 @@
 //! Numbers and calls as text: digits in groups of three, KiB and MiB of 1024, calls by `CPython`'s names.
 
+pub(crate) use sim_core::report::grouped;
 use sim_core::tape::Action;
 use sim_core::{Addr, Call, Domain, Op};
-
-/// Digits in groups of three: `1,234,567`.
-pub(crate) fn grouped(value: u64) -> String {
-    let digits = value.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
 
 /// A count with its noun: `1 arena`, `2,000 arenas`.
 pub(crate) fn count(value: u64, noun: &str) -> String {

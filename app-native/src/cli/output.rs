@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+pub(super) use sim_core::report::grouped;
 
 /// A file being written under a name of its own, or standard output.
 pub(super) enum Output {
@@ -59,19 +60,6 @@ impl Write for Output {
             Self::File { out, .. } => out.flush(),
         }
     }
-}
-
-/// A number with thousands separators.
-pub(super) fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// Prints an object as JSON on one line.

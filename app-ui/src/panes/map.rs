@@ -1,17 +1,15 @@
 //! The map: one picture of the heap at three levels.
 
 use egui::{
-    Align2, Button, ColorImage, Pos2, Rect, Role, ScrollArea, Sense, TextureHandle, TextureOptions, Ui, Vec2,
-    WidgetInfo,
+    Button, Pos2, Rect, Role, ScrollArea, Sense, TextureHandle, TextureOptions, Ui, Vec2, WidgetInfo,
 };
 use sim_core::{Addr, ArenaId};
 
+use super::map_scene::{Frame, Scene};
 use super::{View, empty, map_overlay};
 use crate::command::{Action, Command};
-use crate::facts::{self, ArenaFacts, BlockState, PoolFacts};
-use crate::format::{bytes, grouped};
-use crate::raster::grid::{CellGrid, TileGrid, pool_columns};
-use crate::raster::{self, BlockPicture, PixelRect};
+use crate::facts;
+use crate::format::grouped;
 use crate::selection::{Level, Place};
 
 /// What the map keeps between frames: its picture, and how far the wheel was turned.
@@ -36,49 +34,6 @@ struct PictureKey {
     scroll: i32,
     unit: f32,
     dark: bool,
-}
-
-/// The picture's geometry, in pixels from its top, unscrolled.
-pub(super) enum Scene<'a> {
-    /// All arenas.
-    Heap { arenas: Vec<ArenaFacts<'a>>, grid: TileGrid },
-    /// One arena.
-    Arena { arena: ArenaFacts<'a>, grid: CellGrid },
-    /// One pool.
-    Pool {
-        pool: PoolFacts<'a>,
-        /// The blocks in the picture: all, or those that were carved and a few more.
-        states: Vec<BlockState>,
-        grid: CellGrid,
-        header: PixelRect,
-        /// Where the blocks lie that are left out, and how many they are.
-        folded: Option<(PixelRect, u32)>,
-        tail: PixelRect,
-    },
-}
-
-/// Where the picture lies on the screen.
-#[derive(Clone, Copy)]
-pub(super) struct Frame {
-    /// The visible part.
-    pub(super) rect: Rect,
-    /// Pixels scrolled off the top.
-    pub(super) scroll: i32,
-    /// Pixels of a point.
-    pub(super) unit: f32,
-}
-
-impl Frame {
-    /// Pixels to points.
-    pub(super) fn screen(&self, r: PixelRect) -> Rect {
-        let min = self.rect.min + Vec2::new(r.x as f32, (r.y - self.scroll) as f32) / self.unit;
-        Rect::from_min_size(min, Vec2::new(r.w as f32, r.h as f32) / self.unit)
-    }
-
-    fn pixel(&self, pos: Pos2) -> (i32, i32) {
-        let at = (pos - self.rect.min) * self.unit;
-        (at.x.floor() as i32, at.y.floor() as i32 + self.scroll)
-    }
 }
 
 /// Draws the pane.
@@ -177,7 +132,7 @@ fn picture(ui: &mut Ui, view: &View<'_>, size: Vec2, state: &mut MapState, comma
     let bar = ui.spacing().scroll.allocated_width() + 2.0;
     let width = ((size.x - bar) * unit).floor() as i32;
     let height = (size.y * unit).floor() as i32;
-    let Some(scene) = scene(view, width, height, unit) else {
+    let Some(scene) = Scene::of(view, width, height, unit) else {
         empty(ui, "The place shown is gone at this step.");
         return;
     };
@@ -311,165 +266,3 @@ fn wheel(
         (true, ..) => {}
     }
 }
-
-/// The geometry of the level shown.
-fn scene<'a>(view: &View<'a>, width: i32, height: i32, unit: f32) -> Option<Scene<'a>> {
-    let session: &'a crate::session::Session = view.session;
-    let heap = session.heap();
-    let profile = session.profile();
-    let points = |p: f32| ((p * unit).round() as i32).max(1);
-    match view.selection.level {
-        Level::Heap => {
-            let arenas = facts::arenas(heap);
-            let pools = profile.max_pools_in_arena();
-            let grid = TileGrid::fit(arenas.len() as u32, pools, width, height, unit);
-            Some(Scene::Heap { arenas, grid })
-        }
-        Level::Arena => {
-            let arena = facts::same_arena(heap, view.selection.arena?)?;
-            let pools = profile.max_pools_in_arena();
-            let largest = (points(128.0), points(76.0));
-            // Room for outlines at the edges.
-            let edge = points(3.0);
-            let (w, h) = (width - 2 * edge, height - 2 * edge);
-            let grid = CellGrid::fixed(pool_columns(pools), pools, w, h, largest).moved(edge, edge);
-            Some(Scene::Arena { arena, grid })
-        }
-        Level::Pool => {
-            let pool = facts::pool_at(heap, view.selection.pool?)?;
-            let mut states = facts::block_states(heap, &pool);
-            let left_out = if view.selection.fold { fold(&mut states) } else { 0 };
-            let shown = states.len() as u32;
-            let lost = pool.class().map_or(0, |c| profile.quantization_bytes(c));
-            let band = points(40.0);
-            let gutter = points(56.0);
-            let cells = shown + u32::from(left_out > 0) + u32::from(lost > 0);
-            let room = (width - gutter, height - band - points(8.0));
-            let smallest = (points(26.0), points(20.0));
-            let grid = CellGrid::flowing(cells, room.0, room.1, smallest, (points(116.0), points(52.0)));
-            let grid = grid.moved(gutter, band + points(6.0));
-            let tail = if lost > 0 && cells > 0 { grid.cell(cells - 1) } else { PixelRect::default() };
-            let header = PixelRect { x: 0, y: 0, w: width, h: band };
-            let folded = (left_out > 0).then(|| (grid.cell(shown), left_out));
-            Some(Scene::Pool { pool, states, grid, header, folded, tail })
-        }
-    }
-}
-
-/// Cuts off all but a few of the blocks never carved, where they are most of a pool; says how many.
-fn fold(states: &mut Vec<BlockState>) -> u32 {
-    /// Never carved blocks that stay in the picture.
-    const KEPT: usize = 8;
-    let carved = states.iter().take_while(|s| **s != BlockState::NeverCarved).count();
-    let kept = carved + KEPT;
-    if kept * 2 > states.len() || states.len() < 4 * KEPT {
-        return 0;
-    }
-    let left_out = states.len() - kept;
-    states.truncate(kept);
-    left_out as u32
-}
-
-impl Scene<'_> {
-    fn height(&self) -> i32 {
-        match self {
-            Self::Heap { grid, .. } => grid.height(),
-            Self::Arena { grid, .. } | Self::Pool { grid, .. } => grid.y + grid.height(),
-        }
-    }
-
-    fn image(&self, view: &View<'_>, scroll: i32, size: (i32, i32)) -> ColorImage {
-        let heap = view.session.heap();
-        match self {
-            Self::Heap { arenas, grid } => raster::heap(heap, arenas, grid, scroll, size, view.theme),
-            Self::Arena { arena, grid } => {
-                raster::arena(heap, arena, &grid.moved(0, -scroll), size, view.theme)
-            }
-            Self::Pool { pool, states, grid, header, tail, .. } => {
-                let picture = BlockPicture {
-                    states,
-                    class: pool.class().map_or(0, |c| c.0),
-                    grid: *grid,
-                    header: *header,
-                    tail: *tail,
-                };
-                raster::blocks(&picture, scroll, size, view.theme)
-            }
-        }
-    }
-
-    /// What lies at a pixel.
-    fn hit(&self, view: &View<'_>, x: i32, y: i32) -> Option<Place> {
-        let heap = view.session.heap();
-        match self {
-            Self::Heap { arenas, grid } => {
-                let (tile, cell) = grid.hit(x, y)?;
-                let arena = arenas.get(tile as usize)?;
-                let pool = cell.and_then(|i| facts::pool_of_arena(heap, arena, i));
-                Some(pool.map_or(Place::Arena(arena.id), |p| Place::Pool(p.addr)))
-            }
-            Self::Arena { arena, grid } => {
-                facts::pool_of_arena(heap, arena, grid.hit(x, y)?).map(|p| Place::Pool(p.addr))
-            }
-            Self::Pool { pool, states, grid, header, .. } => {
-                if header.contains(x, y) {
-                    return Some(Place::Pool(pool.addr));
-                }
-                let index = grid.hit(x, y).filter(|i| (*i as usize) < states.len())?;
-                let offset = facts::block_offset(view.session.profile(), pool, index);
-                Some(Place::Block(pool.addr.offset(u64::from(offset))))
-            }
-        }
-    }
-
-    /// Where a place lies in the picture, if it is in it.
-    pub(super) fn rect_of(&self, view: &View<'_>, place: Place, unit: f32) -> Option<PixelRect> {
-        let heap = view.session.heap();
-        let pool_index = |arena: &ArenaFacts<'_>, addr: Addr| {
-            let inside = heap.arena_of(addr)? == arena.id && addr >= arena.first_pool;
-            let index = addr.bytes_from(arena.first_pool) / view.session.profile().pool_size;
-            inside.then_some(index as u32).filter(|i| *i < arena.record.ntotalpools)
-        };
-        match (self, place) {
-            (Self::Heap { arenas, grid }, Place::Arena(id)) => {
-                arenas.iter().position(|a| a.id == id).map(|i| grid.tile(i as u32))
-            }
-            (Self::Heap { arenas, grid }, Place::Pool(addr) | Place::Block(addr)) => {
-                let id = heap.arena_of(addr)?;
-                let at = arenas.iter().position(|a| a.id == id)?;
-                Some(grid.cells(at as u32).cell(pool_index(&arenas[at], addr)?))
-            }
-            (Self::Arena { arena, grid }, Place::Pool(addr) | Place::Block(addr)) => {
-                Some(grid.cell(pool_index(arena, addr)?))
-            }
-            (Self::Pool { pool, header, .. }, Place::Pool(addr)) => {
-                // Its outline must fit between the edges of the picture.
-                (addr == pool.addr).then_some(header.shrink(((6.0 * unit).round() as i32).max(1)))
-            }
-            (Self::Pool { pool, states, grid, .. }, Place::Block(addr)) => {
-                let profile = view.session.profile();
-                let offset = addr.bytes_from(pool.addr);
-                let within = offset.checked_sub(profile.pool_overhead())?;
-                let index = within.checked_div(u64::from(pool.block_size))?;
-                (offset < profile.pool_size && index < states.len() as u64).then(|| grid.cell(index as u32))
-            }
-            (Self::Arena { .. } | Self::Pool { .. }, Place::Arena(_)) => None,
-        }
-    }
-}
-
-/// The sentence under an arena's tile and in tooltips.
-pub(super) fn arena_line(view: &View<'_>, arena: &ArenaFacts<'_>) -> String {
-    let used = arena.record.ntotalpools - arena.record.nfreepools;
-    format!(
-        "{} at {}: {} of {} pools in use, {}",
-        arena.id,
-        arena.base,
-        grouped(u64::from(used)),
-        arena.record.ntotalpools,
-        bytes(view.session.profile().arena_size)
-    )
-}
-
-/// Left top, for labels.
-pub(super) const TOP_LEFT: Align2 = Align2::LEFT_TOP;

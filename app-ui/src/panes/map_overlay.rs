@@ -7,7 +7,7 @@ use sim_core::report::PoolState;
 use sim_core::{Addr, SizeClass};
 
 use super::View;
-use super::map::{Frame, Scene, TOP_LEFT, arena_line};
+use super::map_scene::{Frame, Scene, TOP_LEFT, arena_line};
 use crate::facts::{self, BlockState, PoolFacts};
 use crate::format::{address, bytes, count, grouped};
 use crate::selection::{Level, Place};

@@ -9,6 +9,7 @@ pub(crate) mod inspector;
 pub(crate) mod malloc_stats;
 pub(crate) mod map;
 mod map_overlay;
+mod map_scene;
 pub(crate) mod narration;
 pub(crate) mod operations;
 pub(crate) mod size_classes;

@@ -79,13 +79,18 @@ fn arena_map_rows<A: ArenaBackend>(out: &mut String, pymalloc: &Pymalloc<A>) {
 
 /// `printone`: the message padded to 35 columns, then the value with separators in 21.
 fn row(out: &mut String, message: &str, value: u64) {
+    let _ = writeln!(out, "{message:<35}={:>21}", grouped(value));
+}
+
+/// A number in decimal with a comma before each group of three digits.
+pub fn grouped(value: u64) -> String {
     let digits = value.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            grouped.push(',');
+            out.push(',');
         }
-        grouped.push(digit);
+        out.push(digit);
     }
-    let _ = writeln!(out, "{message:<35}={grouped:>21}");
+    out
 }

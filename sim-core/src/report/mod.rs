@@ -6,7 +6,7 @@ mod digest;
 mod occupancy;
 mod placement;
 
-pub use debugmallocstats::debugmallocstats;
+pub use debugmallocstats::{debugmallocstats, grouped};
 pub use digest::{Fnv64, digest};
 pub use occupancy::{ClassUse, Occupancy, PoolState};
 pub use placement::{Placement, PlacementWriter};

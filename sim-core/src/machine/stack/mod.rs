@@ -200,7 +200,11 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
         let Layers { libc, bytes, .. } = self.layers;
         let id = libc.free(bytes, p).map_err(Fatal::Libc)?;
         let block = self.raw.free(id);
-        self.observer.event(Event::RawFreed { label: block.label, nbytes: block.nbytes, for_pymalloc: false });
+        self.observer.event(Event::RawFreed {
+            label: block.label,
+            nbytes: block.nbytes,
+            for_pymalloc: false,
+        });
         Ok(())
     }
 }
