@@ -157,13 +157,8 @@ fn fatal(ui: &mut Ui, view: &View<'_>, text: &str, commands: &mut Vec<Command>) 
                 commands.push(Command::Copy(text.to_owned()));
             }
         });
-        ScrollArea::horizontal().id_salt("fatal").show(ui, |ui| {
-            ui.add(
-                egui::Label::new(RichText::new(text).monospace().size(12.0).color(view.theme.error_text))
-                    .selectable(true)
-                    .wrap_mode(egui::TextWrapMode::Extend),
-            );
-        });
+        let text = RichText::new(text).monospace().size(12.0).color(view.theme.error_text);
+        ui.add(egui::Label::new(text).selectable(true).wrap());
     });
     ui.add_space(6.0);
 }
@@ -384,9 +379,12 @@ fn header_words(layers: &Layers, header: Header) -> String {
         Ok(Some(damage)) => format!("a free or realloc would end the process: {}", damage.message()),
         Err(Unmapped(at)) => format!("a free or realloc would end the process: SIGSEGV at {at}"),
     };
-    let size =
-        if size > 1 << 40 { format!("{size:#x} bytes, which no block has") } else { count(size, "byte") };
-    format!("{name} header: {size} requested, API id {id}; {check}.")
+    let size = if size > 1 << 40 {
+        format!("size field {size:#x}, which is no size")
+    } else {
+        format!("{} requested", count(size, "byte"))
+    };
+    format!("{name} header: {size}, API id {id}; {check}.")
 }
 
 /// The rows. Only those in view are drawn.
