@@ -122,8 +122,7 @@ mod tests {
         assert_eq!(stack_before(&trace, 2), None);
         assert_eq!(stack_before(&trace, 3), Some(&[line][..]));
         let domains: Vec<Domain> = (0..=5).map(|step| domain_of_last(&trace, step)).collect();
-        use Domain::{Mem, Obj, Raw};
-        assert_eq!(domains, [Obj, Mem, Mem, Mem, Raw, Mem]);
+        assert_eq!(domains, [Domain::Obj, Domain::Mem, Domain::Mem, Domain::Mem, Domain::Raw, Domain::Mem]);
         assert_eq!(call(&trace, &trace.op(2).unwrap()), "stack app.py:10");
     }
 }

@@ -56,7 +56,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
         }
         ui.add_space(4.0);
         let user = layers.map_or(&[][..], |l| l.user());
-        let width = ((ui.available_width() - 30.0) / 3.0).clamp(250.0, 360.0);
+        let width = ((ui.available_width() - 30.0) / 3.0).clamp(190.0, 360.0);
         ui.horizontal_top(|ui| {
             ui.spacing_mut().item_spacing.x = 12.0;
             for domain in Domain::ALL {
@@ -146,6 +146,7 @@ fn column(
                     .filter(|(_, c)| c.function as usize == at)
                     .map(|(number, c)| match c.function {
                         Function::Free => format!("{}.", number + 1),
+                        _ if ui.available_width() < 225.0 => format!("{}. {}", number + 1, grouped(c.nbytes)),
                         _ => format!("{}. {}", number + 1, count(c.nbytes, "byte")),
                     })
                     .collect();
