@@ -9,10 +9,22 @@ use crate::format;
 pub(crate) fn call(trace: &Trace, op: &Op) -> String {
     match op.call {
         Call::Act(Action::Stack(number)) => match trace.stack(number) {
-            [] => "calls come from no Python code".to_owned(),
-            lines => format!("calls come from {}", stack_text(lines)),
+            [] => "stack without Python code".to_owned(),
+            lines => format!("stack {}", stack_text(lines)),
         },
         _ => format::call(op),
+    }
+}
+
+/// The same where there is little room: without the long names that say nothing new in a list.
+pub(crate) fn short_call(op: &Op, call: &str) -> String {
+    match op.call {
+        Call::Act(_) => call
+            .replacen("PyTraceMalloc_", "", 1)
+            .replacen("PyMem_SetAllocator(PYMEM_DOMAIN_", "SetAllocator(", 1)
+            .replacen("PyMem_Setup", "Setup", 1),
+        // The family's letter stands for its name, as in traces.
+        _ => call.replacen(op.domain.prefix(), &format!("{} ", op.domain.letter().to_ascii_uppercase()), 1),
     }
 }
 
@@ -110,9 +122,7 @@ mod tests {
         assert_eq!(stack_before(&trace, 2), None);
         assert_eq!(stack_before(&trace, 3), Some(&[line][..]));
         let domains: Vec<Domain> = (0..=5).map(|step| domain_of_last(&trace, step)).collect();
-
-        let expected = [Domain::Obj, Domain::Mem, Domain::Mem, Domain::Mem, Domain::Raw, Domain::Mem];
-        assert_eq!(domains, expected);
-        assert_eq!(call(&trace, &trace.op(2).unwrap()), "calls come from app.py:10");
+        assert_eq!(domains, [Domain::Obj, Domain::Mem, Domain::Mem, Domain::Mem, Domain::Raw, Domain::Mem]);
+        assert_eq!(call(&trace, &trace.op(2).unwrap()), "stack app.py:10");
     }
 }

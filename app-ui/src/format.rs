@@ -46,7 +46,7 @@ fn action(action: Action, domain: Domain) -> String {
     match action {
         Action::SetupDebugHooks => "PyMem_SetupDebugHooks()".to_owned(),
         Action::SetAllocator(table) => format!("PyMem_SetAllocator(PYMEM_DOMAIN_{}, {table})", domain.name()),
-        Action::Poke { id, offset, bytes } => format!("write {bytes} at #{id}{offset:+}"),
+        Action::Poke { id, offset, bytes } => format!("write #{id}{offset:+}: {bytes}"),
         Action::Stack(number) => format!("calls now come from stack {number}"),
         Action::TracemallocStart(n) => format!("tracemalloc.start({n})"),
         Action::TracemallocStop => "tracemalloc.stop()".to_owned(),

@@ -42,7 +42,13 @@ enum Stage {
 }
 
 fn holds(machine: &Machine, slot: Slot, block: Addr) -> bool {
-    matches!(machine.target(slot), Target::Block(b) if machine.pymalloc().memory().block_addr(b) == block)
+    let Target::Block(b) = machine.target(slot) else { return false };
+    let addr = machine.pymalloc().memory().block_addr(b);
+    if machine.layers().is_none() {
+        return addr == block;
+    }
+    // Under debug hooks the program's pointer lies inside the block.
+    crate::facts::block_at(machine.pymalloc(), addr).is_some_and(|b| b.addr == block)
 }
 
 impl OwnerSearch {

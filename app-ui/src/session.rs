@@ -249,7 +249,11 @@ impl Session {
             None => self.replay.last_pointer(),
         }?;
         match SimArenas::target(pointer) {
-            Target::Block(block) => Some(self.heap().memory().block_addr(block)),
+            Target::Block(block) => {
+                let addr = self.heap().memory().block_addr(block);
+                // Under debug hooks the program's pointer lies inside the block.
+                Some(crate::facts::block_at(self.heap(), addr).map_or(addr, |b| b.addr))
+            }
             Target::Raw(_) | Target::Null => None,
         }
     }

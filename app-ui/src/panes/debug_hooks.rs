@@ -157,13 +157,8 @@ fn fatal(ui: &mut Ui, view: &View<'_>, text: &str, commands: &mut Vec<Command>) 
                 commands.push(Command::Copy(text.to_owned()));
             }
         });
-        ScrollArea::horizontal().id_salt("fatal").show(ui, |ui| {
-            ui.add(
-                egui::Label::new(RichText::new(text).monospace().size(12.0).color(view.theme.error_text))
-                    .selectable(true)
-                    .wrap_mode(egui::TextWrapMode::Extend),
-            );
-        });
+        let text = RichText::new(text).monospace().size(12.0).color(view.theme.error_text);
+        ui.add(egui::Label::new(text).selectable(true).wrap());
     });
     ui.add_space(6.0);
 }
@@ -361,9 +356,9 @@ fn words(layers: &Layers, anatomy: &Anatomy, domain: Domain) -> Vec<String> {
         {
             "written after the block was freed"
         } else {
-            "of a pad not FD any more"
+            "of a pad overwritten"
         };
-        lines.push(format!("{} {what}, marked with !", count(harm, "byte")));
+        lines.push(format!("{} {what}, marked with !.", count(harm, "byte")));
     }
     lines
 }
@@ -384,9 +379,12 @@ fn header_words(layers: &Layers, header: Header) -> String {
         Ok(Some(damage)) => format!("a free or realloc would end the process: {}", damage.message()),
         Err(Unmapped(at)) => format!("a free or realloc would end the process: SIGSEGV at {at}"),
     };
-    let size =
-        if size > 1 << 40 { format!("{size:#x} bytes, which no block has") } else { count(size, "byte") };
-    format!("{name} header: {size} requested, API id {id}; {check}.")
+    let size = if size > 1 << 40 {
+        format!("size field {size:#x}, which is no size")
+    } else {
+        format!("{} requested", count(size, "byte"))
+    };
+    format!("{name} header: {size}, API id {id}; {check}.")
 }
 
 /// The rows. Only those in view are drawn.
@@ -435,7 +433,10 @@ fn dump(ui: &mut Ui, view: &View<'_>, anatomy: &Anatomy) {
                         ink,
                     );
                     let mut letter = part.letter().to_string();
-                    if two && let Some(domain) = domain {
+                    if two
+                        && part != Part::Data
+                        && let Some(domain) = domain
+                    {
                         letter.push(domain.letter());
                     }
                     if anatomy.damaged[at] {
@@ -478,20 +479,21 @@ fn shown(byte: u8) -> char {
 fn legend(ui: &mut Ui, view: &View<'_>, hooks: bool) {
     let theme = view.theme;
     let entry = |ui: &mut Ui, part: Part, text: &str| {
-        ui.horizontal(|ui| {
-            ui.spacing_mut().item_spacing.x = 5.0;
-            let (rect, _) = ui.allocate_exact_size(Vec2::new(18.0, 16.0), Sense::hover());
-            let ground = part.color(theme);
-            ui.painter().rect_filled(rect, 2.0, ground);
-            ui.painter().text(
-                rect.center(),
-                Align2::CENTER_CENTER,
-                part.letter(),
-                FontId::monospace(11.0),
-                Theme::on(ground),
-            );
-            ui.label(RichText::new(text).size(12.0));
+        let font = FontId::proportional(12.0);
+        let galley = ui.painter().layout_no_wrap(text.to_owned(), font, theme.text);
+        let (rect, response) =
+            ui.allocate_exact_size(Vec2::new(galley.size().x + 24.0, 18.0), Sense::hover());
+        response.widget_info(|| {
+            WidgetInfo::labeled(egui::Role::Label, true, format!("{}: {text}", part.letter()))
         });
+        let chip = Rect::from_min_size(rect.min + Vec2::new(0.0, 1.0), Vec2::new(18.0, 16.0));
+        let ground = part.color(theme);
+        let painter = ui.painter();
+        painter.rect_filled(chip, 2.0, ground);
+        let font = FontId::monospace(11.0);
+        painter.text(chip.center(), Align2::CENTER_CENTER, part.letter(), font, Theme::on(ground));
+        let at = egui::pos2(chip.right() + 6.0, rect.center().y - galley.size().y / 2.0);
+        painter.galley(at, galley, theme.text);
     };
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing = Vec2::new(14.0, 3.0);

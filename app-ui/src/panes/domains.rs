@@ -56,7 +56,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
         }
         ui.add_space(4.0);
         let user = layers.map_or(&[][..], |l| l.user());
-        let width = ((ui.available_width() - 24.0) / 3.0).clamp(250.0, 360.0);
+        let width = ((ui.available_width() - 30.0) / 3.0).clamp(190.0, 360.0);
         ui.horizontal_top(|ui| {
             ui.spacing_mut().item_spacing.x = 12.0;
             for domain in Domain::ALL {
@@ -146,6 +146,7 @@ fn column(
                     .filter(|(_, c)| c.function as usize == at)
                     .map(|(number, c)| match c.function {
                         Function::Free => format!("{}.", number + 1),
+                        _ if ui.available_width() < 225.0 => format!("{}. {}", number + 1, grouped(c.nbytes)),
                         _ => format!("{}. {}", number + 1, count(c.nbytes, "byte")),
                     })
                     .collect();
@@ -183,7 +184,7 @@ fn boxed(ui: &mut Ui, view: &View<'_>, lit: bool, content: impl FnOnce(&mut Ui))
     let theme = view.theme;
     // The frame keeps its size when it lights up.
     let (stroke, margin) =
-        if lit { (Stroke::new(2.5, theme.touched), 7) } else { (Stroke::new(1.0, theme.line), 8) };
+        if lit { (Stroke::new(2.0, theme.touched), 7) } else { (Stroke::new(1.0, theme.line), 8) };
     Frame::new()
         .fill(theme.tile)
         .stroke(stroke)
@@ -231,9 +232,21 @@ fn title(table: AllocatorTable, user: &[UserState]) -> String {
 fn kind_text(kind: UserAllocator) -> String {
     match kind {
         UserAllocator::Count => "counts".to_owned(),
-        UserAllocator::FailEvery(n) => format!("fails every {n}."),
+        UserAllocator::FailEvery(n) => format!("fails every {}", ordinal(n)),
         UserAllocator::Bump { bytes: room } => format!("bump, {}", bytes(room)),
     }
+}
+
+/// `3rd`.
+fn ordinal(n: u64) -> String {
+    let end = match (n % 10, n % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{n}{end}")
 }
 
 fn context(ctx: Context) -> String {
@@ -257,7 +270,7 @@ fn user_line(at: usize, state: &UserState, user: &[UserState]) -> String {
     };
     let does = match state.kind {
         UserAllocator::Count => "counts and passes on".to_owned(),
-        UserAllocator::FailEvery(n) => format!("returns NULL for every {n}th request"),
+        UserAllocator::FailEvery(n) => format!("returns NULL for every {} request", ordinal(n)),
         UserAllocator::Bump { .. } => "hands out memory of its own, free does nothing".to_owned(),
     };
     format!(

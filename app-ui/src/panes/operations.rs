@@ -132,9 +132,7 @@ fn row(ui: &Ui, view: &View<'_>, index: u64, rect: Rect, list: Rect, commands: &
     let step = index + 1;
     let current = step == view.session.step();
     let call = actions::call(view.session.trace(), &op);
-    // Where the family's name has no room its letter stands for it, as in traces.
-    let short =
-        call.replacen(op.domain.prefix(), &format!("{} ", op.domain.letter().to_ascii_uppercase()), 1);
+    let short = actions::short_call(&op, &call);
     let id = ui.scope_id().with(("operation", index));
     let response = ui.interact(rect.intersect(list), id, Sense::click());
     response.widget_info(|| {

@@ -129,13 +129,12 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut TracemallocState, com
 fn counters(ui: &mut Ui, view: &View<'_>, engine: &Tracemalloc) {
     let (current, peak) = engine.get_traced_memory();
     let fact = |ui: &mut Ui, name: &str, value: String, what: &str| {
-        ui.horizontal(|ui| {
-            ui.spacing_mut().item_spacing.x = 5.0;
-            ui.label(RichText::new(name).monospace().size(11.5).color(view.theme.weak));
-            ui.label(RichText::new(value).monospace().strong().size(12.0));
-        })
-        .response
-        .on_hover_text(what);
+        // One piece of text, so that a line does not end between name and value.
+        let mut text = egui::text::LayoutJob::default();
+        let font = egui::FontId::monospace(12.0);
+        text.append(name, 0.0, egui::TextFormat::simple(font.clone(), view.theme.weak));
+        text.append(&format!(" {value}"), 0.0, egui::TextFormat::simple(font, view.theme.text));
+        ui.add(Label::new(text).extend()).on_hover_text(what);
     };
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 16.0;
