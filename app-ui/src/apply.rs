@@ -330,7 +330,7 @@ impl State {
 
     fn keep_snapshot(&mut self, which: Which) {
         let Some(session) = &self.session else { return };
-        match Kept::now(session) {
+        match Kept::of(session.machine(), session.step()) {
             Ok(kept) => self.selection.snapshots.keep(which, kept),
             Err(error) => self.error = Some(error),
         }

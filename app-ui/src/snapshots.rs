@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
+use sim_core::Machine;
 use sim_core::tracemalloc::{Snapshot, take_snapshot};
-
-use crate::session::Session;
 
 /// Which of the two.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,11 +34,11 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// The step shown now. Without tracing there is nothing to keep, which is the error.
-    pub(crate) fn now(session: &Session) -> Result<Self, String> {
-        let layers = session.machine().layers().ok_or("tracemalloc never runs in this trace")?;
+    /// A machine's state after some steps. Without tracing there is nothing to keep, which is the error.
+    pub(crate) fn of(machine: &Machine, step: u64) -> Result<Self, String> {
+        let layers = machine.layers().ok_or("tracemalloc never runs in this trace")?;
         let snapshot = take_snapshot(layers.tracemalloc()).map_err(|e| format!("RuntimeError: {e}"))?;
-        Ok(Self { step: session.step(), snapshot: Arc::new(snapshot) })
+        Ok(Self { step, snapshot: Arc::new(snapshot) })
     }
 }
 

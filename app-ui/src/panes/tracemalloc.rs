@@ -83,7 +83,9 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut TracemallocState, com
     counters(ui, view, engine);
     if engine.is_tracing() {
         if state.now.as_ref().is_none_or(|(revision, _)| *revision != session.revision()) {
-            state.now = Kept::now(session).ok().map(|kept| (session.revision(), kept.snapshot));
+            state.now = Kept::of(session.machine(), session.step())
+                .ok()
+                .map(|kept| (session.revision(), kept.snapshot));
         }
     } else {
         state.now = None;
