@@ -63,9 +63,9 @@ impl PoolFacts<'_> {
         self.carved.map_or(0, |(_, header)| header.ref_count)
     }
 
-    /// Blocks in use as a share of all, 0 to 1.
+    /// Blocks in use as a share of all, 0 to 1. A double free can make the count wrap around.
     pub(crate) fn share(&self) -> f32 {
-        if self.capacity == 0 { 0.0 } else { self.used() as f32 / self.capacity as f32 }
+        if self.capacity == 0 { 0.0 } else { (self.used() as f32 / self.capacity as f32).min(1.0) }
     }
 }
 

@@ -200,13 +200,14 @@ fn check_settings(
 }
 
 fn expand(builder: &mut TraceBuilder, item: Item, place: &dyn Fn() -> Place) -> Result<(), TraceError> {
+    let before = builder.len();
     let mut push = |thread: u16, domain: Dom, call: Call| {
         builder
             .push(Op { thread, domain: domain.into(), call })
             .map_err(|error| TraceError::Operation { place: place(), error })
     };
     let too_many = |count: u64| {
-        (count > OPERATIONS_MAX).then(|| TraceError::Syntax {
+        (count.saturating_add(before) > OPERATIONS_MAX).then(|| TraceError::Syntax {
             place: place(),
             problem: format!("{count} operations are too many for a lesson"),
             remedy: format!("a lesson has at most {OPERATIONS_MAX}; write ptrace instead"),

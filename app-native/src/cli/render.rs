@@ -154,7 +154,7 @@ fn arena_svg(
         let class = SizeClass(header.szidx as u16);
         let state = PoolState::of(pymalloc, pool);
         let (fill, ink) = class_colour(class, profile.nb_small_size_classes());
-        let filled = CELL * u64::from(header.ref_count) / profile.num_blocks(class).max(1);
+        let filled = (CELL * u64::from(header.ref_count) / profile.num_blocks(class).max(1)).min(CELL);
         let filled =
             if state == PoolState::Full { CELL } else { filled.max(u64::from(header.ref_count > 0)) };
         let _ = writeln!(

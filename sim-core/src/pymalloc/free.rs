@@ -61,10 +61,7 @@ impl<A: ArenaBackend> Pymalloc<A> {
         let pool =
             self.carved_pools(self.arena_of(addr)?.index).find(|&p| self.memory.pool_addr(p) == base)?;
         let size = u64::from(self.block_bytes(self.header(pool).szidx));
-        self.free_list(pool)
-            // A list that a scenario has bent into a circle must end all the same.
-            .take(self.profile.pool_size as usize)
-            .find(|&b| addr.bytes_from(self.memory.block_addr(b)) < size)
+        self.free_list(pool).find(|&b| addr.bytes_from(self.memory.block_addr(b)) < size)
     }
 
     /// The program overwrote a free block's link. False when the new value is no block of its pool, which

@@ -136,9 +136,12 @@ impl<A: ArenaBackend> Pymalloc<A> {
         (0..count).map(move |i| self.memory.pool_at(first.offset(i * self.profile.pool_size)))
     }
 
-    /// A pool's free list, head first.
+    /// A pool's free list, head first. A double free can bend it into a circle; it ends after as many
+    /// blocks as a pool can hold.
     pub fn free_list(&self, pool: A::Pool) -> impl Iterator<Item = A::Block> + '_ {
+        let most = self.profile.pool_size >> self.alignment_bits;
         std::iter::successors(self.memory.header(pool).freeblock, |&b| self.memory.link(b))
+            .take(most as usize)
     }
 
     /// The radix tree; empty in builds without one.

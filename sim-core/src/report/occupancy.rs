@@ -81,7 +81,9 @@ impl Occupancy {
                 {
                     class.pools += 1;
                     class.blocks += u64::from(header.ref_count);
-                    class.avail += profile.num_blocks(class.class) - u64::from(header.ref_count);
+                    // CPython's uint arithmetic: after a double free the count may have wrapped around.
+                    let capacity = profile.num_blocks(class.class) as u32;
+                    class.avail += u64::from(capacity.wrapping_sub(header.ref_count));
                 }
             }
         }
