@@ -128,7 +128,7 @@ fn every_pane_draws_every_step_of_every_scenario() {
                     window.go(step);
                 }
             }
-            assert!(!window.says("Nothing to show: this run is plain"), "{name}");
+            assert!(!window.says("This run is plain CPython"), "{name}");
         }
     }
 }
@@ -138,7 +138,7 @@ fn plain_runs_say_how_to_get_layers() {
     let mut window = Window::new("plain.ptrace", "m o 1 48\nf o 1\n", Theme::Light);
     for pane in [DOMAINS, DEBUG, TRACEMALLOC] {
         window.key(pane);
-        window.must_say("this run is plain CPython");
+        window.must_say("This run is plain CPython");
         window.must_say("#! malloc=debug");
     }
     window.key(DOMAINS);
@@ -166,6 +166,7 @@ fn a_request_is_followed_down_the_tables() {
     // Freed to a pool: a link and what free left.
     window.key(Key::End);
     window.must_say("LLLLLLLLXXXXXXXX");
+    window.must_say("MEM header: gone, its API id reads 0xdd; a second free would end the process: bad ID");
 }
 
 #[test]

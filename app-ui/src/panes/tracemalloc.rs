@@ -6,7 +6,7 @@ use std::sync::Arc;
 use egui::{Button, ComboBox, Label, RichText, ScrollArea, Ui};
 use sim_core::tracemalloc::{KeyType, NamedTraceback, Snapshot, Tracemalloc};
 
-use super::{NO_LAYERS, View, empty};
+use super::{View, empty};
 use crate::actions::{stack_before, stack_text};
 use crate::command::Command;
 use crate::format::{count, grouped};
@@ -76,7 +76,7 @@ type Lines = Result<Vec<Line>, String>;
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut TracemallocState, commands: &mut Vec<Command>) {
     let session = view.session;
     let Some(layers) = session.machine().layers() else {
-        empty(ui, NO_LAYERS);
+        super::no_layers(ui);
         return;
     };
     let engine = layers.tracemalloc();
@@ -193,10 +193,7 @@ fn controls(
             .on_hover_text("Credit every frame of a stack, not only the one that allocated");
         ui.separator();
         for which in [Which::A, Which::B] {
-            let text = match view.selection.snapshots.get(which) {
-                Some(kept) => format!("Keep {} (has step {})", which.name(), grouped(kept.step)),
-                None => format!("Keep {}", which.name()),
-            };
+            let text = format!("Keep {}", which.name());
             if ui
                 .add_enabled(tracing, Button::new(text))
                 .on_hover_text("take_snapshot() at this step, to compare it with the other one")
@@ -207,6 +204,12 @@ fn controls(
         }
         ui.selectable_value(&mut state.diff, false, "this step");
         ui.selectable_value(&mut state.diff, true, "B compared to A");
+        // Behind the buttons, so that none moves when its text changes.
+        for which in [Which::A, Which::B] {
+            if let Some(kept) = view.selection.snapshots.get(which) {
+                ui.weak(format!("{}: step {}", which.name(), grouped(kept.step)));
+            }
+        }
     });
 }
 
