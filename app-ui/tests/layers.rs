@@ -263,3 +263,20 @@ fn actions_read_well() {
     window.must_say("PyTraceMalloc_Track(389047, #6, 1048576)");
     window.must_say("tracemalloc is told of 1,048,576 bytes at this pointer, in its domain 389047");
 }
+
+#[test]
+fn a_chosen_block_is_shown_instead_of_the_last_one() {
+    let mut window = Window::scenario(4);
+    window.go(2);
+    window.key(DEBUG);
+    window.must_say("Block at 0x7e00000000a0");
+    window.key(Key::G);
+    let field = "A step from 0 to 4, a share such as 50%, or an address such as 0x7e0000004030";
+    window.harness.get_by_role_and_label(Role::TextInput, field).type_text("0x7e0000000030");
+    window.harness.run_steps(2);
+    window.key(Key::Enter);
+    window.key(DEBUG);
+    window.must_say("Block at 0x7e0000000040");
+    window.must_say("the selected block");
+    window.must_say("MEM header: 64 bytes requested, API id 'm'");
+}

@@ -7,7 +7,7 @@ use egui::{Button, ComboBox, Label, RichText, ScrollArea, Ui};
 use sim_core::tracemalloc::{KeyType, NamedTraceback, Snapshot, Tracemalloc};
 
 use super::{View, empty};
-use crate::actions::{stack_before, stack_text};
+use crate::actions::stack_text;
 use crate::command::Command;
 use crate::format::{count, grouped};
 use crate::snapshots::{Kept, Which};
@@ -159,7 +159,7 @@ fn counters(ui: &mut Ui, view: &View<'_>, engine: &Tracemalloc) {
             "Bytes of tracemalloc's own tables",
         );
     });
-    if let Some(stack) = stack_before(view.session.trace(), view.session.step()) {
+    if let Some(stack) = view.session.stack() {
         let text = if stack.is_empty() { "no Python code".to_owned() } else { stack_text(stack) };
         ui.add(
             Label::new(RichText::new(format!("Calls now come from {text}")).color(view.theme.weak))
