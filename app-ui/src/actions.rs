@@ -33,19 +33,19 @@ pub(crate) fn stack_text(lines: &[SourceLine]) -> String {
     lines.iter().map(ToString::to_string).collect::<Vec<_>>().join(" < ")
 }
 
-/// The stack that the operation after `index` others is called from: what the last action before it said.
-/// `None` where the trace says nothing.
-pub(crate) fn stack_before(trace: &Trace, index: u64) -> Option<&[SourceLine]> {
+/// Where calls begin to come from another stack: operations before, and the stack's number.
+pub(crate) fn stack_changes(trace: &Trace) -> Vec<(u64, u32)> {
     if trace.stack_count() == 0 {
-        return None;
+        return Vec::new();
     }
-    (0..index.min(trace.len())).rev().find_map(|at| {
+    let stack_at = |at: u64| {
         let op = trace.packed(at as usize);
         match (op.kind, trace.action(op.size)) {
-            (Kind::Act, Some(Action::Stack(number))) => Some(trace.stack(number)),
+            (Kind::Act, Some(Action::Stack(number))) => Some((at, number)),
             _ => None,
         }
-    })
+    };
+    (0..trace.len()).filter_map(stack_at).collect()
 }
 
 /// The domain through which the block of the operation before `step` was called last: actions have none.
@@ -119,8 +119,8 @@ mod tests {
         push(Domain::Raw, Call::Malloc { id: 2, size: 8 });
         push(Domain::Obj, Call::Act(Action::Untrack { domain: 0, id: 1 }));
         let trace = tape.finish();
-        assert_eq!(stack_before(&trace, 2), None);
-        assert_eq!(stack_before(&trace, 3), Some(&[line][..]));
+        assert_eq!(stack_changes(&trace), [(2, number)]);
+        assert_eq!(trace.stack(number), [line]);
         let domains: Vec<Domain> = (0..=5).map(|step| domain_of_last(&trace, step)).collect();
         assert_eq!(domains, [Domain::Obj, Domain::Mem, Domain::Mem, Domain::Mem, Domain::Raw, Domain::Mem]);
         assert_eq!(call(&trace, &trace.op(2).unwrap()), "stack app.py:10");

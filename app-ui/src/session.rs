@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use sim_core::arena::{ArenaBackend as _, SimArenas, SimPtr, Target};
 use sim_core::report::{Occupancy, debugmallocstats};
+use sim_core::tape::SourceLine;
 use sim_core::{Addr, Call, Event, Machine, Note, Op, Profile, ProfileError, Replay, SizeClass, Trace};
 use web_time::Instant;
 
@@ -107,6 +108,8 @@ pub(crate) struct Session {
     pub(crate) playback: Playback,
     overview: Overview,
     owner: Option<OwnerSearch>,
+    /// See [`crate::actions::stack_changes`].
+    stacks: Vec<(u64, u32)>,
     revision: u64,
     derived: Derived,
 }
@@ -124,6 +127,7 @@ impl Session {
         let replay = Replay::new(Arc::clone(&trace), &profile, CHECKPOINT_BYTES)?;
         Ok(Self {
             overview: Overview::new(&trace, &profile),
+            stacks: crate::actions::stack_changes(&trace),
             trace,
             profile,
             replay,
@@ -218,6 +222,14 @@ impl Session {
     /// The operation that led to the state shown.
     pub(crate) fn last_op(&self) -> Option<Op> {
         self.trace.op(self.step().checked_sub(1)?)
+    }
+
+    /// The Python stack that calls come from now, most recent frame first; `None` where the trace says
+    /// nothing.
+    pub(crate) fn stack(&self) -> Option<&[SourceLine]> {
+        let before = self.stacks.partition_point(|(at, _)| *at < self.step());
+        let (_, number) = self.stacks[..before].last()?;
+        Some(self.trace.stack(*number))
     }
 
     /// What would have ended the process by now, as it would have been printed.

@@ -128,7 +128,7 @@ fn every_pane_draws_every_step_of_every_scenario() {
                     window.go(step);
                 }
             }
-            assert!(!window.says("Nothing to show: this run is plain"), "{name}");
+            assert!(!window.says("This run is plain CPython"), "{name}");
         }
     }
 }
@@ -138,7 +138,7 @@ fn plain_runs_say_how_to_get_layers() {
     let mut window = Window::new("plain.ptrace", "m o 1 48\nf o 1\n", Theme::Light);
     for pane in [DOMAINS, DEBUG, TRACEMALLOC] {
         window.key(pane);
-        window.must_say("this run is plain CPython");
+        window.must_say("This run is plain CPython");
         window.must_say("#! malloc=debug");
     }
     window.key(DOMAINS);
@@ -166,6 +166,7 @@ fn a_request_is_followed_down_the_tables() {
     // Freed to a pool: a link and what free left.
     window.key(Key::End);
     window.must_say("LLLLLLLLXXXXXXXX");
+    window.must_say("MEM header: gone, its API id reads 0xdd; a second free would end the process: bad ID");
 }
 
 #[test]
@@ -261,4 +262,21 @@ fn actions_read_well() {
     window.go(11);
     window.must_say("PyTraceMalloc_Track(389047, #6, 1048576)");
     window.must_say("tracemalloc is told of 1,048,576 bytes at this pointer, in its domain 389047");
+}
+
+#[test]
+fn a_chosen_block_is_shown_instead_of_the_last_one() {
+    let mut window = Window::scenario(4);
+    window.go(2);
+    window.key(DEBUG);
+    window.must_say("Block at 0x7e00000000a0");
+    window.key(Key::G);
+    let field = "A step from 0 to 4, a share such as 50%, or an address such as 0x7e0000004030";
+    window.harness.get_by_role_and_label(Role::TextInput, field).type_text("0x7e0000000030");
+    window.harness.run_steps(2);
+    window.key(Key::Enter);
+    window.key(DEBUG);
+    window.must_say("Block at 0x7e0000000040");
+    window.must_say("the selected block");
+    window.must_say("MEM header: 64 bytes requested, API id 'm'");
 }

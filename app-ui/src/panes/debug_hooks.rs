@@ -8,7 +8,7 @@ use sim_core::domains::{Context, Functions, UserAllocator};
 use sim_core::machine::Layers;
 use sim_core::{Addr, Domain};
 
-use super::{NO_LAYERS, View, empty};
+use super::View;
 use crate::actions::domain_of_last;
 use crate::command::Command;
 use crate::facts::{self, BlockState};
@@ -113,7 +113,7 @@ struct Anatomy {
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
     let session = view.session;
     let Some(layers) = session.machine().layers() else {
-        empty(ui, NO_LAYERS);
+        super::no_layers(ui);
         return;
     };
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
@@ -344,8 +344,9 @@ fn words(layers: &Layers, anatomy: &Anatomy, domain: Domain) -> Vec<String> {
     if anatomy.headers.is_empty() {
         lines.push(format!("{} has no debug hook here, so these are plain bytes.", domain.name()));
     }
-    for header in &anatomy.headers {
-        lines.push(header_words(layers, *header));
+    let freed = matches!(anatomy.bottom, Bottom::Pymalloc { free: true } | Bottom::Libc { free: true });
+    for (i, header) in anatomy.headers.iter().enumerate() {
+        lines.push(if freed { freed_words(layers, *header, i == 0) } else { header_words(layers, *header) });
     }
     if anatomy.bytes.len() as u64 == SHOWN_BYTES_MAX {
         lines.push(format!("Only its first {} bytes are shown.", crate::format::grouped(SHOWN_BYTES_MAX)));
@@ -361,6 +362,24 @@ fn words(layers: &Layers, anatomy: &Anatomy, domain: Domain) -> Vec<String> {
         lines.push(format!("{} {what}, marked with !.", count(harm, "byte")));
     }
     lines
+}
+
+/// The same once the block is freed: what a second free would find.
+fn freed_words(layers: &Layers, header: Header, top: bool) -> String {
+    let name = header.domain.name();
+    let Ok(id) = layers.layout().stored_id(layers.bytes(), header.p) else {
+        return format!("{name} header: not mapped any more.");
+    };
+    let gone = format!("{name} header: gone, its API id reads 0x{id:02x}");
+    let check = debug_hooks::check(layers.layout(), layers.bytes(), header.p, header.domain);
+    match (top, check) {
+        (true, Ok(Some(damage))) => {
+            let id = debug_hooks::Damage::BadId { stored: id, expected: header.domain };
+            let word = if damage == id { "bad ID".to_owned() } else { damage.message() };
+            format!("{gone}; a second free would end the process: {word}.")
+        }
+        _ => format!("{gone}."),
+    }
 }
 
 fn header_words(layers: &Layers, header: Header) -> String {

@@ -6,7 +6,7 @@ use sim_core::domains::{AllocatorTable, Allocators, Context, Functions, UserAllo
 use sim_core::event::Function;
 use sim_core::{Domain, Event};
 
-use super::{NO_LAYERS, View};
+use super::View;
 use crate::format::{bytes, count, grouped};
 
 /// A table that the current operation called.
@@ -36,7 +36,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
         .collect();
     ScrollArea::both().auto_shrink(false).show(ui, |ui| {
         if layers.is_none() {
-            ui.label(NO_LAYERS);
+            super::no_layers(ui);
             ui.label("These are the tables that plain CPython begins with:");
         }
         ui.horizontal_wrapped(|ui| {
@@ -56,7 +56,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
         }
         ui.add_space(4.0);
         let user = layers.map_or(&[][..], |l| l.user());
-        let width = ((ui.available_width() - 30.0) / 3.0).clamp(190.0, 360.0);
+        let width = ((ui.available_width() - 30.0) / 3.0).clamp(240.0, 360.0);
         ui.horizontal_top(|ui| {
             ui.spacing_mut().item_spacing.x = 12.0;
             for domain in Domain::ALL {
@@ -146,7 +146,6 @@ fn column(
                     .filter(|(_, c)| c.function as usize == at)
                     .map(|(number, c)| match c.function {
                         Function::Free => format!("{}.", number + 1),
-                        _ if ui.available_width() < 225.0 => format!("{}. {}", number + 1, grouped(c.nbytes)),
                         _ => format!("{}. {}", number + 1, count(c.nbytes, "byte")),
                     })
                     .collect();

@@ -58,6 +58,23 @@ pub(crate) fn empty(ui: &mut Ui, sentence: &str) {
     });
 }
 
-/// Why a pane about layers is empty, and how to get a run that fills it.
-pub(crate) const NO_LAYERS: &str = "Nothing to show: this run is plain CPython and keeps neither tables nor bytes. Open a scenario, \
-     or a trace with `#! malloc=debug` or with actions, or run `arenascope replay --malloc debug FILE`.";
+/// Says why a pane about layers is empty, and how to get a run that fills it.
+pub(crate) fn no_layers(ui: &mut Ui) {
+    let plain = egui::TextStyle::Body.resolve(ui.style());
+    let code = egui::FontId::monospace(12.0);
+    let color = ui.visuals().text_color();
+    let mut text = egui::text::LayoutJob::default();
+    for (piece, is_code) in [
+        (
+            "This run is plain CPython and keeps neither tables nor bytes: open a scenario or a trace with actions or with ",
+            false,
+        ),
+        ("#! malloc=debug", true),
+        (", or run ", false),
+        ("arenascope replay --malloc debug FILE", true),
+    ] {
+        let font = if is_code { &code } else { &plain };
+        text.append(piece, 0.0, egui::TextFormat::simple(font.clone(), color));
+    }
+    ui.label(text);
+}

@@ -43,7 +43,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         });
         if let Call::Act(action) = op.call {
             ui.label(actions::explain(session.trace(), action, op.domain));
-        } else if let Some(stack) = actions::stack_before(session.trace(), session.step() - 1)
+        } else if let Some(stack) = session.stack()
             && !stack.is_empty()
         {
             ui.weak(format!("called from {}", actions::stack_text(stack)));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use egui::{Button, ComboBox, Label, RichText, ScrollArea, Ui};
 use sim_core::tracemalloc::{KeyType, NamedTraceback, Snapshot, Tracemalloc};
 
-use super::{NO_LAYERS, View, empty};
-use crate::actions::{stack_before, stack_text};
+use super::{View, empty};
+use crate::actions::stack_text;
 use crate::command::Command;
 use crate::format::{count, grouped};
 use crate::snapshots::{Kept, Which};
@@ -76,7 +76,7 @@ type Lines = Result<Vec<Line>, String>;
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut TracemallocState, commands: &mut Vec<Command>) {
     let session = view.session;
     let Some(layers) = session.machine().layers() else {
-        empty(ui, NO_LAYERS);
+        super::no_layers(ui);
         return;
     };
     let engine = layers.tracemalloc();
@@ -161,7 +161,7 @@ fn counters(ui: &mut Ui, view: &View<'_>, engine: &Tracemalloc) {
             "Bytes of tracemalloc's own tables",
         );
     });
-    if let Some(stack) = stack_before(view.session.trace(), view.session.step()) {
+    if let Some(stack) = view.session.stack() {
         let text = if stack.is_empty() { "no Python code".to_owned() } else { stack_text(stack) };
         ui.add(
             Label::new(RichText::new(format!("Calls now come from {text}")).color(view.theme.weak))
@@ -195,10 +195,7 @@ fn controls(
             .on_hover_text("Credit every frame of a stack, not only the one that allocated");
         ui.separator();
         for which in [Which::A, Which::B] {
-            let text = match view.selection.snapshots.get(which) {
-                Some(kept) => format!("Keep {} (has step {})", which.name(), grouped(kept.step)),
-                None => format!("Keep {}", which.name()),
-            };
+            let text = format!("Keep {}", which.name());
             if ui
                 .add_enabled(tracing, Button::new(text))
                 .on_hover_text("take_snapshot() at this step, to compare it with the other one")
@@ -209,6 +206,12 @@ fn controls(
         }
         ui.selectable_value(&mut state.diff, false, "this step");
         ui.selectable_value(&mut state.diff, true, "B compared to A");
+        // Behind the buttons, so that none moves when its text changes.
+        for which in [Which::A, Which::B] {
+            if let Some(kept) = view.selection.snapshots.get(which) {
+                ui.weak(format!("{}: step {}", which.name(), grouped(kept.step)));
+            }
+        }
     });
 }
 
