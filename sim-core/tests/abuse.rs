@@ -32,7 +32,7 @@ fn run(deeds: &[Deed], name: AllocatorName, profile: &Profile) {
             40..60 => Call::Realloc { id, newid: id, size },
             60..85 => {
                 let bytes = [byte, 0, byte, 0, 0, 0, 0, 0];
-                let bytes = Poked::new(&bytes[..usize::from(byte % 8) + 1]).unwrap();
+                let bytes = Poked::new(&bytes[..=usize::from(byte % 8)]).unwrap();
                 Call::Act(Action::Poke { id, offset, bytes })
             }
             85..88 => Call::Act(Action::SetAllocator(TableChoice::User(UserAllocator::FailEvery(3)))),

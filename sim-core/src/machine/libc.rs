@@ -57,9 +57,10 @@ impl Libc {
         self.live.get(&addr).copied()
     }
 
-    /// The live block that begins last before an address: a pointer behind a debug header finds its block.
-    pub fn around(&self, addr: Addr) -> Option<RawId> {
-        self.live.range(..=addr).next_back().map(|(_, &id)| id)
+    /// The live block that an address lies in: a pointer behind a debug header finds its block.
+    pub fn around(&self, raw: &RawModel, addr: Addr) -> Option<RawId> {
+        let (&start, &id) = self.live.range(..=addr).next_back()?;
+        (addr.bytes_from(start) < raw.get(id).nbytes.max(1)).then_some(id)
     }
 
     pub(super) fn malloc(&mut self, raw: &mut RawModel, bytes: &mut Bytes, nbytes: u64) -> (Addr, RawId) {

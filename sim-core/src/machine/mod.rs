@@ -355,7 +355,7 @@ impl<A: ArenaBackend> Machine<A> {
             let pool = memory.pool_at(Addr(p.0 & !(pool_size - 1)));
             return A::pack_block(memory.block_in(pool, (p.0 & (pool_size - 1)) as u32));
         }
-        layers.libc().around(p).map_or_else(A::Ptr::default, A::pack_raw)
+        layers.libc().around(&self.raw, p).map_or_else(A::Ptr::default, A::pack_raw)
     }
 
     /// `PyMem_RawMalloc`, `PyMem_Malloc` or `PyObject_Malloc`; calloc differs in contents only.
