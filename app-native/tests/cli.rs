@@ -134,6 +134,9 @@ fn reports_are_json_objects() {
     let info = parse(&["info", &trace, "--json"]);
     assert_eq!((&info["format"], &info["compressed"]), (&"ptrace".into(), &true.into()));
     assert_eq!(info["settings"][0][0], "arena_limit");
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces/pitfalls/21-frames.ron");
+    let scenario = parse(&["info", &scenario.to_string_lossy(), "--json"]);
+    assert_eq!((&scenario["stacks"], &scenario["actions"]), (&1.into(), &2.into()));
     assert_eq!(parse(&["profiles", "--json"])["profiles"][0]["name"], "cpython-3.14");
 }
 
@@ -170,6 +173,17 @@ fn generated_traces_depend_on_the_seed_alone() {
     child.stdin.take().unwrap().write_all(make("7").as_bytes()).unwrap();
     let out = child.wait_with_output().unwrap();
     assert!(out.status.success() && String::from_utf8_lossy(&out.stdout).contains("verified"));
+}
+
+#[test]
+fn a_process_that_dies_is_reported() {
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces/pitfalls/16-double-free.ron");
+    let scenario = scenario.to_string_lossy();
+    assert!(stdout(&["replay", &scenario]).contains("Debug memory block at address p=0x7e0000000040: API"));
+    // Under the plain allocator nobody notices, as in CPython.
+    assert!(!stdout(&["replay", &scenario, "--malloc", "pymalloc"]).contains("stopped"));
+    fails(&["replay", &scenario, "--malloc", "mimalloc"], 2, "not simulated");
+    fails(&["replay", &scenario, "--malloc", "Debug"], 2, "unknown allocator");
 }
 
 #[test]

@@ -34,9 +34,15 @@ struct Info {
     by_kind: Vec<(&'static str, u64)>,
     by_domain: Vec<Row>,
     threads: u64,
+    /// Different Python stacks.
+    stacks: u64,
+    /// Operations that are no call of an allocator.
+    actions: u64,
     notes: usize,
     blocks_live_max: u64,
     profile: Option<String>,
+    /// `PYTHONMALLOC`, where the trace names it.
+    malloc: Option<&'static str>,
     settings: Vec<(String, String)>,
     missing: Vec<&'static str>,
     truncated: bool,
@@ -67,29 +73,27 @@ pub(super) fn run(args: &Args) -> Result<()> {
             .iter()
             .map(|&d| {
                 let [malloc, calloc, realloc, free] = counts[d as usize];
-                Row { domain: domain_name(d), malloc, calloc, realloc, free }
+                Row { domain: d.name(), malloc, calloc, realloc, free }
             })
             .collect(),
         threads: trace.thread_count(),
+        stacks: trace.stack_count(),
+        actions: trace.action_count(),
         notes: trace.notes.len(),
         blocks_live_max: u64::from(trace.slot_count()),
         profile: trace.profile.clone(),
+        malloc: trace.malloc.map(sim_core::domains::AllocatorName::name),
         settings: trace.settings.clone(),
-        missing: vec!["call stacks", "times", "recorded addresses"],
+        missing: [("call stacks", trace.stack_count() == 0), ("times", true), ("recorded addresses", true)]
+            .into_iter()
+            .filter_map(|(what, missing)| missing.then_some(what))
+            .collect(),
         truncated: false,
     };
     if args.json {
         return output::json(&info);
     }
     print(&info)
-}
-
-fn domain_name(domain: Domain) -> &'static str {
-    match domain {
-        Domain::Raw => "RAW",
-        Domain::Mem => "MEM",
-        Domain::Obj => "OBJ",
-    }
 }
 
 fn print(info: &Info) -> Result<()> {
@@ -120,11 +124,19 @@ fn print(info: &Info) -> Result<()> {
         )?;
     }
     writeln!(out, "  threads     {}", info.threads)?;
+    for (what, count) in [("stacks", info.stacks), ("actions", info.actions)] {
+        if count > 0 {
+            writeln!(out, "  {what:<11} {}", grouped(count))?;
+        }
+    }
     if info.notes > 0 {
         writeln!(out, "  notes       {}", info.notes)?;
     }
     if let Some(profile) = &info.profile {
         writeln!(out, "  profile     {profile}")?;
+    }
+    if let Some(malloc) = info.malloc {
+        writeln!(out, "  malloc      {malloc}")?;
     }
     for (key, value) in &info.settings {
         writeln!(out, "  setting     {key}={value}")?;
