@@ -231,21 +231,9 @@ fn title(table: AllocatorTable, user: &[UserState]) -> String {
 fn kind_text(kind: UserAllocator) -> String {
     match kind {
         UserAllocator::Count => "counts".to_owned(),
-        UserAllocator::FailEvery(n) => format!("fails every {}", ordinal(n)),
+        UserAllocator::FailEvery(n) => format!("fails 1 call in {n}"),
         UserAllocator::Bump { bytes: room } => format!("bump, {}", bytes(room)),
     }
-}
-
-/// `3rd`.
-fn ordinal(n: u64) -> String {
-    let end = match (n % 10, n % 100) {
-        (_, 11..=13) => "th",
-        (1, _) => "st",
-        (2, _) => "nd",
-        (3, _) => "rd",
-        _ => "th",
-    };
-    format!("{n}{end}")
 }
 
 fn context(ctx: Context) -> String {
@@ -269,7 +257,7 @@ fn user_line(at: usize, state: &UserState, user: &[UserState]) -> String {
     };
     let does = match state.kind {
         UserAllocator::Count => "counts and passes on".to_owned(),
-        UserAllocator::FailEvery(n) => format!("returns NULL for every {} request", ordinal(n)),
+        UserAllocator::FailEvery(n) => format!("returns NULL for 1 request in {n}"),
         UserAllocator::Bump { .. } => "hands out memory of its own, free does nothing".to_owned(),
     };
     format!(
