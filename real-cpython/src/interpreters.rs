@@ -60,7 +60,7 @@ fn probe(path: &Path) -> Option<(PathBuf, (u32, u32, u32))> {
 }
 
 /// Every interpreter from 3.9 on: on the search path, in the system's folder, and pyenv's. Once each.
-pub fn found() -> &'static [Interpreter] {
+fn found() -> &'static [Interpreter] {
     static FOUND: OnceLock<Vec<Interpreter>> = OnceLock::new();
     FOUND.get_or_init(|| {
         let mut candidates = vec![PathBuf::from("python3"), PathBuf::from("/usr/bin/python3")];
@@ -77,4 +77,13 @@ pub fn found() -> &'static [Interpreter] {
         interpreters.sort_by_key(|interpreter| interpreter.version);
         interpreters
     })
+}
+
+/// All of them, for a comparison that needs one.
+pub fn required() -> Result<&'static [Interpreter], &'static str> {
+    let interpreters = found();
+    if interpreters.is_empty() {
+        return Err("no CPython from 3.9 on was found; on Debian `apt-get install python3` provides one");
+    }
+    Ok(interpreters)
 }

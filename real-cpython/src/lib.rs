@@ -13,3 +13,20 @@ mod pristine;
 mod python;
 
 pub use python::{LoadError, RealPymalloc};
+
+/// What a comparison needs, or `None` after saying that it does not run. With `CI` set it fails instead: a
+/// comparison that silently did not happen would look like one that passed.
+///
+/// # Panics
+/// With `CI` set, when nothing was found.
+#[expect(clippy::print_stderr, reason = "the test's own report")]
+pub fn or_not_run<T, E: std::fmt::Display>(found: Result<T, E>) -> Option<T> {
+    match found {
+        Ok(found) => Some(found),
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "the comparison cannot run: {error}");
+            eprintln!("NOT RUN: {error}");
+            None
+        }
+    }
+}

@@ -59,20 +59,6 @@ pub(super) fn progress_bar(total: Option<u64>, what: &'static str) -> ProgressBa
     bar
 }
 
-/// The profile for a trace: named on the command line, else by the trace, else the default; then the
-/// trace's own settings, then `--set`.
-pub(super) fn profile_for(trace: &Trace, name: Option<&str>, sets: &[(String, String)]) -> Result<Profile> {
-    let mut profile = match name.or(trace.profile.as_deref()) {
-        Some(name) => Profile::named(name)?,
-        None => Profile::default(),
-    };
-    for (key, value) in trace.settings.iter().chain(sets) {
-        profile.set(key, value)?;
-    }
-    profile.validate()?;
-    Ok(profile)
-}
-
 /// `--profile` and `--set`, shared by all subcommands that run a trace.
 #[derive(clap::Args)]
 pub(super) struct ProfileArgs {
@@ -85,8 +71,18 @@ pub(super) struct ProfileArgs {
 }
 
 impl ProfileArgs {
+    /// The profile for a trace: named on the command line, else by the trace, else the default; then the
+    /// trace's own settings, then `--set`.
     pub(super) fn for_trace(&self, trace: &Trace) -> Result<Profile> {
-        profile_for(trace, self.profile.as_deref(), &self.sets)
+        let mut profile = match self.profile.as_deref().or(trace.profile.as_deref()) {
+            Some(name) => Profile::named(name)?,
+            None => Profile::default(),
+        };
+        for (key, value) in trace.settings.iter().chain(&self.sets) {
+            profile.set(key, value)?;
+        }
+        profile.validate()?;
+        Ok(profile)
     }
 }
 

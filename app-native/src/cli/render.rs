@@ -78,9 +78,7 @@ fn map_svg(machine: &Machine, title: &str, touched: Option<Addr>) -> String {
     let columns = pools.isqrt() + u64::from(pools.isqrt().pow(2) != pools);
     let rows = pools.div_ceil(columns);
     let (tile_w, tile_h) = (columns * (CELL + GAP) + 20, rows * (CELL + GAP) + 38);
-    let live: Vec<u32> = (0..pymalloc.arenas().len() as u32)
-        .filter(|&i| pymalloc.arenas()[i as usize].address.is_some())
-        .collect();
+    let live: Vec<u32> = pymalloc.live_arenas().collect();
     let across = ((WIDTH_MAX - 2 * MARGIN) / tile_w).clamp(1, (live.len() as u64).clamp(3, 64));
     let width = (across * tile_w + 2 * MARGIN).max(760);
     let height = HEAD + (live.len() as u64).div_ceil(across).max(1) * tile_h + FOOT;

@@ -223,8 +223,9 @@ impl<A: ArenaBackend> Machine<A> {
                 Target::Null => {}
             }
         }
-        let used: u64 = (0..self.pymalloc.arenas().len() as u32)
-            .filter(|&i| self.pymalloc.arenas()[i as usize].address.is_some())
+        let used: u64 = self
+            .pymalloc
+            .live_arenas()
             .flat_map(|i| self.pymalloc.carved_pools(i))
             .map(|p| u64::from(memory.header(p).ref_count))
             .sum();
@@ -234,9 +235,7 @@ impl<A: ArenaBackend> Machine<A> {
                 self.raw.live_blocks()
             ));
         }
-        for arena in (0..self.pymalloc.arenas().len() as u32)
-            .filter(|&i| self.pymalloc.arenas()[i as usize].address.is_some())
-        {
+        for arena in self.pymalloc.live_arenas() {
             for pool in self.pymalloc.carved_pools(arena) {
                 if let Some(block) =
                     self.pymalloc.free_list(pool).find(|&b| seen.contains(&memory.block_addr(b)))
@@ -295,9 +294,12 @@ impl<A: ArenaBackend> Machine<A> {
                 };
                 if !keeps_old {
                     layers.pointers[at] = p;
-                    self.pointers[at] = self.packed_pointer(p);
                 }
-                self.packed_pointer(p)
+                let ptr = self.packed_pointer(p);
+                if !keeps_old {
+                    self.pointers[at] = ptr;
+                }
+                ptr
             }
         }
     }
@@ -350,10 +352,7 @@ impl<A: ArenaBackend> Machine<A> {
     fn packed_pointer(&self, p: Addr) -> A::Ptr {
         let Some(layers) = &self.layers else { return A::Ptr::default() };
         if p != Addr(0) && self.pymalloc.address_in_range(p) {
-            let memory = self.pymalloc.memory();
-            let pool_size = self.pymalloc.profile().pool_size;
-            let pool = memory.pool_at(Addr(p.0 & !(pool_size - 1)));
-            return A::pack_block(memory.block_in(pool, (p.0 & (pool_size - 1)) as u32));
+            return A::pack_block(self.pymalloc.block_at(p));
         }
         layers.libc().around(&self.raw, p).map_or_else(A::Ptr::default, A::pack_raw)
     }

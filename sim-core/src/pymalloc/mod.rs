@@ -102,6 +102,18 @@ impl<A: ArenaBackend> Pymalloc<A> {
         &self.arenas
     }
 
+    /// Record indices of the arenas that are live.
+    pub fn live_arenas(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..).zip(&self.arenas).filter(|(_, a)| a.address.is_some()).map(|(index, _)| index)
+    }
+
+    /// The block that an address in an arena points to: `CPython` takes any address inside a pool for one.
+    pub fn block_at(&self, addr: Addr) -> A::Block {
+        let offset = addr.0 & (self.profile.pool_size - 1);
+        let pool = self.memory.pool_at(Addr(addr.0 - offset));
+        self.memory.block_in(pool, offset as u32)
+    }
+
     /// The name of the arena at a record index.
     pub fn arena_id(&self, index: u32) -> ArenaId {
         ArenaId { index, ordinal: self.arenas[index as usize].ordinal }

@@ -89,18 +89,11 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
         Ok(p)
     }
 
-    /// The block an owned address lies in: `CPython` takes any address inside a pool for one.
+    /// `address_in_range`, reported.
     fn owned(&mut self, p: Addr) -> bool {
         let owned = self.pymalloc.address_in_range(p);
         self.observer.event(Event::AddressInRange { addr: p, owned });
         owned
-    }
-
-    fn block_at(&self, p: Addr) -> A::Block {
-        let memory = self.pymalloc.memory();
-        let pool_size = self.pymalloc.profile().pool_size;
-        let pool = memory.pool_at(Addr(p.0 & !(pool_size - 1)));
-        memory.block_in(pool, (p.0 & (pool_size - 1)) as u32)
     }
 
     pub(super) fn pymalloc_free(&mut self, p: Addr) -> Called<()> {
@@ -113,7 +106,7 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
             self.observer.event(Event::RawBlocksCounted { now: self.pymalloc.raw_allocated_blocks });
             return Ok(());
         }
-        let block = self.block_at(p);
+        let block = self.pymalloc.block_at(p);
         self.with_pymalloc(|pymalloc, writes| pymalloc.free(block, writes))
     }
 
@@ -125,7 +118,7 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
         if !self.owned(p) {
             return self.realloc(Domain::Raw, p, nbytes);
         }
-        match self.pymalloc.realloc_decision(self.block_at(p), nbytes) {
+        match self.pymalloc.realloc_decision(self.pymalloc.block_at(p), nbytes) {
             Realloc::InPlace { block_size } => {
                 self.observer.event(Event::ReallocInPlace { block: p, block_size, nbytes });
                 Ok(p)
