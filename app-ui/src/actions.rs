@@ -1,6 +1,6 @@
 //! What a scenario's actions mean, and which Python stack an operation comes from.
 
-use sim_core::tape::{Action, SourceLine, TableChoice};
+use sim_core::tape::{Action, SourceLine, StackId, TableChoice};
 use sim_core::{Call, Domain, Kind, Op, Trace};
 
 use crate::format;
@@ -8,7 +8,7 @@ use crate::format;
 /// An operation as the C call it stands for; a stack by its lines.
 pub(crate) fn call(trace: &Trace, op: &Op) -> String {
     match op.call {
-        Call::Act(Action::Stack(number)) => match trace.stack(number) {
+        Call::Act(Action::Stack(number)) => match trace.stacks.lines(number).as_slice() {
             [] => "stack without Python code".to_owned(),
             lines => format!("stack {}", stack_text(lines)),
         },
@@ -34,8 +34,8 @@ pub(crate) fn stack_text(lines: &[SourceLine]) -> String {
 }
 
 /// Where calls begin to come from another stack: operations before, and the stack's number.
-pub(crate) fn stack_changes(trace: &Trace) -> Vec<(u64, u32)> {
-    if trace.stack_count() == 0 {
+pub(crate) fn stack_changes(trace: &Trace) -> Vec<(u64, StackId)> {
+    if trace.action_count() == 0 {
         return Vec::new();
     }
     let stack_at = |at: u64| {
@@ -86,7 +86,7 @@ pub(crate) fn explain(trace: &Trace, action: Action, domain: Domain) -> String {
             };
             format!("The program writes {} {place}; no allocator is called", format::count(n, "byte"))
         }
-        Action::Stack(number) if trace.stack(number).is_empty() => {
+        Action::Stack(StackId(0)) => {
             "No Python code runs from here on".to_owned()
         }
         Action::Stack(_) => "Calls from here on come from this Python stack, most recent frame first".to_owned(),
@@ -113,14 +113,14 @@ mod tests {
         let mut push = |domain, call| tape.push(Op { thread: 0, domain, call }).unwrap();
         push(Domain::Mem, Call::Malloc { id: 1, size: 8 });
         push(Domain::Obj, Call::Act(Action::SetupDebugHooks));
-        let number = tape.stack(vec![line.clone()]);
+        let number = tape.stack(std::slice::from_ref(&line));
         let mut push = |domain, call| tape.push(Op { thread: 0, domain, call }).unwrap();
         push(Domain::Obj, Call::Act(Action::Stack(number)));
         push(Domain::Raw, Call::Malloc { id: 2, size: 8 });
         push(Domain::Obj, Call::Act(Action::Untrack { domain: 0, id: 1 }));
         let trace = tape.finish();
         assert_eq!(stack_changes(&trace), [(2, number)]);
-        assert_eq!(trace.stack(number), [line]);
+        assert_eq!(trace.stacks.lines(number), [line]);
         let domains: Vec<Domain> = (0..=5).map(|step| domain_of_last(&trace, step)).collect();
         assert_eq!(domains, [Domain::Obj, Domain::Mem, Domain::Mem, Domain::Mem, Domain::Raw, Domain::Mem]);
         assert_eq!(call(&trace, &trace.op(2).unwrap()), "stack app.py:10");

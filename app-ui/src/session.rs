@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sim_core::arena::{ArenaBackend as _, SimArenas, SimPtr, Target};
 use sim_core::report::{Occupancy, debugmallocstats};
-use sim_core::tape::SourceLine;
+use sim_core::tape::{SourceLine, StackId};
 use sim_core::{Addr, Call, Event, Machine, Note, Op, Profile, ProfileError, Replay, SizeClass, Trace};
 use web_time::Instant;
 
@@ -109,7 +109,7 @@ pub(crate) struct Session {
     overview: Overview,
     owner: Option<OwnerSearch>,
     /// See [`crate::actions::stack_changes`].
-    stacks: Vec<(u64, u32)>,
+    stacks: Vec<(u64, StackId)>,
     revision: u64,
     derived: Derived,
 }
@@ -226,10 +226,14 @@ impl Session {
 
     /// The Python stack that calls come from now, most recent frame first; `None` where the trace says
     /// nothing.
-    pub(crate) fn stack(&self) -> Option<&[SourceLine]> {
-        let before = self.stacks.partition_point(|(at, _)| *at < self.step());
-        let (_, number) = self.stacks[..before].last()?;
-        Some(self.trace.stack(*number))
+    pub(crate) fn stack(&self) -> Option<Vec<SourceLine>> {
+        let stack = if self.trace.has_stacks() {
+            self.trace.stack_of(self.step().checked_sub(1)? as usize)
+        } else {
+            let before = self.stacks.partition_point(|(at, _)| *at < self.step());
+            self.stacks[..before].last()?.1
+        };
+        Some(self.trace.stacks.lines(stack))
     }
 
     /// What would have ended the process by now, as it would have been printed.

@@ -9,6 +9,7 @@ use sim_core::tape::{Action, Poked, SourceLine};
 use sim_core::{Call, Domain, Note, Op, Profile, Trace, TraceBuilder};
 
 use crate::error::{Place, TraceError};
+use crate::reader::Reader;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -138,8 +139,57 @@ impl From<Dom> for Domain {
 /// A lesson's operations after its `_many` forms are written out.
 const OPERATIONS_MAX: u64 = 10_000_000;
 
+/// A lesson is written by hand; anything larger is not one.
+const LESSON_BYTES_MAX: usize = 64 << 20;
+
+/// Parses a lesson once all of it is here.
+#[derive(Debug, Default)]
+pub(crate) struct Parser {
+    name: String,
+    text: Vec<u8>,
+    builder: TraceBuilder,
+}
+
+impl Parser {
+    /// For a lesson that is called `name` where it gives itself no name.
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+}
+
+impl Reader for Parser {
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), TraceError> {
+        self.text.extend_from_slice(bytes);
+        if self.text.len() > LESSON_BYTES_MAX {
+            return Err(TraceError::UnknownFormat {
+                offset: LESSON_BYTES_MAX as u64,
+                what: "it begins like RON but is larger than a lesson can be (64 MiB)".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), TraceError> {
+        self.builder = build(&self.name, &self.text)?;
+        self.text = Vec::new();
+        Ok(())
+    }
+
+    fn builder(&self) -> &TraceBuilder {
+        &self.builder
+    }
+
+    fn builder_mut(&mut self) -> &mut TraceBuilder {
+        &mut self.builder
+    }
+}
+
 /// Parses a lesson. `name` stands in where the lesson gives an empty one.
 pub fn parse(name: &str, text: &[u8]) -> Result<Trace, TraceError> {
+    build(name, text).map(TraceBuilder::finish)
+}
+
+fn build(name: &str, text: &[u8]) -> Result<TraceBuilder, TraceError> {
     let text = match std::str::from_utf8(text) {
         Ok(text) => text,
         Err(error) => {
@@ -176,7 +226,7 @@ pub fn parse(name: &str, text: &[u8]) -> Result<Trace, TraceError> {
     if builder.is_empty() {
         return Err(TraceError::Empty);
     }
-    Ok(builder.finish())
+    Ok(builder)
 }
 
 /// The settings, once the profile takes them.
@@ -235,7 +285,7 @@ fn expand(builder: &mut TraceBuilder, item: Item, place: &dyn Fn() -> Place) -> 
                 problem: "a frame is not understood".to_owned(),
                 remedy: takes.to_owned(),
             })?;
-            let number = builder.stack(frames);
+            let number = builder.stack(&frames);
             builder
                 .push(Op { thread: 0, domain: Domain::Obj, call: Call::Act(Action::Stack(number)) })
                 .map_err(|error| TraceError::Operation { place: place(), error })
@@ -346,6 +396,13 @@ fn skipped(rest: &[u8]) -> Option<usize> {
 
 /// Writes a trace as a lesson.
 pub fn write(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
+    write_header(out, trace)?;
+    write_rows(out, trace)?;
+    write_footer(out, trace)
+}
+
+/// What stands before the first operation.
+pub(crate) fn write_header(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     writeln!(
         out,
         "#![enable(implicit_some)]\n(\n    name: {},\n    description: {},",
@@ -365,7 +422,11 @@ pub fn write(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
         }
         writeln!(out, "    }},")?;
     }
-    writeln!(out, "    operations: [")?;
+    writeln!(out, "    operations: [")
+}
+
+/// The operations with their notes.
+pub(crate) fn write_rows(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     for index in 0..trace.len() {
         if let Some(note) = trace.note_at(index) {
             writeln!(out, "        note({}),", quoted(&note.text))?;
@@ -374,7 +435,12 @@ pub fn write(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
             write_op(out, trace, &op)?;
         }
     }
-    for note in trace.notes.iter().filter(|n| n.at >= trace.len()) {
+    Ok(())
+}
+
+/// What stands after the last operation.
+pub(crate) fn write_footer(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
+    for note in trace.notes.iter().filter(|n| n.at >= trace.first() + trace.len()) {
         writeln!(out, "        note({}),", quoted(&note.text))?;
     }
     writeln!(out, "    ],\n)")
@@ -403,7 +469,8 @@ fn write_op(out: &mut impl Write, trace: &Trace, op: &Op) -> io::Result<()> {
         Call::Free { id } => writeln!(out, "        free(id: {id}{tail}),"),
         Call::FreeKeep { id } => writeln!(out, "        free_keep(id: {id}{tail}),"),
         Call::Act(Action::Stack(number)) => {
-            let frames: Vec<String> = trace.stack(number).iter().map(|f| quoted(&f.to_string())).collect();
+            let frames: Vec<String> =
+                trace.stacks.lines(number).iter().map(|f| quoted(&f.to_string())).collect();
             writeln!(out, "        stack([{}]),", frames.join(", "))
         }
         Call::Act(Action::TracemallocStart(n)) => writeln!(out, "        tracemalloc_start({n}),"),

@@ -1,17 +1,23 @@
 //! Every way a tape comes in or goes out.
 //!
-//! One door in: [`Loader`] reads a trace in any known format, plain or compressed with zstd, a slice at
-//! a time, so that a window can draw in between; [`open`] reads it whole. [`ptrace`] and [`lesson`] are
-//! the formats, [`workload`] makes traces from a seed. There are no files here: bytes come from a
-//! [`std::io::Read`] and go to a [`std::io::Write`].
+//! One door in: [`Loader`] reads a trace in any known format, plain or packed with zstd, LZ4 or gzip, a
+//! slice at a time, so that a window can draw in between and a file of any size can pass through; [`open`]
+//! reads it whole. One door out: [`writer`]. [`ptrace`] and [`lesson`] are formats, [`workload`] makes traces from a seed. There are
+//! no files here: bytes come from a [`std::io::Read`] and go to a [`std::io::Write`].
 
 #![forbid(unsafe_code)]
 
+mod detect;
 mod error;
+mod input;
 pub mod lesson;
 mod loader;
 pub mod ptrace;
+mod reader;
 pub mod workload;
+mod writer;
 
 pub use error::{Place, TraceError};
+pub use input::Packing;
 pub use loader::{Format, Loader, Progress, open};
+pub use writer::{Writer, writer};

@@ -1,13 +1,17 @@
 //! One door for all formats: finds out what bytes are and reads them a slice at a time.
+//!
+//! A trace can be had whole ([`Loader::finish`]) or in pieces: [`Loader::trace`] has the operations read so
+//! far, and [`Loader::forget`] drops them once they were dealt with, so that a file of any size passes
+//! through a few megabytes.
 
-use std::cell::Cell;
-use std::io::{self, Read};
-use std::rc::Rc;
+use std::io::Read;
 
-use ruzstd::decoding::StreamingDecoder;
-use sim_core::Trace;
+use sim_core::{Trace, TraceBuilder};
 
+use crate::detect::{HEAD_BYTES, detect};
 use crate::error::TraceError;
+use crate::input::{Input, Packing};
+use crate::reader::Reader;
 use crate::{lesson, ptrace};
 
 /// A format of traces.
@@ -27,7 +31,26 @@ impl Format {
             Self::Ron => "ron",
         }
     }
+
+    /// The format that a file's ending asks for.
+    pub fn of_ending(ending: &str) -> Option<Self> {
+        match ending {
+            "ptrace" => Some(Self::Ptrace),
+            "ron" => Some(Self::Ron),
+            _ => None,
+        }
+    }
+
+    fn reader(self, name: &str) -> Box<dyn Reader> {
+        match self {
+            Self::Ptrace => Box::new(ptrace::Parser::new(name)),
+            Self::Ron => Box::new(lesson::Parser::new(name)),
+        }
+    }
 }
+
+/// Endings that are cut off a file's name to make the trace's.
+const ENDINGS: &[&str] = &[".zst", ".gz", ".ptrace", ".ron"];
 
 /// How far a loader is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,254 +66,137 @@ pub struct Progress {
 /// Reads a trace slice by slice.
 pub struct Loader {
     name: String,
-    source: Source,
-    consumed: Rc<Cell<u64>>,
     total_bytes: Option<u64>,
-    compressed: bool,
     state: State,
-    decoded: u64,
+    buffer: Vec<u8>,
 }
 
 enum State {
     /// Nothing read yet.
-    Start,
-    Ptrace(Box<ptrace::Parser>),
-    /// RON is parsed whole, once all of it is here.
-    Ron(Vec<u8>),
-    Done(Box<Trace>, Format),
+    Start(Box<dyn Read>),
+    Reading(Open),
+    /// An error was returned.
+    Failed,
 }
 
-enum Source {
-    Plain(Counting),
-    Zstd(Box<StreamingDecoder<Counting, ruzstd::decoding::FrameDecoder>>),
-    /// Taken apart while the format is found out.
-    None,
+struct Open {
+    input: Input,
+    format: Format,
+    reader: Box<dyn Reader>,
+    ended: bool,
 }
 
-/// Bytes looked at before the format is decided.
-const HEAD_BYTES: usize = 4096;
 /// Bytes of one slice.
 const SLICE_BYTES: usize = 1 << 16;
-/// A lesson is written by hand; anything larger is not one.
-const LESSON_BYTES_MAX: usize = 64 << 20;
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 impl Loader {
     /// A loader for what `source` gives. `name` is what the trace is called until it says otherwise; an
-    /// ending `.ron` or `.ptrace` is cut off. `total_bytes` is for progress alone.
+    /// ending such as `.ptrace` is cut off. `total_bytes` is for progress alone.
     pub fn new(name: &str, source: Box<dyn Read>, total_bytes: Option<u64>) -> Self {
-        let consumed = Rc::new(Cell::new(0));
-        let counting = Counting { inner: source, head: Vec::new(), at: 0, consumed: Rc::clone(&consumed) };
-        let stem = name.strip_suffix(".zst").unwrap_or(name);
-        let stem = stem.strip_suffix(".ptrace").or_else(|| stem.strip_suffix(".ron")).unwrap_or(stem);
-        Self {
-            name: stem.to_owned(),
-            source: Source::Plain(counting),
-            consumed,
-            total_bytes,
-            compressed: false,
-            state: State::Start,
-            decoded: 0,
+        let stem = ENDINGS.iter().fold(name, |stem, ending| stem.strip_suffix(ending).unwrap_or(stem));
+        Self { name: stem.to_owned(), total_bytes, state: State::Start(source), buffer: Vec::new() }
+    }
+
+    fn opened(&self) -> Option<&Open> {
+        match &self.state {
+            State::Reading(open) => Some(open),
+            State::Start(_) | State::Failed => None,
         }
     }
 
     /// How far it is.
     pub fn progress(&self) -> Progress {
+        let open = self.opened();
         Progress {
-            bytes: self.consumed.get(),
+            bytes: open.map_or(0, |o| o.input.consumed()),
             total_bytes: self.total_bytes,
-            operations: match &self.state {
-                State::Ptrace(parser) => parser.operations(),
-                State::Done(trace, _) => trace.len(),
-                State::Start | State::Ron(_) => 0,
-            },
+            operations: open.map_or(0, |o| o.reader.builder().len()),
         }
     }
 
-    /// Whether the source is compressed; known once a slice was read.
-    pub fn compressed(&self) -> bool {
-        self.compressed
+    /// How the source is packed; known once a slice was read.
+    pub fn packing(&self) -> Packing {
+        self.opened().map_or(Packing::None, |o| o.input.packing)
     }
 
-    /// Reads one slice of at most 64 KiB of text; true once the trace is complete.
+    /// The format; known once a slice was read.
+    pub fn format(&self) -> Option<Format> {
+        self.opened().map(|o| o.format)
+    }
+
+    /// What was read and not forgotten, with everything known of the trace; nothing before the first slice.
+    /// Settings, description and stacks may still grow until [`Self::advance`] returned true.
+    pub fn trace(&self) -> Option<&Trace> {
+        self.opened().map(|o| o.reader.builder().trace())
+    }
+
+    /// Drops the operations read so far; those to come are numbered on.
+    pub fn forget(&mut self) {
+        if let State::Reading(open) = &mut self.state {
+            open.reader.builder_mut().forget();
+        }
+    }
+
+    /// Reads one slice of at most 64 KiB; true once the trace is complete.
     pub fn advance(&mut self) -> Result<bool, TraceError> {
-        if matches!(self.state, State::Start) {
-            self.start()?;
-        }
-        let mut slice = vec![0; SLICE_BYTES];
-        let filled = self.fill(&mut slice)?;
-        slice.truncate(filled);
-        self.decoded += filled as u64;
-        let end = filled == 0;
-        let done = match &mut self.state {
-            State::Ptrace(parser) => {
-                if end {
-                    let parser = std::mem::take(parser);
-                    Some((parser.finish()?, Format::Ptrace))
-                } else {
-                    parser.feed(&slice)?;
-                    None
-                }
+        match self.read_slice() {
+            Err(error) => {
+                self.state = State::Failed;
+                Err(error)
             }
-            State::Ron(text) => {
-                if end {
-                    Some((lesson::parse(&self.name, text)?, Format::Ron))
-                } else {
-                    text.extend_from_slice(&slice);
-                    if text.len() > LESSON_BYTES_MAX {
-                        return Err(TraceError::UnknownFormat {
-                            offset: LESSON_BYTES_MAX as u64,
-                            what: "it begins like RON but is larger than a lesson can be (64 MiB)".to_owned(),
-                        });
-                    }
-                    None
-                }
-            }
-            State::Start | State::Done(..) => None,
-        };
-        if let Some((trace, format)) = done {
-            self.state = State::Done(Box::new(trace), format);
+            done => done,
         }
-        Ok(matches!(self.state, State::Done(..)))
     }
 
-    /// The trace, once [`Self::advance`] returned true; before that all the rest is read first.
+    fn read_slice(&mut self) -> Result<bool, TraceError> {
+        self.buffer.resize(SLICE_BYTES, 0);
+        let (filled, failure) = match &mut self.state {
+            State::Start(source) => {
+                let mut input = Input::new(std::mem::replace(source, Box::new(std::io::empty())))?;
+                let (filled, failure) = input.fill(&mut self.buffer);
+                if filled == 0
+                    && let Some(failure) = failure
+                {
+                    return Err(failure);
+                }
+                let format = detect(&self.buffer[..filled.min(HEAD_BYTES)])?;
+                let reader = format.reader(&self.name);
+                self.state = State::Reading(Open { input, format, reader, ended: false });
+                (filled, failure)
+            }
+            State::Reading(open) if open.ended => return Ok(true),
+            State::Reading(open) => open.input.fill(&mut self.buffer),
+            State::Failed => return Err(TraceError::Empty),
+        };
+        let State::Reading(open) = &mut self.state else { return Err(TraceError::Empty) };
+        open.reader.feed(&self.buffer[..filled])?;
+        if let Some(failure) = failure {
+            open.reader.cut(failure)?;
+            open.ended = true;
+        } else if filled < SLICE_BYTES || open.reader.complete() {
+            open.reader.end()?;
+            open.ended = true;
+        }
+        if open.ended && open.reader.builder().is_empty() {
+            return Err(TraceError::Empty);
+        }
+        Ok(open.ended)
+    }
+
+    /// The trace with all operations that were not forgotten; what was not read yet is read first.
     pub fn finish(mut self) -> Result<(Trace, Format), TraceError> {
         while !self.advance()? {}
         match self.state {
-            State::Done(trace, format) => Ok((*trace, format)),
-            _ => Err(TraceError::Empty),
-        }
-    }
-
-    /// Looks at the first bytes: compression first, then the format.
-    fn start(&mut self) -> Result<(), TraceError> {
-        let Source::Plain(mut counting) = std::mem::replace(&mut self.source, Source::None) else {
-            return Ok(());
-        };
-        let head = counting.peek().map_err(|error| self.read_error(error))?;
-        if head.starts_with(&ZSTD_MAGIC) {
-            self.compressed = true;
-            let decoder =
-                StreamingDecoder::new(counting).map_err(|e| self.compression_error(&e.to_string()))?;
-            self.source = Source::Zstd(Box::new(decoder));
-        } else {
-            self.source = Source::Plain(counting);
-        }
-        let mut first = vec![0; HEAD_BYTES];
-        let filled = self.fill(&mut first)?;
-        first.truncate(filled);
-        self.decoded = filled as u64;
-        match detect(&first)? {
-            Format::Ptrace => {
-                let mut parser = Box::new(ptrace::Parser::new(&self.name));
-                parser.feed(&first)?;
-                self.state = State::Ptrace(parser);
+            State::Reading(mut open) => {
+                let builder: TraceBuilder = std::mem::take(open.reader.builder_mut());
+                Ok((builder.finish(), open.format))
             }
-            Format::Ron => self.state = State::Ron(first),
+            State::Start(_) | State::Failed => Err(TraceError::Empty),
         }
-        Ok(())
-    }
-
-    /// Fills `buffer` as far as the source goes.
-    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, TraceError> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            let part = &mut buffer[filled..];
-            let read = match &mut self.source {
-                Source::Plain(source) => source.read(part),
-                Source::Zstd(source) => source.read(part),
-                Source::None => Ok(0),
-            };
-            match read {
-                Ok(0) => break,
-                Ok(n) => filled += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if self.compressed => return Err(self.compression_error(&error.to_string())),
-                Err(error) => return Err(self.read_error(error)),
-            }
-        }
-        Ok(filled)
-    }
-
-    fn read_error(&self, error: io::Error) -> TraceError {
-        TraceError::Read { offset: self.consumed.get(), error }
-    }
-
-    fn compression_error(&self, message: &str) -> TraceError {
-        // Decoders put their causes on lines of their own; an error here is one line.
-        let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
-        TraceError::Compression { offset: self.consumed.get(), message }
     }
 }
 
 /// Reads a whole trace.
 pub fn open(name: &str, source: Box<dyn Read>) -> Result<Trace, TraceError> {
     Loader::new(name, source, None).finish().map(|(trace, _)| trace)
-}
-
-/// What the first bytes of a text say.
-fn detect(head: &[u8]) -> Result<Format, TraceError> {
-    let unknown =
-        |offset: usize, what: String| Err(TraceError::UnknownFormat { offset: offset as u64, what });
-    if let Some(at) =
-        head.iter().position(|&b| b == 0x7f || (b < 0x20 && !matches!(b, b'\n' | b'\r' | b'\t')))
-    {
-        return unknown(at, format!("byte value {:#04x} is no text", head[at]));
-    }
-    // A character may be cut at the end of the head.
-    if let Err(error) = std::str::from_utf8(head)
-        && error.error_len().is_some()
-    {
-        return unknown(error.valid_up_to(), "the text is not UTF-8".to_owned());
-    }
-    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
-    match text.iter().find(|b| !b.is_ascii_whitespace()) {
-        None if head.len() < HEAD_BYTES => Err(TraceError::Empty),
-        Some(b'(' | b'/') => Ok(Format::Ron),
-        Some(b'#') if text.trim_ascii_start().starts_with(b"#![") => Ok(Format::Ron),
-        _ => Ok(Format::Ptrace),
-    }
-}
-
-/// A source that counts, with a head that was looked at before.
-struct Counting {
-    inner: Box<dyn Read>,
-    head: Vec<u8>,
-    at: usize,
-    consumed: Rc<Cell<u64>>,
-}
-
-impl Counting {
-    /// The first four bytes, or as many as there are.
-    fn peek(&mut self) -> io::Result<&[u8]> {
-        let mut first = [0; 4];
-        let mut filled = 0;
-        while filled < first.len() {
-            match self.inner.read(&mut first[filled..]) {
-                Ok(0) => break,
-                Ok(n) => filled += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        self.head = first[..filled].to_vec();
-        Ok(&self.head)
-    }
-}
-
-impl Read for Counting {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = &self.head[self.at..];
-        let read = if left.is_empty() {
-            self.inner.read(buffer)?
-        } else {
-            let n = left.len().min(buffer.len());
-            buffer[..n].copy_from_slice(&left[..n]);
-            self.at += n;
-            n
-        };
-        self.consumed.set(self.consumed.get() + read as u64);
-        Ok(read)
-    }
 }

@@ -7,6 +7,7 @@ use sim_core::tape::{Action, Poked, SourceLine};
 use sim_core::{Call, Domain, Op, Profile, Trace, TraceBuilder};
 
 use crate::error::{Place, TraceError};
+use crate::reader::Reader;
 
 /// Directives that a `#!` line may carry: what belongs to a trace's meaning.
 pub const DIRECTIVES: &[&str] = &["arena_limit", "malloc"];
@@ -18,7 +19,7 @@ const FORMS: &str =
 
 /// Parses text as it comes in.
 #[derive(Debug, Default)]
-pub struct Parser {
+pub(crate) struct Parser {
     builder: TraceBuilder,
     /// The start of a line whose end has not come yet.
     rest: Vec<u8>,
@@ -30,57 +31,8 @@ pub struct Parser {
 
 impl Parser {
     /// A parser for a trace called `name`.
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self { builder: TraceBuilder::new(name), ..Self::default() }
-    }
-
-    /// Operations read so far.
-    pub fn operations(&self) -> u64 {
-        self.builder.len()
-    }
-
-    /// Takes more text.
-    pub fn feed(&mut self, mut text: &[u8]) -> Result<(), TraceError> {
-        while let Some(end) = text.iter().position(|&b| b == b'\n') {
-            let (line, more) = (&text[..end], &text[end + 1..]);
-            if self.in_comment {
-                self.in_comment = false;
-                self.lines += 1;
-            } else if self.rest.is_empty() {
-                self.line(line)?;
-            } else {
-                let mut whole = std::mem::take(&mut self.rest);
-                whole.extend_from_slice(line);
-                self.line(&whole)?;
-                whole.clear();
-                self.rest = whole;
-            }
-            text = more;
-        }
-        if !self.in_comment {
-            self.rest.extend_from_slice(text);
-            if self.rest.len() > LINE_BYTES_MAX {
-                if self.rest.starts_with(b"#") && !self.rest.starts_with(b"#!") {
-                    self.in_comment = true;
-                    self.rest.clear();
-                } else {
-                    return Err(self.too_long());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes what stands after the last line end and gives the trace.
-    pub fn finish(mut self) -> Result<Trace, TraceError> {
-        let last = std::mem::take(&mut self.rest);
-        if !last.is_empty() {
-            self.line(&last)?;
-        }
-        if self.builder.is_empty() {
-            return Err(TraceError::Empty);
-        }
-        Ok(self.builder.finish())
     }
 
     fn too_long(&self) -> TraceError {
@@ -201,11 +153,11 @@ impl Parser {
             b"k" => Call::FreeKeep { id: fields.number(self)? },
             _ => Call::Free { id: fields.number(self)? },
         };
-        self.end(&fields)?;
+        self.nothing_after(&fields)?;
         Ok(Op { thread, domain, call })
     }
 
-    fn end(&self, fields: &Fields<'_>) -> Result<(), TraceError> {
+    fn nothing_after(&self, fields: &Fields<'_>) -> Result<(), TraceError> {
         let line = fields.line;
         if fields.at < line.len() {
             let extra = shown(&line[fields.at..]);
@@ -232,7 +184,7 @@ impl Parser {
                     let frame = word.parse::<SourceLine>();
                     frames.push(frame.map_err(|takes| self.syntax(at, "a frame is not understood", takes))?);
                 }
-                Action::Stack(self.builder.stack(frames))
+                Action::Stack(self.builder.stack(&frames))
             }
             b"tracemalloc" => {
                 let at = fields.at + 1;
@@ -300,8 +252,55 @@ impl Parser {
                 ));
             }
         };
-        self.end(fields)?;
+        self.nothing_after(fields)?;
         Ok(Op { thread, domain, call: Call::Act(action) })
+    }
+}
+
+impl Reader for Parser {
+    fn feed(&mut self, mut text: &[u8]) -> Result<(), TraceError> {
+        while let Some(end) = text.iter().position(|&b| b == b'\n') {
+            let (line, more) = (&text[..end], &text[end + 1..]);
+            if self.in_comment {
+                self.in_comment = false;
+                self.lines += 1;
+            } else if self.rest.is_empty() {
+                self.line(line)?;
+            } else {
+                let mut whole = std::mem::take(&mut self.rest);
+                whole.extend_from_slice(line);
+                self.line(&whole)?;
+                whole.clear();
+                self.rest = whole;
+            }
+            text = more;
+        }
+        if !self.in_comment {
+            self.rest.extend_from_slice(text);
+            if self.rest.len() > LINE_BYTES_MAX {
+                if self.rest.starts_with(b"#") && !self.rest.starts_with(b"#!") {
+                    self.in_comment = true;
+                    self.rest.clear();
+                } else {
+                    return Err(self.too_long());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what stands after the last line end.
+    fn end(&mut self) -> Result<(), TraceError> {
+        let last = std::mem::take(&mut self.rest);
+        if last.is_empty() { Ok(()) } else { self.line(&last) }
+    }
+
+    fn builder(&self) -> &TraceBuilder {
+        &self.builder
+    }
+
+    fn builder_mut(&mut self) -> &mut TraceBuilder {
+        &mut self.builder
     }
 }
 
@@ -406,9 +405,9 @@ pub fn write_op(out: &mut impl Write, trace: &Trace, op: &Op) -> io::Result<()> 
         Call::Free { id } => writeln!(out, "f {dom} {id}"),
         Call::FreeKeep { id } => writeln!(out, "k {dom} {id}"),
         Call::Act(Action::SetupDebugHooks) => writeln!(out, "x setup_debug_hooks"),
-        Call::Act(Action::Stack(number)) => {
+        Call::Act(Action::Stack(stack)) => {
             write!(out, "x stack")?;
-            for frame in trace.stack(number) {
+            for frame in trace.stacks.lines(stack) {
                 write!(out, " {}", frame.to_string().replace(' ', "%20"))?;
             }
             writeln!(out)
@@ -428,7 +427,7 @@ pub fn write_op(out: &mut impl Write, trace: &Trace, op: &Op) -> io::Result<()> 
 
 /// What a ptrace file cannot carry of this trace, one sentence each.
 pub fn losses(trace: &Trace) -> Vec<String> {
-    let mut lost = Vec::new();
+    let mut lost = crate::writer::recorded(trace);
     if !trace.notes.is_empty() {
         lost.push(format!("{} notes", trace.notes.len()));
     }
@@ -459,8 +458,10 @@ pub fn write_header(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
 /// Writes a whole trace.
 pub fn write(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     write_header(out, trace)?;
-    for op in (0..trace.len()).filter_map(|i| trace.op(i)) {
-        write_op(out, trace, &op)?;
-    }
-    Ok(())
+    write_rows(out, trace)
+}
+
+/// Writes the operations that are here.
+pub(crate) fn write_rows(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
+    (0..trace.len()).filter_map(|i| trace.op(i)).try_for_each(|op| write_op(out, trace, &op))
 }

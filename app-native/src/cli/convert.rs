@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
-use trace_io::{lesson, ptrace};
+use trace_io::{Format, writer};
 
-use super::input;
+use super::input::Pieces;
 use super::output::Output;
 
 #[derive(clap::Args)]
@@ -17,23 +17,24 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    let shown = args.output.display();
     let ending = args.output.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();
-    if ending != "ptrace" && ending != "ron" {
-        bail!(
-            "{}: `.{ending}` is no format that can be written; end the name in .ptrace or .ron",
-            args.output.display()
-        );
-    }
-    let trace = input::open(&args.input)?.trace;
+    let Some(format) = Format::of_ending(&ending) else {
+        bail!("{shown}: `.{ending}` is no format that can be written; end the name in .ptrace or .ron");
+    };
+    let mut pieces = Pieces::open(&args.input)?;
     let mut out = Output::create(&args.output)?;
-    let written =
-        if ending == "ron" { lesson::write(&mut out, &trace) } else { ptrace::write(&mut out, &trace) };
-    written.with_context(|| args.output.display().to_string())?;
+    let Some(mut writer) = writer(format, &mut out) else {
+        bail!("{shown}: {} can only be read; end the name in .ptrace or .ron", format.name());
+    };
+    while let Some(piece) = pieces.next_piece()? {
+        writer.write(piece).with_context(|| shown.to_string())?;
+    }
+    let Some(trace) = pieces.trace() else { bail!("{} has no operation", args.input.display()) };
+    let losses = writer.finish(trace).with_context(|| shown.to_string())?;
     out.finish()?;
-    if ending == "ptrace" {
-        for lost in ptrace::losses(&trace) {
-            eprintln!("arenascope: ptrace cannot carry {lost}");
-        }
+    for lost in losses {
+        eprintln!("arenascope: {} cannot carry {lost}", format.name());
     }
     Ok(())
 }

@@ -3,11 +3,12 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::Result;
-use serde::Serialize;
+use anyhow::{Result, bail};
+use serde::{Serialize, Serializer};
 use sim_core::{Domain, Kind};
+use trace_io::Packing;
 
-use super::input;
+use super::input::Pieces;
 use super::output::{self, grouped};
 
 #[derive(clap::Args)]
@@ -29,6 +30,8 @@ struct Info {
     description: String,
     format: &'static str,
     compressed: bool,
+    /// `zstd`, `LZ4`, `gzip` or nothing.
+    packing: &'static str,
     file_bytes: Option<u64>,
     operations: u64,
     by_kind: Vec<(&'static str, u64)>,
@@ -44,8 +47,36 @@ struct Info {
     /// `PYTHONMALLOC`, where the trace names it.
     malloc: Option<&'static str>,
     settings: Vec<(String, String)>,
-    missing: Vec<&'static str>,
+    /// Facts the file gives about program, machine and recorder.
+    #[serde(serialize_with = "pairs")]
+    facts: Vec<(String, String)>,
+    /// Records in the recorder's own count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    records: Option<u64>,
+    /// The most bytes live at once in the recorder's own count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_bytes: Option<u64>,
+    /// Calls by function in the recorder's own words.
+    #[serde(serialize_with = "pairs")]
+    calls: Vec<(String, u64)>,
+    thread_names: Vec<String>,
+    missing: Vec<Lack>,
+    /// Why not to trust it in everything, a sentence each.
+    doubts: Vec<String>,
     truncated: bool,
+}
+
+/// What the file lacks, and what would give it.
+#[derive(Serialize)]
+struct Lack {
+    what: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+/// Pairs as one JSON object, in their order.
+fn pairs<S: Serializer, V: Serialize>(pairs: &[(String, V)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(k, v)| (k, v)))
 }
 
 #[derive(Serialize)]
@@ -58,16 +89,35 @@ struct Row {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let input = input::open(&args.file)?;
-    let trace = &input.trace;
+    let mut pieces = Pieces::open(&args.file)?;
+    while pieces.next_piece()?.is_some() {}
+    let (Some(trace), Some(format)) = (pieces.trace(), pieces.format()) else {
+        bail!("{} has no operation", args.file.display());
+    };
+    let source = &trace.source;
+    let mut missing: Vec<Lack> = source
+        .missing
+        .iter()
+        .map(|m| Lack { what: m.what.clone(), remedy: Some(m.remedy.clone()) })
+        .collect();
+    for (what, has) in [
+        ("call stacks", trace.stack_count() > 0),
+        ("times", trace.timed()),
+        ("recorded addresses", trace.has_addresses()),
+    ] {
+        if !has && !missing.iter().any(|m| m.what == what) {
+            missing.push(Lack { what: what.to_owned(), remedy: None });
+        }
+    }
     let counts = trace.counts();
     let info = Info {
         name: trace.name.clone(),
         description: trace.description.clone(),
-        format: input.format.name(),
-        compressed: input.compressed,
-        file_bytes: input.file_bytes,
-        operations: trace.len(),
+        format: format.name(),
+        compressed: pieces.packing() != Packing::None,
+        packing: pieces.packing().name(),
+        file_bytes: pieces.file_bytes(),
+        operations: trace.first() + trace.len(),
         by_kind: Kind::ALL.iter().map(|&k| (k.name(), counts.iter().map(|d| d[k as usize]).sum())).collect(),
         by_domain: Domain::ALL
             .iter()
@@ -84,11 +134,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
         profile: trace.profile.clone(),
         malloc: trace.malloc.map(sim_core::domains::AllocatorName::name),
         settings: trace.settings.clone(),
-        missing: [("call stacks", trace.stack_count() == 0), ("times", true), ("recorded addresses", true)]
-            .into_iter()
-            .filter_map(|(what, missing)| missing.then_some(what))
-            .collect(),
-        truncated: false,
+        facts: source.facts.clone(),
+        records: source.records,
+        peak_bytes: source.peak_bytes,
+        calls: source.calls.iter().map(|c| (c.function.clone(), c.calls)).collect(),
+        thread_names: source.thread_names.clone(),
+        doubts: source.doubt.sentences(),
+        truncated: source.doubt.truncated.is_some(),
+        missing,
     };
     if args.json {
         return output::json(&info);
@@ -102,9 +155,9 @@ fn print(info: &Info) -> Result<()> {
     if !info.description.is_empty() {
         writeln!(out, "  {}", info.description)?;
     }
-    let zstd = if info.compressed { ", zstd" } else { "" };
+    let packing = if info.packing.is_empty() { String::new() } else { format!(", {}", info.packing) };
     let size = info.file_bytes.map_or_else(String::new, |b| format!(", {} bytes", grouped(b)));
-    writeln!(out, "  format      {}{zstd}{size}", info.format)?;
+    writeln!(out, "  format      {}{packing}{size}", info.format)?;
     writeln!(
         out,
         "  operations  {}, at most {} blocks live",
@@ -141,6 +194,24 @@ fn print(info: &Info) -> Result<()> {
     for (key, value) in &info.settings {
         writeln!(out, "  setting     {key}={value}")?;
     }
-    writeln!(out, "  it has no   {}", info.missing.join(", "))?;
+    for (name, value) in &info.facts {
+        writeln!(out, "  {name:<11} {value}")?;
+    }
+    if let Some(records) = info.records {
+        writeln!(out, "  records     {}", grouped(records))?;
+    }
+    if let Some(peak) = info.peak_bytes {
+        writeln!(out, "  peak        {} bytes", grouped(peak))?;
+    }
+    for (function, calls) in &info.calls {
+        writeln!(out, "      {function:<20} {:>13}", grouped(*calls))?;
+    }
+    for lack in &info.missing {
+        let remedy = lack.remedy.as_ref().map_or_else(String::new, |r| format!(" ({r})"));
+        writeln!(out, "  it has no   {}{remedy}", lack.what)?;
+    }
+    for doubt in &info.doubts {
+        writeln!(out, "  doubt       {doubt}")?;
+    }
     Ok(())
 }

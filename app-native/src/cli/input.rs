@@ -8,37 +8,87 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use sim_core::{Profile, Trace};
-use trace_io::{Format, Loader};
+use trace_io::{Format, Loader, Packing};
 
-/// A trace with what only its file knows.
-pub(super) struct Input {
-    pub(super) trace: Trace,
-    pub(super) format: Format,
-    pub(super) compressed: bool,
-    pub(super) file_bytes: Option<u64>,
+/// Opens FILE, `-` for standard input, and reads all of it.
+pub(super) fn open(path: &Path) -> Result<Trace> {
+    let mut pieces = Pieces::open(path)?;
+    pieces.read_until(u64::MAX)?;
+    let (trace, _) = pieces.loader.finish().context(pieces.shown)?;
+    Ok(trace)
 }
 
-/// Opens FILE, `-` for standard input.
-pub(super) fn open(path: &Path) -> Result<Input> {
-    let shown = path.display();
-    let (source, file_bytes): (Box<dyn Read>, Option<u64>) = if path.as_os_str() == "-" {
-        (Box::new(std::io::stdin()), None)
-    } else {
-        let file = File::open(path).with_context(|| format!("{shown} cannot be opened; check the path"))?;
-        let meta = file.metadata().with_context(|| format!("{shown} cannot be read"))?;
-        anyhow::ensure!(!meta.is_dir(), "{shown} is a folder; name a trace file in it");
-        (Box::new(file), Some(meta.len()))
-    };
-    let name = path.file_name().map_or_else(|| "trace".to_owned(), |n| n.to_string_lossy().into_owned());
-    let mut loader = Loader::new(&name, source, file_bytes);
-    let bar = progress_bar(file_bytes, "reading");
-    while !loader.advance().with_context(|| shown.to_string())? {
-        bar.set_position(loader.progress().bytes);
+/// A file whose operations pass through memory a piece at a time.
+pub(super) struct Pieces {
+    loader: Loader,
+    file_bytes: Option<u64>,
+    shown: String,
+    bar: ProgressBar,
+    complete: bool,
+}
+
+/// Operations of the first piece: all of most files, and what a scenario brings along is known by then.
+const FIRST_PIECE: u64 = 8 << 20;
+/// Operations of the pieces after it.
+const NEXT_PIECE: u64 = 1 << 18;
+
+impl Pieces {
+    /// Opens FILE, `-` for standard input.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let shown = path.display().to_string();
+        let (source, file_bytes): (Box<dyn Read>, Option<u64>) = if path.as_os_str() == "-" {
+            (Box::new(std::io::stdin()), None)
+        } else {
+            let file =
+                File::open(path).with_context(|| format!("{shown} cannot be opened; check the path"))?;
+            let meta = file.metadata().with_context(|| format!("{shown} cannot be read"))?;
+            anyhow::ensure!(!meta.is_dir(), "{shown} is a folder; name a trace file in it");
+            (Box::new(file), Some(meta.len()))
+        };
+        let name = path.file_name().map_or_else(|| "trace".to_owned(), |n| n.to_string_lossy().into_owned());
+        let loader = Loader::new(&name, source, file_bytes);
+        let bar = progress_bar(file_bytes, "reading");
+        Ok(Self { loader, file_bytes, shown, bar, complete: false })
     }
-    bar.finish_and_clear();
-    let compressed = loader.compressed();
-    let (trace, format) = loader.finish().with_context(|| shown.to_string())?;
-    Ok(Input { trace, format, compressed, file_bytes })
+
+    /// The first piece, or the next one, with all that is known of the trace; `None` after the last.
+    pub(super) fn next_piece(&mut self) -> Result<Option<&Trace>> {
+        let first = self.loader.progress().operations == 0;
+        self.loader.forget();
+        self.read_until(if first { FIRST_PIECE } else { NEXT_PIECE })?;
+        Ok(self.loader.trace().filter(|t| !t.is_empty()))
+    }
+
+    /// The trace without its operations, complete once [`Self::next_piece`] returned `None`.
+    pub(super) fn trace(&self) -> Option<&Trace> {
+        self.loader.trace()
+    }
+
+    /// The format, known from the first piece on.
+    pub(super) fn format(&self) -> Option<Format> {
+        self.loader.format()
+    }
+
+    /// How the file is packed, known from the first piece on.
+    pub(super) fn packing(&self) -> Packing {
+        self.loader.packing()
+    }
+
+    /// The file's size.
+    pub(super) fn file_bytes(&self) -> Option<u64> {
+        self.file_bytes
+    }
+
+    fn read_until(&mut self, operations: u64) -> Result<()> {
+        while !self.complete && self.loader.trace().is_none_or(|t| t.len() < operations) {
+            self.complete = self.loader.advance().with_context(|| self.shown.clone())?;
+            self.bar.set_position(self.loader.progress().bytes);
+        }
+        if self.complete {
+            self.bar.finish_and_clear();
+        }
+        Ok(())
+    }
 }
 
 /// A bar on the terminal, hidden where there is none and for the first half second.

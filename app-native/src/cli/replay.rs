@@ -4,14 +4,14 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 use serde::Serialize;
 use sim_core::domains::{AllocatorName, Allocators};
 use sim_core::report::{Occupancy, PlacementWriter, debugmallocstats, digest};
 use sim_core::{Machine, Profile, Trace};
 
-use super::input::{self, ProfileArgs};
+use super::input::{self, Pieces, ProfileArgs};
 use super::output::{self, Output, grouped};
 
 #[derive(clap::Args)]
@@ -98,31 +98,53 @@ pub(super) fn run(args: &Args) -> Result<()> {
         Backend::Sim => {}
     }
     for file in &args.files {
-        let input = input::open(file)?;
-        let profile = args.profile.for_trace(&input.trace)?;
-        let steps = args.until.unwrap_or(u64::MAX).min(input.trace.len());
         match args.bench {
-            Some(reps) => bench(args, &input.trace, &profile, steps, reps)?,
-            None => replay(args, &input.trace, &profile, steps)?,
+            Some(reps) => {
+                let trace = input::open(file)?;
+                let profile = args.profile.for_trace(&trace)?;
+                bench(args, &trace, &profile, args.until.unwrap_or(u64::MAX).min(trace.len()), reps)?;
+            }
+            None => replay(args, file)?,
         }
     }
     Ok(())
 }
 
-fn replay(args: &Args, trace: &Trace, profile: &Profile, steps: u64) -> Result<()> {
-    let mut machine = Machine::for_trace(profile, trace, args.malloc)?;
-    if let Some(path) = &args.placement {
-        placement(&mut machine, trace, steps, path)?;
-    } else {
-        let bar = input::progress_bar(Some(steps), "replaying");
-        for from in (0..steps).step_by(CHUNK as usize) {
-            for index in from..steps.min(from + CHUNK) {
-                machine.step(trace, index as usize, &mut ());
-            }
-            bar.set_position(from);
+/// Runs a trace piece by piece, so that its size does not matter.
+fn replay(args: &Args, file: &Path) -> Result<()> {
+    let mut pieces = Pieces::open(file)?;
+    let Some(first) = pieces.next_piece()? else { bail!("{} has no operation", file.display()) };
+    let profile = args.profile.for_trace(first)?;
+    let mut machine = Machine::for_trace(&profile, first, args.malloc)?;
+    let mut placement = args.placement.as_deref().map(Placement::create).transpose()?;
+    let until = args.until.unwrap_or(u64::MAX);
+    let mut steps = 0;
+    let mut piece = Some(first);
+    while let Some(trace) = piece
+        && steps < until
+    {
+        ensure!(
+            machine.layers().is_some() || !trace.needs_layers(),
+            "{}: an action or a kept free comes after the first {} operations, where the run has no layers any more; \
+             give --malloc default",
+            file.display(),
+            grouped(trace.first())
+        );
+        machine.grow(trace.slot_count());
+        let here = trace.len().min(until - steps);
+        match &mut placement {
+            Some(placement) => placement.run(&mut machine, trace, here)?,
+            None => (0..here as usize).for_each(|index| {
+                machine.step(trace, index, &mut ());
+            }),
         }
-        bar.finish_and_clear();
+        steps += here;
+        piece = pieces.next_piece()?;
     }
+    if let Some(placement) = placement {
+        placement.out.finish()?;
+    }
+    let Some(trace) = pieces.trace() else { bail!("{} has no operation", file.display()) };
     ensure!(
         !machine.pymalloc().memory().out_of_space(),
         "the trace holds more memory at once than the simulated address space has; \
@@ -134,14 +156,14 @@ fn replay(args: &Args, trace: &Trace, profile: &Profile, steps: u64) -> Result<(
     }
     let to_stdout = args.placement.as_deref() == Some(Path::new("-"));
     if args.json {
-        let mut report = report(&machine, trace, profile, steps);
+        let mut report = report(&machine, trace, &profile, steps);
         report.malloc_stats = args.malloc_stats.then(|| stats_text(&machine));
         return output::json(&report);
     }
     if args.malloc_stats {
         std::io::stdout().write_all(stats_text(&machine).as_bytes())?;
     } else if !to_stdout {
-        print_report(&report(&machine, trace, profile, steps), args.verify)?;
+        print_report(&report(&machine, trace, &profile, steps), args.verify)?;
     }
     Ok(())
 }
@@ -151,28 +173,33 @@ fn stats_text(machine: &Machine) -> String {
     if machine.pymalloc_enabled() { debugmallocstats(machine.pymalloc()) } else { String::new() }
 }
 
-/// Operations between two looks at the progress bar.
-const CHUNK: u64 = 1 << 18;
+/// Where each block landed, being written.
+struct Placement {
+    out: Output,
+    writer: PlacementWriter,
+    lines: String,
+}
 
-fn placement(machine: &mut Machine, trace: &Trace, steps: u64, path: &Path) -> Result<()> {
-    let mut out = Output::create(path)?;
-    let mut writer = PlacementWriter::default();
-    let mut lines = String::new();
-    let bar = input::progress_bar(Some(steps), "replaying");
-    for index in 0..steps {
-        writer.step(machine, trace, index as usize, &mut lines);
-        if machine.stopped().is_some() {
-            break;
-        }
-        if lines.len() > 1 << 16 {
-            out.write_all(lines.as_bytes())?;
-            lines.clear();
-            bar.set_position(index);
-        }
+impl Placement {
+    fn create(path: &Path) -> Result<Self> {
+        Ok(Self { out: Output::create(path)?, writer: PlacementWriter::default(), lines: String::new() })
     }
-    out.write_all(lines.as_bytes())?;
-    bar.finish_and_clear();
-    out.finish()
+
+    fn run(&mut self, machine: &mut Machine, trace: &Trace, steps: u64) -> Result<()> {
+        for index in 0..steps as usize {
+            self.writer.step(machine, trace, index, &mut self.lines);
+            if machine.stopped().is_some() {
+                break;
+            }
+            if self.lines.len() > 1 << 16 {
+                self.out.write_all(self.lines.as_bytes())?;
+                self.lines.clear();
+            }
+        }
+        self.out.write_all(self.lines.as_bytes())?;
+        self.lines.clear();
+        Ok(())
+    }
 }
 
 fn bench(args: &Args, trace: &Trace, profile: &Profile, steps: u64, reps: u32) -> Result<()> {

@@ -46,7 +46,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         } else if let Some(stack) = session.stack()
             && !stack.is_empty()
         {
-            ui.weak(format!("called from {}", actions::stack_text(stack)));
+            ui.weak(format!("called from {}", actions::stack_text(&stack)));
         }
         note(ui, view, commands);
         for (index, event) in session.events().iter().enumerate() {

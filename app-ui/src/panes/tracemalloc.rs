@@ -162,7 +162,7 @@ fn counters(ui: &mut Ui, view: &View<'_>, engine: &Tracemalloc) {
         );
     });
     if let Some(stack) = view.session.stack() {
-        let text = if stack.is_empty() { "no Python code".to_owned() } else { stack_text(stack) };
+        let text = if stack.is_empty() { "no Python code".to_owned() } else { stack_text(&stack) };
         ui.add(
             Label::new(RichText::new(format!("Calls now come from {text}")).color(view.theme.weak))
                 .truncate(),

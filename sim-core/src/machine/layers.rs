@@ -10,7 +10,7 @@ use crate::addr::{Addr, Slot};
 use crate::bytes::Bytes;
 use crate::debug_hooks::Layout;
 use crate::domains::{AllocatorTable, Allocators, Context, Domain, Functions, UserAllocator, UserState};
-use crate::tape::SourceLine;
+use crate::tape::{StackId, Stacks};
 use crate::tracemalloc::{Frame, TracebackId, Tracemalloc};
 
 /// Tables, contents and addresses.
@@ -62,10 +62,11 @@ impl Layers {
         &self.tracemalloc
     }
 
-    pub(super) fn set_stack(&mut self, lines: &[SourceLine]) {
-        self.stack = lines
-            .iter()
-            .map(|l| Frame { filename: self.tracemalloc.file(&l.file), lineno: l.line })
+    pub(super) fn set_stack(&mut self, stacks: &Stacks, stack: StackId) {
+        self.stack = stacks
+            .frames(stack)
+            .filter_map(|frame| stacks.frame_at(frame))
+            .map(|f| Frame { filename: self.tracemalloc.file(stacks.text(f.file)), lineno: f.line })
             .collect();
     }
 

@@ -79,6 +79,17 @@ impl<A: ArenaBackend> Machine<A> {
         }
     }
 
+    /// Makes room for a trace that turned out to use more slots.
+    pub fn grow(&mut self, slots: u32) {
+        let slots = slots as usize;
+        if slots > self.pointers.len() {
+            self.pointers.resize(slots, A::Ptr::default());
+            if let Some(layers) = &mut self.layers {
+                layers.pointers.resize(slots, Addr(0));
+            }
+        }
+    }
+
     /// Runs as with `PYTHONMALLOC=name`. To be called before the first operation. The default stack
     /// needs no layers and gets none.
     pub fn setup(&mut self, name: AllocatorName) {
@@ -161,7 +172,7 @@ impl<A: ArenaBackend> Machine<A> {
                 TableChoice::Pymalloc => layers.allocators.set(domain, AllocatorTable::PYMALLOC),
                 TableChoice::User(kind) => layers.install_user(domain, kind),
             },
-            Action::Stack(number) => layers.set_stack(trace.stack(number)),
+            Action::Stack(stack) => layers.set_stack(&trace.stacks, stack),
             Action::TracemallocStart(nframe) => layers.start_tracemalloc(nframe),
             Action::TracemallocStop => layers.stop_tracemalloc(),
             Action::TracemallocClear => layers.tracemalloc.clear_traces(),

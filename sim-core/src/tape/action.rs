@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::StackId;
 use crate::domains::UserAllocator;
 
 /// An action. It belongs to the domain of its operation where that matters.
@@ -20,8 +21,8 @@ pub enum Action {
         /// What is written.
         bytes: Poked,
     },
-    /// From here on calls come from this Python stack: its number among the trace's stacks.
-    Stack(u32),
+    /// From here on calls come from this Python stack of the trace's.
+    Stack(StackId),
     /// `tracemalloc.start(nframe)`.
     TracemallocStart(i32),
     /// `tracemalloc.stop()`.
@@ -66,6 +67,8 @@ impl Action {
 /// A place in Python source. A stack is a list of them, most recent first.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SourceLine {
+    /// The function's name, empty where nobody knows it.
+    pub function: String,
     /// The file's name.
     pub file: String,
     /// The line, 0 when unknown.
@@ -85,7 +88,7 @@ impl std::str::FromStr for SourceLine {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const TAKES: &str = "write FILE:LINE for each frame, most recent first";
         let (file, line) = text.rsplit_once(':').ok_or(TAKES)?;
-        Ok(Self { file: file.to_owned(), line: line.parse().map_err(|_| TAKES)? })
+        Ok(Self { function: String::new(), file: file.to_owned(), line: line.parse().map_err(|_| TAKES)? })
     }
 }
 

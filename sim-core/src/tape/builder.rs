@@ -1,11 +1,11 @@
 //! Builds a trace operation by operation and refuses what cannot stand.
 
-use std::collections::BTreeMap;
-
 use thiserror::Error;
 
+use super::names::Names;
 use super::trace::Trace;
-use super::{Action, Call, Kind, Op, SourceLine};
+use super::{Action, Call, Kind, Op, SourceLine, StackId};
+use crate::addr::Addr;
 use crate::domains::Domain;
 
 /// An operation that cannot stand where it stands.
@@ -45,7 +45,6 @@ pub enum TapeError {
     TooManyBlocks(u32),
 }
 
-const NONE: u32 = u32::MAX;
 /// The top bit of a pointer marks the C library's blocks, so fewer can be live at once.
 const SLOTS_MAX: u32 = (1 << 31) - 1;
 
@@ -67,10 +66,7 @@ struct Live {
 #[derive(Debug, Default)]
 pub struct TraceBuilder {
     trace: Trace,
-    /// Slots of small ids; `NONE` where the id is not live.
-    dense: Vec<u32>,
-    /// Slots of all other ids.
-    sparse: BTreeMap<u64, u32>,
+    names: Names,
     live: Vec<Live>,
     free_slots: Vec<u32>,
 }
@@ -88,19 +84,39 @@ impl TraceBuilder {
         &mut self.trace
     }
 
-    /// Operations so far.
+    /// The operations that were not forgotten, with all else.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// Drops the operations so far and keeps what the next ones need: which ids are live, counts, tables.
+    pub fn forget(&mut self) {
+        self.trace.forget();
+    }
+
+    /// Operations so far, the forgotten ones too.
     pub fn len(&self) -> u64 {
-        self.trace.len()
+        self.trace.first() + self.trace.len()
     }
 
     /// Whether there is no operation yet.
     pub fn is_empty(&self) -> bool {
-        self.trace.is_empty()
+        self.len() == 0
     }
 
-    /// The number of a Python stack, most recent frame first, for [`Action::Stack`].
-    pub fn stack(&mut self, frames: Vec<SourceLine>) -> u32 {
-        self.trace.keep_stack(frames)
+    /// A Python stack, most recent frame first, for [`Action::Stack`].
+    pub fn stack(&mut self, frames: &[SourceLine]) -> StackId {
+        let stack = self.trace.stacks.intern(frames);
+        self.trace.stacks.mark_used(stack);
+        stack
+    }
+
+    /// Appends an operation with where it came from and the pointer it returned, or was given for free, in
+    /// the recorded process.
+    pub fn push_recorded(&mut self, op: Op, stack: StackId, address: Option<Addr>) -> Result<(), TapeError> {
+        self.push(op)?;
+        self.trace.keep_origin(stack, address.map_or(0, |a| a.0));
+        Ok(())
     }
 
     /// Appends an operation.
@@ -125,7 +141,7 @@ impl TraceBuilder {
                 let slot = self.find(id, domain)?;
                 if newid != id {
                     self.check_new(newid)?;
-                    self.unname(id);
+                    self.names.remove(id);
                     self.set_name(newid, slot);
                     self.trace.keep_newid(newid);
                 }
@@ -138,7 +154,7 @@ impl TraceBuilder {
             Call::Free { id: 0 } => self.trace.append(Kind::Free, domain, true, 0, 0, 0),
             Call::Free { id } => {
                 let slot = self.find(id, domain)?;
-                self.unname(id);
+                self.names.remove(id);
                 self.free_slots.push(slot);
                 self.trace.append(Kind::Free, domain, false, slot, 0, id);
             }
@@ -152,7 +168,7 @@ impl TraceBuilder {
             Call::Act(action) => {
                 let (slot, id) = match action {
                     Action::Poke { id, .. } | Action::Track { id, .. } | Action::Untrack { id, .. } => {
-                        (self.lookup(id).ok_or(TapeError::UnknownId { id })?, id)
+                        (self.names.get(id).ok_or(TapeError::UnknownId { id })?, id)
                     }
                     _ => (0, 0),
                 };
@@ -166,57 +182,28 @@ impl TraceBuilder {
 
     /// The finished trace. Notes are put in order; several at one place become one.
     pub fn finish(mut self) -> Trace {
-        self.trace.complete(self.live.len() as u32);
+        self.trace.complete();
         self.trace
-    }
-
-    fn lookup(&self, id: u64) -> Option<u32> {
-        if let Some(&slot) = usize::try_from(id).ok().and_then(|i| self.dense.get(i))
-            && slot != NONE
-        {
-            return Some(slot);
-        }
-        if self.sparse.is_empty() { None } else { self.sparse.get(&id).copied() }
     }
 
     fn check_new(&self, id: u64) -> Result<(), TapeError> {
         if id == 0 {
             return Err(TapeError::IdZero);
         }
-        match self.lookup(id) {
+        match self.names.get(id) {
             Some(slot) => Err(TapeError::IdInUse { id, born: self.live[slot as usize].born + 1 }),
             None => Ok(()),
         }
     }
 
     fn set_name(&mut self, id: u64, slot: u32) {
-        // Ids that grow no faster than the trace index an array; wild ones go to a map.
-        let reasonable = 4 * self.trace.len() + (1 << 16);
-        if id < reasonable {
-            let at = id as usize;
-            if at >= self.dense.len() {
-                self.dense.resize((at + 1).next_power_of_two(), NONE);
-            }
-            self.dense[at] = slot;
-        } else {
-            self.sparse.insert(id, slot);
-        }
-    }
-
-    fn unname(&mut self, id: u64) {
-        if let Some(slot) = usize::try_from(id).ok().and_then(|i| self.dense.get_mut(i))
-            && *slot != NONE
-        {
-            *slot = NONE;
-        } else {
-            self.sparse.remove(&id);
-        }
+        self.names.insert(id, slot, 4 * self.len() + (1 << 16));
     }
 
     fn name(&mut self, id: u64, domain: Domain, size: u64) -> Result<u32, TapeError> {
         self.check_new(id)?;
         let family = if size > i64::MAX as u64 { Family::Null } else { family(domain) };
-        let live = Live { born: self.trace.len(), family };
+        let live = Live { born: self.len(), family };
         let slot = if let Some(slot) = self.free_slots.pop() {
             self.live[slot as usize] = live;
             slot
@@ -225,6 +212,7 @@ impl TraceBuilder {
                 return Err(TapeError::TooManyBlocks(SLOTS_MAX));
             }
             self.live.push(live);
+            self.trace.set_slot_count(self.live.len() as u32);
             self.live.len() as u32 - 1
         };
         self.set_name(id, slot);
@@ -232,7 +220,7 @@ impl TraceBuilder {
     }
 
     fn find(&self, id: u64, domain: Domain) -> Result<u32, TapeError> {
-        let slot = self.lookup(id).ok_or(TapeError::UnknownId { id })?;
+        let slot = self.names.get(id).ok_or(TapeError::UnknownId { id })?;
         let from = self.live[slot as usize].family;
         // A scenario may do what is wrong; a recording never does, so there it is a mistake of the file.
         let scenario = self.trace.needs_layers() || self.trace.malloc.is_some();

@@ -6,10 +6,16 @@
 
 mod action;
 mod builder;
+mod column;
+mod names;
+mod source;
+mod stacks;
 mod trace;
 
 pub use action::{Action, Poked, SourceLine, TableChoice};
 pub use builder::{TapeError, TraceBuilder};
+pub use source::{CallCount, Doubt, Missing, Source, TimeMark};
+pub use stacks::{Frame, FrameId, StackId, Stacks, StringId};
 pub use trace::Trace;
 
 use crate::addr::Slot;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Call, Counts, Kind, Note, Op, Packed, SourceLine};
-use crate::addr::Slot;
+use super::column::Column;
+use super::{Action, Call, Counts, Kind, Note, Op, Packed, Source, StackId, Stacks, TimeMark};
+use crate::addr::{Addr, Slot};
 use crate::domains::{AllocatorName, Domain};
 
 /// A trace and all that came with it.
@@ -21,6 +22,14 @@ pub struct Trace {
     pub malloc: Option<AllocatorName>,
     /// Remarks, in order of position.
     pub notes: Vec<Note>,
+    /// Where it comes from, what it lacks, what may be doubted.
+    pub source: Source,
+    /// Python stacks, strings and frames.
+    pub stacks: Stacks,
+    /// Moments of the recording, in order; positions count from the first operation of the whole trace.
+    pub marks: Vec<TimeMark>,
+    /// Operations that were here before the first row and were forgotten.
+    first: u64,
     heads: Vec<u8>,
     slots: Vec<u32>,
     sizes: Vec<u32>,
@@ -32,10 +41,18 @@ pub struct Trace {
     /// Arguments of each calloc: operation, elements, bytes of one.
     callocs: Vec<(u64, u64, u64)>,
     actions: Vec<Action>,
-    stacks: Vec<Vec<SourceLine>>,
     /// Whether an operation is there that only a machine with tables and contents can do.
     needs_layers: bool,
-    threads: Vec<u16>,
+    threads: Column<u16>,
+    /// Which threads appeared, up to the highest; empty while all was on thread 0.
+    seen_threads: Vec<bool>,
+    actions_done: u64,
+    /// The stack each operation comes from, where the recording has stacks.
+    op_stacks: Column<u32>,
+    /// The pointer each call returned or freed in the recorded process, where the recording has it.
+    addresses: Column<u64>,
+    /// Marks were forgotten.
+    timed: bool,
     slot_count: u32,
     counts: Counts,
 }
@@ -86,6 +103,12 @@ impl Trace {
         self.heads.len() as u64
     }
 
+    /// Operations of the whole trace that came before the first row here; 0 unless a reader hands out
+    /// the trace in pieces.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
     /// Whether there is no operation.
     pub fn is_empty(&self) -> bool {
         self.heads.is_empty()
@@ -101,19 +124,54 @@ impl Trace {
         self.actions.get(usize::try_from(number).ok()?).copied()
     }
 
-    /// The Python stack with a number, most recent frame first.
-    pub fn stack(&self, number: u32) -> &[SourceLine] {
-        self.stacks.get(number as usize).map_or(&[], Vec::as_slice)
+    /// Different Python stacks that operations come from.
+    pub fn stack_count(&self) -> u64 {
+        self.stacks.used_count()
     }
 
-    /// Different Python stacks.
-    pub fn stack_count(&self) -> u64 {
-        self.stacks.len() as u64
+    /// Whether each operation has a stack of its own.
+    pub fn has_stacks(&self) -> bool {
+        self.op_stacks.begun()
+    }
+
+    /// The stack that the operation after `index` others comes from; the empty one where nobody knows.
+    #[inline]
+    pub fn stack_of(&self, index: usize) -> StackId {
+        StackId(self.op_stacks.get(index))
+    }
+
+    /// Whether the recording has pointers.
+    pub fn has_addresses(&self) -> bool {
+        self.addresses.begun()
+    }
+
+    /// The pointer that the call after `index` others returned, or for free was given, in the recorded
+    /// process; `None` where the recording has none and for NULL.
+    #[inline]
+    pub fn address_of(&self, index: usize) -> Option<Addr> {
+        Some(self.addresses.get(index)).filter(|&a| a != 0).map(Addr)
+    }
+
+    /// Whether the recording has times.
+    pub fn timed(&self) -> bool {
+        self.timed || !self.marks.is_empty()
+    }
+
+    /// When the operation after `index` others was done, in nanoseconds since the recording began: the
+    /// last mark before it and the first one after it, evenly between.
+    pub fn time_ns(&self, index: u64) -> Option<u64> {
+        let at = self.first + index;
+        let after = self.marks.partition_point(|m| m.at <= at);
+        let before = self.marks.get(after.checked_sub(1)?)?;
+        let Some(next) = self.marks.get(after) else { return Some(before.time_ns) };
+        let (done, all) = (at - before.at, (next.at - before.at).max(1));
+        let span = u128::from(next.time_ns.saturating_sub(before.time_ns));
+        Some(before.time_ns + (span * u128::from(done) / u128::from(all)) as u64)
     }
 
     /// Actions, all together.
     pub fn action_count(&self) -> u64 {
-        self.actions.len() as u64
+        self.actions_done
     }
 
     /// Whether only a machine with tables and contents can run it.
@@ -128,14 +186,10 @@ impl Trace {
 
     /// Simulated threads that appear.
     pub fn thread_count(&self) -> u64 {
-        if self.threads.is_empty() {
-            return u64::from(!self.is_empty());
+        if self.seen_threads.is_empty() {
+            return u64::from(self.first + self.len() > 0);
         }
-        let mut seen = vec![false; 1 << 16];
-        for &t in &self.threads {
-            seen[usize::from(t)] = true;
-        }
-        seen.iter().filter(|s| **s).count() as u64
+        self.seen_threads.iter().filter(|s| **s).count() as u64
     }
 
     /// Bytes that the columns take.
@@ -149,8 +203,11 @@ impl Trace {
             + self.sizes.capacity() * 4
             + ids
             + self.callocs.capacity() * 24
-            + self.newids.capacity() * 16
-            + self.threads.capacity() * 2) as u64
+            + self.newids.capacity() * 16) as u64
+            + self.threads.state_bytes()
+            + self.op_stacks.state_bytes()
+            + self.addresses.state_bytes()
+            + self.stacks.state_bytes()
     }
 
     /// The operation after `index` others, as the machine takes it. `index` must be below [`Self::len`].
@@ -194,13 +251,13 @@ impl Trace {
             Kind::FreeKeep => Call::FreeKeep { id },
             Kind::Act => Call::Act(self.actions.get(packed.size as usize).copied()?),
         };
-        let thread = self.threads.get(i).copied().unwrap_or(0);
+        let thread = self.threads.get(i);
         Some(Op { thread, domain: packed.domain, call })
     }
 
     /// The note of the operation after `index` others.
     pub fn note_at(&self, index: u64) -> Option<&Note> {
-        self.notes.binary_search_by_key(&index, |n| n.at).ok().map(|at| &self.notes[at])
+        self.notes.binary_search_by_key(&(self.first + index), |n| n.at).ok().map(|at| &self.notes[at])
     }
 
     /// Appends a row. What else belongs to the operation is kept with the `keep_` functions, calloc's
@@ -231,18 +288,10 @@ impl Trace {
         self.callocs.push((self.len(), nelem, elsize));
     }
 
-    /// Keeps a stack once and gives its number.
-    pub(super) fn keep_stack(&mut self, stack: Vec<SourceLine>) -> u32 {
-        let at = self.stacks.iter().position(|s| *s == stack).unwrap_or_else(|| {
-            self.stacks.push(stack);
-            self.stacks.len() - 1
-        });
-        at as u32
-    }
-
     /// Keeps an action and gives its number.
     pub(super) fn keep_action(&mut self, action: Action) -> u64 {
         self.actions.push(action);
+        self.actions_done += 1;
         self.actions.len() as u64 - 1
     }
 
@@ -252,15 +301,58 @@ impl Trace {
 
     /// The column begins with the first operation that is not on thread 0.
     pub(super) fn keep_thread(&mut self, thread: u16) {
-        if thread != 0 || !self.threads.is_empty() {
-            self.threads.resize(self.heads.len() - 1, 0);
-            self.threads.push(thread);
+        if thread == 0 && self.seen_threads.is_empty() {
+            return;
+        }
+        let (before, at) = (self.heads.len() - 1, usize::from(thread));
+        if at >= self.seen_threads.len() {
+            if self.seen_threads.is_empty() && self.first + before as u64 > 0 {
+                self.seen_threads.push(true);
+            }
+            self.seen_threads.resize(at + 1, false);
+        }
+        self.seen_threads[at] = true;
+        self.threads.set(before, thread);
+    }
+
+    /// Where the last operation came from and what its pointer was. Each column begins with the first
+    /// operation that has something to say.
+    pub(super) fn keep_origin(&mut self, stack: StackId, address: u64) {
+        let before = self.heads.len() - 1;
+        self.op_stacks.set(before, stack.0);
+        self.addresses.set(before, address);
+        if stack.0 != 0 {
+            self.stacks.mark_used(stack);
         }
     }
 
+    pub(super) fn set_slot_count(&mut self, slots: u32) {
+        self.slot_count = slots;
+    }
+
+    /// Drops all rows and what hangs on them. Counts, tables, settings and notes stay.
+    pub(super) fn forget(&mut self) {
+        self.first += self.len();
+        self.heads.clear();
+        self.slots.clear();
+        self.sizes.clear();
+        match &mut self.ids {
+            Ids::Narrow(ids) => ids.clear(),
+            Ids::Wide(ids) => ids.clear(),
+        }
+        self.newids.clear();
+        self.wide.clear();
+        self.callocs.clear();
+        self.actions.clear();
+        self.threads.clear();
+        self.op_stacks.clear();
+        self.addresses.clear();
+        self.timed |= !self.marks.is_empty();
+        self.marks.clear();
+    }
+
     /// Puts notes in order, several at one place as one.
-    pub(super) fn complete(&mut self, slot_count: u32) {
-        self.slot_count = slot_count;
+    pub(super) fn complete(&mut self) {
         self.notes.sort_by_key(|n| n.at);
         for note in std::mem::take(&mut self.notes) {
             match self.notes.last_mut() {

@@ -1,0 +1,38 @@
+//! A column that begins with the first operation that has something to say.
+
+/// Values by row; the default stands for rows nobody said anything about.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Column<T> {
+    rows: Vec<T>,
+    begun: bool,
+}
+
+impl<T: Copy + Default + PartialEq> Column<T> {
+    /// Whether any row ever had a value, forgotten ones too.
+    pub(super) fn begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Sets the value of the row after `before` others. Nothing may be set at it or after it.
+    #[inline]
+    pub(super) fn set(&mut self, before: usize, value: T) {
+        if self.begun || value != T::default() {
+            self.begun = true;
+            self.rows.resize(before, T::default());
+            self.rows.push(value);
+        }
+    }
+
+    #[inline]
+    pub(super) fn get(&self, row: usize) -> T {
+        self.rows.get(row).copied().unwrap_or_default()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.rows.clear();
+    }
+
+    pub(super) fn state_bytes(&self) -> u64 {
+        (self.rows.capacity() * size_of::<T>()) as u64
+    }
+}

@@ -1,0 +1,210 @@
+//! Python stacks, each kept once: a tree of frames whose root is the stack without Python code.
+//!
+//! A stack is the number of the frame on top; its parent is the stack of the caller. Programs call from
+//! hundreds of thousands of stacks that share most of their frames, so a stack costs eight bytes here.
+
+use std::collections::HashMap;
+
+use super::SourceLine;
+
+/// A stack: a node of the tree. 0 is the stack without frames.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct StackId(pub u32);
+
+/// A frame: a place in a function.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct FrameId(pub u32);
+
+/// A string of the table; 0 is the empty one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct StringId(pub u32);
+
+/// What a frame is, in strings of the table.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Frame {
+    /// The function's name, empty where the recording has none.
+    pub function: StringId,
+    /// The file's name.
+    pub file: StringId,
+    /// The line, 0 when unknown.
+    pub line: u32,
+}
+
+/// All stacks of a trace with their frames and strings.
+#[derive(Clone, Debug)]
+pub struct Stacks {
+    strings: Vec<Box<str>>,
+    frames: Vec<Frame>,
+    /// Caller and frame of each stack but the empty one, from number 1 on.
+    nodes: Vec<(StackId, FrameId)>,
+    /// Whether an operation comes from the stack itself, and not only from those above it.
+    used: Vec<bool>,
+    used_count: u64,
+    string_ids: HashMap<Box<str>, StringId>,
+    frame_ids: HashMap<Frame, FrameId>,
+    node_ids: HashMap<(u32, u32), StackId>,
+}
+
+impl Default for Stacks {
+    fn default() -> Self {
+        let empty: Box<str> = "".into();
+        Self {
+            strings: vec![empty.clone()],
+            frames: Vec::new(),
+            nodes: Vec::new(),
+            used: vec![false],
+            used_count: 0,
+            string_ids: HashMap::from([(empty, StringId(0))]),
+            frame_ids: HashMap::new(),
+            node_ids: HashMap::new(),
+        }
+    }
+}
+
+impl Stacks {
+    /// Keeps a string once.
+    pub fn string(&mut self, text: &str) -> StringId {
+        if let Some(&id) = self.string_ids.get(text) {
+            return id;
+        }
+        let id = StringId(self.strings.len() as u32);
+        self.strings.push(text.into());
+        self.string_ids.insert(text.into(), id);
+        id
+    }
+
+    /// Keeps a frame once. Its strings must be of this table.
+    pub fn frame(&mut self, frame: Frame) -> FrameId {
+        let next = FrameId(self.frames.len() as u32);
+        let id = *self.frame_ids.entry(frame).or_insert(next);
+        if id == next {
+            self.frames.push(frame);
+        }
+        id
+    }
+
+    /// The stack in which a frame of this table was called from `caller`.
+    pub fn push(&mut self, caller: StackId, frame: FrameId) -> StackId {
+        let next = StackId(self.nodes.len() as u32 + 1);
+        let id = *self.node_ids.entry((caller.0, frame.0)).or_insert(next);
+        if id == next {
+            self.nodes.push((caller, frame));
+            self.used.push(false);
+        }
+        id
+    }
+
+    /// Keeps a stack given by its lines, most recent first.
+    pub fn intern(&mut self, lines: &[SourceLine]) -> StackId {
+        lines.iter().rev().fold(StackId(0), |caller, line| {
+            let frame = Frame {
+                function: self.string(&line.function),
+                file: self.string(&line.file),
+                line: line.line,
+            };
+            let frame = self.frame(frame);
+            self.push(caller, frame)
+        })
+    }
+
+    /// Notes that an operation comes from a stack.
+    #[inline]
+    pub fn mark_used(&mut self, stack: StackId) {
+        if let Some(used) = self.used.get_mut(stack.0 as usize)
+            && !*used
+        {
+            *used = true;
+            self.used_count += 1;
+        }
+    }
+
+    /// Different stacks that operations come from.
+    pub fn used_count(&self) -> u64 {
+        self.used_count
+    }
+
+    /// Stacks in the tree, the empty one excepted: numbers 1 to this are valid.
+    pub fn len(&self) -> u32 {
+        self.nodes.len() as u32
+    }
+
+    /// Whether no stack but the empty one is there.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// Frames in the table: numbers below this are valid.
+    pub fn frame_count(&self) -> u32 {
+        self.frames.len() as u32
+    }
+
+    /// Strings in the table: numbers below this are valid.
+    pub fn string_count(&self) -> u32 {
+        self.strings.len() as u32
+    }
+
+    /// A string; the empty one for a number not in the table.
+    pub fn text(&self, id: StringId) -> &str {
+        self.strings.get(id.0 as usize).map_or("", |s| s)
+    }
+
+    /// A frame, `None` for a number not in the table.
+    pub fn frame_at(&self, id: FrameId) -> Option<Frame> {
+        self.frames.get(id.0 as usize).copied()
+    }
+
+    /// A stack's caller and its frame on top; `None` for the empty stack.
+    pub fn node(&self, stack: StackId) -> Option<(StackId, FrameId)> {
+        self.nodes.get((stack.0 as usize).checked_sub(1)?).copied()
+    }
+
+    /// The frames of a stack, most recent first.
+    pub fn frames(&self, stack: StackId) -> impl Iterator<Item = FrameId> + '_ {
+        std::iter::successors(self.node(stack), |(caller, _)| self.node(*caller)).map(|(_, frame)| frame)
+    }
+
+    /// A frame as source line.
+    pub fn line(&self, frame: FrameId) -> SourceLine {
+        let frame = self.frame_at(frame).unwrap_or_default();
+        SourceLine {
+            function: self.text(frame.function).to_owned(),
+            file: self.text(frame.file).to_owned(),
+            line: frame.line,
+        }
+    }
+
+    /// The lines of a stack, most recent first.
+    pub fn lines(&self, stack: StackId) -> Vec<SourceLine> {
+        self.frames(stack).map(|frame| self.line(frame)).collect()
+    }
+
+    /// Bytes that the tables take, the hash tables' slack estimated.
+    pub fn state_bytes(&self) -> u64 {
+        let text: usize = self.strings.iter().map(|s| 2 * s.len() + 64).sum();
+        (text
+            + self.frames.capacity() * (size_of::<Frame>() + 24)
+            + self.nodes.capacity() * (size_of::<(StackId, FrameId)>() + 1 + 24)) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stacks_share_their_callers() {
+        let lines: Vec<SourceLine> =
+            ["leaf.py:1", "mid.py:2", "main.py:3"].iter().map(|l| l.parse().unwrap()).collect();
+        let mut stacks = Stacks::default();
+        let leaf = stacks.intern(&lines);
+        let mid = stacks.intern(&lines[1..]);
+        assert_eq!(stacks.node(leaf).map(|n| n.0), Some(mid));
+        assert_eq!(stacks.lines(leaf), lines);
+        assert_eq!(stacks.intern(&lines), leaf, "kept once");
+        assert_eq!((stacks.len(), stacks.frame_count(), stacks.string_count()), (3, 3, 4));
+        stacks.mark_used(leaf);
+        stacks.mark_used(leaf);
+        assert_eq!(stacks.used_count(), 1);
+        assert!(stacks.lines(StackId(0)).is_empty() && stacks.lines(StackId(99)).is_empty());
+    }
+}

@@ -1,0 +1,36 @@
+//! Which format bytes are, told from the first of them.
+
+use crate::error::TraceError;
+use crate::loader::Format;
+
+/// Bytes looked at before the format is decided.
+pub(crate) const HEAD_BYTES: usize = 4096;
+
+/// What the first bytes say; `head` is shorter than [`HEAD_BYTES`] only where the file is.
+pub(crate) fn detect(head: &[u8]) -> Result<Format, TraceError> {
+    text_format(head)
+}
+
+/// The formats that are text.
+fn text_format(head: &[u8]) -> Result<Format, TraceError> {
+    let unknown =
+        |offset: usize, what: String| Err(TraceError::UnknownFormat { offset: offset as u64, what });
+    if let Some(at) =
+        head.iter().position(|&b| b == 0x7f || (b < 0x20 && !matches!(b, b'\n' | b'\r' | b'\t')))
+    {
+        return unknown(at, format!("byte value {:#04x} is no text", head[at]));
+    }
+    // A character may be cut at the end of the head.
+    if let Err(error) = std::str::from_utf8(head)
+        && error.error_len().is_some()
+    {
+        return unknown(error.valid_up_to(), "the text is not UTF-8".to_owned());
+    }
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    match text.iter().find(|b| !b.is_ascii_whitespace()) {
+        None if head.len() < HEAD_BYTES => Err(TraceError::Empty),
+        Some(b'(' | b'/') => Ok(Format::Ron),
+        Some(b'#') if text.trim_ascii_start().starts_with(b"#![") => Ok(Format::Ron),
+        _ => Ok(Format::Ptrace),
+    }
+}

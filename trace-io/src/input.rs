@@ -1,0 +1,159 @@
+//! Where bytes come from, and what unpacks them on the way.
+
+use std::cell::Cell;
+use std::io::{self, Read};
+use std::rc::Rc;
+
+use flate2::read::MultiGzDecoder;
+use lz4_flex::frame::FrameDecoder;
+use ruzstd::decoding::StreamingDecoder;
+
+use crate::error::TraceError;
+
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+const LZ4_FRAME_MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// What a file is packed with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Packing {
+    /// Not at all.
+    None,
+    /// zstd.
+    Zstd,
+    /// An LZ4 frame.
+    Lz4,
+    /// gzip.
+    Gzip,
+}
+
+impl Packing {
+    /// Its name; empty for none.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Zstd => "zstd",
+            Self::Lz4 => "LZ4",
+            Self::Gzip => "gzip",
+        }
+    }
+}
+
+/// Unpacked bytes of a source.
+pub(crate) struct Input {
+    source: Source,
+    pub(crate) packing: Packing,
+    consumed: Rc<Cell<u64>>,
+}
+
+enum Source {
+    Plain(Counting),
+    Zstd(Box<StreamingDecoder<Counting, ruzstd::decoding::FrameDecoder>>),
+    Lz4(Box<FrameDecoder<Counting>>),
+    Gzip(Box<MultiGzDecoder<Counting>>),
+}
+
+impl Input {
+    /// Looks at the first bytes of `source` to find out how it is packed.
+    pub(crate) fn new(source: Box<dyn Read>) -> Result<Self, TraceError> {
+        let consumed = Rc::new(Cell::new(0));
+        let mut counting =
+            Counting { inner: source, head: Vec::new(), at: 0, consumed: Rc::clone(&consumed) };
+        let head = counting.peek().map_err(|error| TraceError::Read { offset: 0, error })?;
+        let (packing, source) = if head.starts_with(&ZSTD_MAGIC) {
+            let decoder = StreamingDecoder::new(counting)
+                .map_err(|e| TraceError::Compression { offset: consumed.get(), message: one_line(&e) })?;
+            (Packing::Zstd, Source::Zstd(Box::new(decoder)))
+        } else if head.starts_with(&LZ4_FRAME_MAGIC) {
+            (Packing::Lz4, Source::Lz4(Box::new(FrameDecoder::new(counting))))
+        } else if head.starts_with(&GZIP_MAGIC) {
+            (Packing::Gzip, Source::Gzip(Box::new(MultiGzDecoder::new(counting))))
+        } else {
+            (Packing::None, Source::Plain(counting))
+        };
+        Ok(Self { source, packing, consumed })
+    }
+
+    /// Bytes of the source taken so far.
+    pub(crate) fn consumed(&self) -> u64 {
+        self.consumed.get()
+    }
+
+    /// Fills `buffer` as far as the source goes. The bytes before a failure count, too: the number comes
+    /// with the failure.
+    pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> (usize, Option<TraceError>) {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let part = &mut buffer[filled..];
+            let read = match &mut self.source {
+                Source::Plain(source) => source.read(part),
+                Source::Zstd(source) => source.read(part),
+                Source::Lz4(source) => source.read(part),
+                Source::Gzip(source) => source.read(part),
+            };
+            match read {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (filled, Some(self.failure(error))),
+            }
+        }
+        (filled, None)
+    }
+
+    fn failure(&self, error: io::Error) -> TraceError {
+        let offset = self.consumed.get();
+        if self.packing == Packing::None {
+            TraceError::Read { offset, error }
+        } else {
+            TraceError::Compression { offset, message: one_line(&error) }
+        }
+    }
+}
+
+/// Decoders put their causes on lines of their own; an error here is one line.
+fn one_line(error: &dyn std::error::Error) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A source that counts, with a head that was looked at before.
+struct Counting {
+    inner: Box<dyn Read>,
+    head: Vec<u8>,
+    at: usize,
+    consumed: Rc<Cell<u64>>,
+}
+
+impl Counting {
+    /// The first four bytes, or as many as there are.
+    fn peek(&mut self) -> io::Result<&[u8]> {
+        let mut first = [0; 4];
+        let mut filled = 0;
+        while filled < first.len() {
+            match self.inner.read(&mut first[filled..]) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.head = first[..filled].to_vec();
+        Ok(&self.head)
+    }
+}
+
+impl Read for Counting {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = &self.head[self.at..];
+        let read = if left.is_empty() {
+            self.inner.read(buffer)?
+        } else {
+            let n = left.len().min(buffer.len());
+            buffer[..n].copy_from_slice(&left[..n]);
+            self.at += n;
+            n
+        };
+        self.consumed.set(self.consumed.get() + read as u64);
+        Ok(read)
+    }
+}

@@ -1,0 +1,31 @@
+//! What the door asks of a format.
+
+use sim_core::TraceBuilder;
+
+use crate::error::TraceError;
+
+/// Reads one format from bytes as they come, unpacked.
+pub(crate) trait Reader {
+    /// Takes more bytes.
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), TraceError>;
+
+    /// Whether the format itself says that nothing follows; more bytes are then not asked for.
+    fn complete(&self) -> bool {
+        false
+    }
+
+    /// All bytes were fed.
+    fn end(&mut self) -> Result<(), TraceError>;
+
+    /// The bytes end early for `reason`. A format that can stand being cut keeps what it has and notes
+    /// the reason in the trace; for the others the reason is the error.
+    fn cut(&mut self, reason: TraceError) -> Result<(), TraceError> {
+        Err(reason)
+    }
+
+    /// The trace so far.
+    fn builder(&self) -> &TraceBuilder;
+
+    /// The trace so far, to take it away or to drop rows that were dealt with.
+    fn builder_mut(&mut self) -> &mut TraceBuilder;
+}
