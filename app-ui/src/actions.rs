@@ -71,7 +71,7 @@ pub(crate) fn domain_of_last(trace: &Trace, step: u64) -> Domain {
 }
 
 /// What an action did, in a sentence.
-pub(crate) fn explain(trace: &Trace, action: Action, domain: Domain) -> String {
+pub(crate) fn explain(action: Action, domain: Domain) -> String {
     let name = domain.name();
     match action {
         Action::SetupDebugHooks => "The debug hooks cover the table of each domain, unless its malloc is the debug one already. Blocks from before have no header".to_owned(),

@@ -47,7 +47,7 @@ fn action(action: Action, domain: Domain) -> String {
         Action::SetupDebugHooks => "PyMem_SetupDebugHooks()".to_owned(),
         Action::SetAllocator(table) => format!("PyMem_SetAllocator(PYMEM_DOMAIN_{}, {table})", domain.name()),
         Action::Poke { id, offset, bytes } => format!("write #{id}{offset:+}: {bytes}"),
-        Action::Stack(number) => format!("calls now come from stack {number}"),
+        Action::Stack(number) => format!("calls now come from stack {}", number.0),
         Action::TracemallocStart(n) => format!("tracemalloc.start({n})"),
         Action::TracemallocStop => "tracemalloc.stop()".to_owned(),
         Action::TracemallocClear => "tracemalloc.clear_traces()".to_owned(),
