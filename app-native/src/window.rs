@@ -130,7 +130,7 @@ impl Desktop {
 
 impl Arrival {
     fn into_opened(self) -> Opened {
-        Opened { name: self.name, source: self.source, total_bytes: self.total_bytes }
+        Opened::new(self.name, self.source, self.total_bytes)
     }
 }
 

@@ -81,9 +81,11 @@ impl App {
 
     /// A window with nothing in it yet, over a shell that is already fetching a file.
     pub fn waiting(platform: Box<dyn Platform>) -> Self {
+        let mut state = State::default();
+        state.trace_bytes_max = platform.trace_bytes_max();
         Self {
             platform,
-            state: State::default(),
+            state,
             local: Local::default(),
             theme: Theme::new(true, 32),
             styled: false,

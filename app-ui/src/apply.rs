@@ -49,6 +49,8 @@ pub(crate) struct State {
     pub(crate) selection: Selection,
     /// The trace on its way in.
     pub(crate) loading: Option<Loading>,
+    /// The most bytes a trace may take, see [`crate::Platform::trace_bytes_max`].
+    pub(crate) trace_bytes_max: Option<u64>,
     /// What went wrong last, in one line.
     pub(crate) error: Option<String>,
     /// What a newcomer should do next.
@@ -71,6 +73,7 @@ impl Default for State {
             session: None,
             selection: Selection::default(),
             loading: None,
+            trace_bytes_max: None,
             error: None,
             hint: None,
             overlay: None,
@@ -173,11 +176,11 @@ impl State {
     /// Begins to open a bundled trace.
     pub(crate) fn open_example(&mut self, index: usize) {
         if let Some(example) = EXAMPLES.get(index) {
-            self.open(Opened {
-                name: example.file.rsplit('/').next().unwrap_or_default().to_owned(),
-                source: Box::new(std::io::Cursor::new(example.bytes)),
-                total_bytes: Some(example.bytes.len() as u64),
-            });
+            self.open(Opened::new(
+                example.file.rsplit('/').next().unwrap_or_default(),
+                Box::new(std::io::Cursor::new(example.bytes)),
+                Some(example.bytes.len() as u64),
+            ));
         }
     }
 
@@ -189,7 +192,7 @@ impl State {
     /// Time passes: opens, plays and seeks for about `slice`.
     pub(crate) fn work(&mut self, seconds: f64, slice: Duration) {
         if let Some(loading) = self.loading.take() {
-            match loading.advance(slice) {
+            match loading.advance(slice, self.trace_bytes_max) {
                 Outcome::Running(loading) => self.loading = Some(loading),
                 Outcome::Done(trace) => self.show(Arc::new(*trace)),
                 Outcome::Failed(error) => self.error = Some(error),
@@ -444,6 +447,11 @@ fn hint(session: &Session, lesson: bool) -> String {
             count(trace.len(), "operation")
         );
     }
+    // A recording that has to be doubted says so before anything else is said of it.
+    let doubts = trace.source.doubt.sentences();
+    if !doubts.is_empty() {
+        return format!("Read with a grain of salt: {}.", doubts.join("; "));
+    }
     format!(
         "CPython's heap in the middle of a run of {}. Each tile is an arena of {}, each cell a pool of {}, filled as far as its blocks are in use. \
          Right arrow steps, Space plays, a double click looks inside.",
@@ -464,11 +472,7 @@ mod tests {
     }
 
     fn open(state: &mut State, bytes: &'static [u8]) {
-        state.open(Opened {
-            name: "t.ptrace".to_owned(),
-            source: Box::new(std::io::Cursor::new(bytes)),
-            total_bytes: None,
-        });
+        state.open(Opened::new("t.ptrace", Box::new(std::io::Cursor::new(bytes)), None));
         settle(state);
     }
 

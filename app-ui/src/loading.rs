@@ -6,12 +6,14 @@ use sim_core::Trace;
 use trace_io::{Loader, Progress};
 use web_time::Instant;
 
+use crate::format::{bytes, count};
 use crate::platform::Opened;
 
 /// A trace being read.
 pub(crate) struct Loading {
     name: String,
     loader: Loader,
+    ready: Option<Box<dyn Fn() -> bool>>,
 }
 
 /// How a slice of work ended.
@@ -28,7 +30,7 @@ impl Loading {
     /// Begins with nothing read.
     pub(crate) fn new(opened: Opened) -> Self {
         let loader = Loader::new(&opened.name, opened.source, opened.total_bytes);
-        Self { name: opened.name, loader }
+        Self { name: opened.name, loader, ready: opened.ready }
     }
 
     /// The file's name.
@@ -41,10 +43,19 @@ impl Loading {
         self.loader.progress()
     }
 
-    /// Reads for about `slice`, at least one piece.
-    pub(crate) fn advance(mut self, slice: Duration) -> Outcome {
+    /// Reads for about `slice`, at least one piece if its bytes are there. A trace of more than `bytes_max` is
+    /// given up.
+    pub(crate) fn advance(mut self, slice: Duration, bytes_max: Option<u64>) -> Outcome {
         let begun = Instant::now();
         loop {
+            if self.ready.as_ref().is_some_and(|ready| !ready()) {
+                return Outcome::Running(self);
+            }
+            if let (Some(max), Some(trace)) = (bytes_max, self.loader.trace())
+                && trace.state_bytes() > max
+            {
+                return Outcome::Failed(too_large(&self.name, trace.len(), max));
+            }
             match self.loader.advance() {
                 Err(error) => return Outcome::Failed(format!("{}: {error}", self.name)),
                 Ok(true) => {
@@ -60,18 +71,27 @@ impl Loading {
     }
 }
 
+fn too_large(name: &str, operations: u64, bytes_max: u64) -> String {
+    format!(
+        "{name}: its first {} already take {}, more than is safe here; open it in the desktop program, or cut a part \
+         out first: `arenascope trim {name} part.atrace --to {operations}`",
+        count(operations, "operation"),
+        bytes(bytes_max)
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn load(bytes: &'static [u8]) -> Result<Trace, String> {
-        let mut loading = Loading::new(Opened {
-            name: "x.ptrace".to_owned(),
-            source: Box::new(std::io::Cursor::new(bytes)),
-            total_bytes: Some(bytes.len() as u64),
-        });
+        let mut loading = Loading::new(Opened::new(
+            "x.ptrace",
+            Box::new(std::io::Cursor::new(bytes)),
+            Some(bytes.len() as u64),
+        ));
         loop {
-            match loading.advance(Duration::ZERO) {
+            match loading.advance(Duration::ZERO, None) {
                 Outcome::Running(more) => loading = more,
                 Outcome::Done(trace) => return Ok(*trace),
                 Outcome::Failed(error) => return Err(error),
@@ -90,5 +110,32 @@ mod tests {
             let error = load(bytes).err().unwrap_or_default();
             assert!(error.starts_with("x.ptrace: ") && !error.contains('\n'), "{error}");
         }
+    }
+
+    #[test]
+    fn too_large_a_trace_is_given_up_with_advice() {
+        let text = b"f o 0\n".repeat(1 << 16);
+        let mut loading = Loading::new(Opened::new("big.ptrace", Box::new(std::io::Cursor::new(text)), None));
+        let error = loop {
+            match loading.advance(Duration::ZERO, Some(1 << 17)) {
+                Outcome::Running(more) => loading = more,
+                Outcome::Done(_) => panic!("it was opened"),
+                Outcome::Failed(error) => break error,
+            }
+        };
+        assert!(error.starts_with("big.ptrace: ") && error.contains("arenascope trim"), "{error}");
+    }
+
+    #[test]
+    fn bytes_on_their_way_are_waited_for() {
+        let there = std::rc::Rc::new(std::cell::Cell::new(false));
+        let mut opened = Opened::new("x.ptrace", Box::new(std::io::Cursor::new(b"f o 0\n")), None);
+        let seen = there.clone();
+        opened.ready = Some(Box::new(move || seen.get()));
+        let Outcome::Running(loading) = Loading::new(opened).advance(Duration::from_secs(1), None) else {
+            panic!("it did not wait")
+        };
+        there.set(true);
+        assert!(matches!(loading.advance(Duration::from_secs(1), None), Outcome::Done(_)));
     }
 }

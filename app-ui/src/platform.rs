@@ -10,6 +10,15 @@ pub struct Opened {
     pub source: Box<dyn Read>,
     /// How many there are, where that is known.
     pub total_bytes: Option<u64>,
+    /// Whether the next bytes are there, where they are still on their way; a read before that is an error.
+    pub ready: Option<Box<dyn Fn() -> bool>>,
+}
+
+impl Opened {
+    /// A file whose bytes can be read at any time.
+    pub fn new(name: impl Into<String>, source: Box<dyn Read>, total_bytes: Option<u64>) -> Self {
+        Self { name: name.into(), source, total_bytes, ready: None }
+    }
 }
 
 /// The shell: everything that differs between desktop and browser.
@@ -20,6 +29,11 @@ pub trait Platform {
     fn take_dropped(&mut self, ctx: &egui::Context, file: &egui::DroppedFileHandle);
     /// The next file that arrived, or why it did not.
     fn poll_opened(&mut self) -> Option<Result<Opened, String>>;
+    /// The most bytes that a trace may take before opening it is refused; `None` where the system says no
+    /// early enough by itself.
+    fn trace_bytes_max(&self) -> Option<u64> {
+        None
+    }
     /// Tells the shell the state as text, for screen readers and tests (the browser mirrors it into the page).
     fn publish_status(&mut self, status: &str);
 }

@@ -34,7 +34,7 @@ fn a_step_in_two_thousand_arenas() {
         writeln!(text, "f o {id}").unwrap();
     }
     let total_bytes = Some(text.len() as u64);
-    let file = Opened { name: "big.ptrace".to_owned(), source: Box::new(Cursor::new(text)), total_bytes };
+    let file = Opened::new("big.ptrace", Box::new(Cursor::new(text)), total_bytes);
     let app = App::new(Box::new(Nothing), Startup { file: Some(file) });
     let mut harness = Harness::builder().with_size(vec2(1600.0, 1000.0)).build_ui_state(
         |ui, app: &mut App| {

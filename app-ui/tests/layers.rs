@@ -43,11 +43,8 @@ const SCENARIOS: [(&str, &str); 6] = [
 
 impl Window {
     fn new(name: &str, text: &str, theme: Theme) -> Self {
-        let file = Opened {
-            name: name.to_owned(),
-            source: Box::new(Cursor::new(text.as_bytes().to_vec())),
-            total_bytes: Some(text.len() as u64),
-        };
+        let file =
+            Opened::new(name, Box::new(Cursor::new(text.as_bytes().to_vec())), Some(text.len() as u64));
         let app = App::new(Box::new(NoShell(Rc::default())), Startup { file: Some(file) });
         let harness = Harness::builder().with_size(vec2(1600.0, 1600.0)).with_theme(theme).build_ui_state(
             |ui, app: &mut App| {

@@ -37,11 +37,7 @@ impl Platform for TestPlatform {
 }
 
 fn opened(name: &str, bytes: &[u8]) -> Opened {
-    Opened {
-        name: name.to_owned(),
-        source: Box::new(Cursor::new(bytes.to_vec())),
-        total_bytes: Some(bytes.len() as u64),
-    }
+    Opened::new(name, Box::new(Cursor::new(bytes.to_vec())), Some(bytes.len() as u64))
 }
 
 struct Window {
@@ -352,11 +348,7 @@ impl<I: Iterator<Item = u8>> std::io::Read for Bytes<I> {
 fn opening_shows_progress_and_can_be_cancelled() {
     let mut window = Window::lesson();
     let endless = std::iter::repeat_with(|| b"f o 0\n".iter().copied()).flatten();
-    let long = Opened {
-        name: "long.ptrace".to_owned(),
-        source: Box::new(Bytes(endless)),
-        total_bytes: Some(1 << 30),
-    };
+    let long = Opened::new("long.ptrace", Box::new(Bytes(endless)), Some(1 << 30));
     window.desk.borrow_mut().arrivals.push_back(Ok(long));
     window.harness.step();
     assert!(window.harness.state().busy());

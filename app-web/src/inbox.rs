@@ -6,11 +6,10 @@ use std::rc::Rc;
 
 use app_ui::Opened;
 use eframe::egui;
-use js_sys::Uint8Array;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::spawn_local;
 use web_sys::File;
 
-use crate::bytes::JsBytes;
+use crate::bytes::Arriving;
 
 /// Files that were read, in the order in which their reading ended. Cloning shares it.
 #[derive(Clone, Default)]
@@ -30,35 +29,15 @@ impl Inbox {
         ctx.request_repaint();
     }
 
-    /// Reads a file in the background and puts it in.
+    /// Puts in a file, whose bytes then come by and by.
     pub(crate) fn read(&self, ctx: &egui::Context, file: File) {
-        let (inbox, ctx) = (self.clone(), ctx.clone());
-        spawn_local(async move {
-            let name = file.name();
-            let opened = match JsFuture::from(file.array_buffer()).await {
-                Ok(buffer) => {
-                    let source = JsBytes::new(Uint8Array::new(&buffer));
-                    let total_bytes = Some(u64::from(source.len()));
-                    Ok(Opened { name, source: Box::new(source), total_bytes })
-                }
-                // A folder, a file that changed or vanished, or more bytes than the browser can hold.
-                Err(error) => Err(format!(
-                    "the browser could not read {name}: {}. A folder cannot be opened; a file must stay \
-                     unchanged while it is read",
-                    describe(&error)
-                )),
-            };
-            inbox.put(&ctx, opened);
-        });
+        let (name, total_bytes) = (file.name(), file.size() as u64);
+        let repaint = ctx.clone();
+        let (source, fetching) = Arriving::new(file, move || repaint.request_repaint());
+        let ready = source.ready();
+        let mut opened = Opened::new(name, Box::new(source), Some(total_bytes));
+        opened.ready = Some(Box::new(ready));
+        self.put(ctx, Ok(opened));
+        spawn_local(fetching);
     }
-}
-
-/// A JavaScript error in words.
-pub(crate) fn describe(error: &wasm_bindgen::JsValue) -> String {
-    use wasm_bindgen::JsCast as _;
-
-    error.dyn_ref::<js_sys::Error>().map_or_else(
-        || error.as_string().unwrap_or_else(|| format!("{error:?}")),
-        |error| String::from(error.message()),
-    )
 }

@@ -6,13 +6,18 @@ use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{Document, Element, Event, HtmlInputElement};
 
-use crate::inbox::{Inbox, describe};
+use crate::inbox::Inbox;
+use crate::js_error::describe;
 
 /// The `<input type="file">` of the page. A dialog library would add styles of its own to the page, which
 /// the page's content security policy forbids.
 const FILE_INPUT_ID: &str = "file";
 /// The `aria-live` element of the page.
 const STATUS_ID: &str = "status";
+
+/// WebAssembly's memory ends at 4 GiB and a growing column is there twice for a moment; what a trace takes is
+/// kept to a quarter, so that the rest is left for its replay.
+const TRACE_BYTES_MAX: u64 = 1 << 30;
 
 /// The browser as a [`Platform`].
 pub(crate) struct WebPlatform {
@@ -69,6 +74,10 @@ impl Platform for WebPlatform {
 
     fn poll_opened(&mut self) -> Option<Result<Opened, String>> {
         self.inbox.next()
+    }
+
+    fn trace_bytes_max(&self) -> Option<u64> {
+        Some(TRACE_BYTES_MAX)
     }
 
     fn publish_status(&mut self, status: &str) {

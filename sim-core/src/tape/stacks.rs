@@ -34,6 +34,7 @@ pub struct Frame {
 #[derive(Clone, Debug)]
 pub struct Stacks {
     strings: Vec<Box<str>>,
+    text_bytes: u64,
     frames: Vec<Frame>,
     /// Caller and frame of each stack but the empty one, from number 1 on.
     nodes: Vec<(StackId, FrameId)>,
@@ -50,6 +51,7 @@ impl Default for Stacks {
         let empty: Box<str> = "".into();
         Self {
             strings: vec![empty.clone()],
+            text_bytes: 0,
             frames: Vec::new(),
             nodes: Vec::new(),
             used: vec![false],
@@ -69,6 +71,7 @@ impl Stacks {
         }
         let id = StringId(self.strings.len() as u32);
         self.strings.push(text.into());
+        self.text_bytes += text.len() as u64;
         self.string_ids.insert(text.into(), id);
         id
     }
@@ -180,10 +183,10 @@ impl Stacks {
 
     /// Bytes that the tables take, the hash tables' slack estimated.
     pub fn state_bytes(&self) -> u64 {
-        let text: usize = self.strings.iter().map(|s| 2 * s.len() + 64).sum();
-        (text
-            + self.frames.capacity() * (size_of::<Frame>() + 24)
-            + self.nodes.capacity() * (size_of::<(StackId, FrameId)>() + 1 + 24)) as u64
+        2 * self.text_bytes
+            + (self.strings.len() * 64
+                + self.frames.capacity() * (size_of::<Frame>() + 24)
+                + self.nodes.capacity() * (size_of::<(StackId, FrameId)>() + 1 + 24)) as u64
     }
 }
 
