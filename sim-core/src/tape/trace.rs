@@ -19,6 +19,9 @@ pub struct Trace {
     pub settings: Vec<(String, String)>,
     /// `PYTHONMALLOC` of the program, if the trace says so.
     pub malloc: Option<AllocatorName>,
+    /// `PYTHONMALLOCSTATS` of the program, if the trace says so: anything but the empty text turns the
+    /// reports on, `0` too.
+    pub malloc_stats: Option<String>,
     /// Remarks, in order of position.
     pub notes: Vec<Note>,
     heads: Vec<u8>,
@@ -33,6 +36,8 @@ pub struct Trace {
     callocs: Vec<(u64, u64, u64)>,
     actions: Vec<Action>,
     stacks: Vec<Vec<SourceLine>>,
+    /// Names of snapshots, once each.
+    names: Vec<String>,
     /// Whether an operation is there that only a machine with tables and contents can do.
     needs_layers: bool,
     threads: Vec<u16>,
@@ -106,6 +111,11 @@ impl Trace {
         self.stacks.get(number as usize).map_or(&[], Vec::as_slice)
     }
 
+    /// The name with a number.
+    pub fn name_of(&self, number: u32) -> &str {
+        self.names.get(number as usize).map_or("", String::as_str)
+    }
+
     /// Different Python stacks.
     pub fn stack_count(&self) -> u64 {
         self.stacks.len() as u64
@@ -119,6 +129,16 @@ impl Trace {
     /// Whether only a machine with tables and contents can run it.
     pub fn needs_layers(&self) -> bool {
         self.needs_layers
+    }
+
+    /// Whether `PYTHONMALLOCSTATS` turns the reports on.
+    pub fn prints_malloc_stats(&self) -> bool {
+        self.malloc_stats.as_ref().is_some_and(|value| !value.is_empty())
+    }
+
+    /// Whether it creates an interpreter.
+    pub fn has_interpreters(&self) -> bool {
+        self.actions.iter().any(|a| matches!(a, Action::InterpreterNew { .. }))
     }
 
     /// Operations by domain and kind.
@@ -236,6 +256,15 @@ impl Trace {
         let at = self.stacks.iter().position(|s| *s == stack).unwrap_or_else(|| {
             self.stacks.push(stack);
             self.stacks.len() - 1
+        });
+        at as u32
+    }
+
+    /// Keeps a name once and gives its number.
+    pub(super) fn keep_name(&mut self, name: &str) -> u32 {
+        let at = self.names.iter().position(|n| n == name).unwrap_or_else(|| {
+            self.names.push(name.to_owned());
+            self.names.len() - 1
         });
         at as u32
     }
