@@ -1,5 +1,6 @@
 //! `arenascope replay`: a whole trace through the machine, and what came of it.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -13,6 +14,7 @@ use sim_core::{Machine, Profile, Trace};
 
 use super::input::{self, ProfileArgs};
 use super::output::{self, Output, grouped};
+use super::stack::{self, SnapshotArgs, StackReport};
 
 #[derive(clap::Args)]
 #[command(after_help = "Without an output option it prints a report. With --placement - or --malloc-stats \
@@ -39,11 +41,17 @@ pub(super) struct Args {
     /// Print the pymalloc block of sys._debugmallocstats(), byte for byte
     #[arg(long)]
     malloc_stats: bool,
+    /// PYTHONMALLOCSTATS: unless VALUE is empty, print that block to standard error before each new arena and at
+    /// the end, as CPython does; default: what the trace says
+    #[arg(long, value_name = "VALUE")]
+    pythonmallocstats: Option<String>,
+    #[command(flatten)]
+    snapshots: SnapshotArgs,
     /// Check the whole heap's lists, counts, links and sums at the end
     #[arg(long)]
     verify: bool,
     /// Replay N times from memory, each time on a new machine, and print nanoseconds an operation
-    #[arg(long, value_name = "N", conflicts_with_all = ["placement", "malloc_stats", "json", "verify"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["placement", "malloc_stats", "json", "verify", "snapshots", "compare"])]
     bench: Option<u32>,
     /// Print the report as one JSON object
     #[arg(long)]
@@ -88,6 +96,14 @@ struct Report {
     stopped: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     malloc_stats: Option<String>,
+    #[serde(flatten)]
+    stack: StackReport,
+    /// Lines that `statistics()` gives, by the snapshot's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snapshots: Option<BTreeMap<String, Vec<String>>>,
+    /// Lines that `compare_to()` gives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compared: Option<Vec<String>>,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
@@ -98,7 +114,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
         Backend::Sim => {}
     }
     for file in &args.files {
-        let input = input::open(file)?;
+        let mut input = input::open(file)?;
+        if args.pythonmallocstats.is_some() {
+            input.trace.malloc_stats.clone_from(&args.pythonmallocstats);
+        }
         let profile = args.profile.for_trace(&input.trace)?;
         let steps = args.until.unwrap_or(u64::MAX).min(input.trace.len());
         match args.bench {
@@ -118,6 +137,7 @@ fn replay(args: &Args, trace: &Trace, profile: &Profile, steps: u64) -> Result<(
         for from in (0..steps).step_by(CHUNK as usize) {
             for index in from..steps.min(from + CHUNK) {
                 machine.step(trace, index as usize, &mut ());
+                stack::print_malloc_stats(&machine);
             }
             bar.set_position(from);
         }
@@ -132,15 +152,33 @@ fn replay(args: &Args, trace: &Trace, profile: &Profile, steps: u64) -> Result<(
     if args.verify {
         machine.verify()?;
     }
+    if trace.prints_malloc_stats() && machine.stopped().is_none() {
+        // The report at exit.
+        eprint!("{}", stats_text(&machine));
+    }
+    let compared = args.snapshots.compare(&machine)?;
+    let statistics = args.snapshots.statistics(&machine)?;
     let to_stdout = args.placement.as_deref() == Some(Path::new("-"));
     if args.json {
         let mut report = report(&machine, trace, profile, steps);
         report.malloc_stats = args.malloc_stats.then(|| stats_text(&machine));
+        report.snapshots = statistics;
+        report.compared = compared;
         return output::json(&report);
+    }
+    if statistics.is_some() || compared.is_some() {
+        let mut out = std::io::stdout().lock();
+        for (name, lines) in statistics.iter().flatten() {
+            writeln!(out, "[ {name} ]")?;
+            lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+        }
+        for line in compared.iter().flatten() {
+            writeln!(out, "{line}")?;
+        }
     }
     if args.malloc_stats {
         std::io::stdout().write_all(stats_text(&machine).as_bytes())?;
-    } else if !to_stdout {
+    } else if !to_stdout && statistics.is_none() && compared.is_none() {
         print_report(&report(&machine, trace, profile, steps), args.verify)?;
     }
     Ok(())
@@ -161,6 +199,7 @@ fn placement(machine: &mut Machine, trace: &Trace, steps: u64, path: &Path) -> R
     let bar = input::progress_bar(Some(steps), "replaying");
     for index in 0..steps {
         writer.step(machine, trace, index as usize, &mut lines);
+        stack::print_malloc_stats(machine);
         if machine.stopped().is_some() {
             break;
         }
@@ -225,6 +264,9 @@ fn report(machine: &Machine, trace: &Trace, profile: &Profile, steps: u64) -> Re
         digest: format!("{:016x}", digest(machine)),
         stopped: machine.stopped().map(ToString::to_string),
         malloc_stats: None,
+        stack: StackReport::of(machine),
+        snapshots: None,
+        compared: None,
     }
 }
 
@@ -266,6 +308,7 @@ fn print_report(r: &Report, verified: bool) -> Result<()> {
         .state_bytes_highwater_ratio
         .map_or_else(String::new, |x| format!(" ({x:.3} of the arenas at their most)"));
     writeln!(out, "  simulation {} bytes{ratio}", grouped(r.state_bytes))?;
+    r.stack.print(&mut out)?;
     if verified {
         writeln!(out, "  verified   lists, counts, links, radix tree and sums hold")?;
     }
