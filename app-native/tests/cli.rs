@@ -207,3 +207,84 @@ fn completions_name_the_subcommands() {
         assert!(stdout(&["completions", shell]).contains("replay"), "{shell}");
     }
 }
+
+fn stderr(args: &[&str]) -> String {
+    let out = arenascope(args);
+    assert!(out.status.success());
+    String::from_utf8(out.stderr).unwrap()
+}
+
+#[test]
+fn pythonmallocstats_goes_to_standard_error() {
+    let trace = data("../../../traces/pitfalls/26-malloc-stats.ron");
+    let reports = |args: &[&str]| {
+        let text = stderr(&[&["replay", &trace], args].concat());
+        text.lines().filter(|l| l.contains("arenas * 1048576")).map(|l| l[..8].to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(reports(&[]), ["0 arenas", "1 arenas"], "tracemalloc hides the others");
+    assert_eq!(reports(&["--pythonmallocstats", ""]), [""; 0]);
+    assert_eq!(
+        reports(&["--pythonmallocstats", "1", "--until", "1986"]),
+        ["0 arenas", "1 arenas", "2 arenas"]
+    );
+
+    let lesson = data("../../../traces/lessons/1-first-blocks.ron");
+    let text = stderr(&["replay", &lesson, "--pythonmallocstats", "1"]);
+    let (first, last) = text.split_at(text.rfind("Small block").unwrap());
+    assert!(first.contains("\n0 arenas * "), "{first}");
+    assert_eq!(last, stdout(&["replay", &lesson, "--malloc-stats"]));
+    assert_eq!(stderr(&["replay", &lesson]), "");
+}
+
+#[test]
+fn snapshots_are_printed_and_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("snapshots.ptrace");
+    let text = "x tracemalloc start 2\nx stack a.py:1 main.py:9\nm o 1 1000\nx tracemalloc snapshot one\n\
+                x stack b.py:7 main.py:9\nm r 2 3000\nf o 1\nx tracemalloc snapshot two\nx set_allocator o log\nm o 3 40\n";
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_string_lossy().into_owned();
+    assert_eq!(
+        stdout(&["replay", &path, "--snapshots"]),
+        "[ one ]\na.py:1: size=1000 B, count=1, average=1000 B\n[ two ]\nb.py:7: size=3000 B, count=1, average=3000 B\n"
+    );
+    assert_eq!(
+        stdout(&["replay", &path, "--compare", "one", "two"]),
+        "b.py:7: size=3000 B (+3000 B), count=1 (+1), average=3000 B\na.py:1: size=0 B (-1000 B), count=0 (-1)\n"
+    );
+    assert_eq!(
+        stdout(&["replay", &path, "--compare", "one", "one", "--group-by", "traceback"]),
+        "main.py:9: size=1000 B (+0 B), count=1 (+0), average=1000 B\n  File \"main.py\", line 9\n  File \"a.py\", line 1\n"
+    );
+    assert_eq!(
+        stdout(&["replay", &path, "--snapshots", "--group-by", "filename", "--cumulative", "--until", "4"]),
+        "[ one ]\nmain.py:0: size=1000 B, count=1, average=1000 B\na.py:0: size=1000 B, count=1, average=1000 B\n"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&stdout(&["replay", &path, "--compare", "one", "two", "--json"])).unwrap();
+    assert_eq!(json["compared"][1], "a.py:1: size=0 B (-1000 B), count=0 (-1)");
+    assert!(json["logged_calls"][0]["call"].as_str().unwrap().starts_with("malloc(40) = 0x7e00"), "{json}");
+    fails(
+        &["replay", &path, "--compare", "one", "three"],
+        1,
+        "no snapshot `three` up to here; it takes: one, two",
+    );
+    fails(&["replay", &path, "--snapshots", "--group-by", "line"], 2, "write lineno, filename or traceback");
+    fails(
+        &["replay", &path, "--snapshots", "--group-by", "traceback", "--cumulative"],
+        1,
+        "cumulative mode cannot by used",
+    );
+}
+
+#[test]
+fn interpreters_need_a_version_that_has_them() {
+    let trace = data("../../../traces/pitfalls/27-interpreters.ron");
+    fails(&["replay", &trace, "--profile", "cpython-3.9"], 1, "since 3.12");
+    let report = stdout(&["replay", &trace]);
+    assert!(report.contains("free(): invalid pointer") && report.contains("interpreter 1"), "{report}");
+    assert!(
+        stdout(&["replay", &data("../../../traces/pitfalls/25-hook-sizes.ron")])
+            .contains("arena hook 1: count; 3 alloc, 1 free, of which 1 and 0")
+    );
+}

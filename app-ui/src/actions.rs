@@ -12,6 +12,9 @@ pub(crate) fn call(trace: &Trace, op: &Op) -> String {
             [] => "stack without Python code".to_owned(),
             lines => format!("stack {}", stack_text(lines)),
         },
+        Call::Act(Action::TracemallocSnapshot(name)) => {
+            format!("{} = tracemalloc.take_snapshot()", trace.name_of(name))
+        }
         _ => format::call(op),
     }
 }
@@ -22,7 +25,9 @@ pub(crate) fn short_call(op: &Op, call: &str) -> String {
         Call::Act(_) => call
             .replacen("PyTraceMalloc_", "", 1)
             .replacen("PyMem_SetAllocator(PYMEM_DOMAIN_", "SetAllocator(", 1)
-            .replacen("PyMem_Setup", "Setup", 1),
+            .replacen("PyMem_Setup", "Setup", 1)
+            .replacen("PyObject_SetArena", "SetArena", 1)
+            .replacen("Py_NewInterpreterFromConfig", "NewInterpreter", 1),
         // The family's letter stands for its name, as in traces.
         _ => call.replacen(op.domain.prefix(), &format!("{} ", op.domain.letter().to_ascii_uppercase()), 1),
     }
@@ -71,7 +76,7 @@ pub(crate) fn domain_of_last(trace: &Trace, step: u64) -> Domain {
 }
 
 /// What an action did, in a sentence.
-pub(crate) fn explain(action: Action, domain: Domain) -> String {
+pub(crate) fn explain(trace: &Trace, action: Action, domain: Domain) -> String {
     let name = domain.name();
     match action {
         Action::SetupDebugHooks => "The debug hooks cover the table of each domain, unless its malloc is the debug one already. Blocks from before have no header".to_owned(),
@@ -93,6 +98,14 @@ pub(crate) fn explain(action: Action, domain: Domain) -> String {
         Action::TracemallocStart(n) => format!("tracemalloc covers the tables of RAW, MEM and OBJ and keeps up to {n} frames of each stack, unless it is tracing already"),
         Action::TracemallocStop => "tracemalloc forgets all traces and puts the three tables back that it found".to_owned(),
         Action::TracemallocClear => "tracemalloc forgets all traces and goes on tracing".to_owned(),
+        Action::TracemallocSnapshot(name) => format!("tracemalloc's traces of this moment are kept as {}, to be compared later", trace.name_of(name)),
+        Action::SetArenaAllocator(_) => "The hook that arenas come from is replaced for the whole process. Nothing moves: an arena that is released from here on goes to the new hook, whoever made it".to_owned(),
+        Action::VirtualAlloc { .. } => "An interpreter's data stack grows by a chunk. It comes through the arena hook, and pymalloc knows nothing of it".to_owned(),
+        Action::VirtualFree { .. } => "A chunk of a data stack goes back through the arena hook".to_owned(),
+        Action::InterpreterNew { own_obmalloc: true, .. } => "A new interpreter, with arenas of its own. Tables, hooks and tracemalloc are those of the process".to_owned(),
+        Action::InterpreterNew { own_obmalloc: false, .. } => "A new interpreter that allocates from the main interpreter's arenas".to_owned(),
+        Action::InterpreterSwitch(number) => format!("Calls from here on come from interpreter {number}; the panes show its pymalloc state"),
+        Action::InterpreterEnd(_) => "The interpreter ends. Its arenas are freed only if it left no block".to_owned(),
         Action::TracemallocResetPeak => "The peak becomes what is traced now".to_owned(),
         Action::Track { domain, size, .. } => format!("tracemalloc is told of {} at this pointer, in its domain {domain}; nothing is allocated", format::count(size, "byte")),
         Action::Untrack { domain, .. } => format!("tracemalloc drops its trace of this pointer in its domain {domain}, if it has one"),

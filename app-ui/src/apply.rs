@@ -103,6 +103,7 @@ impl State {
             Command::Example(index) => self.open_example(index),
             Command::Copy(text) => return Some(Request::Copy(text)),
             Command::KeepSnapshot(which) => self.keep_snapshot(which),
+            Command::UseSnapshot(which, name) => self.use_snapshot(which, name),
             Command::CloseOverlay => self.overlay = None,
         }
         None
@@ -336,6 +337,13 @@ impl State {
         match Kept::of(session.machine(), session.step()) {
             Ok(kept) => self.selection.snapshots.keep(which, kept),
             Err(error) => self.error = Some(error),
+        }
+    }
+
+    fn use_snapshot(&mut self, which: Which, name: String) {
+        let layers = self.session.as_ref().and_then(|s| s.machine().layers());
+        if let Some(kept) = layers.and_then(|l| Kept::named(l, name)) {
+            self.selection.snapshots.keep(which, kept);
         }
     }
 

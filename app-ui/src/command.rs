@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Copy(String),
     /// Keep what tracemalloc knows at this step, to compare it later.
     KeepSnapshot(Which),
+    /// The same with a snapshot that the program took, by its name.
+    UseSnapshot(Which, String),
     /// Close what lies over the panes.
     CloseOverlay,
 }

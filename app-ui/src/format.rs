@@ -52,6 +52,16 @@ fn action(action: Action, domain: Domain) -> String {
         Action::TracemallocStop => "tracemalloc.stop()".to_owned(),
         Action::TracemallocClear => "tracemalloc.clear_traces()".to_owned(),
         Action::TracemallocResetPeak => "tracemalloc.reset_peak()".to_owned(),
+        Action::TracemallocSnapshot(_) => "tracemalloc.take_snapshot()".to_owned(),
+        Action::SetArenaAllocator(hook) => format!("PyObject_SetArenaAllocator({hook})"),
+        Action::VirtualAlloc { size, .. } => format!("_PyObject_VirtualAlloc({size})"),
+        Action::VirtualFree { id } => format!("_PyObject_VirtualFree(#{id})"),
+        Action::InterpreterNew { number, own_obmalloc } => format!(
+            "Py_NewInterpreterFromConfig(use_main_obmalloc={}) -> interpreter {number}",
+            u8::from(!own_obmalloc)
+        ),
+        Action::InterpreterSwitch(number) => format!("PyThreadState_Swap(interpreter {number})"),
+        Action::InterpreterEnd(number) => format!("Py_EndInterpreter(interpreter {number})"),
         Action::Track { domain, id, size } => format!("PyTraceMalloc_Track({domain}, #{id}, {size})"),
         Action::Untrack { domain, id } => format!("PyTraceMalloc_Untrack({domain}, #{id})"),
         Action::ThreadState { attached: true } => "PyEval_AcquireThread()".to_owned(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sim_core::Machine;
+use sim_core::machine::Layers;
 use sim_core::tracemalloc::{Snapshot, take_snapshot};
 
 /// Which of the two.
@@ -27,10 +28,12 @@ impl Which {
 /// A snapshot with the step it was taken at.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
-    /// Operations done then.
+    /// Operations done then; 0 for one that has a name.
     pub(crate) step: u64,
     /// What tracemalloc knew.
     pub(crate) snapshot: Arc<Snapshot>,
+    /// What the program called it, if the program took it.
+    pub(crate) name: Option<String>,
 }
 
 impl Kept {
@@ -38,7 +41,18 @@ impl Kept {
     pub(crate) fn of(machine: &Machine, step: u64) -> Result<Self, String> {
         let layers = machine.layers().ok_or("tracemalloc never runs in this trace")?;
         let snapshot = take_snapshot(layers.tracemalloc()).map_err(|e| format!("RuntimeError: {e}"))?;
-        Ok(Self { step, snapshot: Arc::new(snapshot) })
+        Ok(Self { step, snapshot: Arc::new(snapshot), name: None })
+    }
+
+    /// A snapshot that the program took.
+    pub(crate) fn named(layers: &Layers, name: String) -> Option<Self> {
+        let snapshot = Arc::clone(layers.snapshots().get(&name)?);
+        Some(Self { step: 0, snapshot, name: Some(name) })
+    }
+
+    /// The program's name for it, or the step.
+    pub(crate) fn title(&self) -> String {
+        self.name.clone().unwrap_or_else(|| format!("step {}", crate::format::grouped(self.step)))
     }
 }
 

@@ -28,6 +28,7 @@ pub mod debug_hooks;
 pub mod domains;
 pub mod event;
 pub mod machine;
+pub mod occupancy;
 pub mod profile;
 pub mod pymalloc;
 pub mod raw;

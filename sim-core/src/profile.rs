@@ -362,6 +362,20 @@ impl Profile {
         Ok(())
     }
 
+    /// Refuses builds in which interpreters cannot have a pymalloc state of their own.
+    pub fn check_interpreters(&self) -> Result<(), ProfileError> {
+        if ["cpython-3.8", "cpython-3.9", "cpython-3.10"].contains(&self.name.as_str()) {
+            return Err(ProfileError::Impossible {
+                what: "interpreter_new".to_owned(),
+                why: format!(
+                    "interpreters have pymalloc states since 3.12, and this is {}; take cpython-3.14",
+                    self.name
+                ),
+            });
+        }
+        Ok(())
+    }
+
     /// `PY_SSIZE_T_MAX`: the entry points return NULL for anything larger.
     pub fn py_ssize_t_max(&self) -> u64 {
         if self.pointer_bytes == 8 { i64::MAX as u64 } else { i32::MAX as u64 }

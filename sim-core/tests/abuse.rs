@@ -4,10 +4,20 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use proptest::prelude::*;
-use sim_core::domains::{AllocatorName, UserAllocator};
+use sim_core::domains::{AllocatorName, ArenaChoice, UserAllocator};
 use sim_core::report::{Occupancy, debugmallocstats, digest};
 use sim_core::tape::{Action, Poked, TableChoice};
 use sim_core::{Call, Domain, Machine, Op, Profile, TraceBuilder};
+
+/// What can be put in place of the arena allocator.
+const HOOKS: [ArenaChoice; 6] = [
+    ArenaChoice::Default,
+    ArenaChoice::Count,
+    ArenaChoice::FailEvery(3),
+    ArenaChoice::FailFrom(2),
+    ArenaChoice::Bump { bytes: 3 << 20 },
+    ArenaChoice::Malloc,
+];
 
 /// Something to do with a name that may dangle.
 type Deed = (u8, u8, u64, i64, u8);
@@ -22,13 +32,30 @@ fn run(deeds: &[Deed], name: AllocatorName, profile: &Profile) {
     let mut tape = TraceBuilder::new("abuse");
     tape.trace_mut().malloc = Some(name);
     let mut named = [false; 12];
+    for number in 1..4 {
+        let call = Call::Act(Action::InterpreterNew { number, own_obmalloc: number != 2 });
+        tape.push(Op { thread: 0, domain: Domain::Obj, call }).unwrap();
+    }
+    tape.trace_mut().malloc_stats = Some("0".to_owned());
+    let mut chunk = false;
     for &(what, id, size, offset, byte) in deeds {
         let domain = Domain::ALL[usize::from(byte % 3)];
         let is_named = std::mem::replace(&mut named[usize::from(id)], true);
         let id = u64::from(id) + 1;
         let call = match what {
             _ if !is_named => Call::Malloc { id, size },
-            0..40 => Call::FreeKeep { id },
+            0..4 => Call::Act(Action::InterpreterSwitch(u32::from(byte % 4))),
+            4..8 => Call::Act(Action::SetArenaAllocator(HOOKS[usize::from(byte) % HOOKS.len()])),
+            8..10 if chunk => {
+                chunk = false;
+                Call::Act(Action::VirtualFree { id: 99 })
+            }
+            8..10 => {
+                chunk = true;
+                Call::Act(Action::VirtualAlloc { id: 99, size: size * 1024 })
+            }
+            10 => Call::Act(Action::SetAllocator(TableChoice::User(UserAllocator::Log))),
+            11..40 => Call::FreeKeep { id },
             40..60 => Call::Realloc { id, newid: id, size },
             60..85 => {
                 let bytes = [byte, 0, byte, 0, 0, 0, 0, 0];
@@ -49,12 +76,17 @@ fn run(deeds: &[Deed], name: AllocatorName, profile: &Profile) {
         };
         tape.push(Op { thread: 0, domain, call }).unwrap();
     }
+    for number in 1..4 {
+        let call = Call::Act(Action::InterpreterEnd(number));
+        tape.push(Op { thread: 0, domain: Domain::Obj, call }).unwrap();
+    }
     let trace = tape.finish();
     let mut machine = Machine::for_trace(profile, &trace, None).unwrap();
     for index in 0..trace.len() as usize {
         machine.step(&trace, index, &mut Vec::new());
         let _ = machine.verify();
         let _ = (digest(&machine), Occupancy::of(machine.pymalloc()), debugmallocstats(machine.pymalloc()));
+        machine.allocated_blocks();
         if let Some(fatal) = machine.stopped() {
             assert!(!fatal.to_string().is_empty());
         }

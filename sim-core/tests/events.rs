@@ -173,6 +173,15 @@ impl Mirror {
             | Event::ReallocOfNull
             | Event::FreeOfNull
             | Event::TableCalled { .. }
+            | Event::ArenaHookCalled { .. }
+            | Event::ArenaHookRefused { .. }
+            | Event::ArenaFreedByOther { .. }
+            | Event::ChunkObtained { .. }
+            | Event::MallocStatsPrinted { .. }
+            | Event::InterpreterCreated { .. }
+            | Event::InterpreterSwitched { .. }
+            | Event::InterpreterEnded { .. }
+            | Event::SnapshotTaken { .. }
             | Event::RawBlocksCounted { .. }
             | Event::ReturnedNull { .. } => {}
         }

@@ -22,6 +22,8 @@ struct Lesson {
     #[serde(default)]
     malloc: Option<String>,
     #[serde(default)]
+    malloc_stats: Option<String>,
+    #[serde(default)]
     settings: BTreeMap<String, String>,
     operations: Vec<Item>,
 }
@@ -89,6 +91,22 @@ enum Item {
     TracemallocStop,
     TracemallocClearTraces,
     TracemallocResetPeak,
+    /// Kept under this name.
+    TracemallocSnapshot(String),
+    SetArenaAllocator(String),
+    VirtualAlloc {
+        id: u64,
+        size: u64,
+    },
+    VirtualFree {
+        id: u64,
+    },
+    InterpreterNew {
+        number: u32,
+        own_obmalloc: bool,
+    },
+    InterpreterSwitch(u32),
+    InterpreterEnd(u32),
     Track {
         domain: u32,
         id: u64,
@@ -219,6 +237,7 @@ fn build(name: &str, text: &[u8]) -> Result<TraceBuilder, TraceError> {
         })?;
         builder.trace_mut().malloc = Some(name);
     }
+    builder.trace_mut().malloc_stats = lesson.malloc_stats;
     for (index, item) in lesson.operations.into_iter().enumerate() {
         let place = || item_place(text, index);
         expand(&mut builder, item, &place)?;
@@ -294,6 +313,27 @@ fn expand(builder: &mut TraceBuilder, item: Item, place: &dyn Fn() -> Place) -> 
         Item::TracemallocStop => push(0, Dom::Obj, Call::Act(Action::TracemallocStop)),
         Item::TracemallocClearTraces => push(0, Dom::Obj, Call::Act(Action::TracemallocClear)),
         Item::TracemallocResetPeak => push(0, Dom::Obj, Call::Act(Action::TracemallocResetPeak)),
+        Item::TracemallocSnapshot(name) => {
+            let action = Action::TracemallocSnapshot(builder.name_number(&name));
+            builder
+                .push(Op { thread: 0, domain: Domain::Obj, call: Call::Act(action) })
+                .map_err(|error| TraceError::Operation { place: place(), error })
+        }
+        Item::SetArenaAllocator(hook) => {
+            let choice = hook.parse().map_err(|takes: &str| TraceError::Syntax {
+                place: place(),
+                problem: format!("`{hook}` is no arena hook"),
+                remedy: takes.to_owned(),
+            })?;
+            push(0, Dom::Obj, Call::Act(Action::SetArenaAllocator(choice)))
+        }
+        Item::VirtualAlloc { id, size } => push(0, Dom::Obj, Call::Act(Action::VirtualAlloc { id, size })),
+        Item::VirtualFree { id } => push(0, Dom::Obj, Call::Act(Action::VirtualFree { id })),
+        Item::InterpreterNew { number, own_obmalloc } => {
+            push(0, Dom::Obj, Call::Act(Action::InterpreterNew { number, own_obmalloc }))
+        }
+        Item::InterpreterSwitch(number) => push(0, Dom::Obj, Call::Act(Action::InterpreterSwitch(number))),
+        Item::InterpreterEnd(number) => push(0, Dom::Obj, Call::Act(Action::InterpreterEnd(number))),
         Item::Track { domain, id, size } => push(0, Dom::Obj, Call::Act(Action::Track { domain, id, size })),
         Item::Untrack { domain, id } => push(0, Dom::Obj, Call::Act(Action::Untrack { domain, id })),
         Item::SetupDebugHooks => push(0, Dom::Obj, Call::Act(Action::SetupDebugHooks)),
@@ -415,6 +455,9 @@ pub(crate) fn write_header(out: &mut impl Write, trace: &Trace) -> io::Result<()
     if let Some(malloc) = trace.malloc {
         writeln!(out, "    malloc: {},", quoted(malloc.name()))?;
     }
+    if let Some(value) = &trace.malloc_stats {
+        writeln!(out, "    malloc_stats: {},", quoted(value))?;
+    }
     if !trace.settings.is_empty() {
         writeln!(out, "    settings: {{")?;
         for (key, value) in &trace.settings {
@@ -477,6 +520,23 @@ fn write_op(out: &mut impl Write, trace: &Trace, op: &Op) -> io::Result<()> {
         Call::Act(Action::TracemallocStop) => writeln!(out, "        tracemalloc_stop,"),
         Call::Act(Action::TracemallocClear) => writeln!(out, "        tracemalloc_clear_traces,"),
         Call::Act(Action::TracemallocResetPeak) => writeln!(out, "        tracemalloc_reset_peak,"),
+        Call::Act(Action::TracemallocSnapshot(name)) => {
+            writeln!(out, "        tracemalloc_snapshot({}),", quoted(trace.name_of(name)))
+        }
+        Call::Act(Action::SetArenaAllocator(hook)) => {
+            writeln!(out, "        set_arena_allocator(\"{hook}\"),")
+        }
+        Call::Act(Action::VirtualAlloc { id, size }) => {
+            writeln!(out, "        virtual_alloc(id: {id}, size: {size}),")
+        }
+        Call::Act(Action::VirtualFree { id }) => writeln!(out, "        virtual_free(id: {id}),"),
+        Call::Act(Action::InterpreterNew { number, own_obmalloc }) => {
+            writeln!(out, "        interpreter_new(number: {number}, own_obmalloc: {own_obmalloc}),")
+        }
+        Call::Act(Action::InterpreterSwitch(number)) => {
+            writeln!(out, "        interpreter_switch({number}),")
+        }
+        Call::Act(Action::InterpreterEnd(number)) => writeln!(out, "        interpreter_end({number}),"),
         Call::Act(Action::Track { domain, id, size }) => {
             writeln!(out, "        track(domain: {domain}, id: {id}, size: {size}),")
         }

@@ -130,6 +130,14 @@ impl Loader {
         self.opened().map(|o| o.reader.builder().trace())
     }
 
+    /// The same, to change what is asked of a run.
+    pub fn trace_mut(&mut self) -> Option<&mut Trace> {
+        match &mut self.state {
+            State::Reading(open) => Some(open.reader.builder_mut().trace_mut()),
+            State::Start(_) | State::Failed => None,
+        }
+    }
+
     /// Drops the operations read so far; those to come are numbered on.
     pub fn forget(&mut self) {
         if let State::Reading(open) = &mut self.state {

@@ -10,7 +10,7 @@ use crate::error::{Place, TraceError};
 use crate::reader::Reader;
 
 /// Directives that a `#!` line may carry: what belongs to a trace's meaning.
-pub const DIRECTIVES: &[&str] = &["arena_limit", "malloc"];
+pub const DIRECTIVES: &[&str] = &["arena_limit", "malloc", "malloc_stats"];
 
 /// The longest line that is read, with room for a deep Python stack.
 const LINE_BYTES_MAX: usize = 4096;
@@ -110,6 +110,10 @@ impl Parser {
                 self.builder.trace_mut().malloc = Some(name);
                 continue;
             }
+            if key == "malloc_stats" {
+                self.builder.trace_mut().malloc_stats = Some(value.to_owned());
+                continue;
+            }
             Profile::default()
                 .set(key, value)
                 .map_err(|error| TraceError::Profile { place: self.place(column), error })?;
@@ -195,12 +199,16 @@ impl Parser {
                     b"stop" => Action::TracemallocStop,
                     b"clear_traces" => Action::TracemallocClear,
                     b"reset_peak" => Action::TracemallocResetPeak,
+                    b"snapshot" => {
+                        let name = String::from_utf8_lossy(fields.next(self)?).replace("%20", " ");
+                        Action::TracemallocSnapshot(self.builder.name_number(&name))
+                    }
                     other => {
                         let problem = format!("tracemalloc has no `{}`", shown(other));
                         return Err(self.syntax(
                             at,
                             problem,
-                            "write start N, stop, clear_traces or reset_peak",
+                            "write start N, stop, clear_traces, reset_peak or snapshot NAME",
                         ));
                     }
                 }
@@ -220,6 +228,35 @@ impl Parser {
                 })?;
                 Action::SetAllocator(choice)
             }
+            b"set_arena_allocator" => {
+                let at = fields.at + 1;
+                let word = shown(fields.next(self)?);
+                let choice = word
+                    .parse()
+                    .map_err(|takes: &str| self.syntax(at, format!("`{word}` is no arena hook"), takes))?;
+                Action::SetArenaAllocator(choice)
+            }
+            b"virtual_alloc" => Action::VirtualAlloc { id: fields.number(self)?, size: fields.number(self)? },
+            b"virtual_free" => Action::VirtualFree { id: fields.number(self)? },
+            b"interpreter_new" => {
+                let number = fields.interpreter(self)?;
+                let at = fields.at + 1;
+                let own_obmalloc = match fields.next(self)? {
+                    b"own" => true,
+                    b"main" => false,
+                    other => {
+                        let problem = format!("`{}` is no choice of obmalloc state", shown(other));
+                        return Err(self.syntax(
+                            at,
+                            problem,
+                            "write own for a state of its own, or main to share the main one's",
+                        ));
+                    }
+                };
+                Action::InterpreterNew { number, own_obmalloc }
+            }
+            b"interpreter_switch" => Action::InterpreterSwitch(fields.interpreter(self)?),
+            b"interpreter_end" => Action::InterpreterEnd(fields.interpreter(self)?),
             b"poke" => {
                 let id = fields.number(self)?;
                 let at = fields.at + 1;
@@ -248,7 +285,7 @@ impl Parser {
                 return Err(self.syntax(
                     at,
                     problem,
-                    "write setup_debug_hooks, set_allocator, poke, stack, tracemalloc, track, untrack, attach or detach",
+                    "write setup_debug_hooks, set_allocator, set_arena_allocator, virtual_alloc, virtual_free, poke, stack, tracemalloc, track, untrack, interpreter_new, interpreter_switch, interpreter_end, attach or detach",
                 ));
             }
         };
@@ -323,6 +360,17 @@ impl<'a> Fields<'a> {
         let at = self.at + 1;
         u32::try_from(self.number(parser)?).map_err(|_| {
             parser.syntax(at, "the tracemalloc domain has over 32 bits", "write 0 to 4294967295")
+        })
+    }
+
+    fn interpreter(&mut self, parser: &Parser) -> Result<u32, TraceError> {
+        let at = self.at + 1;
+        u32::try_from(self.number(parser)?).map_err(|_| {
+            parser.syntax(
+                at,
+                "the interpreter's number has over 32 bits",
+                "number them from 1; 0 is the main one",
+            )
         })
     }
 
@@ -408,7 +456,7 @@ pub fn write_op(out: &mut impl Write, trace: &Trace, op: &Op) -> io::Result<()> 
         Call::Act(Action::Stack(stack)) => {
             write!(out, "x stack")?;
             for frame in trace.stacks.lines(stack) {
-                write!(out, " {}", frame.to_string().replace(' ', "%20"))?;
+                write!(out, " {}", as_word(&frame.to_string()))?;
             }
             writeln!(out)
         }
@@ -416,6 +464,17 @@ pub fn write_op(out: &mut impl Write, trace: &Trace, op: &Op) -> io::Result<()> 
         Call::Act(Action::TracemallocStop) => writeln!(out, "x tracemalloc stop"),
         Call::Act(Action::TracemallocClear) => writeln!(out, "x tracemalloc clear_traces"),
         Call::Act(Action::TracemallocResetPeak) => writeln!(out, "x tracemalloc reset_peak"),
+        Call::Act(Action::TracemallocSnapshot(name)) => {
+            writeln!(out, "x tracemalloc snapshot {}", as_word(trace.name_of(name)))
+        }
+        Call::Act(Action::SetArenaAllocator(hook)) => writeln!(out, "x set_arena_allocator {hook}"),
+        Call::Act(Action::VirtualAlloc { id, size }) => writeln!(out, "x virtual_alloc {id} {size}"),
+        Call::Act(Action::VirtualFree { id }) => writeln!(out, "x virtual_free {id}"),
+        Call::Act(Action::InterpreterNew { number, own_obmalloc }) => {
+            writeln!(out, "x interpreter_new {number} {}", if own_obmalloc { "own" } else { "main" })
+        }
+        Call::Act(Action::InterpreterSwitch(number)) => writeln!(out, "x interpreter_switch {number}"),
+        Call::Act(Action::InterpreterEnd(number)) => writeln!(out, "x interpreter_end {number}"),
         Call::Act(Action::Track { domain, id, size }) => writeln!(out, "x track {domain} {id} {size}"),
         Call::Act(Action::Untrack { domain, id }) => writeln!(out, "x untrack {domain} {id}"),
         Call::Act(Action::ThreadState { attached: true }) => writeln!(out, "x attach"),
@@ -423,6 +482,11 @@ pub fn write_op(out: &mut impl Write, trace: &Trace, op: &Op) -> io::Result<()> 
         Call::Act(Action::SetAllocator(table)) => writeln!(out, "x set_allocator {dom} {table}"),
         Call::Act(Action::Poke { id, offset, bytes }) => writeln!(out, "x poke {id} {offset} {bytes}"),
     }
+}
+
+/// A name as one field of a line.
+fn as_word(name: &str) -> String {
+    if name.is_empty() { "%20".to_owned() } else { name.replace(char::is_whitespace, "%20") }
 }
 
 /// What a ptrace file cannot carry of this trace, one sentence each.
@@ -448,6 +512,9 @@ pub fn write_header(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     writeln!(out, "# {}", description.split_whitespace().collect::<Vec<_>>().join(" "))?;
     if let Some(malloc) = trace.malloc {
         writeln!(out, "#! malloc={}", malloc.name())?;
+    }
+    if let Some(value) = &trace.malloc_stats {
+        writeln!(out, "#! malloc_stats={}", value.split_whitespace().collect::<String>())?;
     }
     for (key, value) in trace.settings.iter().filter(|s| DIRECTIVES.contains(&s.0.as_str())) {
         writeln!(out, "#! {key}={value}")?;

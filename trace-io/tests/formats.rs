@@ -52,7 +52,7 @@ fn bad_input_is_one_line_with_place_and_remedy() {
     check_error("m r 1 8\nf o 1\n", "line 2, column 1: id 1 was allocated through PyMem_Raw*");
     check_error(
         "#! speed=fast\nm o 1 8\n",
-        "line 1, column 4: the directive `speed` is unknown; known are: arena_limit, malloc",
+        "line 1, column 4: the directive `speed` is unknown; known are: arena_limit, malloc, malloc_stats",
     );
     check_error("#! arena_limit=soon\nm o 1 8\n", "`soon` is no value for arena_limit");
     check_error(
@@ -113,6 +113,106 @@ fn threads_and_domains_survive() {
     ptrace::write(&mut out, &trace).unwrap();
     assert_eq!(String::from_utf8(out).unwrap(), text);
     assert_eq!(trace.thread_count(), 3);
+}
+
+/// Every line that a scenario can have, as ptrace writes it.
+const SCENARIO: &str = "# All actions
+#! malloc=debug
+#! malloc_stats=0
+x set_arena_allocator count
+x set_arena_allocator fail:3
+x set_arena_allocator fail_from:100
+x set_arena_allocator bump:4194304
+x set_arena_allocator malloc
+x set_arena_allocator default
+x virtual_alloc 900 16384
+x set_allocator m log
+x set_allocator r count
+x set_allocator o fail:7
+x set_allocator o bump:4096
+x set_allocator m libc
+x set_allocator o pymalloc
+x setup_debug_hooks
+x stack with%20space.py:3 main.py:1
+x stack
+x tracemalloc start 5
+m o 1 40
+x poke 1 -3 00ff
+x track 389047 1 99
+x tracemalloc snapshot before%20the%20leak
+x untrack 389047 1
+x tracemalloc reset_peak
+x tracemalloc clear_traces
+x tracemalloc snapshot after
+x tracemalloc stop
+x detach
+x attach
+x interpreter_new 1 own
+x interpreter_new 2 main
+x interpreter_switch 1
+t3 m m 2 600
+k m 2
+x interpreter_switch 2
+x interpreter_end 2
+x interpreter_end 1
+x virtual_free 900
+f o 1
+";
+
+#[test]
+fn every_action_survives_in_both_formats() {
+    let trace = open(SCENARIO).unwrap();
+    let mut text = Vec::new();
+    ptrace::write(&mut text, &trace).unwrap();
+    assert_eq!(String::from_utf8(text).unwrap(), SCENARIO);
+
+    let mut text = Vec::new();
+    lesson::write(&mut text, &trace).unwrap();
+    let back = open(text).unwrap();
+    assert_eq!((back.malloc, &back.malloc_stats), (trace.malloc, &trace.malloc_stats));
+    let mut text = Vec::new();
+    ptrace::write(&mut text, &back).unwrap();
+    assert_eq!(String::from_utf8(text).unwrap(), SCENARIO);
+    for whole in [SCENARIO.as_bytes(), &{
+        let mut ron = Vec::new();
+        lesson::write(&mut ron, &trace).unwrap();
+        ron
+    }] {
+        for cut in 0..whole.len() {
+            let _ = open(&whole[..cut]);
+        }
+    }
+}
+
+#[test]
+fn actions_that_cannot_stand_are_refused() {
+    check_error(
+        "x set_arena_allocator munmap\n",
+        "column 23: `munmap` is no arena hook; write default, malloc",
+    );
+    check_error("x set_arena_allocator bump:much\n", "is no arena hook");
+    check_error("m o 1 8\nx virtual_free 1\n", "line 2, column 1: id 1 is no chunk of virtual_alloc");
+    check_error("x virtual_alloc 1 16384\nm o 1 8\n", "id 1 already names");
+    check_error("x virtual_free 4\n", "id 4 names no live block");
+    check_error("x interpreter_switch 3\n", "interpreter 3 is not there");
+    check_error("x interpreter_new 0 own\n", "interpreter 0 is there already");
+    check_error("x interpreter_new 1 shared\n", "`shared` is no choice of obmalloc state; write own");
+    check_error(
+        "x interpreter_new 1 own\nx interpreter_new 1 own\n",
+        "line 2, column 1: interpreter 1 is there",
+    );
+    check_error("x interpreter_end 0\n", "interpreter 0 cannot be ended");
+    check_error("x interpreter_new 5000000000 own\n", "over 32 bits");
+    let many = |line: &dyn Fn(usize) -> String| (1..=70).map(line).collect::<String>();
+    check_error(
+        many(&|n| format!("x interpreter_new {n} own\n")),
+        "line 65, column 1: interpreter 65 is one too many",
+    );
+    check_error(
+        many(&|n| format!("x tracemalloc snapshot s{n}\n")),
+        "line 65, column 1: more than 64 snapshots",
+    );
+    check_error("x tracemalloc snap\n", "write start N, stop, clear_traces, reset_peak or snapshot NAME");
 }
 
 fn any_trace() -> impl Strategy<Value = Trace> {

@@ -7,9 +7,9 @@ use std::fs::File;
 use std::path::Path;
 
 use sim_core::arena::{ArenaBackend as _, SimArenas, Target};
-use sim_core::domains::Functions;
+use sim_core::domains::{ArenaAllocator, ForeignFree, Functions};
 use sim_core::event::Event;
-use sim_core::machine::Fatal;
+use sim_core::machine::{Fatal, LibcAbort};
 use sim_core::report::debugmallocstats;
 use sim_core::tracemalloc::{self, KeyType};
 use sim_core::{Domain, Machine, Profile, SizeClass, Trace};
@@ -245,4 +245,45 @@ fn tables_and_traces() {
     let mut p = play("24");
     assert!(p.to(1).machine.pymalloc_enabled());
     assert!(!p.end().machine.pymalloc_enabled());
+}
+
+#[test]
+fn the_process_and_its_interpreters() {
+    let mut p = play("25");
+    p.to(5);
+    let hook = |p: &Played| p.machine.pymalloc().memory().hooks().unwrap().user()[0].clone();
+    assert_eq!((hook(&p).calls, hook(&p).arena_calls), ([3, 1], [1, 0]));
+    assert_eq!(p.machine.pymalloc().counters().ntimes_arena_allocated, 1);
+    p.end();
+    assert_eq!(hook(&p).calls, [3, 1], "the other hook was asked");
+    let (made_by, freed_by) = (ArenaAllocator::User(0), ArenaAllocator::User(1));
+    assert!(
+        p.events
+            .iter()
+            .any(|e| matches!(e, Event::ArenaFreedByOther { made_by: m, freed_by: f, outcome, .. }
+        if (*m, *f, *outcome) == (made_by, freed_by, Some(ForeignFree::Leaked))))
+    );
+
+    let mut p = play("26");
+    let printed = |p: &Played| p.machine.layers().unwrap().malloc_stats().unwrap().clone();
+    assert_eq!(printed(p.to(1)).printed, 0);
+    assert!(printed(p.to(2)).text.contains("0 arenas * 1048576 bytes/arena"));
+    assert_eq!(printed(p.to(1985)).printed, 1);
+    p.to(1986);
+    assert!(printed(&p).text.contains("1 arenas * 1048576 bytes/arena") && p.stats().contains("\n2 arenas"));
+    assert!(printed(&p).text.contains("   31    512          64            1984             0"));
+    p.end();
+    assert!(p.stats().contains("\n3 arenas") && printed(&p).printed == 2, "tracemalloc hides them");
+
+    let mut p = play("27");
+    p.to(5);
+    assert_eq!(p.places, [0x30, -2, -2, -2, 0x30 + 112]);
+    p.to(7);
+    assert_eq!(p.places[6], 0x10_0030, "an arena of its own");
+    let live = |p: &Played| p.machine.pymalloc().counters().narenas_currently_allocated;
+    assert_eq!(live(&p), 1);
+    p.to(12);
+    assert!(p.events.iter().any(|e| matches!(e, Event::ArenaReleased { .. })), "nothing was leaked");
+    assert_eq!(p.machine.stopped(), None);
+    assert_eq!(p.end().machine.stopped(), Some(&Fatal::Libc(LibcAbort::FreeInvalidPointer)));
 }

@@ -25,6 +25,8 @@ pub(super) struct Pieces {
     shown: String,
     bar: ProgressBar,
     complete: bool,
+    /// The first piece was handed out.
+    begun: bool,
 }
 
 /// Operations of the first piece: all of most files, and what a scenario brings along is known by then.
@@ -48,15 +50,26 @@ impl Pieces {
         let name = path.file_name().map_or_else(|| "trace".to_owned(), |n| n.to_string_lossy().into_owned());
         let loader = Loader::new(&name, source, file_bytes);
         let bar = progress_bar(file_bytes, "reading");
-        Ok(Self { loader, file_bytes, shown, bar, complete: false })
+        Ok(Self { loader, file_bytes, shown, bar, complete: false, begun: false })
     }
 
     /// The first piece, or the next one, with all that is known of the trace; `None` after the last.
     pub(super) fn next_piece(&mut self) -> Result<Option<&Trace>> {
-        let first = self.loader.progress().operations == 0;
-        self.loader.forget();
-        self.read_until(if first { FIRST_PIECE } else { NEXT_PIECE })?;
+        if self.begun {
+            self.loader.forget();
+        }
+        self.read_until(if self.begun { NEXT_PIECE } else { FIRST_PIECE })?;
+        self.begun = true;
         Ok(self.loader.trace().filter(|t| !t.is_empty()))
+    }
+
+    /// Runs the program with another `PYTHONMALLOCSTATS` than the trace says.
+    pub(super) fn set_malloc_stats(&mut self, value: &str) -> Result<()> {
+        self.read_until(FIRST_PIECE)?;
+        if let Some(trace) = self.loader.trace_mut() {
+            trace.malloc_stats = Some(value.to_owned());
+        }
+        Ok(())
     }
 
     /// The trace without its operations, complete once [`Self::next_piece`] returned `None`.

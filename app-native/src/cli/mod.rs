@@ -8,6 +8,7 @@ mod output;
 mod profiles;
 mod render;
 mod replay;
+mod stack;
 
 use std::io;
 use std::path::PathBuf;

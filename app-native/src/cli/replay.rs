@@ -1,5 +1,6 @@
 //! `arenascope replay`: a whole trace through the machine, and what came of it.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -13,6 +14,7 @@ use sim_core::{Machine, Profile, Trace};
 
 use super::input::{self, Pieces, ProfileArgs};
 use super::output::{self, Output, grouped};
+use super::stack::{self, SnapshotArgs, StackReport};
 
 #[derive(clap::Args)]
 #[command(after_help = "Without an output option it prints a report. With --placement - or --malloc-stats \
@@ -39,11 +41,17 @@ pub(super) struct Args {
     /// Print the pymalloc block of sys._debugmallocstats(), byte for byte
     #[arg(long)]
     malloc_stats: bool,
+    /// PYTHONMALLOCSTATS: unless VALUE is empty, print that block to standard error before each new arena and at
+    /// the end, as CPython does; default: what the trace says
+    #[arg(long, value_name = "VALUE")]
+    pythonmallocstats: Option<String>,
+    #[command(flatten)]
+    snapshots: SnapshotArgs,
     /// Check the whole heap's lists, counts, links and sums at the end
     #[arg(long)]
     verify: bool,
     /// Replay N times from memory, each time on a new machine, and print nanoseconds an operation
-    #[arg(long, value_name = "N", conflicts_with_all = ["placement", "malloc_stats", "json", "verify"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["placement", "malloc_stats", "json", "verify", "snapshots", "compare"])]
     bench: Option<u32>,
     /// Print the report as one JSON object
     #[arg(long)]
@@ -88,6 +96,14 @@ struct Report {
     stopped: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     malloc_stats: Option<String>,
+    #[serde(flatten)]
+    stack: StackReport,
+    /// Lines that `statistics()` gives, by the snapshot's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snapshots: Option<BTreeMap<String, Vec<String>>>,
+    /// Lines that `compare_to()` gives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compared: Option<Vec<String>>,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
@@ -100,7 +116,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
     for file in &args.files {
         match args.bench {
             Some(reps) => {
-                let trace = input::open(file)?;
+                let mut trace = input::open(file)?;
+                if args.pythonmallocstats.is_some() {
+                    trace.malloc_stats.clone_from(&args.pythonmallocstats);
+                }
                 let profile = args.profile.for_trace(&trace)?;
                 bench(args, &trace, &profile, args.until.unwrap_or(u64::MAX).min(trace.len()), reps)?;
             }
@@ -113,6 +132,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
 /// Runs a trace piece by piece, so that its size does not matter.
 fn replay(args: &Args, file: &Path) -> Result<()> {
     let mut pieces = Pieces::open(file)?;
+    if let Some(value) = &args.pythonmallocstats {
+        pieces.set_malloc_stats(value)?;
+    }
     let Some(first) = pieces.next_piece()? else { bail!("{} has no operation", file.display()) };
     let profile = args.profile.for_trace(first)?;
     let mut machine = Machine::for_trace(&profile, first, args.malloc)?;
@@ -134,6 +156,10 @@ fn replay(args: &Args, file: &Path) -> Result<()> {
         let here = trace.len().min(until - steps);
         match &mut placement {
             Some(placement) => placement.run(&mut machine, trace, here)?,
+            None if trace.prints_malloc_stats() => (0..here as usize).for_each(|index| {
+                machine.step(trace, index, &mut ());
+                stack::print_malloc_stats(&machine);
+            }),
             None => (0..here as usize).for_each(|index| {
                 machine.step(trace, index, &mut ());
             }),
@@ -154,15 +180,33 @@ fn replay(args: &Args, file: &Path) -> Result<()> {
     if args.verify {
         machine.verify()?;
     }
+    if trace.prints_malloc_stats() && machine.stopped().is_none() {
+        // The report at exit.
+        eprint!("{}", stats_text(&machine));
+    }
+    let compared = args.snapshots.compare(&machine)?;
+    let statistics = args.snapshots.statistics(&machine)?;
     let to_stdout = args.placement.as_deref() == Some(Path::new("-"));
     if args.json {
         let mut report = report(&machine, trace, &profile, steps);
         report.malloc_stats = args.malloc_stats.then(|| stats_text(&machine));
+        report.snapshots = statistics;
+        report.compared = compared;
         return output::json(&report);
+    }
+    if statistics.is_some() || compared.is_some() {
+        let mut out = std::io::stdout().lock();
+        for (name, lines) in statistics.iter().flatten() {
+            writeln!(out, "[ {name} ]")?;
+            lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+        }
+        for line in compared.iter().flatten() {
+            writeln!(out, "{line}")?;
+        }
     }
     if args.malloc_stats {
         std::io::stdout().write_all(stats_text(&machine).as_bytes())?;
-    } else if !to_stdout {
+    } else if !to_stdout && statistics.is_none() && compared.is_none() {
         print_report(&report(&machine, trace, &profile, steps), args.verify)?;
     }
     Ok(())
@@ -188,6 +232,7 @@ impl Placement {
     fn run(&mut self, machine: &mut Machine, trace: &Trace, steps: u64) -> Result<()> {
         for index in 0..steps as usize {
             self.writer.step(machine, trace, index, &mut self.lines);
+            stack::print_malloc_stats(machine);
             if machine.stopped().is_some() {
                 break;
             }
@@ -252,6 +297,9 @@ fn report(machine: &Machine, trace: &Trace, profile: &Profile, steps: u64) -> Re
         digest: format!("{:016x}", digest(machine)),
         stopped: machine.stopped().map(ToString::to_string),
         malloc_stats: None,
+        stack: StackReport::of(machine),
+        snapshots: None,
+        compared: None,
     }
 }
 
@@ -293,6 +341,7 @@ fn print_report(r: &Report, verified: bool) -> Result<()> {
         .state_bytes_highwater_ratio
         .map_or_else(String::new, |x| format!(" ({x:.3} of the arenas at their most)"));
     writeln!(out, "  simulation {} bytes{ratio}", grouped(r.state_bytes))?;
+    r.stack.print(&mut out)?;
     if verified {
         writeln!(out, "  verified   lists, counts, links, radix tree and sums hold")?;
     }

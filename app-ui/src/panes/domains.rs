@@ -2,6 +2,7 @@
 //! that the current operation took is lit, with what each table asked of the next.
 
 use egui::{Frame, Margin, Pos2, RichText, ScrollArea, Stroke, Ui, Vec2};
+use sim_core::arena::ArenaBackend as _;
 use sim_core::domains::{AllocatorTable, Allocators, Context, Functions, UserAllocator, UserState};
 use sim_core::event::Function;
 use sim_core::{Domain, Event};
@@ -45,6 +46,12 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
             ui.label(RichText::new(name).monospace().strong())
                 .on_hover_text("NULL as soon as the tables are none of the known sets");
             ui.add_space(12.0);
+            if let Some(all) = view.session.machine().interpreters() {
+                ui.monospace("interpreter");
+                ui.label(RichText::new(interpreter(all.running(), all.state_of())).monospace().strong())
+                    .on_hover_text("The one that runs. Map, arenas and statistics show the pymalloc state it uses");
+                ui.add_space(12.0);
+            }
             ui.monospace("is_debug_enabled");
             ui.label(RichText::new(u8::from(allocators.is_debug_enabled).to_string()).monospace().strong())
                 .on_hover_text("Written by PYTHONMALLOC and PyMem_SetupDebugHooks() only: it stays 1 when a table is replaced later");
@@ -56,7 +63,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
         }
         ui.add_space(4.0);
         let user = layers.map_or(&[][..], |l| l.user());
-        let width = ((ui.available_width() - 30.0) / 3.0).clamp(240.0, 360.0);
+        let width = ((ui.available_width() - 42.0) / 4.0).clamp(232.0, 360.0);
         ui.horizontal_top(|ui| {
             ui.spacing_mut().item_spacing.x = 12.0;
             for domain in Domain::ALL {
@@ -70,6 +77,11 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
                     column(ui, view, domain, &chain, user, &calls);
                 });
             }
+            ui.vertical(|ui| {
+                ui.set_width(width);
+                ui.spacing_mut().item_spacing.y = 0.0;
+                super::arena_hook::column(ui, view, view.session.heap().memory().hooks());
+            });
         });
         if !user.is_empty() {
             ui.add_space(10.0);
@@ -78,7 +90,32 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
                 ui.label(user_line(at, state, user));
             }
         }
+        if let Some(log) = layers.map(sim_core::machine::Layers::log).filter(|log| !log.is_empty()) {
+            ui.add_space(10.0);
+            ui.label(RichText::new("Logged calls, the last first").strong());
+            for call in log.iter().rev().take(LOG_LINES) {
+                let text = format!("{} #{}  {call}", call.table + 1, call.number + 1);
+                ui.label(RichText::new(text).monospace().size(11.5));
+            }
+            if log.len() > LOG_LINES {
+                ui.weak(format!("and {} before", grouped((log.len() - LOG_LINES) as u64)));
+            }
+        }
+        if let Some(hooks) = view.session.heap().memory().hooks() {
+            super::arena_hook::facts(ui, view, hooks);
+        }
     });
+}
+
+/// Logged calls that are shown.
+const LOG_LINES: usize = 12;
+
+fn interpreter(running: u32, state_of: u32) -> String {
+    match (running, state_of) {
+        (0, _) => "0 (main)".to_owned(),
+        (n, 0) => format!("{n}, in the main one's state"),
+        (n, _) => format!("{n}, in a state of its own"),
+    }
 }
 
 /// What the current operation asked of whom, in a line.
@@ -179,7 +216,7 @@ fn column(
     }
 }
 
-fn boxed(ui: &mut Ui, view: &View<'_>, lit: bool, content: impl FnOnce(&mut Ui)) {
+pub(super) fn boxed(ui: &mut Ui, view: &View<'_>, lit: bool, content: impl FnOnce(&mut Ui)) {
     let theme = view.theme;
     // The frame keeps its size when it lights up.
     let (stroke, margin) =
@@ -197,7 +234,7 @@ fn boxed(ui: &mut Ui, view: &View<'_>, lit: bool, content: impl FnOnce(&mut Ui))
 }
 
 /// An arrow down to what is drawn next, with a remark beside it.
-fn arrow(ui: &mut Ui, view: &View<'_>, lit: bool, remark: &str) {
+pub(super) fn arrow(ui: &mut Ui, view: &View<'_>, lit: bool, remark: &str) {
     let theme = view.theme;
     let (color, wide) = if lit { (theme.touched, 2.5) } else { (theme.line, 1.5) };
     ui.horizontal(|ui| {
@@ -231,6 +268,7 @@ fn title(table: AllocatorTable, user: &[UserState]) -> String {
 fn kind_text(kind: UserAllocator) -> String {
     match kind {
         UserAllocator::Count => "counts".to_owned(),
+        UserAllocator::Log => "logs".to_owned(),
         UserAllocator::FailEvery(n) => format!("fails 1 call in {n}"),
         UserAllocator::Bump { bytes: room } => format!("bump, {}", bytes(room)),
     }
@@ -257,6 +295,7 @@ fn user_line(at: usize, state: &UserState, user: &[UserState]) -> String {
     };
     let does = match state.kind {
         UserAllocator::Count => "counts and passes on".to_owned(),
+        UserAllocator::Log => "logs each call and passes on".to_owned(),
         UserAllocator::FailEvery(n) => format!("returns NULL for 1 request in {n}"),
         UserAllocator::Bump { .. } => "hands out memory of its own, free does nothing".to_owned(),
     };

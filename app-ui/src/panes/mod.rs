@@ -1,6 +1,7 @@
 //! The panes: each reads the session and the selection, draws itself, and asks for what it wants by
 //! pushing commands. No pane changes anything and no pane knows another.
 
+mod arena_hook;
 pub(crate) mod arenas;
 pub(crate) mod debug_hooks;
 pub(crate) mod domains;

@@ -42,7 +42,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
             );
         });
         if let Call::Act(action) = op.call {
-            ui.label(actions::explain(action, op.domain));
+            ui.label(actions::explain(session.trace(), action, op.domain));
         } else if let Some(stack) = session.stack()
             && !stack.is_empty()
         {

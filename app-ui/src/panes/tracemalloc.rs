@@ -9,7 +9,7 @@ use sim_core::tracemalloc::{KeyType, NamedTraceback, Snapshot, Tracemalloc};
 use super::{View, empty};
 use crate::actions::stack_text;
 use crate::command::Command;
-use crate::format::{count, grouped};
+use crate::format::count;
 use crate::snapshots::{Kept, Which};
 
 /// How groups are made, and what was made last.
@@ -97,7 +97,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut TracemallocState, com
             empty(ui, "Nothing to compare: keep snapshot A at one step and B at another.");
             return;
         };
-        ui.weak(format!("B (step {}) compared to A (step {})", grouped(b.step), grouped(a.step)));
+        ui.weak(format!("B ({}) compared to A ({})", b.title(), a.title()));
         Question {
             old: Some(Arc::clone(&a.snapshot)),
             new: Arc::clone(&b.snapshot),
@@ -204,15 +204,34 @@ fn controls(
                 commands.push(Command::KeepSnapshot(which));
             }
         }
+        taken(ui, view, commands);
         ui.selectable_value(&mut state.diff, false, "this step");
         ui.selectable_value(&mut state.diff, true, "B compared to A");
         // Behind the buttons, so that none moves when its text changes.
         for which in [Which::A, Which::B] {
             if let Some(kept) = view.selection.snapshots.get(which) {
-                ui.weak(format!("{}: step {}", which.name(), grouped(kept.step)));
+                ui.weak(format!("{}: {}", which.name(), kept.title()));
             }
         }
     });
+}
+
+/// The program's own snapshots, to be A or B.
+fn taken(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
+    let Some(layers) = view.session.machine().layers().filter(|l| !l.snapshots().is_empty()) else { return };
+    for which in [Which::A, Which::B] {
+        let combo = ComboBox::from_id_salt(("program's snapshot", which.name()))
+            .selected_text(format!("{} from\u{2026}", which.name()))
+            .width(70.0)
+            .show_ui(ui, |ui| {
+                for name in layers.snapshots().keys() {
+                    if ui.selectable_label(false, name).clicked() {
+                        commands.push(Command::UseSnapshot(which, name.clone()));
+                    }
+                }
+            });
+        combo.response.on_hover_text("A snapshot that the program took");
+    }
 }
 
 fn list(ui: &mut Ui, lines: &[Line], key: KeyType, commands: &mut Vec<Command>) {

@@ -4,13 +4,17 @@
 //! and how the pool headers and free-list links inside them are read and written. It stands apart so
 //! that the same algorithm runs over compact simulated memory and over real memory.
 
+mod hooks;
 mod sim;
 
+pub use hooks::{ArenaHooks, Made};
 pub use sim::{RawId, SimArenas, SimBlock, SimPool, SimPtr, arena_base, region_base};
 
 use std::fmt::Debug;
 
 use crate::addr::Addr;
+use crate::domains::ArenaChoice;
+use crate::event::Observer;
 
 /// `struct pool_header`, with its fields in `CPython`'s order and under `CPython`'s names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +68,30 @@ pub trait ArenaBackend {
     fn obtain(&mut self) -> Option<Addr>;
     /// `PyObjectArenaAllocator.free`.
     fn release(&mut self, base: Addr);
+    /// [`Self::obtain`] through the hook in force, which reports what it does.
+    fn obtain_from_hook<O: Observer>(&mut self, _observer: &mut O) -> Option<Addr> {
+        self.obtain()
+    }
+    /// [`Self::release`] through the hook in force, which is given NULL too.
+    fn release_to_hook<O: Observer>(&mut self, base: Addr, _observer: &mut O) {
+        if base != Addr(0) {
+            self.release(base);
+        }
+    }
+    /// What replaces the arena allocator, where a scenario has replaced it.
+    fn hooks(&self) -> Option<&ArenaHooks> {
+        None
+    }
+    /// `PyObject_SetArenaAllocator`. A backend over real memory has no use for it.
+    fn set_arena_allocator(&mut self, _choice: ArenaChoice) {}
+    /// `_PyObject_VirtualAlloc`: memory from the hook that is no arena; `None` for NULL.
+    fn virtual_alloc<O: Observer>(&mut self, _size: u64, _observer: &mut O) -> Option<Addr> {
+        None
+    }
+    /// `_PyObject_VirtualFree`; true when the memory is no longer there afterwards.
+    fn virtual_free<O: Observer>(&mut self, _at: Addr, _observer: &mut O) -> bool {
+        false
+    }
     /// Asks RAW for `bytes` of bookkeeping (arena records, radix nodes); false for NULL.
     fn bookkeeping(&mut self, bytes: u64) -> bool;
 

@@ -7,8 +7,11 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
+use super::hooks::{ArenaHooks, MALLOC_HEADER_BYTES, Source};
 use super::{ArenaBackend, PoolHeader, Target};
 use crate::addr::Addr;
+use crate::domains::ArenaChoice;
+use crate::event::Observer;
 use crate::profile::{ArenaPlacement, Profile};
 
 /// A pool of the region. The number counts from 1.
@@ -54,6 +57,9 @@ pub struct SimArenas {
     bookkeeping_requests: u64,
     bookkeeping_fail_at: Vec<u64>,
     out_of_space: bool,
+    arena_size: u64,
+    pointer_bytes: u32,
+    hooks: Option<Box<ArenaHooks>>,
 }
 
 const EMPTY_POOL: PoolHeader<SimPool, SimBlock> = PoolHeader {
@@ -128,6 +134,9 @@ impl SimArenas {
             bookkeeping_requests: 0,
             bookkeeping_fail_at: profile.bookkeeping_fail_at.clone(),
             out_of_space: false,
+            arena_size: profile.arena_size,
+            pointer_bytes: profile.pointer_bytes,
+            hooks: None,
         }
     }
 
@@ -164,6 +173,46 @@ impl SimArenas {
     }
 }
 
+/// Where memory lies that a hook hands out.
+impl SimArenas {
+    fn hooks_mut(&mut self) -> &mut ArenaHooks {
+        let (pointer_bytes, arena_size) = (self.pointer_bytes, self.arena_size);
+        self.hooks.get_or_insert_with(|| Box::new(ArenaHooks::new(pointer_bytes, arena_size)))
+    }
+
+    /// A place for an arena, shifted as the profile has it; `None` when the region is full.
+    fn take_slot(&mut self) -> Option<Addr> {
+        let slot = if let Some(slot) = self.free_slots.pop_first() { slot } else { self.new_slots(1)? };
+        let shift = placement_shift(self.placement, self.obtained);
+        self.obtained += 1;
+        Some(self.region().offset(u64::from(slot) * self.slot_stride + shift))
+    }
+
+    /// A place for an arena that begins behind the C library's header and so ends in the next slot.
+    fn take_two_slots(&mut self) -> Option<Addr> {
+        let slot = self.new_slots(2)?;
+        self.obtained += 1;
+        Some(self.region().offset(u64::from(slot) * self.slot_stride + MALLOC_HEADER_BYTES))
+    }
+
+    /// The first of `count` slots that were never used.
+    fn new_slots(&mut self, count: u32) -> Option<u32> {
+        if self.max_slots - self.slots < count {
+            self.out_of_space = true;
+            return None;
+        }
+        let first = self.slots;
+        self.slots += count;
+        self.grow_to(self.slots);
+        Some(first)
+    }
+
+    fn free_slot(&mut self, base: Addr) {
+        let slot = base.bytes_from(self.region()) / self.slot_stride;
+        self.free_slots.insert(slot as u32);
+    }
+}
+
 impl ArenaBackend for SimArenas {
     type Pool = SimPool;
     type Block = SimBlock;
@@ -174,27 +223,70 @@ impl ArenaBackend for SimArenas {
         if self.live >= self.limit || self.fail_at.binary_search(&self.requests).is_ok() {
             return None;
         }
-        let slot = if let Some(slot) = self.free_slots.pop_first() {
-            slot
-        } else if self.slots < self.max_slots {
-            self.slots += 1;
-            self.grow_to(self.slots);
-            self.slots - 1
-        } else {
-            self.out_of_space = true;
-            return None;
-        };
-        let shift = placement_shift(self.placement, self.obtained);
-        let base = self.region().offset(u64::from(slot) * self.slot_stride + shift);
+        let base = self.take_slot()?;
         self.live += 1;
-        self.obtained += 1;
         Some(base)
     }
 
     fn release(&mut self, base: Addr) {
-        let slot = base.bytes_from(self.region()) / self.slot_stride;
-        self.free_slots.insert(slot as u32);
+        self.free_slot(base);
         self.live -= 1;
+    }
+
+    fn obtain_from_hook<O: Observer>(&mut self, observer: &mut O) -> Option<Addr> {
+        let Some(hooks) = &mut self.hooks else { return self.obtain() };
+        let source = hooks.alloc(self.arena_size, true, observer)?;
+        let base = match source {
+            Source::Mmap => self.obtain(),
+            Source::Bump(_) => self.take_slot(),
+            Source::Malloc => self.take_two_slots(),
+        }?;
+        if let Some(hooks) = &mut self.hooks {
+            hooks.remember(base, self.arena_size, source);
+        }
+        Some(base)
+    }
+
+    fn release_to_hook<O: Observer>(&mut self, base: Addr, observer: &mut O) {
+        let Some(hooks) = &mut self.hooks else {
+            if base != Addr(0) {
+                self.release(base);
+            }
+            return;
+        };
+        let freed = hooks.free(base, self.arena_size, true, observer);
+        if freed.gone {
+            match freed.source {
+                Source::Mmap => self.release(base),
+                Source::Bump(_) => self.free_slot(base),
+                Source::Malloc => {
+                    self.free_slot(base);
+                    self.free_slot(base.offset(self.slot_stride));
+                }
+            }
+        }
+    }
+
+    fn hooks(&self) -> Option<&ArenaHooks> {
+        self.hooks.as_deref()
+    }
+
+    fn set_arena_allocator(&mut self, choice: ArenaChoice) {
+        self.hooks_mut().set(choice);
+    }
+
+    fn virtual_alloc<O: Observer>(&mut self, size: u64, observer: &mut O) -> Option<Addr> {
+        let hooks = self.hooks_mut();
+        let source = hooks.alloc(size, size == hooks.arena_size(), observer)?;
+        let at = hooks.chunk(size, source)?;
+        hooks.remember(at, size, source);
+        Some(at)
+    }
+
+    fn virtual_free<O: Observer>(&mut self, at: Addr, observer: &mut O) -> bool {
+        let hooks = self.hooks_mut();
+        let size = hooks.size_of(at);
+        hooks.free(at, size, size == hooks.arena_size(), observer).gone
     }
 
     fn bookkeeping(&mut self, _bytes: u64) -> bool {

@@ -4,13 +4,15 @@
 //! that tables can be compared, printed and drawn as the chain they form. One table stands for each
 //! domain, process-wide; debug hooks remember the table they cover.
 
+mod arena_hook;
 mod domain;
 mod setup;
 mod user;
 
+pub use arena_hook::{ArenaAllocator, ArenaChoice, ArenaFunction, ArenaHookState, ForeignFree};
 pub use domain::Domain;
 pub use setup::{AllocatorName, SetupError};
-pub use user::{UserAllocator, UserState};
+pub use user::{LoggedCall, UserAllocator, UserState};
 
 /// What the four functions of a table do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -8,7 +8,7 @@ mod narrate;
 pub use narrate::{Sentence, narrate};
 
 use crate::addr::{Addr, ArenaId, SizeClass};
-use crate::domains::{AllocatorTable, Domain};
+use crate::domains::{AllocatorTable, ArenaAllocator, ArenaFunction, Domain, ForeignFree};
 
 /// Receives events. Replay at full speed uses `()`, which compiles to nothing.
 pub trait Observer {
@@ -314,6 +314,73 @@ pub enum Event {
         function: Function,
         /// Bytes asked for, 0 for free.
         nbytes: u64,
+    },
+    /// A function of the arena allocator's hook was called: one link of the chain of hooks.
+    ArenaHookCalled {
+        /// The hook.
+        hook: ArenaAllocator,
+        /// Which of its functions.
+        function: ArenaFunction,
+        /// What free is given; NULL for alloc.
+        ptr: Addr,
+        /// Bytes: an arena's for an arena, 16 KiB as a rule for a chunk of a data stack.
+        size: u64,
+    },
+    /// A hook returned NULL.
+    ArenaHookRefused {
+        /// The hook.
+        hook: ArenaAllocator,
+        /// Bytes asked for.
+        size: u64,
+    },
+    /// Memory was freed through another hook than the one that made it.
+    ArenaFreedByOther {
+        /// The arena or chunk.
+        base: Addr,
+        /// The hook that was in force when it was made.
+        made_by: ArenaAllocator,
+        /// The hook in force now.
+        freed_by: ArenaAllocator,
+        /// What became of it; `None` when the call was passed on to its maker.
+        outcome: Option<ForeignFree>,
+    },
+    /// `_PyObject_VirtualAlloc` returned.
+    ChunkObtained {
+        /// What it returned, NULL where the hook did.
+        at: Addr,
+        /// Bytes.
+        size: u64,
+    },
+    /// `new_arena`: `PYTHONMALLOCSTATS` is set, so the statistics are printed before the arena is asked for.
+    MallocStatsPrinted {
+        /// Reports before this one.
+        number: u64,
+    },
+    /// An interpreter was created.
+    InterpreterCreated {
+        /// Its number.
+        number: u32,
+        /// Whether it has a pymalloc state of its own.
+        own_obmalloc: bool,
+    },
+    /// Another interpreter runs now.
+    InterpreterSwitched {
+        /// Its number.
+        number: u32,
+        /// The interpreter whose pymalloc state it uses.
+        state_of: u32,
+    },
+    /// An interpreter was ended.
+    InterpreterEnded {
+        /// Its number.
+        number: u32,
+        /// Blocks left in its own pymalloc state; `None` for one without.
+        leaked: Option<i64>,
+    },
+    /// `tracemalloc.take_snapshot()`.
+    SnapshotTaken {
+        /// Traces in it; `None` for the `RuntimeError` while nothing is traced.
+        traces: Option<u64>,
     },
     /// `realloc(NULL, n)` acts as `malloc(n)`.
     ReallocOfNull,

@@ -2,6 +2,7 @@
 
 use super::{Event, NullReason, RadixNode};
 use crate::addr::Addr;
+use crate::domains::{ArenaAllocator, ArenaFunction, ForeignFree};
 use crate::profile::Profile;
 
 /// An event in words, with the `CPython` function it happened in.
@@ -233,6 +234,95 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
                 format!("the table of {} is asked for {nbytes} bytes", domain.name())
             },
         ),
+        Event::ArenaHookCalled { hook, function, ptr, size } => say(
+            hook.function_names()[function as usize],
+            (ptr != Addr(0)).then_some(ptr),
+            match function {
+                ArenaFunction::Alloc => format!("{} is asked for {size} bytes", hook_name(hook)),
+                ArenaFunction::Free if ptr == Addr(0) => {
+                    format!("{} is asked to free NULL", hook_name(hook))
+                }
+                ArenaFunction::Free => format!("{} is asked to free {size} bytes at {ptr}", hook_name(hook)),
+            },
+        ),
+        Event::ArenaHookRefused { hook, size } => {
+            say(hook.function_names()[0], None, format!("{} returns NULL for {size} bytes", hook_name(hook)))
+        }
+        Event::ArenaFreedByOther { base, made_by, freed_by, outcome } => say(
+            freed_by.function_names()[1],
+            Some(base),
+            format!(
+                "{base} was made by {} and is freed by {}: {}",
+                hook_name(made_by),
+                hook_name(freed_by),
+                match outcome {
+                    None => "the call reaches its maker in the end, but the counts of whoever counts are off",
+                    Some(ForeignFree::Unmapped) => "munmap takes any mapping, and the maker is not told",
+                    Some(ForeignFree::Refused) =>
+                        "munmap refuses a pointer that no page begins at, CPython ignores that, the memory leaks",
+                    Some(ForeignFree::Leaked) => "that free does nothing, the memory leaks",
+                    Some(ForeignFree::Aborted) => "the C library's free does not know it and aborts",
+                }
+            ),
+        ),
+        Event::ChunkObtained { at, size } => say(
+            "_PyObject_VirtualAlloc",
+            (at != Addr(0)).then_some(at),
+            if at == Addr(0) {
+                "no chunk could be obtained".to_owned()
+            } else {
+                format!(
+                    "{size} bytes at {at} for an interpreter's data stack: through the arena hook, but no arena"
+                )
+            },
+        ),
+        Event::MallocStatsPrinted { number } => say(
+            "_PyObject_DebugMallocStats",
+            None,
+            format!(
+                "PYTHONMALLOCSTATS is set: report {} is printed, and does not count the arena that comes now",
+                number + 1
+            ),
+        ),
+        Event::InterpreterCreated { number, own_obmalloc } => say(
+            "Py_NewInterpreterFromConfig",
+            None,
+            if own_obmalloc {
+                format!(
+                    "interpreter {number} gets a pymalloc state of its own, empty: arenas, radix tree and counters"
+                )
+            } else {
+                format!("interpreter {number} shares the main interpreter's pymalloc state")
+            },
+        ),
+        Event::InterpreterSwitched { number, state_of } => say(
+            "PyThreadState_Swap",
+            None,
+            format!(
+                "interpreter {number} runs, with the pymalloc state of interpreter {state_of}; the tables are the process's"
+            ),
+        ),
+        Event::InterpreterEnded { number, leaked } => say(
+            "Py_EndInterpreter",
+            None,
+            match leaked {
+                None => format!("interpreter {number} is gone; the state it shared stays"),
+                Some(0) => {
+                    format!("interpreter {number} is gone, and as no block is left its arenas are freed")
+                }
+                Some(leaked) => format!(
+                    "interpreter {number} is gone and leaves {leaked} blocks, so its arenas stay for good"
+                ),
+            },
+        ),
+        Event::SnapshotTaken { traces } => say(
+            "tracemalloc.take_snapshot",
+            None,
+            traces.map_or_else(
+                || "RuntimeError: nothing is traced, so there is no snapshot".to_owned(),
+                |n| format!("the snapshot has {n} traces"),
+            ),
+        ),
         Event::ReallocOfNull => say("realloc", None, "realloc(NULL, n) acts as malloc(n)".to_owned()),
         Event::FreeOfNull => say("free", None, "free(NULL) does nothing".to_owned()),
         Event::ReturnedNull { reason } => say(
@@ -246,5 +336,12 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
                 NullReason::OutOfMemory => "NULL is returned: the allocator has no memory".to_owned(),
             },
         ),
+    }
+}
+
+fn hook_name(hook: ArenaAllocator) -> String {
+    match hook {
+        ArenaAllocator::Default => "the default arena allocator".to_owned(),
+        ArenaAllocator::User(at) => format!("arena hook {}", at + 1),
     }
 }

@@ -4,14 +4,18 @@
 //! domain's table, each table asks the one below it, and pointers are addresses.
 
 use super::libc::Libc;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use crate::addr::{Addr, Slot};
 use crate::bytes::Bytes;
 use crate::debug_hooks::Layout;
-use crate::domains::{AllocatorTable, Allocators, Context, Domain, Functions, UserAllocator, UserState};
+use crate::domains::{
+    AllocatorTable, Allocators, Context, Domain, Functions, LoggedCall, UserAllocator, UserState,
+};
 use crate::tape::{StackId, Stacks};
-use crate::tracemalloc::{Frame, TracebackId, Tracemalloc};
+use crate::tracemalloc::{Frame, Snapshot, TracebackId, Tracemalloc, take_snapshot};
 
 /// Tables, contents and addresses.
 #[derive(Clone, Debug)]
@@ -36,7 +40,23 @@ pub struct Layers {
     pub(super) touched: Addr,
     /// Free blocks whose first word a scenario overwrote with something that is no block.
     pub(super) wild: std::collections::BTreeMap<Addr, u64>,
+    /// What `PYTHONMALLOCSTATS` printed, where it is set.
+    pub(super) malloc_stats: Option<MallocStats>,
+    snapshots: BTreeMap<String, Arc<Snapshot>>,
+    log: VecDeque<LoggedCall>,
 }
+
+/// The reports of `PYTHONMALLOCSTATS`. Only the last operation's are kept.
+#[derive(Clone, Debug, Default)]
+pub struct MallocStats {
+    /// Reports printed so far.
+    pub printed: u64,
+    /// Those that the last operation printed, one after the other.
+    pub text: String,
+}
+
+/// Calls that logging tables remember, all together.
+const LOGGED_MAX: usize = 1000;
 
 impl Layers {
     pub(super) fn new(allocators: Allocators, pointer_bytes: u32, slots: usize) -> Self {
@@ -54,12 +74,51 @@ impl Layers {
             attached: true,
             touched: Addr(0),
             wild: std::collections::BTreeMap::new(),
+            malloc_stats: None,
+            snapshots: BTreeMap::new(),
+            log: VecDeque::new(),
         }
     }
 
     /// tracemalloc's traces.
     pub fn tracemalloc(&self) -> &Tracemalloc {
         &self.tracemalloc
+    }
+
+    /// What `PYTHONMALLOCSTATS` printed; `None` where it is not set.
+    pub fn malloc_stats(&self) -> Option<&MallocStats> {
+        self.malloc_stats.as_ref()
+    }
+
+    /// Snapshots that the program took, by name.
+    pub fn snapshots(&self) -> &BTreeMap<String, Arc<Snapshot>> {
+        &self.snapshots
+    }
+
+    /// The last 1000 calls of logging tables, oldest first.
+    pub fn log(&self) -> &VecDeque<LoggedCall> {
+        &self.log
+    }
+
+    pub(super) fn begin_step(&mut self) {
+        if let Some(stats) = &mut self.malloc_stats {
+            stats.text.clear();
+        }
+    }
+
+    pub(super) fn note_logged(&mut self, call: LoggedCall) {
+        if self.log.len() == LOGGED_MAX {
+            self.log.pop_front();
+        }
+        self.log.push_back(call);
+    }
+
+    /// `take_snapshot()` under a name; how many traces it has, `None` for the `RuntimeError`.
+    pub(super) fn keep_snapshot(&mut self, name: &str) -> Option<u64> {
+        let snapshot = take_snapshot(&self.tracemalloc).ok()?;
+        let traces = snapshot.traces().len() as u64;
+        self.snapshots.insert(name.to_owned(), Arc::new(snapshot));
+        Some(traces)
     }
 
     pub(super) fn set_stack(&mut self, stacks: &Stacks, stack: StackId) {

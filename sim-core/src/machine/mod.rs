@@ -5,12 +5,14 @@
 //! write and check bytes, and what would end a process stops the machine as a [`Fatal`].
 
 mod fatal;
+mod interpreters;
 mod layers;
 mod libc;
 mod stack;
 
 pub use fatal::Fatal;
-pub use layers::Layers;
+pub use interpreters::Interpreters;
+pub use layers::{Layers, MallocStats};
 pub use libc::{Libc, LibcAbort};
 
 use crate::addr::{Addr, Slot};
@@ -30,6 +32,7 @@ pub struct Machine<A: ArenaBackend = SimArenas> {
     pointers: Vec<A::Ptr>,
     py_ssize_t_max: u64,
     layers: Option<Box<Layers>>,
+    interpreters: Option<Box<Interpreters<A::Pool>>>,
     stopped: Option<Box<Fatal>>,
 }
 
@@ -47,12 +50,18 @@ impl Machine<SimArenas> {
         trace: &Trace,
         malloc: Option<AllocatorName>,
     ) -> Result<Self, ProfileError> {
+        if trace.has_interpreters() {
+            profile.check_interpreters()?;
+        }
         let mut machine = Self::simulated(profile, trace.slot_count())?;
         let name = malloc.or(trace.malloc).unwrap_or(AllocatorName::Default);
-        if trace.needs_layers() {
+        if trace.needs_layers() || trace.prints_malloc_stats() {
             machine.setup_layers(name);
         } else {
             machine.setup(name);
+        }
+        if let Some(layers) = machine.layers.as_deref_mut().filter(|_| trace.prints_malloc_stats()) {
+            layers.malloc_stats = Some(MallocStats::default());
         }
         Ok(machine)
     }
@@ -75,6 +84,7 @@ impl<A: ArenaBackend> Machine<A> {
             pointers: vec![A::Ptr::default(); slots as usize],
             py_ssize_t_max: profile.py_ssize_t_max(),
             layers: None,
+            interpreters: None,
             stopped: None,
         }
     }
@@ -151,7 +161,7 @@ impl<A: ArenaBackend> Machine<A> {
         let op = trace.packed(index);
         if op.kind == Kind::Act {
             if let Some(action) = trace.action(op.size) {
-                self.act(trace, op.domain, op.slot, action);
+                self.act(trace, op.domain, op.slot, action, observer);
             }
             return A::Ptr::default();
         }
@@ -159,11 +169,19 @@ impl<A: ArenaBackend> Machine<A> {
     }
 
     /// Does an action. Without layers there is nothing that one could change.
-    fn act(&mut self, trace: &Trace, domain: Domain, slot: Slot, action: Action) {
+    fn act<O: Observer>(
+        &mut self,
+        trace: &Trace,
+        domain: Domain,
+        slot: Slot,
+        action: Action,
+        observer: &mut O,
+    ) {
         let Some(layers) = self.layers.as_deref_mut() else { return };
         if self.stopped.is_some() {
             return;
         }
+        layers.begin_step();
         match action {
             Action::SetupDebugHooks => layers.allocators.setup_debug_hooks(),
             Action::ThreadState { attached } => layers.attached = attached,
@@ -179,6 +197,18 @@ impl<A: ArenaBackend> Machine<A> {
             Action::TracemallocResetPeak => layers.tracemalloc.reset_peak(),
             Action::Track { domain, size, .. } => layers.track(domain, slot, size),
             Action::Untrack { domain, .. } => layers.untrack(domain, slot),
+            Action::TracemallocSnapshot(name) => {
+                let traces = layers.keep_snapshot(trace.name_of(name));
+                observer.event(Event::SnapshotTaken { traces });
+            }
+            Action::SetArenaAllocator(choice) => self.set_arena_allocator(choice),
+            Action::VirtualAlloc { size, .. } => self.virtual_alloc(slot, size, observer),
+            Action::VirtualFree { .. } => self.virtual_free(slot, observer),
+            Action::InterpreterNew { number, own_obmalloc } => {
+                self.interpreter_new(number, own_obmalloc, observer);
+            }
+            Action::InterpreterSwitch(number) => self.interpreter_switch(number, observer),
+            Action::InterpreterEnd(number) => self.interpreter_end(number, observer),
             Action::Poke { offset, bytes, .. } => self.poke(slot, offset, bytes.as_slice()),
         }
     }
@@ -265,6 +295,7 @@ impl<A: ArenaBackend> Machine<A> {
         if self.stopped.is_some() {
             return A::Ptr::default();
         }
+        layers.begin_step();
         let at = op.slot.0 as usize;
         let old = layers.pointers[at];
         let mut stack = stack::Stack {

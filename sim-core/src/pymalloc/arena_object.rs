@@ -89,11 +89,11 @@ impl<A: ArenaBackend> Pymalloc<A> {
 
     /// Asks for an arena and marks it in the radix tree; an arena that cannot be marked goes back.
     fn obtain_marked<O: Observer>(&mut self, observer: &mut O) -> Option<Addr> {
-        let base = self.memory.obtain()?;
+        let base = self.memory.obtain_from_hook(observer)?;
         if self.mark(base, true, observer) {
             return Some(base);
         }
-        self.memory.release(base);
+        self.memory.release_to_hook(base, observer);
         None
     }
 
@@ -222,7 +222,7 @@ impl<A: ArenaBackend> Pymalloc<A> {
         self.narenas_currently_allocated -= 1;
         if let Some(base) = base {
             self.mark(base, false, observer);
-            self.memory.release(base);
+            self.memory.release_to_hook(base, observer);
             observer.event(Event::ArenaReleased { arena: id, base });
         }
     }

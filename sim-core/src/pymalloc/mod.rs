@@ -9,11 +9,13 @@ mod arena_map;
 mod arena_object;
 mod free;
 mod realloc;
+mod state;
 mod verify;
 
 pub use arena_map::{ArenaCoverage, ArenaMap};
 pub use arena_object::ArenaObject;
 pub use realloc::Realloc;
+pub use state::Parked;
 pub use verify::Violation;
 
 use crate::addr::{Addr, ArenaId, SizeClass};
@@ -85,6 +87,11 @@ impl<A: ArenaBackend> Pymalloc<A> {
     /// The memory below.
     pub fn memory(&self) -> &A {
         &self.memory
+    }
+
+    /// The memory, to replace what arenas come from.
+    pub fn memory_mut(&mut self) -> &mut A {
+        &mut self.memory
     }
 
     /// The front pool of a class's `usedpools` list.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::StackId;
-use crate::domains::UserAllocator;
+use crate::domains::{ArenaChoice, UserAllocator};
 
 /// An action. It belongs to the domain of its operation where that matters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,13 +52,44 @@ pub enum Action {
         /// Whether it has one afterwards.
         attached: bool,
     },
+    /// `tracemalloc.take_snapshot()`, kept under a name: its number among the trace's names.
+    TracemallocSnapshot(u32),
+    /// `PyObject_SetArenaAllocator(hook)`, for the whole process.
+    SetArenaAllocator(ArenaChoice),
+    /// `_PyObject_VirtualAlloc(size)`: a chunk of an interpreter's data stack, from the arena hook.
+    VirtualAlloc {
+        /// The id the chunk gets.
+        id: u64,
+        /// Bytes, 16 KiB as a rule.
+        size: u64,
+    },
+    /// `_PyObject_VirtualFree(chunk, size)`.
+    VirtualFree {
+        /// The chunk's id.
+        id: u64,
+    },
+    /// `Py_NewInterpreterFromConfig`. The one that runs goes on.
+    InterpreterNew {
+        /// Its number; the main interpreter is 0.
+        number: u32,
+        /// Whether it gets a pymalloc state of its own (`use_main_obmalloc` = 0).
+        own_obmalloc: bool,
+    },
+    /// `PyThreadState_Swap`: from here on this interpreter runs.
+    InterpreterSwitch(u32),
+    /// `Py_EndInterpreter`. If it was running, the main one runs afterwards.
+    InterpreterEnd(u32),
 }
 
 impl Action {
     /// The block it is about, if it is about one.
     pub fn id(self) -> Option<u64> {
         match self {
-            Self::Poke { id, .. } | Self::Track { id, .. } | Self::Untrack { id, .. } => Some(id),
+            Self::Poke { id, .. }
+            | Self::Track { id, .. }
+            | Self::Untrack { id, .. }
+            | Self::VirtualAlloc { id, .. }
+            | Self::VirtualFree { id } => Some(id),
             _ => None,
         }
     }
@@ -148,6 +179,7 @@ impl fmt::Display for TableChoice {
             Self::Libc => f.write_str("libc"),
             Self::Pymalloc => f.write_str("pymalloc"),
             Self::User(UserAllocator::Count) => f.write_str("count"),
+            Self::User(UserAllocator::Log) => f.write_str("log"),
             Self::User(UserAllocator::FailEvery(n)) => write!(f, "fail:{n}"),
             Self::User(UserAllocator::Bump { bytes }) => write!(f, "bump:{bytes}"),
         }
@@ -159,11 +191,12 @@ impl std::str::FromStr for TableChoice {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const TAKES: &str = "write libc, pymalloc, count, fail:N or bump:BYTES";
+        const TAKES: &str = "write libc, pymalloc, count, log, fail:N or bump:BYTES";
         Ok(match text.split_once(':') {
             None if text == "libc" => Self::Libc,
             None if text == "pymalloc" => Self::Pymalloc,
             None if text == "count" => Self::User(UserAllocator::Count),
+            None if text == "log" => Self::User(UserAllocator::Log),
             Some(("fail", n)) => Self::User(UserAllocator::FailEvery(n.parse().map_err(|_| TAKES)?)),
             Some(("bump", n)) => Self::User(UserAllocator::Bump { bytes: n.parse().map_err(|_| TAKES)? }),
             _ => return Err(TAKES),

@@ -1,5 +1,7 @@
 //! Builds a trace operation by operation and refuses what cannot stand.
 
+use std::collections::BTreeSet;
+
 use thiserror::Error;
 
 use super::names::Names;
@@ -40,11 +42,32 @@ pub enum TapeError {
         /// The prefix of the family used.
         to: &'static str,
     },
+    /// A block given back as a chunk.
+    #[error("id {id} is no chunk of virtual_alloc; free it through its domain")]
+    NotAChunk {
+        /// The id.
+        id: u64,
+    },
+    /// An interpreter that cannot be created, switched to or ended.
+    #[error("interpreter {number} {problem}")]
+    Interpreter {
+        /// Its number.
+        number: u32,
+        /// What is wrong, with the remedy.
+        problem: &'static str,
+    },
+    /// More names of snapshots than are kept.
+    #[error("more than {NAMES_MAX} snapshots have names; use a name again, which replaces what it had")]
+    TooManyNames,
     /// More live blocks than slots.
     #[error("more than {0} blocks are live at once, which is more than a trace holds; split it")]
     TooManyBlocks(u32),
 }
 
+/// A snapshot is a list of all live traces, so a trace has few.
+const NAMES_MAX: u32 = 64;
+/// An interpreter may leave arenas behind, so a trace has few.
+const INTERPRETERS_MAX: u32 = 64;
 /// The top bit of a pointer marks the C library's blocks, so fewer can be live at once.
 const SLOTS_MAX: u32 = (1 << 31) - 1;
 
@@ -54,6 +77,8 @@ enum Family {
     Pymalloc,
     /// The call gave NULL, which any domain may free.
     Null,
+    /// A chunk of a data stack.
+    Chunk,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +94,9 @@ pub struct TraceBuilder {
     names: Names,
     live: Vec<Live>,
     free_slots: Vec<u32>,
+    /// Numbers of the interpreters besides the main one.
+    interpreters: BTreeSet<u32>,
+    interpreters_made: u32,
 }
 
 impl TraceBuilder {
@@ -119,6 +147,11 @@ impl TraceBuilder {
         Ok(())
     }
 
+    /// The number of a snapshot's name, for [`Action::TracemallocSnapshot`].
+    pub fn name_number(&mut self, name: &str) -> u32 {
+        self.trace.keep_name(name)
+    }
+
     /// Appends an operation.
     pub fn push(&mut self, op: Op) -> Result<(), TapeError> {
         let Op { thread, domain, call } = op;
@@ -166,12 +199,25 @@ impl TraceBuilder {
                 self.trace.append(Kind::FreeKeep, domain, false, slot, 0, id);
             }
             Call::Act(action) => {
+                self.check_action(action)?;
                 let (slot, id) = match action {
-                    Action::Poke { id, .. } | Action::Track { id, .. } | Action::Untrack { id, .. } => {
-                        (self.names.get(id).ok_or(TapeError::UnknownId { id })?, id)
-                    }
-                    _ => (0, 0),
+                    Action::VirtualAlloc { id, size } => (self.name(id, domain, size)?, id),
+                    _ => match action.id() {
+                        Some(id) => (self.names.get(id).ok_or(TapeError::UnknownId { id })?, id),
+                        None => (0, 0),
+                    },
                 };
+                match action {
+                    Action::VirtualAlloc { .. } => self.live[slot as usize].family = Family::Chunk,
+                    Action::VirtualFree { .. } => {
+                        if self.live[slot as usize].family != Family::Chunk {
+                            return Err(TapeError::NotAChunk { id });
+                        }
+                        self.names.remove(id);
+                        self.free_slots.push(slot);
+                    }
+                    _ => {}
+                }
                 let number = self.trace.keep_action(action);
                 self.trace.append(Kind::Act, domain, false, slot, number, id);
             }
@@ -184,6 +230,31 @@ impl TraceBuilder {
     pub fn finish(mut self) -> Trace {
         self.trace.complete();
         self.trace
+    }
+
+    fn check_action(&mut self, action: Action) -> Result<(), TapeError> {
+        let bad = |number, problem| Err(TapeError::Interpreter { number, problem });
+        match action {
+            Action::TracemallocSnapshot(name) if name >= NAMES_MAX => Err(TapeError::TooManyNames),
+            Action::InterpreterNew { number, .. } => {
+                if number == 0 || self.interpreters.contains(&number) {
+                    return bad(number, "is there already; number new ones from 1 (0 is the main one)");
+                }
+                if self.interpreters_made == INTERPRETERS_MAX {
+                    return bad(number, "is one too many; a trace creates up to 64");
+                }
+                self.interpreters_made += 1;
+                self.interpreters.insert(number);
+                Ok(())
+            }
+            Action::InterpreterSwitch(number) if number != 0 && !self.interpreters.contains(&number) => {
+                bad(number, "is not there; create it with interpreter_new first")
+            }
+            Action::InterpreterEnd(number) if !self.interpreters.remove(&number) => {
+                bad(number, "cannot be ended; end one that interpreter_new made, once")
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_new(&self, id: u64) -> Result<(), TapeError> {
@@ -225,7 +296,11 @@ impl TraceBuilder {
         // A scenario may do what is wrong; a recording never does, so there it is a mistake of the file.
         let scenario = self.trace.needs_layers() || self.trace.malloc.is_some();
         if from != Family::Null && from != family(domain) && !scenario {
-            let prefix = |f: Family| if f == Family::Raw { "PyMem_Raw" } else { "PyMem_ and PyObject_" };
+            let prefix = |f: Family| match f {
+                Family::Raw => "PyMem_Raw",
+                Family::Chunk => "_PyObject_Virtual",
+                Family::Pymalloc | Family::Null => "PyMem_ and PyObject_",
+            };
             return Err(TapeError::WrongDomain { id, from: prefix(from), to: prefix(family(domain)) });
         }
         Ok(slot)

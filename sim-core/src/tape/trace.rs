@@ -20,6 +20,9 @@ pub struct Trace {
     pub settings: Vec<(String, String)>,
     /// `PYTHONMALLOC` of the program, if the trace says so.
     pub malloc: Option<AllocatorName>,
+    /// `PYTHONMALLOCSTATS` of the program, if the trace says so: anything but the empty text turns the
+    /// reports on, `0` too.
+    pub malloc_stats: Option<String>,
     /// Remarks, in order of position.
     pub notes: Vec<Note>,
     /// Where it comes from, what it lacks, what may be doubted.
@@ -41,6 +44,8 @@ pub struct Trace {
     /// Arguments of each calloc: operation, elements, bytes of one.
     callocs: Vec<(u64, u64, u64)>,
     actions: Vec<Action>,
+    /// Names of snapshots, once each.
+    names: Vec<String>,
     /// Whether an operation is there that only a machine with tables and contents can do.
     needs_layers: bool,
     threads: Column<u16>,
@@ -169,6 +174,11 @@ impl Trace {
         Some(before.time_ns + (span * u128::from(done) / u128::from(all)) as u64)
     }
 
+    /// The name with a number.
+    pub fn name_of(&self, number: u32) -> &str {
+        self.names.get(number as usize).map_or("", String::as_str)
+    }
+
     /// Actions, all together.
     pub fn action_count(&self) -> u64 {
         self.actions_done
@@ -177,6 +187,16 @@ impl Trace {
     /// Whether only a machine with tables and contents can run it.
     pub fn needs_layers(&self) -> bool {
         self.needs_layers
+    }
+
+    /// Whether `PYTHONMALLOCSTATS` turns the reports on.
+    pub fn prints_malloc_stats(&self) -> bool {
+        self.malloc_stats.as_ref().is_some_and(|value| !value.is_empty())
+    }
+
+    /// Whether it creates an interpreter.
+    pub fn has_interpreters(&self) -> bool {
+        self.actions.iter().any(|a| matches!(a, Action::InterpreterNew { .. }))
     }
 
     /// Operations by domain and kind.
@@ -286,6 +306,15 @@ impl Trace {
 
     pub(super) fn keep_calloc(&mut self, nelem: u64, elsize: u64) {
         self.callocs.push((self.len(), nelem, elsize));
+    }
+
+    /// Keeps a name once and gives its number.
+    pub(super) fn keep_name(&mut self, name: &str) -> u32 {
+        let at = self.names.iter().position(|n| n == name).unwrap_or_else(|| {
+            self.names.push(name.to_owned());
+            self.names.len() - 1
+        });
+        at as u32
     }
 
     /// Keeps an action and gives its number.

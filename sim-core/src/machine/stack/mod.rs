@@ -13,7 +13,7 @@ use super::layers::Layers;
 use crate::addr::Addr;
 use crate::arena::ArenaBackend;
 use crate::bytes::Unmapped;
-use crate::domains::{AllocatorTable, Context, Domain, Functions, UserAllocator};
+use crate::domains::{AllocatorTable, Context, Domain, Functions};
 use crate::event::{Event, Function, NullReason, Observer};
 use crate::pymalloc::Pymalloc;
 use crate::raw::RawModel;
@@ -149,14 +149,7 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
                 self.debug_free(table, d, p)?;
             }
             (Functions::Tracemalloc, Context::Saved(d)) => self.traced_free(d, p)?,
-            (Functions::User(at), _) => {
-                let user = &mut self.layers.user[usize::from(at)];
-                user.note(Function::Free as usize, 0);
-                let (inner, kind) = (user.inner, user.kind);
-                if !matches!(kind, UserAllocator::Bump { .. }) {
-                    self.table_free(inner, domain, p)?;
-                }
-            }
+            (Functions::User(at), _) => self.user_free(at, domain, p)?,
             _ => {}
         }
         self.depth -= 1;

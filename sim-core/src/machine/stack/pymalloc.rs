@@ -1,13 +1,15 @@
 //! The bottom of most chains: pymalloc's table, with what it writes going to memory.
 
 use super::{Called, Stack, segfault};
-use crate::addr::Addr;
+use crate::addr::{Addr, Slot};
 use crate::arena::ArenaBackend;
 use crate::bytes::Bytes;
-use crate::domains::Domain;
+use crate::domains::{Domain, ForeignFree};
 use crate::event::{Event, Observer};
+use crate::machine::LibcAbort;
 use crate::machine::fatal::Fatal;
 use crate::machine::layers::Layers;
+use crate::occupancy::debugmallocstats;
 use crate::pymalloc::{Pymalloc, Realloc};
 
 /// Writes into memory what pymalloc writes into blocks, and passes events on.
@@ -17,6 +19,8 @@ struct Writes<'a, O: Observer> {
     arena_size: u64,
     word_bytes: u32,
     met_wild: Option<(Addr, u64)>,
+    released: Vec<Addr>,
+    aborted: bool,
     observer: &'a mut O,
 }
 
@@ -29,7 +33,8 @@ impl<O: Observer> Observer for Writes<'_, O> {
         };
         match event {
             Event::ArenaObtained { base, .. } => self.bytes.map(base, self.arena_size),
-            Event::ArenaReleased { base, .. } => self.bytes.unmap(base),
+            Event::ArenaReleased { base, .. } => self.released.push(base),
+            Event::ArenaFreedByOther { outcome: Some(ForeignFree::Aborted), .. } => self.aborted = true,
             Event::BlockCarved { block, .. } => link(block, 0),
             Event::PoolInitialised { second, .. } => link(second, 0),
             Event::BlockPushed { block, next, .. } => {
@@ -58,16 +63,57 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
             arena_size: self.pymalloc.profile().arena_size,
             word_bytes: self.pymalloc.profile().pointer_bytes,
             met_wild: None,
+            released: Vec::new(),
+            aborted: false,
             observer: self.observer,
         };
         let result = run(self.pymalloc, &mut writes);
-        match writes.met_wild {
+        let Writes { met_wild, released, aborted, .. } = writes;
+        for base in released {
+            self.unmap(base);
+        }
+        match met_wild {
+            _ if aborted => Err(Fatal::Libc(LibcAbort::FreeInvalidPointer)),
             Some((block, link)) => Err(Fatal::WildFreeList { block, link }),
             None => Ok(result),
         }
     }
 
+    /// Forgets the contents of memory that a hook took back, unless it is still there.
+    fn unmap(&mut self, base: Addr) {
+        let hooks = self.pymalloc.memory().hooks();
+        if !hooks.is_some_and(|h| h.is_mapped(base)) {
+            self.layers.bytes.unmap(base);
+        }
+    }
+
+    /// `free_obmalloc_arenas`, when an interpreter ends that left no block.
+    pub(in crate::machine) fn free_arenas(&mut self) -> Called<()> {
+        self.with_pymalloc(|pymalloc, writes| pymalloc.free_arenas(writes))
+    }
+
+    /// `_PyObject_VirtualFree` of the chunk in a slot.
+    pub(in crate::machine) fn virtual_free(&mut self, slot: Slot) -> Called<()> {
+        let at = std::mem::take(&mut self.layers.pointers[slot.0 as usize]);
+        self.layers.touched = at;
+        if self.with_pymalloc(|pymalloc, writes| pymalloc.memory_mut().virtual_free(at, writes))? {
+            self.unmap(at);
+        }
+        Ok(())
+    }
+
+    /// `new_arena` prints the statistics before anything changes, where `PYTHONMALLOCSTATS` is set.
+    fn print_malloc_stats(&mut self, nbytes: u64) {
+        let Layers { malloc_stats: Some(stats), allocators, .. } = &mut *self.layers else { return };
+        if self.pymalloc.needs_arena(nbytes) && allocators.pymalloc_enabled() {
+            stats.text.push_str(&debugmallocstats(self.pymalloc));
+            stats.printed += 1;
+            self.observer.event(Event::MallocStatsPrinted { number: stats.printed - 1 });
+        }
+    }
+
     pub(super) fn small_alloc(&mut self, nbytes: u64) -> Called<Option<Addr>> {
+        self.print_malloc_stats(nbytes);
         let block = self.with_pymalloc(|pymalloc, writes| pymalloc.alloc(nbytes, writes))?;
         Ok(block.map(|b| self.pymalloc.memory().block_addr(b)))
     }

@@ -3,7 +3,7 @@
 use super::{Called, Stack, segfault};
 use crate::addr::Addr;
 use crate::arena::ArenaBackend;
-use crate::domains::{Domain, UserAllocator};
+use crate::domains::{Domain, LoggedCall, UserAllocator};
 use crate::event::{Event, Function, NullReason, Observer};
 
 impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
@@ -20,10 +20,33 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
             return Ok(Addr(0));
         }
         let (inner, kind) = (user.inner, user.kind);
-        match kind {
-            UserAllocator::Bump { bytes } => Ok(self.bump(at, bytes, nbytes)),
-            _ if function == Function::Calloc => self.table_calloc(inner, domain, nbytes),
-            _ => self.table_malloc(inner, domain, nbytes),
+        let p = match kind {
+            UserAllocator::Bump { bytes } => self.bump(at, bytes, nbytes),
+            _ if function == Function::Calloc => self.table_calloc(inner, domain, nbytes)?,
+            _ => self.table_malloc(inner, domain, nbytes)?,
+        };
+        self.log(at, function, Addr(0), nbytes, p);
+        Ok(p)
+    }
+
+    pub(super) fn user_free(&mut self, at: u16, domain: Domain, p: Addr) -> Called<()> {
+        let user = &mut self.layers.user[usize::from(at)];
+        user.note(Function::Free as usize, 0);
+        let (inner, kind) = (user.inner, user.kind);
+        if !matches!(kind, UserAllocator::Bump { .. }) {
+            self.table_free(inner, domain, p)?;
+        }
+        self.log(at, Function::Free, p, 0, Addr(0));
+        Ok(())
+    }
+
+    /// Notes a call in the log, if the table is a logging one.
+    fn log(&mut self, at: u16, function: Function, ptr: Addr, nbytes: u64, result: Addr) {
+        let user = &self.layers.user[usize::from(at)];
+        if user.kind == UserAllocator::Log {
+            let number = user.calls.iter().sum::<u64>() - 1;
+            let function = function as u8;
+            self.layers.note_logged(LoggedCall { number, table: at, function, ptr, nbytes, result });
         }
     }
 
@@ -35,7 +58,9 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
         }
         let (inner, kind) = (user.inner, user.kind);
         let UserAllocator::Bump { bytes } = kind else {
-            return self.table_realloc(inner, domain, p, nbytes);
+            let new = self.table_realloc(inner, domain, p, nbytes)?;
+            self.log(at, Function::Realloc, p, nbytes, new);
+            return Ok(new);
         };
         let new = self.bump(at, bytes, nbytes);
         if p != Addr(0) && new != Addr(0) {

@@ -1,4 +1,8 @@
-//! Who uses how much of what pymalloc holds.
+//! Who uses how much of what pymalloc holds, and `CPython`'s text on it.
+
+mod debugmallocstats;
+
+pub use debugmallocstats::{debugmallocstats, grouped};
 
 use crate::addr::SizeClass;
 use crate::arena::ArenaBackend;

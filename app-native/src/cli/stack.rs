@@ -1,0 +1,181 @@
+//! What a replay tells of the layers: reports of `PYTHONMALLOCSTATS`, logs, hooks, interpreters, snapshots.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+use sim_core::Machine;
+use sim_core::arena::ArenaBackend as _;
+use sim_core::machine::Layers;
+use sim_core::tracemalloc::{KeyType, NamedTraceback, Snapshot};
+
+/// Prints what `PYTHONMALLOCSTATS` had printed by the last operation, where CPython prints it.
+pub(super) fn print_malloc_stats(machine: &Machine) {
+    if let Some(stats) = machine.layers().and_then(|l| l.malloc_stats())
+        && !stats.text.is_empty()
+    {
+        eprint!("{}", stats.text);
+    }
+}
+
+/// What there is to tell beyond pymalloc; nothing of it for a plain run.
+#[derive(Serialize)]
+pub(super) struct StackReport {
+    /// The last calls of logging tables, oldest first, each with its table's number from 1.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    logged_calls: Vec<LoggedLine>,
+    /// A scenario's own arena hooks in the order they were installed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    arena_hooks: Vec<HookLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interpreters: Option<InterpreterReport>,
+}
+
+#[derive(Serialize)]
+struct LoggedLine {
+    table: u16,
+    number: u64,
+    call: String,
+}
+
+#[derive(Serialize)]
+struct HookLine {
+    hook: String,
+    alloc_calls: u64,
+    free_calls: u64,
+    arena_alloc_calls: u64,
+    arena_free_calls: u64,
+}
+
+#[derive(Serialize)]
+struct InterpreterReport {
+    running: u32,
+    state_of: u32,
+    /// Numbers of the others; true for those with a pymalloc state of their own.
+    others: BTreeMap<u32, bool>,
+    leaked_blocks: i64,
+}
+
+impl StackReport {
+    pub(super) fn of(machine: &Machine) -> Self {
+        let log = machine.layers().map(Layers::log);
+        let hooks = machine.pymalloc().memory().hooks().map_or(&[][..], |h| h.user());
+        Self {
+            logged_calls: log
+                .into_iter()
+                .flatten()
+                .map(|c| LoggedLine { table: c.table + 1, number: c.number + 1, call: c.to_string() })
+                .collect(),
+            arena_hooks: hooks
+                .iter()
+                .map(|hook| HookLine {
+                    hook: hook.kind.to_string(),
+                    alloc_calls: hook.calls[0],
+                    free_calls: hook.calls[1],
+                    arena_alloc_calls: hook.arena_calls[0],
+                    arena_free_calls: hook.arena_calls[1],
+                })
+                .collect(),
+            interpreters: machine.interpreters().map(|all| InterpreterReport {
+                running: all.running(),
+                state_of: all.state_of(),
+                others: all.others().collect(),
+                leaked_blocks: all.leaks(),
+            }),
+        }
+    }
+
+    pub(super) fn print(&self, out: &mut impl Write) -> Result<()> {
+        for (at, hook) in self.arena_hooks.iter().enumerate() {
+            writeln!(
+                out,
+                "  arena hook {}: {}; {} alloc, {} free, of which {} and {} of an arena's size",
+                at + 1,
+                hook.hook,
+                hook.alloc_calls,
+                hook.free_calls,
+                hook.arena_alloc_calls,
+                hook.arena_free_calls
+            )?;
+        }
+        if let Some(all) = &self.interpreters {
+            writeln!(
+                out,
+                "  running    interpreter {} in the pymalloc state of {}; {} others, {} blocks leaked by ended ones",
+                all.running,
+                all.state_of,
+                all.others.len(),
+                all.leaked_blocks
+            )?;
+        }
+        for line in &self.logged_calls {
+            writeln!(out, "  log {:<6} #{} {}", line.table, line.number, line.call)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is printed of the snapshots that a trace takes: as `Lib/tracemalloc.py` has it.
+#[derive(clap::Args)]
+pub(super) struct SnapshotArgs {
+    /// Print the statistics of the snapshots that the trace takes with tracemalloc
+    #[arg(long)]
+    snapshots: bool,
+    /// What --snapshots and --compare group by
+    #[arg(long, value_name = "KEY", value_parser = key_type, default_value = "lineno")]
+    group_by: KeyType,
+    /// Credit every frame of a traceback, not only the one that allocated
+    #[arg(long)]
+    cumulative: bool,
+    /// Print how snapshot NEW differs from OLD
+    #[arg(long, num_args = 2, value_names = ["OLD", "NEW"])]
+    compare: Option<Vec<String>>,
+}
+
+fn key_type(text: &str) -> Result<KeyType, String> {
+    text.parse().map_err(|e| format!("{e}; write lineno, filename or traceback"))
+}
+
+impl SnapshotArgs {
+    /// `statistics()` of each snapshot, by name.
+    pub(super) fn statistics(&self, machine: &Machine) -> Result<Option<BTreeMap<String, Vec<String>>>> {
+        if !self.snapshots {
+            return Ok(None);
+        }
+        let all = machine.layers().map(Layers::snapshots);
+        let statistics: Result<_> = all
+            .into_iter()
+            .flatten()
+            .map(|(name, snapshot)| {
+                let statistics = snapshot.statistics(self.group_by, self.cumulative)?;
+                let lines = statistics.iter().flat_map(|s| self.lines(s.to_string(), &s.traceback));
+                Ok((name.clone(), lines.collect()))
+            })
+            .collect();
+        statistics.map(Some)
+    }
+
+    /// `new.compare_to(old)` of the two names.
+    pub(super) fn compare(&self, machine: &Machine) -> Result<Option<Vec<String>>> {
+        let Some([old, new]) = self.compare.as_deref() else { return Ok(None) };
+        let find = |name: &String| -> Result<&Snapshot> {
+            let all = machine.layers().map(Layers::snapshots);
+            all.and_then(|all| all.get(name)).map(std::convert::AsRef::as_ref).with_context(|| {
+                let known: Vec<&str> = all.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+                format!("the trace takes no snapshot `{name}` up to here; it takes: {}", known.join(", "))
+            })
+        };
+        let diffs = find(new)?.compare_to(find(old)?, self.group_by, self.cumulative)?;
+        Ok(Some(diffs.iter().flat_map(|d| self.lines(d.to_string(), &d.traceback)).collect()))
+    }
+
+    /// A statistic, followed by its frames where it is a whole traceback.
+    fn lines(&self, text: String, traceback: &NamedTraceback) -> Vec<String> {
+        let mut lines = vec![text];
+        if self.group_by == KeyType::Traceback {
+            lines.extend(traceback.format(None, false, |_, _| None));
+        }
+        lines
+    }
+}

@@ -1,0 +1,122 @@
+//! The hook that arenas come from: what it is asked, what it passes on, and who made which arena.
+
+use egui::{RichText, Ui};
+use sim_core::Event;
+use sim_core::arena::ArenaHooks;
+use sim_core::domains::{ArenaAllocator, ArenaChoice, ArenaFunction};
+
+use super::View;
+use super::domains::{arrow, boxed};
+use crate::format::{bytes, grouped};
+
+/// Arenas and chunks that are listed.
+const ARENA_LINES: usize = 12;
+
+/// The hook that arenas come from, and what it passes calls on to.
+pub(super) fn column(ui: &mut Ui, view: &View<'_>, hooks: Option<&ArenaHooks>) {
+    let calls: Vec<(usize, ArenaAllocator, ArenaFunction, u64)> = view
+        .session
+        .events()
+        .iter()
+        .filter_map(|event| match *event {
+            Event::ArenaHookCalled { hook, function, size, .. } => Some((hook, function, size)),
+            _ => None,
+        })
+        .enumerate()
+        .map(|(at, (hook, function, size))| (at, hook, function, size))
+        .collect();
+    let lit = !calls.is_empty();
+    boxed(ui, view, lit, |ui| {
+        ui.label(RichText::new("Arenas").strong().size(14.0));
+        ui.label(RichText::new("obj_arena: alloc, free").monospace().size(11.0)).on_hover_text(
+            "PyObjectArenaAllocator, set by PyObject_SetArenaAllocator; also for chunks of data stacks",
+        );
+    });
+    let chain = hooks.map_or_else(|| vec![ArenaAllocator::Default], ArenaHooks::chain);
+    for hook in chain {
+        let mine: Vec<_> = calls.iter().filter(|c| c.1 == hook).collect();
+        arrow(ui, view, !mine.is_empty(), "");
+        boxed(ui, view, !mine.is_empty(), |ui| {
+            ui.horizontal(|ui| {
+                ui.label(RichText::new(hook_title(hook, hooks)).strong());
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                    let ctx = match hook {
+                        ArenaAllocator::Default => "ctx NULL".to_owned(),
+                        ArenaAllocator::User(at) => format!("ctx own state {}", at + 1),
+                    };
+                    ui.label(RichText::new(ctx).monospace().size(10.5).color(view.theme.weak));
+                });
+            });
+            for (function, name) in
+                [ArenaFunction::Alloc, ArenaFunction::Free].into_iter().zip(hook.function_names())
+            {
+                let here: Vec<String> = mine
+                    .iter()
+                    .filter(|c| c.2 == function)
+                    .map(|(at, _, _, size)| format!("{}. {}", at + 1, bytes(*size)))
+                    .take(3)
+                    .collect();
+                ui.horizontal(|ui| {
+                    ui.spacing_mut().item_spacing.x = 6.0;
+                    let text = RichText::new(name).monospace().size(11.0);
+                    if here.is_empty() {
+                        ui.label(text.color(view.theme.weak));
+                    } else {
+                        ui.label(text.strong().color(view.theme.text));
+                        ui.label(
+                            RichText::new(here.join(", ")).size(11.5).strong().color(view.theme.touched),
+                        );
+                    }
+                });
+            }
+        });
+    }
+}
+
+fn hook_title(hook: ArenaAllocator, hooks: Option<&ArenaHooks>) -> String {
+    let ArenaAllocator::User(at) = hook else { return "mmap, munmap".to_owned() };
+    let kind = hooks.and_then(|h| h.user().get(at as usize)).map(|state| state.kind);
+    let does = match kind {
+        Some(ArenaChoice::Count) => "counts".to_owned(),
+        Some(ArenaChoice::FailEvery(n)) => format!("fails 1 alloc in {n}"),
+        Some(ArenaChoice::FailFrom(n)) => format!("fails from alloc {n} on"),
+        Some(ArenaChoice::Bump { bytes: room }) => format!("bump, {}", bytes(room)),
+        Some(ArenaChoice::Malloc) => "malloc, free".to_owned(),
+        Some(ArenaChoice::Default) | None => String::new(),
+    };
+    format!("own hook {}: {does}", at + 1)
+}
+
+/// What each hook was asked, and which one made each live arena.
+pub(super) fn facts(ui: &mut Ui, view: &View<'_>, hooks: &ArenaHooks) {
+    if !hooks.user().is_empty() {
+        ui.add_space(10.0);
+        ui.label(RichText::new("Arena hooks of the program's own").strong());
+    }
+    for (at, state) in hooks.user().iter().enumerate() {
+        let hook = ArenaAllocator::User(at as u32);
+        let [allocs, frees] = state.calls.map(grouped);
+        let [arena_allocs, arena_frees] = state.arena_calls.map(grouped);
+        ui.label(format!(
+            "{}; {allocs} alloc, {frees} free, of which {arena_allocs} and {arena_frees} of an arena's size",
+            hook_title(hook, Some(hooks)),
+        ));
+    }
+    ui.add_space(10.0);
+    ui.label(RichText::new("Live arenas, and the hook that made each").strong());
+    let heap = view.session.heap();
+    for arena in crate::facts::arenas(heap).into_iter().take(ARENA_LINES) {
+        ui.horizontal(|ui| {
+            ui.monospace(format!("{} {}", arena.id, arena.base));
+            ui.label(hook_title(hooks.maker(arena.base), Some(hooks)));
+        });
+    }
+    let chunks: Vec<_> =
+        hooks.made().filter(|(_, made)| made.size != view.session.profile().arena_size).collect();
+    for (at, made) in chunks.into_iter().take(ARENA_LINES) {
+        ui.horizontal(|ui| {
+            ui.monospace(format!("chunk {at}"));
+            ui.label(format!("{} of a data stack, {}", bytes(made.size), hook_title(made.by, Some(hooks))));
+        });
+    }
+}
