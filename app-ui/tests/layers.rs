@@ -277,3 +277,62 @@ fn a_chosen_block_is_shown_instead_of_the_last_one() {
     window.must_say("the selected block");
     window.must_say("MEM header: 64 bytes requested, API id 'm'");
 }
+
+#[test]
+fn hooks_interpreters_and_reports_are_on_screen() {
+    const HOOKS: &str = include_str!("../../traces/pitfalls/25-hook-sizes.ron");
+    const REPORTS: &str = include_str!("../../traces/pitfalls/26-malloc-stats.ron");
+    const INTERPRETERS: &str = include_str!("../../traces/pitfalls/27-interpreters.ron");
+
+    let mut window = Window::new("25-hook-sizes.ron", HOOKS, Theme::Dark);
+    window.key(DOMAINS);
+    window.go(0);
+    window.must_say("mmap, munmap");
+    for step in 1..=7 {
+        window.go(step);
+    }
+    window.must_say("own hook 2: bump, 4 MiB");
+    window.must_say("own hook 1: counts; 3 alloc, 1 free, of which 1 and 0 of an arena's size");
+    window.must_say("that free does nothing, the memory leaks");
+    window.go(2);
+    window.must_say("Live arenas, and the hook that made each");
+
+    let mut window = Window::new("26-malloc-stats.ron", REPORTS, Theme::Light);
+    window.key(Key::Num4);
+    window.go(2);
+    window.must_say("This step printed the report that follows");
+    window.must_say("0 arenas * 1048576 bytes/arena");
+    window.go(3);
+    window.must_say("1 report printed so far, none by this step");
+
+    let mut window = Window::new("27-interpreters.ron", INTERPRETERS, Theme::Dark);
+    window.key(DOMAINS);
+    for step in 0..=14 {
+        window.go(step);
+        if step == 7 {
+            window.must_say("1, in a state of its own");
+        }
+    }
+    window.must_say("free(): invalid pointer");
+    assert_eq!(window.harness.state().error(), None);
+}
+
+#[test]
+fn snapshots_of_the_program_can_be_compared() {
+    let text = "x tracemalloc start 1\nx stack a.py:1\nm o 1 100\nx tracemalloc snapshot early\n\
+                m o 2 50\nx tracemalloc snapshot late\nx set_allocator o log\nm o 3 8\n";
+    let mut window = Window::new("snapshots.ptrace", text, Theme::Light);
+    window.go(8);
+    window.key(DOMAINS);
+    window.must_say("1 #1  malloc(8) = 0x7e");
+    window.key(TRACEMALLOC);
+    for (combo, name) in [("A from\u{2026}", "early"), ("B from\u{2026}", "late")] {
+        window.harness.get_by_label_contains(combo).click();
+        window.settle();
+        window.click(Role::Button, name);
+    }
+    window.must_say("A: early");
+    window.click(Role::Button, "B compared to A");
+    window.must_say("B (late) compared to A (early)");
+    window.must_say("a.py:1: size=150 B (+50 B), count=2 (+1), average=75 B");
+}

@@ -1,6 +1,6 @@
 //! The arena allocator that the real pymalloc is given: the simulation's addresses in real memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_void;
 use std::io;
 
@@ -15,6 +15,20 @@ pub(crate) struct Region {
     live: u64,
     obtained: u64,
     requests: u64,
+    /// Where the memory at each base came from.
+    made: BTreeMap<u64, Source>,
+    /// The C library's free was given what it did not make.
+    aborted: bool,
+    /// Bases obtained (true) and given back since they were last asked for.
+    marks: Vec<(bool, u64)>,
+}
+
+/// What a hook takes memory from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    Mmap,
+    Bump,
+    Malloc,
 }
 
 /// Enough for every trace of the oracle.
@@ -39,18 +53,25 @@ impl Region {
         if got == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        let region = Self {
-            profile: Profile::default(),
+        let region = Self::empty(Profile::default());
+        if got as u64 != at.0 {
+            return Err(io::Error::other("the address of the simulated arenas is taken in this process"));
+        }
+        Ok(Box::new(region))
+    }
+
+    fn empty(profile: Profile) -> Self {
+        Self {
+            profile,
             free: BTreeSet::new(),
             slots: 0,
             live: 0,
             obtained: 0,
             requests: 0,
-        };
-        if got as u64 != at.0 {
-            return Err(io::Error::other("the address of the simulated arenas is taken in this process"));
+            made: BTreeMap::new(),
+            aborted: false,
+            marks: Vec::new(),
         }
-        Ok(Box::new(region))
     }
 
     /// Forgets all arenas. With `fresh` their pages go back to the system, so that the next ones are
@@ -63,14 +84,64 @@ impl Region {
                 libc::madvise(region_base(profile).0 as *mut c_void, REGION_BYTES, libc::MADV_DONTNEED);
             }
         }
-        *self = Self {
-            profile: profile.clone(),
-            free: BTreeSet::new(),
-            slots: 0,
-            live: 0,
-            obtained: 0,
-            requests: 0,
+        *self = Self::empty(profile.clone());
+    }
+
+    /// Arenas that were obtained and given back since the last call, in their order.
+    pub(crate) fn take_marks(&mut self) -> Vec<(bool, u64)> {
+        std::mem::take(&mut self.marks)
+    }
+
+    /// Whether the C library's free would have ended the process.
+    pub(crate) fn aborted(&self) -> bool {
+        self.aborted
+    }
+
+    /// An address for an arena from some source.
+    pub(crate) fn place(&mut self, source: Source) -> u64 {
+        let base = if source == Source::Malloc {
+            // Its pages begin 16 bytes in front of the block.
+            self.slots += 2;
+            region_base(&self.profile).0 + u64::from(self.slots - 2) * self.stride() + 16
+        } else {
+            let slot = self.free.pop_first().unwrap_or_else(|| {
+                self.slots += 1;
+                self.slots - 1
+            });
+            arena_base(&self.profile, slot, self.obtained).0
         };
+        self.obtained += 1;
+        self.made.insert(base, source);
+        self.marks.push((true, base));
+        base
+    }
+
+    /// Bytes from one slot to the next.
+    fn stride(&self) -> u64 {
+        arena_base(&self.profile, 1, 0).0 - arena_base(&self.profile, 0, 0).0
+    }
+
+    fn give_up(&mut self, base: u64, slots: u32) {
+        let slot = ((base - region_base(&self.profile).0) / self.stride()) as u32;
+        self.free.extend(slot..slot + slots);
+        self.made.remove(&base);
+    }
+
+    /// An arena is given back, whatever comes of it.
+    pub(crate) fn given_back(&mut self, base: u64) {
+        if base != 0 {
+            self.marks.push((false, base));
+        }
+    }
+
+    /// What `free` of the C library does with an arena.
+    pub(crate) fn free_of_malloc(&mut self, base: u64) {
+        self.given_back(base);
+        match self.made.get(&base) {
+            _ if base == 0 => {}
+            Some(Source::Malloc) => self.give_up(base, 2),
+            _ => self.aborted = true,
+        }
     }
 
     /// `PyObjectArenaAllocator.alloc`. `ctx` is the region.
@@ -84,23 +155,23 @@ impl Region {
         if refused || size as u64 != region.profile.arena_size {
             return std::ptr::null_mut();
         }
-        let slot = region.free.pop_first().unwrap_or_else(|| {
-            region.slots += 1;
-            region.slots - 1
-        });
-        let base = arena_base(&region.profile, slot, region.obtained);
-        region.obtained += 1;
         region.live += 1;
-        base.0 as *mut c_void
+        region.place(Source::Mmap) as *mut c_void
     }
 
     /// `PyObjectArenaAllocator.free`.
     pub(crate) extern "C" fn free(ctx: *mut c_void, ptr: *mut c_void, _size: usize) {
         // SAFETY: as in `alloc`.
         let region = unsafe { &mut *ctx.cast::<Self>() };
-        let stride = arena_base(&region.profile, 1, 0).0 - arena_base(&region.profile, 0, 0).0;
-        let slot = (ptr as u64 - region_base(&region.profile).0) / stride;
-        region.free.insert(slot as u32);
-        region.live -= 1;
+        let base = ptr as u64;
+        region.given_back(base);
+        match region.made.get(&base) {
+            // munmap refuses what no page begins at, and CPython does not look.
+            None | Some(Source::Malloc) => {}
+            Some(source) => {
+                region.live -= u64::from(*source == Source::Mmap);
+                region.give_up(base, 1);
+            }
+        }
     }
 }

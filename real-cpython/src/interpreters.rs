@@ -38,6 +38,15 @@ impl Interpreter {
     }
 }
 
+impl Interpreter {
+    /// Its installation and the library that programs embed it with, where it was built with one.
+    pub fn shared_library(&self) -> Option<(PathBuf, PathBuf)> {
+        let prefix = self.path.parent()?.parent()?.to_owned();
+        let library = prefix.join(format!("lib/libpython3.{}.so.1.0", self.version.1));
+        library.is_file().then_some((prefix, library))
+    }
+}
+
 /// Without the environment's settings and the site's start-up code, which might trace or allocate.
 fn isolated(path: &Path) -> Command {
     let mut command = Command::new(path);

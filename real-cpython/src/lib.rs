@@ -8,6 +8,7 @@
 #![expect(unsafe_code, reason = "it calls the real allocator through its C interface")]
 
 mod arenas;
+mod hooks;
 pub mod interpreters;
 mod pristine;
 mod python;

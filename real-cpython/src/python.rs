@@ -1,27 +1,36 @@
 //! libpython's allocator, called without an interpreter.
 
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-use sim_core::domains::AllocatorName;
+use sim_core::domains::{AllocatorName, ArenaChoice};
 use sim_core::tape::Packed;
 use sim_core::{Domain, Kind, Profile};
 
 use crate::arenas::Region;
+use crate::hooks::{ArenaAllocator, Hook};
 use crate::pristine::Pristine;
-
-/// `PyObjectArenaAllocator`.
-#[repr(C)]
-struct ArenaAllocator {
-    ctx: *mut c_void,
-    alloc: extern "C" fn(*mut c_void, usize) -> *mut c_void,
-    free: extern "C" fn(*mut c_void, *mut c_void, usize),
-}
 
 type Malloc = unsafe extern "C" fn(usize) -> *mut c_void;
 type Calloc = unsafe extern "C" fn(usize, usize) -> *mut c_void;
 type Realloc = unsafe extern "C" fn(*mut c_void, usize) -> *mut c_void;
 type Free = unsafe extern "C" fn(*mut c_void);
+
+/// `PyPreConfig`, with room to spare; its functions write it.
+#[repr(C, align(8))]
+struct PreConfig([u8; 256]);
+
+/// `PyStatus`.
+#[repr(C)]
+struct Status {
+    kind: c_int,
+    func: *const c_char,
+    message: *const c_char,
+    exit_code: c_int,
+}
+
+type PreConfigInit = unsafe extern "C" fn(*mut PreConfig);
+type PreInitialize = unsafe extern "C" fn(*const PreConfig) -> Status;
 
 /// The entry points of one domain.
 struct Domain4 {
@@ -48,6 +57,7 @@ const LIBRARY: &str = "libpython3.11.so.1.0";
 /// The pymalloc of libpython3.11. One thread at a time has it.
 pub struct RealPymalloc {
     domains: [Domain4; 3],
+    get_arena_allocator: unsafe extern "C" fn(*mut ArenaAllocator),
     set_arena_allocator: unsafe extern "C" fn(*mut ArenaAllocator),
     debug_malloc_stats: unsafe extern "C" fn(*mut libc::FILE) -> i32,
     setup_allocators: unsafe extern "C" fn(i32) -> i32,
@@ -55,6 +65,10 @@ pub struct RealPymalloc {
     pristine: Pristine,
     region: Box<Region>,
     pointers: Vec<*mut c_void>,
+    /// Hooks of the run.
+    #[expect(clippy::vec_box, reason = "the library keeps their addresses while the list grows")]
+    hooks: Vec<Box<Hook>>,
+    pre_init: (PreConfigInit, PreInitialize),
 }
 
 // SAFETY: the library's state is only reached through the one mutex below.
@@ -92,8 +106,16 @@ impl RealPymalloc {
         };
         let domains = [domain("PyMem_Raw")?, domain("PyMem_")?, domain("PyObject_")?];
         // SAFETY: as above; _PyObject_DebugMallocStats(FILE *) returns an int.
-        let (set_arena_allocator, debug_malloc_stats) = unsafe {
-            (symbol(&library, "PyObject_SetArenaAllocator")?, symbol(&library, "_PyObject_DebugMallocStats")?)
+        let (get_arena_allocator, set_arena_allocator, debug_malloc_stats) = unsafe {
+            (
+                symbol(&library, "PyObject_GetArenaAllocator")?,
+                symbol(&library, "PyObject_SetArenaAllocator")?,
+                symbol(&library, "_PyObject_DebugMallocStats")?,
+            )
+        };
+        // SAFETY: void PyPreConfig_InitPythonConfig(PyPreConfig *), PyStatus Py_PreInitialize(const PyPreConfig *).
+        let pre_init = unsafe {
+            (symbol(&library, "PyPreConfig_InitPythonConfig")?, symbol(&library, "Py_PreInitialize")?)
         };
         // SAFETY: int _PyMem_SetupAllocators(PyMemAllocatorName), const char *…Name(void).
         let (setup_allocators, current_allocator_name) = unsafe {
@@ -104,6 +126,7 @@ impl RealPymalloc {
         let region = Region::reserve().map_err(|e| format!("no room for its arenas ({e})"))?;
         Ok(Self {
             domains,
+            get_arena_allocator,
             set_arena_allocator,
             debug_malloc_stats,
             setup_allocators,
@@ -111,6 +134,8 @@ impl RealPymalloc {
             pristine,
             region,
             pointers: Vec::new(),
+            hooks: Vec::new(),
+            pre_init,
         })
     }
 
@@ -122,11 +147,67 @@ impl RealPymalloc {
         // SAFETY: the mutex keeps other threads out, and all pointers have just been dropped.
         unsafe { self.pristine.restore() };
         self.region.reset(profile, fresh);
-        let ctx: *mut Region = &raw mut *self.region;
-        let mut allocator = ArenaAllocator { ctx: ctx.cast(), alloc: Region::alloc, free: Region::free };
-        // SAFETY: the struct is copied; ctx points into the box that lives as long as self, which is
-        // never dropped (it lies in a static).
-        unsafe { (self.set_arena_allocator)(&raw mut allocator) };
+        self.hooks.clear();
+        self.set_arena_allocator(ArenaChoice::Default);
+    }
+
+    /// `PyObject_SetArenaAllocator`, over what `PyObject_GetArenaAllocator` gives. The default is the region
+    /// in place of mmap.
+    pub fn set_arena_allocator(&mut self, choice: ArenaChoice) {
+        let region: *mut Region = &raw mut *self.region;
+        let mut table = ArenaAllocator { ctx: region.cast(), alloc: Region::alloc, free: Region::free };
+        // SAFETY: structs are copied in and out; a ctx points into a box that outlives its use: the region
+        // is never dropped (it lies in a static), hooks are dropped after the library's state is reset.
+        unsafe {
+            if choice != ArenaChoice::Default {
+                let mut inner = table;
+                (self.get_arena_allocator)(&raw mut inner);
+                self.hooks.push(Box::new(Hook::new(choice, inner, region)));
+                if let Some(hook) = self.hooks.last_mut() {
+                    table = hook.table();
+                }
+            }
+            (self.set_arena_allocator)(&raw mut table);
+        }
+    }
+
+    /// Calls of alloc and free of each hook that was installed.
+    pub fn hook_calls(&self) -> Vec<[u64; 2]> {
+        self.hooks.iter().map(|hook| hook.calls).collect()
+    }
+
+    /// Whether a hook would have ended the process.
+    pub fn aborted(&self) -> bool {
+        self.region.aborted()
+    }
+
+    /// The arenas' places taken from the hook (true) and given back to it since the last call, by base.
+    pub fn arena_marks(&mut self) -> Vec<(bool, u64)> {
+        self.region.take_marks()
+    }
+
+    /// `Py_PreInitialize` with the configuration of `python`: `PYTHONMALLOC` of this process takes effect. To
+    /// be called after [`Self::reset`], once, before the first operation.
+    pub fn preinitialize(&mut self) -> Result<(), LoadError> {
+        let mut config = PreConfig([0; 256]);
+        // SAFETY: PyPreConfig has ten ints, fewer than the buffer; the library has allocated nothing yet.
+        let status = unsafe {
+            (self.pre_init.0)(&raw mut config);
+            (self.pre_init.1)(&raw const config)
+        };
+        if status.kind == 0 {
+            return Ok(());
+        }
+        let text = |p: *const c_char| {
+            if p.is_null() {
+                String::new()
+            } else {
+                // SAFETY: a PyStatus holds strings of the library.
+                unsafe { CStr::from_ptr(p) }.to_string_lossy().into_owned()
+            }
+        };
+        let (func, message) = (text(status.func), text(status.message));
+        Err(LoadError(format!("Fatal Python error: {func}: {message} (exit code {})", status.exit_code)))
     }
 
     /// `_PyMem_SetupAllocators`. To be called after [`Self::reset`], before the first operation.

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use real_cpython::interpreters::{self, Interpreter};
 use real_cpython::or_not_run;
 use sim_core::domains::AllocatorName;
+use sim_core::tape::Action;
 use sim_core::{Addr, Call, Domain, Machine, Op, Profile, TraceBuilder};
 
 /// Domain, size, bytes overwritten (offset from the pointer, value), freed or resized through which domain.
@@ -42,10 +43,18 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// What our machine prints, with addresses as `p+N` or `p`.
-fn simulated(case: &Case) -> String {
+/// What our machine prints, with addresses as `p+N` or `p`; `traced`, with tracemalloc knowing the block.
+fn simulated(case: &Case, traced: bool) -> String {
     let mut tape = TraceBuilder::new("fatal");
     tape.trace_mut().malloc = Some(AllocatorName::Debug);
+    if traced {
+        let lines = ["inner.py:3", "outer.py:2", "fatal.py:1"].map(|line| line.parse().unwrap());
+        let number = tape.stack(lines.to_vec());
+        for action in [Action::TracemallocStart(2), Action::Stack(number)] {
+            tape.push(Op { thread: 0, domain: case.domain, call: Call::Act(action) }).unwrap();
+        }
+    }
+    let at = tape.len() as usize;
     tape.push(Op { thread: 0, domain: case.domain, call: Call::Malloc { id: 1, size: case.size } }).unwrap();
     let call = if case.realloc {
         Call::Realloc { id: 1, newid: 1, size: case.size + 100 }
@@ -55,13 +64,15 @@ fn simulated(case: &Case) -> String {
     tape.push(Op { thread: 0, domain: case.through, call }).unwrap();
     let trace = tape.finish();
     let mut machine = Machine::for_trace(&Profile::default(), &trace, None).unwrap();
-    machine.step(&trace, 0, &mut ());
-    let slot = trace.packed(0).slot;
+    for index in 0..=at {
+        machine.step(&trace, index, &mut ());
+    }
+    let slot = trace.packed(at).slot;
     let p = machine.address(slot).unwrap();
     for &(offset, byte) in case.pokes {
         machine.poke(slot, offset, &[byte]);
     }
-    machine.step(&trace, 1, &mut ());
+    machine.step(&trace, at + 1, &mut ());
     machine.stopped().map_or_else(|| "alive".to_owned(), |fatal| relative(&fatal.to_string(), p))
 }
 
@@ -82,16 +93,20 @@ fn relative(text: &str, p: Addr) -> String {
     out + rest
 }
 
-fn real(python: &Interpreter, case: &Case) -> String {
+fn real(python: &Interpreter, case: &Case, traced: bool) -> String {
     let pokes: Vec<String> = case.pokes.iter().map(|(o, b)| format!("{o}={b:02x}")).collect();
     let verb = if case.realloc { "realloc" } else { "free" };
     let action = format!("{},{verb},{}", pokes.join("+"), case.through.letter());
+    let (domain, size) = (case.domain.letter().to_string(), case.size.to_string());
+    let mut args = vec![domain.as_str(), &size, &action];
+    args.extend(traced.then_some("traced"));
+    printed(python, &args)
+}
+
+/// What a process prints up to the fatal error, without the line that tells its block.
+fn printed(python: &Interpreter, args: &[&str]) -> String {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fatal.py");
-    let out = python
-        .command(Some("debug"))
-        .args([script, &case.domain.letter().to_string(), &case.size.to_string(), &action])
-        .output()
-        .unwrap();
+    let out = python.command(Some("debug")).arg(script).args(args).output().unwrap();
     // One byte a character, as ours.
     let text: String = out.stderr.iter().map(|&b| char::from(b)).collect();
     let (first, rest) = text.split_once('\n').unwrap();
@@ -108,16 +123,56 @@ fn real(python: &Interpreter, case: &Case) -> String {
     relative(kept.trim_end_matches('\n'), p)
 }
 
+fn all_versions(interpreters: &[Interpreter]) -> String {
+    interpreters.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 #[test]
 fn damaged_blocks_die_with_cpythons_words() {
     let Some(interpreters) = or_not_run(interpreters::required()) else { return };
     let mut compared = 0;
     for python in interpreters {
         for (number, case) in cases().iter().enumerate() {
-            assert_eq!(simulated(case), real(python, case), "CPython {python}, case {number}");
-            compared += 1;
+            for traced in [false, true] {
+                let place = format!("CPython {python}, case {number}, traced {traced}");
+                assert_eq!(simulated(case, traced), real(python, case, traced), "{place}");
+                compared += 1;
+            }
         }
     }
-    let versions: Vec<String> = interpreters.iter().map(ToString::to_string).collect();
-    eprintln!("{compared} deaths compared with CPython {}", versions.join(", "));
+    eprintln!("{compared} deaths compared with CPython {}", all_versions(interpreters));
+}
+
+#[test]
+fn calls_without_a_thread_state_die_too() {
+    let Some(interpreters) = or_not_run(interpreters::required()) else { return };
+    let mut compared = 0;
+    for python in interpreters {
+        for domain in Domain::ALL {
+            for (name, args) in [("Malloc", "1"), ("Calloc", "2"), ("Realloc", "2"), ("Free", "1")] {
+                let mut tape = TraceBuilder::new("detached");
+                tape.trace_mut().malloc = Some(AllocatorName::Debug);
+                let call = match name {
+                    "Malloc" => Call::Malloc { id: 1, size: 0 },
+                    "Calloc" => Call::Calloc { id: 1, nelem: 0, elsize: 0 },
+                    "Realloc" => Call::Realloc { id: 0, newid: 1, size: 0 },
+                    _ => Call::Free { id: 0 },
+                };
+                for call in [Call::Act(Action::ThreadState { attached: false }), call] {
+                    tape.push(Op { thread: 0, domain, call }).unwrap();
+                }
+                let trace = tape.finish();
+                let mut machine = Machine::for_trace(&Profile::default(), &trace, None).unwrap();
+                for index in 0..2 {
+                    machine.step(&trace, index, &mut ());
+                }
+                let ours = machine.stopped().map_or_else(|| "alive".to_owned(), ToString::to_string);
+                let function = format!("{}{name}", domain.prefix());
+                let real = printed(python, &["detached", &function, args]);
+                assert_eq!(ours, real, "CPython {python}, {function}");
+                compared += 1;
+            }
+        }
+    }
+    eprintln!("{compared} calls without a thread state compared with CPython {}", all_versions(interpreters));
 }

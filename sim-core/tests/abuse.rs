@@ -93,6 +93,18 @@ fn run(deeds: &[Deed], name: AllocatorName, profile: &Profile) {
     }
 }
 
+#[test]
+fn a_tape_without_a_block_runs() {
+    let mut tape = TraceBuilder::new("nothing");
+    tape.push(Op { thread: 0, domain: Domain::Obj, call: Call::Free { id: 0 } }).unwrap();
+    let trace = tape.finish();
+    for name in AllocatorName::ALL {
+        let mut machine = Machine::for_trace(&Profile::default(), &trace, Some(name)).unwrap();
+        machine.step(&trace, 0, &mut Vec::new());
+        assert_eq!(machine.stopped(), None);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 

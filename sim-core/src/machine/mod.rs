@@ -297,7 +297,8 @@ impl<A: ArenaBackend> Machine<A> {
         }
         layers.begin_step();
         let at = op.slot.0 as usize;
-        let old = layers.pointers[at];
+        // A tape of nothing but free(NULL) has no slot.
+        let old = layers.pointers.get(at).copied().unwrap_or_default();
         let mut stack = stack::Stack {
             pymalloc: &mut self.pymalloc,
             raw: &mut self.raw,
