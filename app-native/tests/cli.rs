@@ -63,6 +63,61 @@ fn placement_and_statistics_are_the_goldens() {
 }
 
 #[test]
+fn mimalloc_is_placed_as_the_goldens_say() {
+    let variants: [(&str, &[&str]); 6] = [
+        ("m212-gil", &["--profile", "cpython-3.13", "--malloc", "mimalloc"]),
+        ("m212-ft", &["--profile", "cpython-3.13t", "--set", "qsbr=off"]),
+        ("m252-gil", &["--profile", "cpython-3.14", "--malloc", "mimalloc"]),
+        ("m252-ft", &["--profile", "cpython-3.14t", "--set", "qsbr=off"]),
+        ("cpy3144t", &["--profile", "cpython-3.14.4t"]),
+        (
+            "emu252t",
+            &["--profile", "cpython-3.14t", "--set", "mimalloc_arenas=2", "--set", "qsbr_slots=fresh"],
+        ),
+    ];
+    for name in ["a05_page_kinds", "a07_realloc", "z002_fuzz"] {
+        let trace = text_of(&data(&format!("mimalloc/{name}.trace.zst")));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trace.ptrace");
+        std::fs::write(&path, trace).unwrap();
+        let path = path.to_string_lossy();
+        for (variant, options) in variants {
+            let golden = text_of(&data(&format!("mimalloc/{name}.{variant}.zst"))).replace("NULL", "null");
+            let args: Vec<&str> = [&["replay", &path, "--placement", "-"], options].concat();
+            assert!(stdout(&args) == golden, "{name}.{variant}");
+            if name == "z002_fuzz" {
+                continue;
+            }
+            let golden =
+                text_of(&data(&format!("mimalloc/{name}.{variant}.deep.zst"))).replace("NULL", "null");
+            let state = stdout(&[&args[..], &["--placement-state"]].concat());
+            let without_goal = |text: &str| -> Vec<String> {
+                text.lines().map(|l| l.split(" goal=").next().unwrap_or(l).to_owned()).collect()
+            };
+            assert!(without_goal(&state) == without_goal(&golden), "{name}.{variant}.deep");
+            assert_eq!(state.contains("goal="), golden.contains("goal="), "{name}.{variant}.deep");
+        }
+    }
+    let trace = data("t08_realloc.ptrace.zst");
+    let stats = stdout(&["replay", &trace, "--malloc", "mimalloc", "--malloc-stats"]);
+    let head = "Small block threshold = 8192, in 73 size classes.\nMedium block threshold = 65536\nLarge object max size = 16777216\n    Allocated Blocks: ";
+    assert!(stats.starts_with(head) && stats.lines().count() == 8, "{stats}");
+    let report = stdout(&["replay", &trace, "--malloc", "mimalloc", "--verify"]);
+    assert!(report.contains("  segments   ") && report.contains("  pages      "), "{report}");
+    let json = stdout(&["replay", &trace, "--profile", "cpython-3.15t", "--json"]);
+    assert!(json.contains("\"mimalloc\":\"2.5.2\"") && json.contains("\"bytes_committed\""), "{json}");
+    let picture = tempfile::tempdir().unwrap();
+    let picture = picture.path().join("x.svg").to_string_lossy().into_owned();
+    fails(&["render", &trace, "--profile", "cpython-3.14t", "-o", &picture], 1, "draws pymalloc's arenas");
+    let profiles = stdout(&["profiles"]);
+    for name in
+        ["cpython-3.13", "cpython-3.13t", "cpython-3.14t", "cpython-3.14.4t", "cpython-3.15", "cpython-3.15t"]
+    {
+        assert!(profiles.lines().any(|l| l == name), "{name}");
+    }
+}
+
+#[test]
 fn bad_files_end_with_code_1_and_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, bytes: &[u8]| {
@@ -182,7 +237,16 @@ fn a_process_that_dies_is_reported() {
     assert!(stdout(&["replay", &scenario]).contains("Debug memory block at address p=0x7e0000000040: API"));
     // Under the plain allocator nobody notices, as in CPython.
     assert!(!stdout(&["replay", &scenario, "--malloc", "pymalloc"]).contains("stopped"));
-    fails(&["replay", &scenario, "--malloc", "mimalloc"], 2, "not simulated");
+    let mimalloc = stdout(&["replay", &scenario, "--malloc", "mimalloc"]);
+    assert!(mimalloc.contains("free already, which a release build of mimalloc does not notice"));
+    let mimalloc_debug = stdout(&["replay", &scenario, "--malloc", "mimalloc_debug"]);
+    assert!(mimalloc_debug.contains("Debug memory block at address p=0x"), "{mimalloc_debug}");
+    fails(&["replay", &scenario, "--malloc", "mimalloc", "--profile", "cpython-3.9"], 1, "unknown allocator");
+    fails(
+        &["replay", &scenario, "--malloc", "pymalloc", "--profile", "cpython-3.14t"],
+        1,
+        "unknown allocator",
+    );
     fails(&["replay", &scenario, "--malloc", "Debug"], 2, "unknown allocator");
 }
 

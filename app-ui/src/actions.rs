@@ -109,6 +109,13 @@ pub(crate) fn explain(trace: &Trace, action: Action, domain: Domain) -> String {
         Action::TracemallocResetPeak => "The peak becomes what is traced now".to_owned(),
         Action::Track { domain, size, .. } => format!("tracemalloc is told of {} at this pointer, in its domain {domain}; nothing is allocated", format::count(size, "byte")),
         Action::Untrack { domain, .. } => format!("tracemalloc drops its trace of this pointer in its domain {domain}, if it has one"),
+        Action::HeapCollect { force: false } => "Each heap of the thread frees what is empty".to_owned(),
+        Action::HeapCollect { force: true } => "Each heap of the thread frees what is empty and looks at every page".to_owned(),
+        Action::ThreadExit => "The thread ends: its pages lose their heap, and a segment with no other pages is abandoned".to_owned(),
+        Action::HeapWalk { .. } => "A walk, as garbage collection does it: nothing is freed, but in each page what was freed comes in front of what was never used".to_owned(),
+        Action::Quiescent => "The thread holds no reference it got before: what waited for it may go".to_owned(),
+        Action::FreeDelayed { size, .. } => format!("The free of {} waits until no other thread can look at them; with the GIL it is a plain free", format::count(size, "byte")),
+        Action::ProcessDelayed => "Delayed frees whose goal is reached are done".to_owned(),
         Action::ThreadState { attached: true } => "The thread has a thread state again: MEM and OBJ may be called".to_owned(),
         Action::ThreadState { attached: false } => "The thread has no thread state: only RAW may be called, and debug hooks check that".to_owned(),
     }

@@ -465,7 +465,10 @@ impl egui_tiles::Behavior<Pane> for Host<'_, '_> {
             let (view, commands) = (self.view, &mut *self.commands);
             match pane {
                 Pane::Operations => panes::operations::ui(ui, view, &mut self.local.operations, commands),
-                Pane::Map => panes::map::ui(ui, view, &mut self.local.map, commands),
+                Pane::Map => match view.session.machine().mimalloc() {
+                    Some(run) => panes::mimalloc::ui(ui, view, run),
+                    None => panes::map::ui(ui, view, &mut self.local.map, commands),
+                },
                 Pane::SizeClasses => panes::size_classes::ui(ui, view, commands),
                 Pane::Arenas => panes::arenas::ui(ui, view, commands),
                 Pane::MallocStats => panes::malloc_stats::ui(ui, view, commands),

@@ -64,6 +64,12 @@ fn action(action: Action, domain: Domain) -> String {
         Action::InterpreterEnd(number) => format!("Py_EndInterpreter(interpreter {number})"),
         Action::Track { domain, id, size } => format!("PyTraceMalloc_Track({domain}, #{id}, {size})"),
         Action::Untrack { domain, id } => format!("PyTraceMalloc_Untrack({domain}, #{id})"),
+        Action::HeapCollect { force } => format!("mi_heap_collect(heap, {force}) of all heaps"),
+        Action::ThreadExit => "the thread ends".to_owned(),
+        Action::HeapWalk { mask } => format!("walk over the heaps in mask {mask}"),
+        Action::Quiescent => "_Py_qsbr_quiescent_state()".to_owned(),
+        Action::FreeDelayed { id, size } => format!("_PyMem_FreeDelayed(#{id}, {size})"),
+        Action::ProcessDelayed => "_PyMem_ProcessDelayed()".to_owned(),
         Action::ThreadState { attached: true } => "PyEval_AcquireThread()".to_owned(),
         Action::ThreadState { attached: false } => "PyEval_ReleaseThread()".to_owned(),
     }

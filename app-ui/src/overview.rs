@@ -1,13 +1,17 @@
-//! The whole tape at a glance: how much was held and live, and when arenas came and went.
+//! The whole tape at a glance: how much was held and live, and when arenas (mimalloc's segments) came and went.
 //!
 //! A second machine runs the tape once from the start, a little each frame, and is dropped at the end.
 //! It gives the bar at the bottom its curves and tells the arena jumps where to land.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sim_core::arena::Target;
-use sim_core::{Event, Kind, Machine, Observer, Profile, Trace};
+use sim_core::event::MiEvent;
+use sim_core::mimalloc::SLICE_BYTES;
+use sim_core::tape::Action;
+use sim_core::{Addr, Event, Kind, Machine, Observer, Profile, Trace};
 use web_time::Instant;
 
 /// Columns of the curves.
@@ -15,7 +19,7 @@ const BUCKETS: u64 = 1024;
 /// Operations between two looks at the clock.
 const CHUNK: u64 = 4096;
 
-/// An arena obtained or released.
+/// An arena, or a segment of mimalloc, obtained or released.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Mark {
     /// Operations done when it was.
@@ -29,9 +33,9 @@ pub(crate) struct Mark {
 /// The most that was seen in one stretch of the tape: a peak is never averaged away.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(crate) struct Bucket {
-    /// Bytes of all arenas.
+    /// Bytes of all arenas or segments.
     pub(crate) held_bytes: u64,
-    /// Bytes asked for in live blocks of pools.
+    /// Bytes asked for in live blocks of pools, or of mimalloc's.
     pub(crate) live_bytes: u64,
 }
 
@@ -51,11 +55,13 @@ pub(crate) struct Overview {
 struct Run {
     trace: Arc<Trace>,
     machine: Machine,
-    /// Bytes asked for of the block in each slot, 0 outside pools.
-    asked: Vec<u32>,
+    /// Bytes asked for of the block in each slot, 0 for the C library's.
+    asked: Vec<u64>,
     live_bytes: u64,
     arena_size: u64,
     threshold: u64,
+    /// Bytes of mimalloc's segments, by ordinal.
+    segments: BTreeMap<u32, u64>,
 }
 
 impl Overview {
@@ -69,6 +75,7 @@ impl Overview {
             live_bytes: 0,
             arena_size: profile.arena_size,
             threshold: profile.small_request_threshold,
+            segments: BTreeMap::new(),
         });
         Self { buckets: Vec::new(), marks: Vec::new(), total: trace.len(), known: 0, run }
     }
@@ -111,9 +118,9 @@ impl Overview {
         let Some(run) = &mut self.run else { return };
         let until = self.total.min(self.known + CHUNK);
         for index in self.known..until {
-            let mut sink = Sink { step: index + 1, marks: &mut self.marks };
-            run.apply(index as usize, &mut sink);
-            let held_bytes = run.machine.pymalloc().counters().narenas_currently_allocated * run.arena_size;
+            run.apply(index, &mut self.marks);
+            let arenas = run.machine.pymalloc().counters().narenas_currently_allocated * run.arena_size;
+            let held_bytes = arenas + run.segments.values().sum::<u64>();
             let bucket = (index / bucket_steps) as usize;
             if bucket >= self.buckets.len() {
                 self.buckets.push(Bucket::default());
@@ -131,20 +138,33 @@ impl Overview {
 }
 
 impl Run {
-    fn apply(&mut self, index: usize, sink: &mut Sink<'_>) {
-        let op = self.trace.packed(index);
-        self.machine.step(&self.trace, index, sink);
-        if (op.null && op.kind == Kind::Free) || op.kind == Kind::Act {
+    fn apply(&mut self, index: u64, marks: &mut Vec<Mark>) {
+        let op = self.trace.packed(index as usize);
+        let mut sink = Sink { step: index + 1, marks, segments: &mut self.segments };
+        self.machine.step(&self.trace, index as usize, &mut sink);
+        let deferred = op.kind == Kind::Act
+            && matches!(self.trace.action(op.size), Some(Action::FreeDelayed { id, .. }) if id != 0);
+        if (op.null && op.kind == Kind::Free) || (op.kind == Kind::Act && !deferred) {
             return;
         }
         let asked = &mut self.asked[op.slot.0 as usize];
-        let now = match self.machine.target(op.slot) {
-            // A request that failed leaves the old block, and no pool block is over the threshold.
-            Target::Block(_) if op.size <= self.threshold => op.size as u32,
-            Target::Block(_) => *asked,
-            Target::Raw(_) | Target::Null => 0,
+        let now = match (self.machine.mimalloc(), self.machine.target(op.slot)) {
+            (_, Target::Raw(_)) | (None, Target::Null) => 0,
+            (Some(_), _) => match (op.kind, self.machine.address(op.slot)) {
+                (_, None | Some(Addr(0))) | (Kind::Free | Kind::FreeKeep | Kind::Act, _) => 0,
+                // A request that failed leaves the old block.
+                (Kind::Realloc, _)
+                    if self.machine.mimalloc().is_some_and(|m| m.returned_addr().is_none()) =>
+                {
+                    *asked
+                }
+                _ => op.size,
+            },
+            // As above; and no pool block is over the threshold.
+            (None, Target::Block(_)) if op.size <= self.threshold => op.size,
+            (None, Target::Block(_)) => *asked,
         };
-        self.live_bytes = self.live_bytes + u64::from(now) - u64::from(*asked);
+        self.live_bytes = self.live_bytes + now - *asked;
         *asked = now;
     }
 }
@@ -152,6 +172,7 @@ impl Run {
 struct Sink<'a> {
     step: u64,
     marks: &'a mut Vec<Mark>,
+    segments: &'a mut BTreeMap<u32, u64>,
 }
 
 impl Observer for Sink<'_> {
@@ -162,6 +183,14 @@ impl Observer for Sink<'_> {
         let (obtained, ordinal) = match event {
             Event::ArenaObtained { arena, .. } => (true, arena.ordinal),
             Event::ArenaReleased { arena, .. } => (false, arena.ordinal),
+            Event::Mimalloc(MiEvent::SegmentObtained { ordinal, slices, .. }) => {
+                self.segments.insert(ordinal, u64::from(slices) * SLICE_BYTES);
+                (true, u64::from(ordinal))
+            }
+            Event::Mimalloc(MiEvent::SegmentFreed { ordinal, .. }) => {
+                self.segments.remove(&ordinal);
+                (false, u64::from(ordinal))
+            }
             _ => return,
         };
         self.marks.push(Mark { step: self.step, obtained, ordinal });

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sim_core::arena::{ArenaBackend as _, SimArenas, SimPtr, Target};
-use sim_core::report::{Occupancy, debugmallocstats};
+use sim_core::report::{Occupancy, malloc_stats};
 use sim_core::tape::{SourceLine, StackId};
 use sim_core::{Addr, Call, Event, Machine, Note, Op, Profile, ProfileError, Replay, SizeClass, Trace};
 use web_time::Instant;
@@ -251,6 +251,9 @@ impl Session {
             None => self.replay.last_pointer(),
         }?;
         let machine = self.machine();
+        if let Some(addr) = machine.mimalloc().and_then(sim_core::machine::MiRun::returned_addr) {
+            return Some(addr.to_string());
+        }
         Some(match SimArenas::target(pointer) {
             Target::Null => "NULL".to_owned(),
             Target::Raw(id) => format!("raw#{}", machine.raw().get(id).label),
@@ -332,7 +335,7 @@ impl Session {
 
     /// The text of `sys._debugmallocstats()`.
     pub(crate) fn stats(&self) -> &str {
-        self.derived.stats.get_or_init(|| debugmallocstats(self.heap()))
+        self.derived.stats.get_or_init(|| malloc_stats(self.machine()))
     }
 
     /// The digest of the state shown.

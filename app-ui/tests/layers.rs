@@ -336,3 +336,44 @@ fn snapshots_of_the_program_can_be_compared() {
     window.must_say("B (late) compared to A (early)");
     window.must_say("a.py:1: size=150 B (+50 B), count=2 (+1), average=75 B");
 }
+
+/// Map, size classes, arenas and statistics.
+const SHARED: [Key; 4] = [Key::Num1, Key::Num2, Key::Num3, Key::Num4];
+
+#[test]
+fn runs_on_mimalloc_show_segments_and_pages() {
+    let text = include_str!("../../traces/pitfalls/28-free-threaded.ron");
+    let mut window = Window::new("28-free-threaded.ron", text, Theme::Dark);
+    let (_, len) = window.harness.state().step().unwrap();
+    for pane in SHARED.into_iter().chain([DOMAINS, DEBUG, TRACEMALLOC]) {
+        window.key(pane);
+        for step in 0..=len {
+            window.go(step);
+        }
+    }
+    window.key(SHARED[0]);
+    window.must_say("mimalloc 2.5.2");
+    window.must_say("1 segment with");
+    window.must_say("5,120");
+    window.key(SHARED[1]);
+    window.must_say("MEM and OBJ are mimalloc's in this run");
+    window.key(SHARED[3]);
+    window.must_say("Medium block threshold = 65536");
+    window.key(DOMAINS);
+    window.must_say("_PyObject_MiMalloc");
+    window.must_say("\"mimalloc\"");
+}
+
+#[test]
+fn debug_hooks_over_mimalloc_are_taken_apart() {
+    let text = "#! malloc=mimalloc_debug\nm m 1 24\nr m 1 1 60\nf m 1\nx detach\n";
+    let mut window = Window::new("debug.ptrace", text, Theme::Light);
+    window.key(DEBUG);
+    window.go(1);
+    window.must_say("It lies in a block of mimalloc's");
+    window.go(3);
+    window.must_say("a link of its list, then what is left");
+    window.key(DOMAINS);
+    window.must_say("_PyMem_MiFree");
+    window.must_say("\"mimalloc_debug\"");
+}

@@ -219,6 +219,8 @@ impl RealPymalloc {
             AllocatorName::MallocDebug => 4,
             AllocatorName::Pymalloc => 5,
             AllocatorName::PymallocDebug => 6,
+            AllocatorName::Mimalloc => 7,
+            AllocatorName::MimallocDebug => 8,
         };
         // SAFETY: it writes the library's own tables; no block is live.
         match unsafe { (self.setup_allocators)(number) } {

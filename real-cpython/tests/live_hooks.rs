@@ -5,7 +5,7 @@
 
 use real_cpython::{RealPymalloc, or_not_run};
 use sim_core::arena::{ArenaBackend as _, SimArenas, Target};
-use sim_core::domains::AllocatorName;
+use sim_core::domains::{AllocatorName, Build};
 use sim_core::report::debugmallocstats;
 use sim_core::{Addr, Kind, Machine, Profile, TraceBuilder};
 use trace_io::workload::{Lifetimes, Phase, Sizes, Workload};
@@ -38,7 +38,9 @@ fn workload(seed: u64) -> Workload {
 fn every_pythonmalloc_equals_the_real_one() {
     let Some(mut real) = or_not_run(RealPymalloc::get()) else { return };
     let (mut operations, mut compared_bytes, mut in_arenas) = (0_u64, 0_u64, 0_u64);
-    for name in AllocatorName::ALL {
+    // mimalloc cannot be made pristine again in a process; `mimalloc.rs` compares it in processes of its own.
+    let names = AllocatorName::ALL.into_iter().filter(|n| !n.is_mimalloc(Build::default()));
+    for name in names.clone() {
         for seed in 0..SEEDS {
             let mut profile = Profile::default();
             profile.set("arena_placement", ["aligned", "page", "mixed"][seed as usize % 3]).unwrap();
@@ -112,7 +114,7 @@ fn every_pythonmalloc_equals_the_real_one() {
     eprintln!(
         "{} allocators, {SEEDS} seeds each against {}: {operations} operations, {in_arenas} addresses in arenas, \
          {compared_bytes} bytes of blocks compared",
-        AllocatorName::ALL.len(),
+        names.count(),
         real.library()
     );
     assert!(compared_bytes > 10_000_000 && in_arenas > 100_000, "the workloads are too tame");

@@ -28,6 +28,7 @@ pub mod debug_hooks;
 pub mod domains;
 pub mod event;
 pub mod machine;
+pub mod mimalloc;
 pub mod occupancy;
 pub mod profile;
 pub mod pymalloc;
@@ -38,7 +39,7 @@ pub mod tape;
 pub mod tracemalloc;
 
 pub use addr::{Addr, ArenaId, SizeClass, Slot, Step};
-pub use domains::Domain;
+pub use domains::{Domain, ObjectHeap};
 pub use event::{Event, Observer};
 pub use machine::Machine;
 pub use profile::{ArenaPlacement, Ownership, Profile, ProfileError};

@@ -3,6 +3,10 @@
 //! Source: `Include/internal/pycore_obmalloc.h`. In `CPython` these are compile-time macros; here any
 //! of them can be changed, and what `CPython` could not be built with is refused with the reason.
 
+mod mimalloc;
+
+pub use mimalloc::{MimallocBuild, MimallocVersion};
+
 use std::fmt;
 
 use thiserror::Error;
@@ -69,6 +73,8 @@ pub struct Profile {
     pub arena_fail_at: Vec<u64>,
     /// Requests for bookkeeping memory (arena records, radix nodes) that return NULL, counted from 1.
     pub bookkeeping_fail_at: Vec<u64>,
+    /// The mimalloc that the build bundles.
+    pub mimalloc: MimallocBuild,
 }
 
 /// A field or a combination of fields that no `CPython` could be built with.
@@ -100,6 +106,32 @@ pub enum ProfileError {
         /// What it takes.
         expected: String,
     },
+    /// `PYTHONMALLOC` of another build. `CPython` ends with this at start-up.
+    #[error(
+        "Fatal Python error: preconfig_init_allocator: PYTHONMALLOC: unknown allocator (`{name}`; {profile} knows {known})"
+    )]
+    UnknownAllocator {
+        /// What was asked for.
+        name: &'static str,
+        /// The profile.
+        profile: String,
+        /// What it takes.
+        known: String,
+    },
+    /// A trace with operations of mimalloc, and a run without.
+    #[error(
+        "{place}: `{operation}` is an operation of mimalloc, which this run ({profile}, PYTHONMALLOC={malloc}) does not use; give --malloc mimalloc, or a free-threaded profile such as cpython-3.14t"
+    )]
+    NeedsMimalloc {
+        /// The first of them: its line or its number.
+        place: String,
+        /// As ptrace writes it.
+        operation: &'static str,
+        /// The profile.
+        profile: String,
+        /// `PYTHONMALLOC` of the run.
+        malloc: &'static str,
+    },
     /// The fields do not fit together.
     #[error("{what}: {why}")]
     Impossible {
@@ -111,7 +143,19 @@ pub enum ProfileError {
 }
 
 /// What `--set` can change, with what each key takes.
-pub const KEYS: &[(&str, &str)] = &[
+pub const KEYS: &[(&str, &str)] = &ALL_KEYS;
+
+const ALL_KEYS: [(&str, &str); 13 + mimalloc::KEYS.len()] = {
+    let mut all = [("", ""); 13 + mimalloc::KEYS.len()];
+    let mut at = 0;
+    while at < all.len() {
+        all[at] = if at < 13 { PYMALLOC_KEYS[at] } else { mimalloc::KEYS[at - 13] };
+        at += 1;
+    }
+    all
+};
+
+const PYMALLOC_KEYS: [(&str, &str); 13] = [
     ("pointer_bytes", "8 or 4"),
     ("alignment", "a power of two, in bytes"),
     ("small_request_threshold", "bytes, a multiple of alignment"),
@@ -130,6 +174,15 @@ pub const KEYS: &[(&str, &str)] = &[
 /// Names of all presets with a sentence on each; the first is the default.
 pub const PRESETS: &[(&str, &str)] = &[
     ("cpython-3.14", "64-bit 3.11 to 3.15: 1 MiB arenas, 16 KiB pools, radix tree"),
+    ("cpython-3.13", "64-bit 3.13: as 3.14, with mimalloc 2.1.2"),
+    ("cpython-3.15", "64-bit 3.15: as 3.14; PYTHONMALLOC=mimalloc takes RAW too"),
+    ("cpython-3.13t", "free-threaded 3.13: MEM and OBJ are mimalloc 2.1.2"),
+    ("cpython-3.14t", "free-threaded 3.14.10 and later: MEM and OBJ are mimalloc 2.5.2"),
+    (
+        "cpython-3.14.4t",
+        "free-threaded 3.14.4 to 3.14.9: MEM and OBJ are mimalloc 2.1.2, thread 0 is not the main thread",
+    ),
+    ("cpython-3.15t", "free-threaded 3.15: all three domains are mimalloc 2.5.2"),
     ("cpython-3.15-hugepages", "3.15 built --with-pymalloc-hugepages: 2 MiB arenas"),
     ("cpython-3.10", "64-bit 3.10: as 3.14 with a radix tree over 48 address bits"),
     ("cpython-3.9", "64-bit 3.9: 256 KiB arenas, 4 KiB pools, no radix tree"),
@@ -161,6 +214,7 @@ impl Default for Profile {
             arena_limit: None,
             arena_fail_at: Vec::new(),
             bookkeeping_fail_at: Vec::new(),
+            mimalloc: MimallocBuild::default(),
         }
     }
 }
@@ -173,12 +227,27 @@ impl Profile {
             arena_size: 256 << 10,
             pool_size: 4 << 10,
             ownership: Ownership::ArenaIndex,
+            mimalloc: MimallocBuild::none(),
             ..base.clone()
         };
+        let raw = MimallocBuild { raw: true, ..MimallocBuild::default() };
         Ok(match name {
             "cpython-3.14" => base,
-            "cpython-3.15-hugepages" => Self { arena_size: 2 << 20, ..base },
-            "cpython-3.10" => Self { address_bits: 48, ..base },
+            "cpython-3.13" => Self { mimalloc: MimallocBuild::old(), ..base },
+            "cpython-3.15" => Self { mimalloc: raw, ..base },
+            "cpython-3.13t" => {
+                let mimalloc =
+                    MimallocBuild { unfull_deferred: false, ..MimallocBuild::old().free_threaded() };
+                Self { mimalloc, ..base }
+            }
+            "cpython-3.14t" => Self { mimalloc: MimallocBuild::default().free_threaded(), ..base },
+            "cpython-3.14.4t" => {
+                let mimalloc = MimallocBuild { main_thread: false, ..MimallocBuild::old().free_threaded() };
+                Self { mimalloc, ..base }
+            }
+            "cpython-3.15t" => Self { mimalloc: raw.free_threaded(), ..base },
+            "cpython-3.15-hugepages" => Self { arena_size: 2 << 20, mimalloc: raw, ..base },
+            "cpython-3.10" => Self { address_bits: 48, mimalloc: MimallocBuild::none(), ..base },
             "cpython-3.9" => old,
             "cpython-3.8" => Self { keep_last_arena: false, ..old },
             "cpython-32bit" => {
@@ -236,7 +305,7 @@ impl Profile {
             }
             "arena_fail_at" => self.arena_fail_at = parse_list(value).ok_or_else(bad)?,
             "bookkeeping_fail_at" => self.bookkeeping_fail_at = parse_list(value).ok_or_else(bad)?,
-            _ => return Err(bad()),
+            _ => self.mimalloc.set(key, value).ok_or_else(bad)?,
         }
         Ok(())
     }
@@ -267,7 +336,7 @@ impl Profile {
             "arena_limit" => self.arena_limit.map_or_else(|| "none".to_owned(), |n| n.to_string()),
             "arena_fail_at" => list(&self.arena_fail_at),
             "bookkeeping_fail_at" => list(&self.bookkeeping_fail_at),
-            _ => return None,
+            _ => return self.mimalloc.get(key),
         })
     }
 
@@ -353,6 +422,12 @@ impl Profile {
                 "the first array has from 1 to 1048576 records",
             );
         }
+        if self.mimalloc.free_threaded && self.mimalloc_version().is_none() {
+            return no(
+                format!("free_threaded=true pointer_bytes={}", self.pointer_bytes),
+                "a free-threaded build needs mimalloc, which is modelled with 64 bits only",
+            );
+        }
         if self.pointer_bytes == 4 && self.arena_size > 1 << 24 {
             return no(
                 format!("arena_size={}", self.arena_size),
@@ -374,6 +449,11 @@ impl Profile {
             });
         }
         Ok(())
+    }
+
+    /// The mimalloc that can run in this build. It is modelled with 64 bits only.
+    pub fn mimalloc_version(&self) -> Option<MimallocVersion> {
+        self.mimalloc.version.filter(|_| self.pointer_bytes == 8)
     }
 
     /// `PY_SSIZE_T_MAX`: the entry points return NULL for anything larger.

@@ -183,6 +183,7 @@ impl Mirror {
             | Event::InterpreterEnded { .. }
             | Event::SnapshotTaken { .. }
             | Event::RawBlocksCounted { .. }
+            | Event::Mimalloc(_)
             | Event::ReturnedNull { .. } => {}
         }
     }

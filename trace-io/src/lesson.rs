@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::Deserialize;
 use sim_core::domains::AllocatorName;
 use sim_core::tape::{Action, Poked, SourceLine};
-use sim_core::{Call, Domain, Note, Op, Profile, Trace, TraceBuilder};
+use sim_core::{Call, Domain, Note, ObjectHeap, Op, Profile, Trace, TraceBuilder};
 
 use crate::error::{Place, TraceError};
 use crate::reader::Reader;
@@ -118,6 +118,38 @@ enum Item {
     },
     Attach,
     Detach,
+    /// `mi_heap_collect` of the thread's heaps.
+    Collect {
+        #[serde(default)]
+        force: bool,
+        #[serde(default)]
+        thread: u16,
+    },
+    ThreadExit {
+        #[serde(default)]
+        thread: u16,
+    },
+    Walk {
+        mask: u64,
+        #[serde(default)]
+        thread: u16,
+    },
+    Quiescent {
+        #[serde(default)]
+        thread: u16,
+    },
+    FreeDelayed {
+        id: u64,
+        size: u64,
+        #[serde(default)]
+        domain: Dom,
+        #[serde(default)]
+        thread: u16,
+    },
+    ProcessDelayed {
+        #[serde(default)]
+        thread: u16,
+    },
     /// `count` mallocs of one size, with ids from `id` on.
     MallocMany {
         id: u64,
@@ -142,6 +174,10 @@ enum Dom {
     Mem,
     #[default]
     Obj,
+    /// OBJ, an object with garbage collection.
+    Gc,
+    /// OBJ, one with a pre-header too.
+    GcPre,
 }
 
 impl From<Dom> for Domain {
@@ -149,7 +185,17 @@ impl From<Dom> for Domain {
         match dom {
             Dom::Raw => Self::Raw,
             Dom::Mem => Self::Mem,
-            Dom::Obj => Self::Obj,
+            Dom::Obj | Dom::Gc | Dom::GcPre => Self::Obj,
+        }
+    }
+}
+
+impl From<Dom> for ObjectHeap {
+    fn from(dom: Dom) -> Self {
+        match dom {
+            Dom::Raw | Dom::Mem | Dom::Obj => Self::Object,
+            Dom::Gc => Self::Gc,
+            Dom::GcPre => Self::GcPre,
         }
     }
 }
@@ -272,7 +318,7 @@ fn expand(builder: &mut TraceBuilder, item: Item, place: &dyn Fn() -> Place) -> 
     let before = builder.len();
     let mut push = |thread: u16, domain: Dom, call: Call| {
         builder
-            .push(Op { thread, domain: domain.into(), call })
+            .push_in(Op { thread, domain: domain.into(), call }, domain.into())
             .map_err(|error| TraceError::Operation { place: place(), error })
     };
     let too_many = |count: u64| {
@@ -339,6 +385,14 @@ fn expand(builder: &mut TraceBuilder, item: Item, place: &dyn Fn() -> Place) -> 
         Item::SetupDebugHooks => push(0, Dom::Obj, Call::Act(Action::SetupDebugHooks)),
         Item::Attach => push(0, Dom::Obj, Call::Act(Action::ThreadState { attached: true })),
         Item::Detach => push(0, Dom::Obj, Call::Act(Action::ThreadState { attached: false })),
+        Item::Collect { force, thread } => push(thread, Dom::Obj, Call::Act(Action::HeapCollect { force })),
+        Item::ThreadExit { thread } => push(thread, Dom::Obj, Call::Act(Action::ThreadExit)),
+        Item::Walk { mask, thread } => push(thread, Dom::Obj, Call::Act(Action::HeapWalk { mask })),
+        Item::Quiescent { thread } => push(thread, Dom::Obj, Call::Act(Action::Quiescent)),
+        Item::FreeDelayed { id, size, domain, thread } => {
+            push(thread, domain, Call::Act(Action::FreeDelayed { id, size }))
+        }
+        Item::ProcessDelayed { thread } => push(thread, Dom::Obj, Call::Act(Action::ProcessDelayed)),
         Item::SetAllocator { domain, table } => {
             let choice = table.parse().map_err(|takes: &str| TraceError::Syntax {
                 place: place(),
@@ -475,7 +529,7 @@ pub(crate) fn write_rows(out: &mut impl Write, trace: &Trace) -> io::Result<()> 
             writeln!(out, "        note({}),", quoted(&note.text))?;
         }
         if let Some(op) = trace.op(index) {
-            write_op(out, trace, &op)?;
+            write_op(out, trace, &op, trace.object_heap(index as usize))?;
         }
     }
     Ok(())
@@ -489,15 +543,16 @@ pub(crate) fn write_footer(out: &mut impl Write, trace: &Trace) -> io::Result<()
     writeln!(out, "    ],\n)")
 }
 
-fn write_op(out: &mut impl Write, trace: &Trace, op: &Op) -> io::Result<()> {
-    let mut tail = match op.domain {
-        Domain::Raw => ", domain: raw".to_owned(),
-        Domain::Mem => ", domain: mem".to_owned(),
-        Domain::Obj => String::new(),
+fn write_op(out: &mut impl Write, trace: &Trace, op: &Op, heap: ObjectHeap) -> io::Result<()> {
+    let mut tail = match (op.domain, heap) {
+        (Domain::Raw, _) => ", domain: raw".to_owned(),
+        (Domain::Mem, _) => ", domain: mem".to_owned(),
+        (Domain::Obj, ObjectHeap::Object) => String::new(),
+        (Domain::Obj, ObjectHeap::Gc) => ", domain: gc".to_owned(),
+        (Domain::Obj, ObjectHeap::GcPre) => ", domain: gc_pre".to_owned(),
     };
-    if op.thread != 0 {
-        tail = format!("{tail}, thread: {}", op.thread);
-    }
+    let thread = if op.thread == 0 { String::new() } else { format!(", thread: {}", op.thread) };
+    tail.push_str(&thread);
     match op.call {
         Call::Malloc { id, size } => writeln!(out, "        malloc(id: {id}, size: {size}{tail}),"),
         Call::Calloc { id, nelem, elsize } => {
@@ -543,6 +598,14 @@ fn write_op(out: &mut impl Write, trace: &Trace, op: &Op) -> io::Result<()> {
         Call::Act(Action::Untrack { domain, id }) => {
             writeln!(out, "        untrack(domain: {domain}, id: {id}),")
         }
+        Call::Act(Action::HeapCollect { force }) => writeln!(out, "        collect(force: {force}{thread}),"),
+        Call::Act(Action::ThreadExit) => writeln!(out, "        thread_exit({}),", bare(&thread)),
+        Call::Act(Action::HeapWalk { mask }) => writeln!(out, "        walk(mask: {mask}{thread}),"),
+        Call::Act(Action::Quiescent) => writeln!(out, "        quiescent({}),", bare(&thread)),
+        Call::Act(Action::FreeDelayed { id, size }) => {
+            writeln!(out, "        free_delayed(id: {id}, size: {size}{tail}),")
+        }
+        Call::Act(Action::ProcessDelayed) => writeln!(out, "        process_delayed({}),", bare(&thread)),
         Call::Act(Action::SetupDebugHooks) => writeln!(out, "        setup_debug_hooks,"),
         Call::Act(Action::ThreadState { attached: true }) => writeln!(out, "        attach,"),
         Call::Act(Action::ThreadState { attached: false }) => writeln!(out, "        detach,"),
@@ -554,6 +617,11 @@ fn write_op(out: &mut impl Write, trace: &Trace, op: &Op) -> io::Result<()> {
             writeln!(out, "        poke(id: {id}, offset: {offset}, bytes: \"{bytes}\"),")
         }
     }
+}
+
+/// A list's tail as the whole list.
+fn bare(tail: &str) -> &str {
+    tail.trim_start_matches(", ")
 }
 
 /// A RON string.

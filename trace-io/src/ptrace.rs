@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use sim_core::domains::AllocatorName;
 use sim_core::tape::{Action, Poked, SourceLine};
-use sim_core::{Call, Domain, Op, Profile, Trace, TraceBuilder};
+use sim_core::{Call, Domain, ObjectHeap, Op, Profile, Trace, TraceBuilder};
 
 use crate::error::{Place, TraceError};
 use crate::reader::Reader;
@@ -56,10 +56,15 @@ impl Parser {
             Some(b'#') => self.comment(line),
             Some(_) if line.len() > LINE_BYTES_MAX => return Err(self.too_long()),
             Some(_) => {
-                let op = self.operation(line)?;
+                let (op, heap) = self.operation(line)?;
                 self.builder
-                    .push(op)
+                    .push_in(op, heap)
                     .map_err(|error| TraceError::Operation { place: self.place(0), error })?;
+                let line = self.lines + 1;
+                let trace = self.builder.trace_mut();
+                if trace.needs_mimalloc().is_some() && trace.mimalloc_line.is_none() {
+                    trace.mimalloc_line = Some(line);
+                }
             }
         }
         self.lines += 1;
@@ -123,7 +128,7 @@ impl Parser {
     }
 
     #[inline]
-    fn operation(&mut self, line: &[u8]) -> Result<Op, TraceError> {
+    fn operation(&mut self, line: &[u8]) -> Result<(Op, ObjectHeap), TraceError> {
         let mut fields = Fields { line, at: 0 };
         let mut thread = 0;
         let mut kind = fields.word();
@@ -135,11 +140,22 @@ impl Parser {
             })?;
             kind = fields.next(self)?;
         }
-        if kind == b"x" {
-            return self.action(line, thread);
+        if kind == b"x" && fields.at < line.len() {
+            return Ok((self.action(line, thread)?, ObjectHeap::Object));
         }
-        let domain = match kind {
-            b"m" | b"c" | b"r" | b"f" | b"k" => fields.domain(self)?,
+        if let b"g" | b"x" | b"v" | b"q" | b"P" = kind {
+            let action = match kind {
+                b"g" => Action::HeapCollect { force: fields.flag(self)? },
+                b"x" => Action::ThreadExit,
+                b"v" => Action::HeapWalk { mask: fields.number(self)? },
+                b"q" => Action::Quiescent,
+                _ => Action::ProcessDelayed,
+            };
+            self.nothing_after(&fields)?;
+            return Ok((Op { thread, domain: Domain::Obj, call: Call::Act(action) }, ObjectHeap::Object));
+        }
+        let (domain, heap) = match kind {
+            b"m" | b"c" | b"r" | b"f" | b"k" | b"d" => fields.domain(self)?,
             other => return Err(self.syntax(0, format!("`{}` is no operation", shown(other)), FORMS)),
         };
         let call = match kind {
@@ -155,10 +171,11 @@ impl Parser {
                 size: fields.number(self)?,
             },
             b"k" => Call::FreeKeep { id: fields.number(self)? },
+            b"d" => Call::Act(Action::FreeDelayed { id: fields.number(self)?, size: fields.number(self)? }),
             _ => Call::Free { id: fields.number(self)? },
         };
         self.nothing_after(&fields)?;
-        Ok(Op { thread, domain, call })
+        Ok((Op { thread, domain, call }, heap))
     }
 
     fn nothing_after(&self, fields: &Fields<'_>) -> Result<(), TraceError> {
@@ -220,7 +237,7 @@ impl Parser {
             },
             b"untrack" => Action::Untrack { domain: fields.trace_domain(self)?, id: fields.number(self)? },
             b"set_allocator" => {
-                domain = fields.domain(self)?;
+                domain = fields.domain(self)?.0;
                 let at = fields.at + 1;
                 let word = shown(fields.next(self)?);
                 let choice = word.parse().map_err(|takes: &str| {
@@ -374,15 +391,34 @@ impl<'a> Fields<'a> {
         })
     }
 
-    fn domain(&mut self, parser: &Parser) -> Result<Domain, TraceError> {
+    fn flag(&mut self, parser: &Parser) -> Result<bool, TraceError> {
         let at = self.at + 1;
         match self.next(parser)? {
-            b"r" => Ok(Domain::Raw),
-            b"m" => Ok(Domain::Mem),
-            b"o" => Ok(Domain::Obj),
+            b"0" => Ok(false),
+            b"1" => Ok(true),
+            other => {
+                let problem = format!("`{}` is neither 0 nor 1", shown(other));
+                Err(parser.syntax(at, problem, "write 0, or 1 for a forced collect"))
+            }
+        }
+    }
+
+    #[inline]
+    fn domain(&mut self, parser: &Parser) -> Result<(Domain, ObjectHeap), TraceError> {
+        let at = self.at + 1;
+        match self.next(parser)? {
+            b"r" => Ok((Domain::Raw, ObjectHeap::Object)),
+            b"m" => Ok((Domain::Mem, ObjectHeap::Object)),
+            b"o" => Ok((Domain::Obj, ObjectHeap::Object)),
+            b"g" => Ok((Domain::Obj, ObjectHeap::Gc)),
+            b"p" => Ok((Domain::Obj, ObjectHeap::GcPre)),
             other => {
                 let problem = format!("`{}` is no domain", shown(other));
-                Err(parser.syntax(at, problem, "write r (RAW), m (MEM) or o (OBJ)"))
+                Err(parser.syntax(
+                    at,
+                    problem,
+                    "write r (RAW), m (MEM) or o (OBJ); with mimalloc also g or p (OBJ in the heap gc or gc_pre)",
+                ))
             }
         }
     }
@@ -442,16 +478,31 @@ fn shown(word: &[u8]) -> String {
 
 /// Writes one operation of a trace as a line.
 pub fn write_op(out: &mut impl Write, trace: &Trace, op: &Op) -> io::Result<()> {
+    write_op_in(out, trace, op, ObjectHeap::Object)
+}
+
+/// Writes one operation as a line, with the heap that its objects go to.
+fn write_op_in(out: &mut impl Write, trace: &Trace, op: &Op, heap: ObjectHeap) -> io::Result<()> {
     if op.thread != 0 {
         write!(out, "t{} ", op.thread)?;
     }
-    let dom = op.domain.letter();
+    let dom = match heap {
+        ObjectHeap::Object => op.domain.letter(),
+        ObjectHeap::Gc => 'g',
+        ObjectHeap::GcPre => 'p',
+    };
     match op.call {
         Call::Malloc { id, size } => writeln!(out, "m {dom} {id} {size}"),
         Call::Calloc { id, nelem, elsize } => writeln!(out, "c {dom} {id} {nelem} {elsize}"),
         Call::Realloc { id, newid, size } => writeln!(out, "r {dom} {id} {newid} {size}"),
         Call::Free { id } => writeln!(out, "f {dom} {id}"),
         Call::FreeKeep { id } => writeln!(out, "k {dom} {id}"),
+        Call::Act(Action::HeapCollect { force }) => writeln!(out, "g {}", u8::from(force)),
+        Call::Act(Action::ThreadExit) => writeln!(out, "x"),
+        Call::Act(Action::HeapWalk { mask }) => writeln!(out, "v {mask}"),
+        Call::Act(Action::Quiescent) => writeln!(out, "q"),
+        Call::Act(Action::FreeDelayed { id, size }) => writeln!(out, "d {dom} {id} {size}"),
+        Call::Act(Action::ProcessDelayed) => writeln!(out, "P"),
         Call::Act(Action::SetupDebugHooks) => writeln!(out, "x setup_debug_hooks"),
         Call::Act(Action::Stack(stack)) => {
             write!(out, "x stack")?;
@@ -530,5 +581,10 @@ pub fn write(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
 
 /// Writes the operations that are here.
 pub(crate) fn write_rows(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
-    (0..trace.len()).filter_map(|i| trace.op(i)).try_for_each(|op| write_op(out, trace, &op))
+    for index in 0..trace.len() {
+        if let Some(op) = trace.op(index) {
+            write_op_in(out, trace, &op, trace.object_heap(index as usize))?;
+        }
+    }
+    Ok(())
 }

@@ -215,6 +215,62 @@ fn actions_that_cannot_stand_are_refused() {
     check_error("x tracemalloc snap\n", "write start N, stop, clear_traces, reset_peak or snapshot NAME");
 }
 
+#[test]
+fn operations_of_mimalloc_survive() {
+    let text = "# a\nm g 1 48\nc p 2 3 4\nr g 1 5 100\nt2 d m 0 8\nt1 d p 2 12\nt1 x\ng 1\ng 0\nv 12\nt3 q\nP\nf g 5\n";
+    let trace = open(text).unwrap();
+    assert!(!trace.needs_layers());
+    assert_eq!((trace.needs_mimalloc(), trace.mimalloc_line), (Some((0, "g")), Some(2)));
+    let mut out = Vec::new();
+    ptrace::write(&mut out, &trace).unwrap();
+    assert_eq!(String::from_utf8(out).unwrap(), text);
+
+    let mut ron = Vec::new();
+    lesson::write(&mut ron, &trace).unwrap();
+    let mut out = Vec::new();
+    ptrace::write(&mut out, &open(ron).unwrap()).unwrap();
+    assert_eq!(String::from_utf8(out).unwrap(), text);
+
+    check_error("m m 1 8\ng 2\n", "line 2, column 3: `2` is neither 0 nor 1");
+    check_error("x 1\n", "`1` is no action");
+    check_error("q 1\n", "line 1, column 2: ` 1` stands after the operation");
+    check_error("d m 1 8\n", "id 1 names no live block");
+    check_error("m m 1 8\nd m 1 8\nf m 1\n", "line 3, column 1: id 1 names no live block");
+}
+
+#[test]
+fn a_run_without_mimalloc_refuses_its_operations_by_name_and_line() {
+    use sim_core::{Machine, Profile};
+    let refused = |text: &str, profile: &str| {
+        let trace = open(text).unwrap();
+        Machine::for_trace(&Profile::named(profile).unwrap(), &trace, None).unwrap_err().to_string()
+    };
+    for line in ["g 0", "x", "v 3", "q", "d m 1 8", "P", "m g 2 8", "f p 1"] {
+        let text = format!("# one\nm o 1 8\n\n{line}\n");
+        let name = if line.ends_with("g 2 8") {
+            "g"
+        } else if line.starts_with('f') {
+            "p"
+        } else {
+            &line[..1]
+        };
+        let expected = format!("line 4: `{name}` is an operation of mimalloc");
+        for profile in ["cpython-3.14", "cpython-3.13", "cpython-3.9"] {
+            let error = refused(&text, profile);
+            assert!(error.starts_with(&expected) && error.contains("--malloc mimalloc"), "{error}");
+        }
+        let trace = open(text).unwrap();
+        Machine::for_trace(&Profile::named("cpython-3.14t").unwrap(), &trace, None).unwrap();
+    }
+    let error = refused("#! malloc=pymalloc\nm o 1 8\n", "cpython-3.14t");
+    assert!(
+        error.starts_with("Fatal Python error: preconfig_init_allocator: PYTHONMALLOC: unknown allocator")
+    );
+    assert!(error.contains("default, debug, mimalloc, mimalloc_debug"), "{error}");
+    let error = refused("#! malloc=mimalloc\nm o 1 8\n", "cpython-3.10");
+    assert!(error.contains("unknown allocator (`mimalloc`"), "{error}");
+}
+
 fn any_trace() -> impl Strategy<Value = Trace> {
     (any::<u64>(), 1_u64..400, 1_u64..60).prop_map(|(seed, operations, live)| {
         let mut tape = TraceBuilder::new("random");

@@ -7,8 +7,8 @@ use std::fs::File;
 use std::path::Path;
 
 use sim_core::arena::{ArenaBackend as _, SimArenas, Target};
-use sim_core::domains::{ArenaAllocator, ForeignFree, Functions};
-use sim_core::event::Event;
+use sim_core::domains::{AllocatorName, ArenaAllocator, ForeignFree, Functions};
+use sim_core::event::{Event, MiEvent};
 use sim_core::machine::{Fatal, LibcAbort};
 use sim_core::report::debugmallocstats;
 use sim_core::tracemalloc::{self, KeyType};
@@ -36,7 +36,7 @@ fn play(name: &str) -> Played {
     let file_name = path.file_name().unwrap().to_string_lossy().into_owned();
     let trace = trace_io::open(&file_name, Box::new(File::open(&path).unwrap())).unwrap();
     assert!(!trace.notes.is_empty() && !trace.description.is_empty(), "{file_name} narrates itself");
-    let mut profile = Profile::default();
+    let mut profile = trace.profile.as_deref().map_or_else(Profile::default, |n| Profile::named(n).unwrap());
     for (key, value) in &trace.settings {
         profile.set(key, value).unwrap();
     }
@@ -286,4 +286,38 @@ fn the_process_and_its_interpreters() {
     assert!(p.events.iter().any(|e| matches!(e, Event::ArenaReleased { .. })), "nothing was leaked");
     assert_eq!(p.machine.stopped(), None);
     assert_eq!(p.end().machine.stopped(), Some(&Fatal::Libc(LibcAbort::FreeInvalidPointer)));
+}
+
+#[test]
+fn without_a_gil() {
+    let mut p = play("28");
+    p.to(5);
+    let run = p.machine.mimalloc().unwrap();
+    assert_eq!(p.machine.allocators().current_name(), Some("mimalloc"));
+    assert_eq!(p.places[0], RAW, "RAW is the C library's");
+    let pages: Vec<_> = p
+        .machine
+        .mimalloc_blocks()
+        .map(|(_, block)| run.heap().page(block.page))
+        .map(|page| (page.segment, page.tag, page.block_bytes))
+        .collect();
+    assert_eq!(pages, [(0, 0, 48), (0, 1, 48), (0, 2, 48), (0, 1, 5120)]);
+    assert_eq!(p.machine.pymalloc().counters().ntimes_arena_allocated, 0);
+    p.to(6);
+    let mailed = |e: &Event| matches!(e, Event::Mimalloc(MiEvent::BlockDelayed { thread: 0, tag: 1, .. }));
+    assert!(p.events.iter().any(mailed));
+    p.end().machine.verify().unwrap();
+
+    let trace = &p.trace;
+    let start = |profile: &str, name| Machine::for_trace(&Profile::named(profile).unwrap(), trace, name);
+    let mut newer = start("cpython-3.15t", None).unwrap();
+    newer.step(trace, 0, &mut ());
+    assert!(newer.mimalloc().unwrap().returned_place().is_some(), "RAW is mimalloc's from 3.15 on");
+    for name in [AllocatorName::Pymalloc, AllocatorName::MallocDebug] {
+        let error = start("cpython-3.14t", Some(name)).unwrap_err().to_string();
+        assert!(
+            error
+                .starts_with("Fatal Python error: preconfig_init_allocator: PYTHONMALLOC: unknown allocator")
+        );
+    }
 }

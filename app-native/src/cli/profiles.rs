@@ -57,6 +57,15 @@ pub(super) fn run(args: &Args) -> Result<()> {
             entry.size_classes,
             entry.pool_overhead
         )?;
+        let field = |key: &str| &entry.fields[key];
+        if field("mimalloc") != "none" {
+            write!(out, "    mimalloc={} free_threaded={}", field("mimalloc"), field("free_threaded"))?;
+            write!(out, " mimalloc_raw={} main_thread={}", field("mimalloc_raw"), field("main_thread"))?;
+            if field("free_threaded") == "true" {
+                write!(out, " qsbr={} qsbr_slots={}", field("qsbr"), field("qsbr_slots"))?;
+            }
+            writeln!(out)?;
+        }
     }
     writeln!(out, "\nFields that --set changes:")?;
     for (key, takes) in KEYS {

@@ -40,7 +40,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
         bail!("--at {at} is past the end: {} has {} operations", trace.name, trace.len());
     }
     let step = args.at.unwrap_or(trace.len());
-    let mut machine = Machine::simulated(&profile, trace.slot_count())?;
+    let mut machine = Machine::for_trace(&profile, &trace, None)?;
+    if machine.mimalloc().is_some() {
+        bail!(
+            "{}: this run is mimalloc's ({}), and render draws pymalloc's arenas; `arenascope replay` prints its segments and pages",
+            trace.name,
+            profile.name
+        );
+    }
     for index in 0..step as usize {
         machine.step(&trace, index, &mut ());
     }

@@ -8,8 +8,8 @@ use std::time::Instant;
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 use serde::Serialize;
-use sim_core::domains::{AllocatorName, Allocators};
-use sim_core::report::{Occupancy, PlacementWriter, debugmallocstats, digest};
+use sim_core::domains::AllocatorName;
+use sim_core::report::{Occupancy, PlacementWriter, digest, malloc_stats};
 use sim_core::{Machine, Profile, Trace};
 
 use super::input::{self, Pieces, ProfileArgs};
@@ -19,14 +19,15 @@ use super::stack::{self, SnapshotArgs, StackReport};
 #[derive(clap::Args)]
 #[command(after_help = "Without an output option it prints a report. With --placement - or --malloc-stats \
                         standard output carries exactly that text.")]
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(super) struct Args {
     /// Traces to run; `-` is standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
     #[command(flatten)]
     profile: ProfileArgs,
-    /// What PYTHONMALLOC takes: default, debug, malloc, malloc_debug, pymalloc, pymalloc_debug; default: what the
-    /// trace says, else default
+    /// What PYTHONMALLOC takes: default, debug, malloc, malloc_debug, pymalloc, pymalloc_debug, mimalloc,
+    /// mimalloc_debug; default: what the trace says, else default
     #[arg(long, value_name = "NAME", value_parser = malloc_name)]
     malloc: Option<AllocatorName>,
     /// Where arenas come from
@@ -38,7 +39,10 @@ pub(super) struct Args {
     /// Write where every block landed; `-` is standard output
     #[arg(long, value_name = "FILE")]
     placement: Option<PathBuf>,
-    /// Print the pymalloc block of sys._debugmallocstats(), byte for byte
+    /// With --placement, add the state of each block's page in runs with mimalloc
+    #[arg(long, requires = "placement")]
+    placement_state: bool,
+    /// Print the pymalloc or mimalloc block of sys._debugmallocstats(), byte for byte
     #[arg(long)]
     malloc_stats: bool,
     /// PYTHONMALLOCSTATS: unless VALUE is empty, print that block to standard error before each new arena and at
@@ -76,20 +80,11 @@ struct Report {
     profile: String,
     malloc: Option<&'static str>,
     operations: u64,
-    arenas_obtained: u64,
-    arenas_released: u64,
-    arenas_highwater: u64,
-    arenas_live: u64,
-    arena_bytes_live: u64,
-    blocks_live: u64,
-    block_bytes_live: u64,
-    available_bytes: u64,
-    unused_pool_bytes: u64,
-    raw_allocated_blocks: i64,
+    #[serde(flatten)]
+    memory: Memory,
     raw_blocks_live: u64,
     raw_bytes_live: u64,
     state_bytes: u64,
-    state_bytes_highwater_ratio: Option<f64>,
     digest: String,
     /// What would have ended the process, as it would have been printed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,6 +99,39 @@ struct Report {
     /// Lines that `compare_to()` gives.
     #[serde(skip_serializing_if = "Option::is_none")]
     compared: Option<Vec<String>>,
+}
+
+/// What the run's allocator of MEM and OBJ holds.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Memory {
+    Pymalloc {
+        arenas_obtained: u64,
+        arenas_released: u64,
+        arenas_highwater: u64,
+        arenas_live: u64,
+        arena_bytes_live: u64,
+        blocks_live: u64,
+        block_bytes_live: u64,
+        available_bytes: u64,
+        unused_pool_bytes: u64,
+        raw_allocated_blocks: i64,
+        state_bytes_highwater_ratio: Option<f64>,
+    },
+    Mimalloc {
+        mimalloc: &'static str,
+        segments: u64,
+        segments_abandoned: u64,
+        segment_bytes: u64,
+        pages: u64,
+        pages_full: u64,
+        pages_deferred: u64,
+        blocks_live: u64,
+        block_bytes_live: u64,
+        bytes_reserved: u64,
+        bytes_committed: u64,
+        system_bytes_reserved: u64,
+    },
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
@@ -138,7 +166,8 @@ fn replay(args: &Args, file: &Path) -> Result<()> {
     let Some(first) = pieces.next_piece()? else { bail!("{} has no operation", file.display()) };
     let profile = args.profile.for_trace(first)?;
     let mut machine = Machine::for_trace(&profile, first, args.malloc)?;
-    let mut placement = args.placement.as_deref().map(Placement::create).transpose()?;
+    let mut placement =
+        args.placement.as_deref().map(|path| Placement::create(path, args.placement_state)).transpose()?;
     let until = args.until.unwrap_or(u64::MAX);
     let mut steps = 0;
     let mut piece = Some(first);
@@ -152,6 +181,7 @@ fn replay(args: &Args, file: &Path) -> Result<()> {
             file.display(),
             grouped(trace.first())
         );
+        machine.check_piece(trace)?;
         machine.grow(trace.slot_count());
         let here = trace.len().min(until - steps);
         match &mut placement {
@@ -182,14 +212,14 @@ fn replay(args: &Args, file: &Path) -> Result<()> {
     }
     if trace.prints_malloc_stats() && machine.stopped().is_none() {
         // The report at exit.
-        eprint!("{}", stats_text(&machine));
+        eprint!("{}", malloc_stats(&machine));
     }
     let compared = args.snapshots.compare(&machine)?;
     let statistics = args.snapshots.statistics(&machine)?;
     let to_stdout = args.placement.as_deref() == Some(Path::new("-"));
     if args.json {
         let mut report = report(&machine, trace, &profile, steps);
-        report.malloc_stats = args.malloc_stats.then(|| stats_text(&machine));
+        report.malloc_stats = args.malloc_stats.then(|| malloc_stats(&machine));
         report.snapshots = statistics;
         report.compared = compared;
         return output::json(&report);
@@ -205,16 +235,11 @@ fn replay(args: &Args, file: &Path) -> Result<()> {
         }
     }
     if args.malloc_stats {
-        std::io::stdout().write_all(stats_text(&machine).as_bytes())?;
+        std::io::stdout().write_all(malloc_stats(&machine).as_bytes())?;
     } else if !to_stdout && statistics.is_none() && compared.is_none() {
         print_report(&report(&machine, trace, &profile, steps), args.verify)?;
     }
     Ok(())
-}
-
-/// What `_PyObject_DebugMallocStats` prints: nothing while OBJ is not seen to be pymalloc's.
-fn stats_text(machine: &Machine) -> String {
-    if machine.pymalloc_enabled() { debugmallocstats(machine.pymalloc()) } else { String::new() }
 }
 
 /// Where each block landed, being written.
@@ -225,8 +250,10 @@ struct Placement {
 }
 
 impl Placement {
-    fn create(path: &Path) -> Result<Self> {
-        Ok(Self { out: Output::create(path)?, writer: PlacementWriter::default(), lines: String::new() })
+    fn create(path: &Path, page_state: bool) -> Result<Self> {
+        let mut writer = PlacementWriter::default();
+        writer.page_state = page_state;
+        Ok(Self { out: Output::create(path)?, writer, lines: String::new() })
     }
 
     fn run(&mut self, machine: &mut Machine, trace: &Trace, steps: u64) -> Result<()> {
@@ -267,18 +294,49 @@ fn bench(args: &Args, trace: &Trace, profile: &Profile, steps: u64, reps: u32) -
 }
 
 fn report(machine: &Machine, trace: &Trace, profile: &Profile, steps: u64) -> Report {
-    let pymalloc = machine.pymalloc();
-    let occupancy = Occupancy::of(pymalloc);
-    let counters = pymalloc.counters();
-    let highwater_bytes = counters.narenas_highwater * profile.arena_size;
     let state_bytes = machine.state_bytes();
     Report {
         trace: trace.name.clone(),
         profile: profile.name.clone(),
-        malloc: machine
-            .layers()
-            .map_or_else(|| Allocators::default().current_name(), |l| l.allocators().current_name()),
+        malloc: machine.allocators().current_name(),
         operations: steps,
+        memory: memory(machine, profile, state_bytes),
+        raw_blocks_live: machine.raw().live_blocks(),
+        raw_bytes_live: machine.raw().live_bytes(),
+        state_bytes,
+        digest: format!("{:016x}", digest(machine)),
+        stopped: machine.stopped().map(ToString::to_string),
+        malloc_stats: None,
+        stack: StackReport::of(machine),
+        snapshots: None,
+        compared: None,
+    }
+}
+
+fn memory(machine: &Machine, profile: &Profile, state_bytes: u64) -> Memory {
+    if let Some(run) = machine.mimalloc() {
+        let heap = run.heap();
+        let totals = heap.totals();
+        return Memory::Mimalloc {
+            mimalloc: heap.config().version.name(),
+            segments: totals.segments,
+            segments_abandoned: totals.abandoned_segments,
+            segment_bytes: totals.segment_bytes,
+            pages: totals.pages,
+            pages_full: totals.full_pages,
+            pages_deferred: totals.deferred_pages,
+            blocks_live: totals.live_blocks,
+            block_bytes_live: totals.live_bytes,
+            bytes_reserved: totals.used.reserved_bytes,
+            bytes_committed: totals.used.committed_bytes,
+            system_bytes_reserved: totals.system_bytes,
+        };
+    }
+    let pymalloc = machine.pymalloc();
+    let occupancy = Occupancy::of(pymalloc);
+    let counters = pymalloc.counters();
+    let highwater_bytes = counters.narenas_highwater * profile.arena_size;
+    Memory::Pymalloc {
         arenas_obtained: counters.ntimes_arena_allocated,
         arenas_released: counters.ntimes_arena_allocated - occupancy.arenas,
         arenas_highwater: counters.narenas_highwater,
@@ -289,17 +347,8 @@ fn report(machine: &Machine, trace: &Trace, profile: &Profile, steps: u64) -> Re
         available_bytes: occupancy.available_bytes,
         unused_pool_bytes: occupancy.unused_pools * profile.pool_size,
         raw_allocated_blocks: pymalloc.raw_allocated_blocks,
-        raw_blocks_live: machine.raw().live_blocks(),
-        raw_bytes_live: machine.raw().live_bytes(),
-        state_bytes,
         state_bytes_highwater_ratio: (highwater_bytes > 0)
             .then(|| state_bytes as f64 / highwater_bytes as f64),
-        digest: format!("{:016x}", digest(machine)),
-        stopped: machine.stopped().map(ToString::to_string),
-        malloc_stats: None,
-        stack: StackReport::of(machine),
-        snapshots: None,
-        compared: None,
     }
 }
 
@@ -313,37 +362,97 @@ fn print_report(r: &Report, verified: bool) -> Result<()> {
         r.profile,
         r.malloc.unwrap_or("no name")
     )?;
+    let mut for_pymalloc = String::new();
+    let mut ratio = String::new();
+    match &r.memory {
+        Memory::Pymalloc {
+            arenas_obtained,
+            arenas_released,
+            arenas_highwater,
+            arenas_live,
+            arena_bytes_live,
+            blocks_live,
+            block_bytes_live,
+            available_bytes,
+            unused_pool_bytes,
+            raw_allocated_blocks,
+            state_bytes_highwater_ratio,
+        } => {
+            writeln!(
+                out,
+                "  arenas     {} obtained, {} released, {} at most at once, {} live ({} bytes)",
+                grouped(*arenas_obtained),
+                grouped(*arenas_released),
+                grouped(*arenas_highwater),
+                grouped(*arenas_live),
+                grouped(*arena_bytes_live)
+            )?;
+            writeln!(
+                out,
+                "  in use     {} blocks ({} bytes); {} bytes free in their pools, {} bytes in unused pools",
+                grouped(*blocks_live),
+                grouped(*block_bytes_live),
+                grouped(*available_bytes),
+                grouped(*unused_pool_bytes)
+            )?;
+            for_pymalloc = format!(", {raw_allocated_blocks} of them for pymalloc");
+            if let Some(x) = state_bytes_highwater_ratio {
+                ratio = format!(" ({x:.3} of the arenas at their most)");
+            }
+        }
+        Memory::Mimalloc {
+            mimalloc,
+            segments,
+            segments_abandoned,
+            segment_bytes,
+            pages,
+            pages_full,
+            pages_deferred,
+            blocks_live,
+            block_bytes_live,
+            bytes_reserved,
+            bytes_committed,
+            system_bytes_reserved,
+        } => {
+            writeln!(
+                out,
+                "  segments   {} of mimalloc {mimalloc} ({} bytes), {} abandoned; {} bytes reserved from the system",
+                grouped(*segments),
+                grouped(*segment_bytes),
+                grouped(*segments_abandoned),
+                grouped(*system_bytes_reserved)
+            )?;
+            writeln!(
+                out,
+                "  pages      {}, {} full, {} empty but waiting for QSBR; {} bytes reserved, {} committed",
+                grouped(*pages),
+                grouped(*pages_full),
+                grouped(*pages_deferred),
+                grouped(*bytes_reserved),
+                grouped(*bytes_committed)
+            )?;
+            writeln!(
+                out,
+                "  in use     {} blocks ({} bytes)",
+                grouped(*blocks_live),
+                grouped(*block_bytes_live)
+            )?;
+        }
+    }
     writeln!(
         out,
-        "  arenas     {} obtained, {} released, {} at most at once, {} live ({} bytes)",
-        grouped(r.arenas_obtained),
-        grouped(r.arenas_released),
-        grouped(r.arenas_highwater),
-        grouped(r.arenas_live),
-        grouped(r.arena_bytes_live)
-    )?;
-    writeln!(
-        out,
-        "  in use     {} blocks ({} bytes); {} bytes free in their pools, {} bytes in unused pools",
-        grouped(r.blocks_live),
-        grouped(r.block_bytes_live),
-        grouped(r.available_bytes),
-        grouped(r.unused_pool_bytes)
-    )?;
-    writeln!(
-        out,
-        "  C library  {} blocks ({} bytes), {} of them for pymalloc",
+        "  C library  {} blocks ({} bytes){for_pymalloc}",
         grouped(r.raw_blocks_live),
-        grouped(r.raw_bytes_live),
-        r.raw_allocated_blocks
+        grouped(r.raw_bytes_live)
     )?;
-    let ratio = r
-        .state_bytes_highwater_ratio
-        .map_or_else(String::new, |x| format!(" ({x:.3} of the arenas at their most)"));
     writeln!(out, "  simulation {} bytes{ratio}", grouped(r.state_bytes))?;
     r.stack.print(&mut out)?;
     if verified {
-        writeln!(out, "  verified   lists, counts, links, radix tree and sums hold")?;
+        let what = match r.memory {
+            Memory::Pymalloc { .. } => "lists, counts, links, radix tree and sums hold",
+            Memory::Mimalloc { .. } => "spans, pages, lists, queues, owners and counts hold",
+        };
+        writeln!(out, "  verified   {what}")?;
     }
     if let Some(stopped) = &r.stopped {
         writeln!(out, "  stopped    the process would have ended with:")?;

@@ -11,6 +11,10 @@ use crate::selection::Place;
 
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
+    if view.session.machine().mimalloc().is_some() {
+        super::no_pymalloc(ui);
+        return;
+    }
     let heap = view.session.heap();
     let counters = heap.counters();
     ui.horizontal_wrapped(|ui| {

@@ -84,12 +84,24 @@ enum Bottom {
     Pymalloc {
         free: bool,
     },
+    Mimalloc {
+        free: bool,
+    },
     Libc {
         free: bool,
     },
     Own,
     /// No allocator knows a block that begins there.
     Nothing,
+}
+
+impl Bottom {
+    fn is_free(self) -> bool {
+        matches!(
+            self,
+            Self::Pymalloc { free: true } | Self::Mimalloc { free: true } | Self::Libc { free: true }
+        )
+    }
 }
 
 /// A block with everything around it.
@@ -210,6 +222,17 @@ fn descend(view: &View<'_>, layers: &Layers, p: Addr, domain: Domain) -> (Vec<He
                     };
                 }
                 (Functions::Pymalloc, _) => next = Some(Domain::Raw),
+                (Functions::MimallocRaw | Functions::MimallocMem | Functions::MimallocObj, _) => {
+                    let mimalloc = machine.mimalloc().map(sim_core::machine::MiRun::heap);
+                    let block = mimalloc.and_then(|m| Some((m, m.block_around(at).filter(|b| b.1 == 0)?.0)));
+                    return match block {
+                        Some((m, block)) => {
+                            let free = !m.is_live(block);
+                            (headers, at, Bottom::Mimalloc { free }, m.block_bytes(block))
+                        }
+                        None => (headers, at, Bottom::Nothing, UNKNOWN_BYTES),
+                    };
+                }
                 (Functions::Libc, _) => {
                     let Some(id) = layers.libc().get(at) else {
                         let free = !heap.address_in_range(at);
@@ -259,7 +282,7 @@ fn dissect(view: &View<'_>, layers: &Layers, p: Addr, domain: Domain) -> Anatomy
         start,
         bytes,
     };
-    if matches!(bottom, Bottom::Pymalloc { free: true } | Bottom::Libc { free: true }) {
+    if bottom.is_free() {
         mark_freed(&mut anatomy, u64::from(layers.layout().word_bytes));
     } else {
         mark_live(&mut anatomy, layers);
@@ -330,6 +353,12 @@ fn words(layers: &Layers, anatomy: &Anatomy, domain: Domain) -> Vec<String> {
         Bottom::Pymalloc { free: true } => {
             format!("The block of the pool at {} is free: a link of the free list, then what is left.", anatomy.start)
         }
+        Bottom::Mimalloc { free: false } => {
+            format!("It lies in a block of mimalloc's, which begins at {}.", anatomy.start)
+        }
+        Bottom::Mimalloc { free: true } => {
+            format!("mimalloc's block at {} is free: a link of its list, then what is left.", anatomy.start)
+        }
         Bottom::Libc { free: false } => {
             format!("It lies in a block of the C library, which begins at {}.", anatomy.start)
         }
@@ -344,7 +373,7 @@ fn words(layers: &Layers, anatomy: &Anatomy, domain: Domain) -> Vec<String> {
     if anatomy.headers.is_empty() {
         lines.push(format!("{} has no debug hook here, so these are plain bytes.", domain.name()));
     }
-    let freed = matches!(anatomy.bottom, Bottom::Pymalloc { free: true } | Bottom::Libc { free: true });
+    let freed = anatomy.bottom.is_free();
     for (i, header) in anatomy.headers.iter().enumerate() {
         lines.push(if freed { freed_words(layers, *header, i == 0) } else { header_words(layers, *header) });
     }
@@ -353,8 +382,7 @@ fn words(layers: &Layers, anatomy: &Anatomy, domain: Domain) -> Vec<String> {
     }
     let harm = anatomy.damaged.iter().filter(|d| **d).count() as u64;
     if harm > 0 {
-        let what = if matches!(anatomy.bottom, Bottom::Pymalloc { free: true } | Bottom::Libc { free: true })
-        {
+        let what = if anatomy.bottom.is_free() {
             "written after the block was freed"
         } else {
             "of a pad overwritten"

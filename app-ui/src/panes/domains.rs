@@ -22,8 +22,7 @@ struct Called {
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
     let layers = view.session.machine().layers();
-    let plain = Allocators::default();
-    let allocators = layers.map_or(&plain, |l| l.allocators());
+    let allocators: &Allocators = &view.session.machine().allocators();
     let calls: Vec<Called> = view
         .session
         .events()
@@ -38,7 +37,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
     ScrollArea::both().auto_shrink(false).show(ui, |ui| {
         if layers.is_none() {
             super::no_layers(ui);
-            ui.label("These are the tables that plain CPython begins with:");
+            ui.label("These are the tables that the run begins with:");
         }
         ui.horizontal_wrapped(|ui| {
             ui.monospace("_PyMem_GetCurrentAllocatorName()");
@@ -256,6 +255,9 @@ fn title(table: AllocatorTable, user: &[UserState]) -> String {
     match table.functions {
         Functions::Libc => "C library".to_owned(),
         Functions::Pymalloc => "pymalloc".to_owned(),
+        Functions::MimallocRaw => "mimalloc, default heap".to_owned(),
+        Functions::MimallocMem => "mimalloc".to_owned(),
+        Functions::MimallocObj => "mimalloc, object heap".to_owned(),
         Functions::DebugRaw | Functions::Debug => "debug hooks".to_owned(),
         Functions::Tracemalloc => "tracemalloc".to_owned(),
         Functions::User(at) => {

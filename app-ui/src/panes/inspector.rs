@@ -2,6 +2,7 @@
 
 use egui::{CollapsingHeader, Grid, RichText, ScrollArea, Ui};
 use sim_core::arena::ArenaBackend as _;
+use sim_core::machine::MiRun;
 use sim_core::report::PoolState;
 use sim_core::{Addr, ArenaId};
 
@@ -32,7 +33,10 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         } else if view.session.events().iter().any(released) {
             "What this step touched went back to the system with its arena"
         } else {
-            "This step touched no pool; click anything to pin it"
+            match view.session.machine().mimalloc() {
+                Some(_) => "MEM and OBJ are mimalloc's in this run; Map lists segments and pages",
+                None => "This step touched no pool; click anything to pin it",
+            }
         });
         ui.separator();
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| heap_ui(ui, view, commands));
@@ -74,6 +78,11 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
 
 /// What stands above all arenas.
 fn heap_ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
+    if let Some(run) = view.session.machine().mimalloc() {
+        mimalloc_ui(ui, run, commands);
+        c_library(ui, view);
+        return;
+    }
     ui.label(RichText::new("Allocator").heading().size(15.0));
     let heap = view.session.heap();
     let counters = heap.counters();
@@ -107,6 +116,30 @@ fn heap_ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         ),
     ];
     fields(ui, "heap", &list, commands);
+    c_library(ui, view);
+}
+
+/// What stands above all segments.
+fn mimalloc_ui(ui: &mut Ui, run: &MiRun, commands: &mut Vec<Command>) {
+    ui.label(RichText::new("mimalloc").heading().size(15.0));
+    let totals = run.heap().totals();
+    let row =
+        |name, value: u64, meaning| Field { name, value: grouped(value), link: None, offset: None, meaning };
+    let list = [
+        row("segments", totals.segments, "Pieces of 32 MiB, or of one huge block"),
+        row("abandoned", totals.abandoned_segments, "Segments whose thread has ended"),
+        row("segment bytes", totals.segment_bytes, "Bytes of all segments"),
+        row("system bytes", totals.system_bytes, "Bytes reserved from the system, in arenas and outside"),
+        row("pages", totals.pages, "Pages in use, each for blocks of one size"),
+        row("full pages", totals.full_pages, "Pages in the full queue, which no search passes"),
+        row("deferred pages", totals.deferred_pages, "Empty pages that wait for a goal of QSBR"),
+        row("live blocks", totals.live_blocks, "Blocks that the program has"),
+        row("live bytes", totals.live_bytes, "Their bytes, as blocks and not as asked for"),
+    ];
+    fields(ui, "mimalloc", &list, commands);
+}
+
+fn c_library(ui: &mut Ui, view: &View<'_>) {
     let raw = view.session.machine().raw();
     ui.add_space(8.0);
     ui.label(RichText::new("C library").heading().size(15.0));

@@ -11,6 +11,7 @@ pub(crate) mod malloc_stats;
 pub(crate) mod map;
 mod map_overlay;
 mod map_scene;
+pub(crate) mod mimalloc;
 pub(crate) mod narration;
 pub(crate) mod operations;
 pub(crate) mod size_classes;
@@ -57,6 +58,14 @@ pub(crate) fn empty(ui: &mut Ui, sentence: &str) {
     ui.vertical_centered(|ui| {
         ui.label(RichText::new(sentence).weak());
     });
+}
+
+/// Says why a pane about pymalloc is empty in a run whose MEM and OBJ are mimalloc's.
+pub(crate) fn no_pymalloc(ui: &mut Ui) {
+    empty(
+        ui,
+        "MEM and OBJ are mimalloc's in this run, so pymalloc holds nothing; Map lists segments and pages.",
+    );
 }
 
 /// Says why a pane about layers is empty, and how to get a run that fills it.

@@ -12,6 +12,10 @@ use crate::theme::Theme;
 
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
+    if view.session.machine().mimalloc().is_some() {
+        super::no_pymalloc(ui);
+        return;
+    }
     let occupancy = view.session.occupancy();
     if occupancy.classes.is_empty() {
         empty(ui, "This build has no size classes.");

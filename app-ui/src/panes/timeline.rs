@@ -96,11 +96,18 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         response.on_hover_ui_at_pointer(|ui| {
             ui.label(format!("Step {}", grouped(step)));
             if let Some(bucket) = bucket {
-                let arenas = bucket.held_bytes / session.profile().arena_size;
-                ui.label(format!("Held: {} in {}", bytes(bucket.held_bytes), count(arenas, "arena")));
-                ui.label(format!("Asked for in live blocks of pools: {}", bytes(bucket.live_bytes)));
+                if session.machine().mimalloc().is_some() {
+                    ui.label(format!("Held: {} in segments", bytes(bucket.held_bytes)));
+                    ui.label(format!("Asked for in live blocks of mimalloc: {}", bytes(bucket.live_bytes)));
+                } else {
+                    let arenas = bucket.held_bytes / session.profile().arena_size;
+                    ui.label(format!("Held: {} in {}", bytes(bucket.held_bytes), count(arenas, "arena")));
+                    ui.label(format!("Asked for in live blocks of pools: {}", bytes(bucket.live_bytes)));
+                }
             }
-            ui.weak("Triangles: arenas obtained (up) and released (down). Click or drag to go there.");
+            ui.weak(
+                "Triangles: arenas or segments obtained (up) and released (down). Click or drag to go there.",
+            );
         });
     }
 }

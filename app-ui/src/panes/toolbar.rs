@@ -107,13 +107,14 @@ fn profile(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let Some(session) = &state.session else { return };
     let now = session.profile().name.as_str();
     ui.label("Profile");
-    let combo = ComboBox::from_id_salt("profile").width(170.0).selected_text(now).show_ui(ui, |ui| {
-        for (name, about) in PRESETS {
-            if ui.selectable_label(*name == now, *name).on_hover_text(*about).clicked() {
-                commands.push(Command::Profile(name));
+    let combo =
+        ComboBox::from_id_salt("profile").width(170.0).height(400.0).selected_text(now).show_ui(ui, |ui| {
+            for (name, about) in PRESETS {
+                if ui.selectable_label(*name == now, *name).on_hover_text(*about).clicked() {
+                    commands.push(Command::Profile(name));
+                }
             }
-        }
-    });
+        });
     combo.response.widget_info(|| {
         let mut info = egui::WidgetInfo::labeled(egui::Role::ComboBox, true, "Profile");
         info.current_text_value = Some(now.to_owned());

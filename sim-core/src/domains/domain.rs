@@ -11,6 +11,25 @@ pub enum Domain {
     Obj,
 }
 
+/// The heap that an object goes to in a free-threaded build, by its type (`current_object_heap`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum ObjectHeap {
+    /// `_Py_MIMALLOC_HEAP_OBJECT`: without garbage collection.
+    #[default]
+    Object,
+    /// `_Py_MIMALLOC_HEAP_GC`: with it.
+    Gc,
+    /// `_Py_MIMALLOC_HEAP_GC_PRE`: with it and a pre-header in front.
+    GcPre,
+}
+
+impl ObjectHeap {
+    /// The heap's number, which its pages carry as a tag.
+    pub fn tag(self) -> u8 {
+        self as u8 + 1
+    }
+}
+
 impl Domain {
     /// All three, in `CPython`'s order.
     pub const ALL: [Self; 3] = [Self::Raw, Self::Mem, Self::Obj];

@@ -10,8 +10,8 @@ mod setup;
 mod user;
 
 pub use arena_hook::{ArenaAllocator, ArenaChoice, ArenaFunction, ArenaHookState, ForeignFree};
-pub use domain::Domain;
-pub use setup::{AllocatorName, SetupError};
+pub use domain::{Domain, ObjectHeap};
+pub use setup::{AllocatorName, Build, SetupError};
 pub use user::{LoggedCall, UserAllocator, UserState};
 
 /// What the four functions of a table do.
@@ -21,6 +21,12 @@ pub enum Functions {
     Libc,
     /// `_PyObject_Malloc` …: pymalloc.
     Pymalloc,
+    /// `_PyMem_MiRawMalloc` …: mimalloc's default heap of the thread (3.15).
+    MimallocRaw,
+    /// `_PyMem_MiMalloc` …: mimalloc, in a free-threaded build its mem heap.
+    MimallocMem,
+    /// `_PyObject_MiMalloc` …: mimalloc, in a free-threaded build the current object heap.
+    MimallocObj,
     /// `_PyMem_DebugRawMalloc` …: pads, fills and checks.
     DebugRaw,
     /// `_PyMem_DebugMalloc` …: the same after a check of the thread state.
@@ -59,6 +65,16 @@ impl AllocatorTable {
     /// pymalloc's.
     pub const PYMALLOC: Self = Self { ctx: Context::Null, functions: Functions::Pymalloc };
 
+    /// mimalloc's for a domain.
+    pub fn mimalloc(domain: Domain) -> Self {
+        let functions = match domain {
+            Domain::Raw => Functions::MimallocRaw,
+            Domain::Mem => Functions::MimallocMem,
+            Domain::Obj => Functions::MimallocObj,
+        };
+        Self { ctx: Context::Null, functions }
+    }
+
     /// The debug hooks' table of a domain.
     pub fn debug(domain: Domain) -> Self {
         let functions = if domain == Domain::Raw { Functions::DebugRaw } else { Functions::Debug };
@@ -73,6 +89,15 @@ impl AllocatorTable {
             }
             Functions::Pymalloc => {
                 ["_PyObject_Malloc", "_PyObject_Calloc", "_PyObject_Realloc", "_PyObject_Free"]
+            }
+            Functions::MimallocRaw => {
+                ["_PyMem_MiRawMalloc", "_PyMem_MiRawCalloc", "_PyMem_MiRawRealloc", "_PyMem_MiRawFree"]
+            }
+            Functions::MimallocMem => {
+                ["_PyMem_MiMalloc", "_PyMem_MiCalloc", "_PyMem_MiRealloc", "_PyMem_MiFree"]
+            }
+            Functions::MimallocObj => {
+                ["_PyObject_MiMalloc", "_PyObject_MiCalloc", "_PyObject_MiRealloc", "_PyObject_MiFree"]
             }
             Functions::DebugRaw => [
                 "_PyMem_DebugRawMalloc",
@@ -100,13 +125,15 @@ pub struct Allocators {
     pub debug: [AllocatorTable; 3],
     /// `is_debug_enabled`: written by the set-up functions only.
     pub is_debug_enabled: bool,
+    /// The build, as far as set-up depends on it.
+    pub build: Build,
 }
 
 impl Default for Allocators {
     /// A release build before anything is set up.
     fn default() -> Self {
         let base = [AllocatorTable::LIBC, AllocatorTable::PYMALLOC, AllocatorTable::PYMALLOC];
-        Self { standard: base, debug: base, is_debug_enabled: false }
+        Self { standard: base, debug: base, is_debug_enabled: false, build: Build::default() }
     }
 }
 
@@ -140,7 +167,7 @@ impl Allocators {
     }
 
     /// The chain of tables that a call through a domain's entry point passes, as far as tables show it.
-    /// It ends at the C library or pymalloc, or after 16 tables (a circle).
+    /// It ends at the C library, pymalloc or mimalloc, or after 16 tables (a circle).
     pub fn chain(
         &self,
         domain: Domain,

@@ -2,7 +2,8 @@
 
 use thiserror::Error;
 
-use super::{AllocatorTable, Allocators, Domain};
+use super::{AllocatorTable, Allocators, Domain, Functions};
+use crate::profile::Profile;
 
 /// `PyMemAllocatorName` without `NOT_SET`: what `PYTHONMALLOC` can name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,9 +20,13 @@ pub enum AllocatorName {
     Pymalloc,
     /// `pymalloc_debug`.
     PymallocDebug,
+    /// `mimalloc`.
+    Mimalloc,
+    /// `mimalloc_debug`.
+    MimallocDebug,
 }
 
-/// A name that `PYTHONMALLOC` does not take, or that is not built here.
+/// A name that `PYTHONMALLOC` does not take.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum SetupError {
     /// `CPython` ends with this at start-up; names are case-sensitive.
@@ -29,17 +34,41 @@ pub enum SetupError {
         "Fatal Python error: preconfig_init_allocator: PYTHONMALLOC: unknown allocator (`{0}`; known are {KNOWN})"
     )]
     Unknown(String),
-    /// mimalloc.
-    #[error("`{0}` is not simulated by this version; it can do {KNOWN}")]
-    NotBuilt(String),
 }
 
-const KNOWN: &str = "default, debug, malloc, malloc_debug, pymalloc, pymalloc_debug";
+const PYMALLOC_TABLES: [AllocatorTable; 3] =
+    [AllocatorTable::LIBC, AllocatorTable::PYMALLOC, AllocatorTable::PYMALLOC];
+
+const KNOWN: &str =
+    "default, debug, malloc, malloc_debug, pymalloc, pymalloc_debug, mimalloc, mimalloc_debug";
+
+/// What of a build decides which tables are installed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Build {
+    /// `Py_GIL_DISABLED`.
+    pub free_threaded: bool,
+    /// Whether RAW is mimalloc's where MEM and OBJ are (3.15).
+    pub mimalloc_raw: bool,
+}
+
+impl From<&Profile> for Build {
+    fn from(profile: &Profile) -> Self {
+        Self { free_threaded: profile.mimalloc.free_threaded, mimalloc_raw: profile.mimalloc.raw }
+    }
+}
 
 impl AllocatorName {
     /// All of them, in `CPython`'s order.
-    pub const ALL: [Self; 6] =
-        [Self::Default, Self::Debug, Self::Malloc, Self::MallocDebug, Self::Pymalloc, Self::PymallocDebug];
+    pub const ALL: [Self; 8] = [
+        Self::Default,
+        Self::Debug,
+        Self::Malloc,
+        Self::MallocDebug,
+        Self::Pymalloc,
+        Self::PymallocDebug,
+        Self::Mimalloc,
+        Self::MimallocDebug,
+    ];
 
     /// As `PYTHONMALLOC` spells it.
     pub fn name(self) -> &'static str {
@@ -50,73 +79,104 @@ impl AllocatorName {
             Self::MallocDebug => "malloc_debug",
             Self::Pymalloc => "pymalloc",
             Self::PymallocDebug => "pymalloc_debug",
+            Self::Mimalloc => "mimalloc",
+            Self::MimallocDebug => "mimalloc_debug",
         }
     }
 
     /// Parses what `PYTHONMALLOC` holds: exactly, with the empty string for `default`.
     pub fn parse(text: &str) -> Result<Self, SetupError> {
-        match text {
-            "" => Ok(Self::Default),
-            "mimalloc" | "mimalloc_debug" => Err(SetupError::NotBuilt(text.to_owned())),
-            _ => Self::ALL
-                .into_iter()
-                .find(|n| n.name() == text)
-                .ok_or_else(|| SetupError::Unknown(text.to_owned())),
+        if text.is_empty() {
+            return Ok(Self::Default);
         }
+        let name = Self::ALL.into_iter().find(|n| n.name() == text);
+        name.ok_or_else(|| SetupError::Unknown(text.to_owned()))
+    }
+
+    /// Whether a build takes it: a free-threaded one has mimalloc only, one before 3.13 has none.
+    pub fn known_to(self, profile: &Profile) -> bool {
+        match self {
+            Self::Default | Self::Debug => true,
+            Self::Mimalloc | Self::MimallocDebug => profile.mimalloc_version().is_some(),
+            _ => !profile.mimalloc.free_threaded,
+        }
+    }
+
+    /// Whether MEM and OBJ are mimalloc's in a build.
+    pub fn is_mimalloc(self, build: Build) -> bool {
+        match self {
+            Self::Default | Self::Debug => build.free_threaded,
+            Self::Mimalloc | Self::MimallocDebug => true,
+            _ => false,
+        }
+    }
+
+    /// Whether debug hooks lie over all three.
+    pub fn is_debug(self) -> bool {
+        matches!(self, Self::Debug | Self::MallocDebug | Self::PymallocDebug | Self::MimallocDebug)
     }
 }
 
 impl Allocators {
     /// `_PyMem_SetupAllocators` in a release build.
     pub fn setup(&mut self, name: AllocatorName) {
-        let (base, debug) = match name {
-            AllocatorName::Default | AllocatorName::Pymalloc => (AllocatorTable::PYMALLOC, false),
-            AllocatorName::Debug | AllocatorName::PymallocDebug => (AllocatorTable::PYMALLOC, true),
-            AllocatorName::Malloc => (AllocatorTable::LIBC, false),
-            AllocatorName::MallocDebug => (AllocatorTable::LIBC, true),
+        let mimalloc = self.mimalloc_tables();
+        self.standard = match name {
+            _ if name.is_mimalloc(self.build) => mimalloc,
+            AllocatorName::Malloc | AllocatorName::MallocDebug => [AllocatorTable::LIBC; 3],
+            _ => PYMALLOC_TABLES,
         };
-        self.standard = [AllocatorTable::LIBC, base, base];
         self.is_debug_enabled = false;
-        if debug {
+        if name.is_debug() {
             self.setup_debug_hooks();
         }
     }
 
+    fn mimalloc_tables(&self) -> [AllocatorTable; 3] {
+        let [raw, mem, obj] = Domain::ALL.map(AllocatorTable::mimalloc);
+        [if self.build.mimalloc_raw { raw } else { AllocatorTable::LIBC }, mem, obj]
+    }
+
     /// `_PyMem_GetCurrentAllocatorName`: `None` is NULL, which it is as soon as anything is unusual.
     pub fn current_name(&self) -> Option<&'static str> {
-        let base = |tables: &[AllocatorTable; 3]| {
-            if *tables == [AllocatorTable::LIBC; 3] {
-                Some(AllocatorName::Malloc)
-            } else if *tables == [AllocatorTable::LIBC, AllocatorTable::PYMALLOC, AllocatorTable::PYMALLOC] {
-                Some(AllocatorName::Pymalloc)
-            } else {
-                None
-            }
+        let mimalloc = self.mimalloc_tables();
+        let base = |tables: &[AllocatorTable; 3]| match *tables {
+            t if t == [AllocatorTable::LIBC; 3] => Some(["malloc", "malloc_debug"]),
+            PYMALLOC_TABLES => Some(["pymalloc", "pymalloc_debug"]),
+            t if t == mimalloc => Some(["mimalloc", "mimalloc_debug"]),
+            _ => None,
         };
-        if let Some(name) = base(&self.standard) {
-            return Some(name.name());
+        if let Some([name, _]) = base(&self.standard) {
+            return Some(name);
         }
         if self.standard != Domain::ALL.map(AllocatorTable::debug) {
             return None;
         }
-        base(&self.debug).map(|name| match name {
-            AllocatorName::Malloc => AllocatorName::MallocDebug.name(),
-            _ => AllocatorName::PymallocDebug.name(),
-        })
+        base(&self.debug).map(|[_, debug]| debug)
     }
 
-    /// Whether `_PyObject_DebugMallocStats` finds pymalloc: it looks at one function of OBJ, below the
-    /// debug hook where debugging is on, so any other wrapper hides the statistics.
-    pub fn pymalloc_enabled(&self) -> bool {
+    /// The functions that `_PyObject_DebugMallocStats` looks at: those of OBJ, below the debug hook where
+    /// debugging is on, so any other wrapper hides the statistics.
+    fn stats_functions(&self) -> Functions {
         let obj = Domain::Obj as usize;
         let table = if self.is_debug_enabled { self.debug[obj] } else { self.standard[obj] };
-        table.functions == super::Functions::Pymalloc
+        table.functions
+    }
+
+    /// Whether `_PyObject_DebugMallocStats` finds mimalloc, as it always does in a free-threaded build.
+    pub fn mimalloc_enabled(&self) -> bool {
+        self.build.free_threaded || self.stats_functions() == Functions::MimallocObj
+    }
+
+    /// Whether `_PyObject_DebugMallocStats` finds pymalloc.
+    pub fn pymalloc_enabled(&self) -> bool {
+        !self.build.free_threaded && self.stats_functions() == Functions::Pymalloc
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Context, Functions};
+    use super::super::Context;
     use super::*;
 
     #[test]
@@ -131,6 +191,7 @@ mod tests {
             };
             assert_eq!(a.current_name(), Some(reported));
             assert_eq!(a.pymalloc_enabled(), reported.starts_with("pymalloc"));
+            assert_eq!(a.mimalloc_enabled(), reported.starts_with("mimalloc"));
             assert_eq!(AllocatorName::parse(name.name()), Ok(name));
         }
         assert_eq!(AllocatorName::parse(""), Ok(AllocatorName::Default));
@@ -150,6 +211,38 @@ mod tests {
         a.setup_debug_hooks();
         a.set(Domain::Raw, AllocatorTable::LIBC);
         assert_eq!(a.current_name(), None, "debug hooks on some domains only");
+    }
+
+    #[test]
+    fn a_free_threaded_build_has_mimalloc_only() {
+        for (preset, raw) in [("cpython-3.14t", "_PyMem_RawMalloc"), ("cpython-3.15t", "_PyMem_MiRawMalloc")]
+        {
+            let profile = Profile::named(preset).unwrap();
+            let known: Vec<&str> = AllocatorName::ALL
+                .into_iter()
+                .filter(|n| n.known_to(&profile))
+                .map(AllocatorName::name)
+                .collect();
+            assert_eq!(known, ["default", "debug", "mimalloc", "mimalloc_debug"]);
+            let mut a = Allocators { build: Build::from(&profile), ..Allocators::default() };
+            a.setup(AllocatorName::Default);
+            let names = Domain::ALL.map(|d| a.get(d).function_names()[0]);
+            assert_eq!(names, [raw, "_PyMem_MiMalloc", "_PyObject_MiMalloc"]);
+            assert_eq!(a.current_name(), Some("mimalloc"));
+            a.setup(AllocatorName::Debug);
+            assert_eq!(a.current_name(), Some("mimalloc_debug"));
+            a.set(Domain::Obj, AllocatorTable::LIBC);
+            assert_eq!(a.current_name(), None, "OBJ alone is libc");
+            assert!(a.mimalloc_enabled() && !a.pymalloc_enabled(), "free-threaded builds do not ask");
+        }
+        let with_gil = Profile::named("cpython-3.15").unwrap();
+        let mut a = Allocators { build: Build::from(&with_gil), ..Allocators::default() };
+        a.setup(AllocatorName::Mimalloc);
+        assert_eq!(a.get(Domain::Raw).functions, Functions::MimallocRaw);
+        assert_eq!(a.current_name(), Some("mimalloc"));
+        a.set(Domain::Raw, AllocatorTable::LIBC);
+        assert_eq!(a.current_name(), None, "RAW of 3.14 under 3.15");
+        assert!(!AllocatorName::Mimalloc.known_to(&Profile::named("cpython-3.10").unwrap()));
     }
 
     #[test]

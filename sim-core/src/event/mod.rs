@@ -3,8 +3,11 @@
 //! Each branch of the allocator that changes state reports one event. Narration, breakpoints, flashes
 //! on screen and tests read nothing else, so a picture and a sentence can never disagree.
 
+mod mi;
 mod narrate;
+mod narrate_mi;
 
+pub use mi::{MiEvent, Verdict};
 pub use narrate::{Sentence, narrate};
 
 use crate::addr::{Addr, ArenaId, SizeClass};
@@ -382,6 +385,8 @@ pub enum Event {
         /// Traces in it; `None` for the `RuntimeError` while nothing is traced.
         traces: Option<u64>,
     },
+    /// mimalloc did something.
+    Mimalloc(MiEvent),
     /// `realloc(NULL, n)` acts as `malloc(n)`.
     ReallocOfNull,
     /// `free(NULL)` does nothing.

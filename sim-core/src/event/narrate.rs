@@ -323,6 +323,7 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
                 |n| format!("the snapshot has {n} traces"),
             ),
         ),
+        Event::Mimalloc(event) => super::narrate_mi::narrate(event),
         Event::ReallocOfNull => say("realloc", None, "realloc(NULL, n) acts as malloc(n)".to_owned()),
         Event::FreeOfNull => say("free", None, "free(NULL) does nothing".to_owned()),
         Event::ReturnedNull { reason } => say(

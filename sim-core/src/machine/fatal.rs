@@ -5,6 +5,7 @@ use std::fmt;
 use super::libc::LibcAbort;
 use crate::addr::Addr;
 use crate::debug_hooks::Damage;
+use crate::mimalloc::BadFree;
 
 /// What stopped the process.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,6 +25,8 @@ pub enum Fatal {
     NoThreadState {
         /// The debug function.
         function: &'static str,
+        /// Whether the build has no GIL to hold.
+        free_threaded: bool,
     },
     /// SIGSEGV.
     Segfault {
@@ -40,7 +43,14 @@ pub enum Fatal {
     TraceLost,
     /// The C library gave up.
     Libc(LibcAbort),
-    /// A pool's free list was overwritten: the next block it would hand out is no block.
+    /// mimalloc was given what is no live block. A process goes on with a broken heap; this one stops.
+    Mimalloc {
+        /// The pointer, 0 where it has no address.
+        addr: Addr,
+        /// What is wrong with it.
+        why: BadFree,
+    },
+    /// A free list was overwritten: the next block it would hand out is no block.
     WildFreeList {
         /// The free block whose first word was overwritten.
         block: Addr,
@@ -55,9 +65,23 @@ impl fmt::Display for Fatal {
             Self::Debug { function, damage, dump, .. } => {
                 write!(f, "{dump}Fatal Python error: {function}: {}", damage.message())
             }
-            Self::NoThreadState { function } => write!(
+            Self::NoThreadState { function, free_threaded } => write!(
                 f,
-                "Fatal Python error: {function}: Python memory allocator called without holding the GIL"
+                "Fatal Python error: {function}: Python memory allocator called without {}",
+                if *free_threaded {
+                    "an active thread state. Are you trying to call it inside of a Py_BEGIN_ALLOW_THREADS block?"
+                } else {
+                    "holding the GIL"
+                }
+            ),
+            Self::Mimalloc { addr, why: BadFree::NoBlock } => write!(
+                f,
+                "Segmentation fault, or worse (the pointer{} is no block of mimalloc's, which finds segment and page from the address and does not check)",
+                if *addr == Addr(0) { String::new() } else { format!(" {addr}") }
+            ),
+            Self::Mimalloc { addr, why: BadFree::Freed } => write!(
+                f,
+                "Memory corruption (the block {addr} is free already, which a release build of mimalloc does not notice; it would be handed out twice)"
             ),
             Self::Segfault { addr, doing, printed } => {
                 write!(f, "{printed}Segmentation fault ({doing} at {addr})")

@@ -165,6 +165,7 @@ impl<A: ArenaBackend> Machine<A> {
         Some(Stack {
             pymalloc: &mut self.pymalloc,
             raw: &mut self.raw,
+            mimalloc: self.mimalloc.as_deref_mut(),
             layers: self.layers.as_deref_mut()?,
             observer,
             py_ssize_t_max: self.py_ssize_t_max,

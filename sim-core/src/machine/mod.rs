@@ -8,12 +8,14 @@ mod fatal;
 mod interpreters;
 mod layers;
 mod libc;
+mod mimalloc;
 mod stack;
 
 pub use fatal::Fatal;
 pub use interpreters::Interpreters;
 pub use layers::{Layers, MallocStats};
 pub use libc::{Libc, LibcAbort};
+pub use mimalloc::MiRun;
 
 use crate::addr::{Addr, Slot};
 use crate::arena::{ArenaBackend, RawId, SimArenas, Target};
@@ -33,6 +35,9 @@ pub struct Machine<A: ArenaBackend = SimArenas> {
     py_ssize_t_max: u64,
     layers: Option<Box<Layers>>,
     interpreters: Option<Box<Interpreters<A::Pool>>>,
+    mimalloc: Option<Box<MiRun>>,
+    /// Whether there is neither of the two: what replay at full speed asks.
+    plain: bool,
     stopped: Option<Box<Fatal>>,
 }
 
@@ -55,6 +60,7 @@ impl Machine<SimArenas> {
         }
         let mut machine = Self::simulated(profile, trace.slot_count())?;
         let name = malloc.or(trace.malloc).unwrap_or(AllocatorName::Default);
+        Self::check(profile, trace, name)?;
         if trace.needs_layers() || trace.prints_malloc_stats() {
             machine.setup_layers(name);
         } else {
@@ -72,6 +78,7 @@ impl Machine<SimArenas> {
             + self.pymalloc.table_bytes()
             + self.raw.state_bytes()
             + (self.pointers.capacity() * 4) as u64
+            + self.mimalloc.as_ref().map_or(0, |m| m.heap().state_bytes() + self.pointers.len() as u64 * 8)
     }
 }
 
@@ -85,6 +92,8 @@ impl<A: ArenaBackend> Machine<A> {
             py_ssize_t_max: profile.py_ssize_t_max(),
             layers: None,
             interpreters: None,
+            mimalloc: None,
+            plain: true,
             stopped: None,
         }
     }
@@ -97,24 +106,35 @@ impl<A: ArenaBackend> Machine<A> {
             if let Some(layers) = &mut self.layers {
                 layers.pointers.resize(slots, Addr(0));
             }
+            if let Some(run) = &mut self.mimalloc {
+                run.grow(slots);
+            }
         }
     }
 
-    /// Runs as with `PYTHONMALLOC=name`. To be called before the first operation. The default stack
-    /// needs no layers and gets none.
+    /// Runs as with `PYTHONMALLOC=name`, which the build must know. To be called before the first operation.
+    /// The default stack and plain mimalloc need no layers and get none.
     pub fn setup(&mut self, name: AllocatorName) {
-        if matches!(name, AllocatorName::Default | AllocatorName::Pymalloc) {
-            self.layers = None;
-        } else {
-            self.setup_layers(name);
-        }
+        let layered = matches!(name, AllocatorName::Malloc) || name.is_debug();
+        self.setup_tables(name, layered);
     }
 
     fn setup_layers(&mut self, name: AllocatorName) {
-        let mut allocators = Allocators::default();
+        self.setup_tables(name, true);
+    }
+
+    fn setup_tables(&mut self, name: AllocatorName, layered: bool) {
+        let profile = self.pymalloc.profile();
+        let mut allocators = Allocators { build: profile.into(), ..Allocators::default() };
         allocators.setup(name);
-        let pointer_bytes = self.pymalloc.profile().pointer_bytes;
-        self.layers = Some(Box::new(Layers::new(allocators, pointer_bytes, self.pointers.len())));
+        let slots = self.pointers.len();
+        self.mimalloc = if name.is_mimalloc(allocators.build) {
+            MiRun::new(profile, allocators.clone(), slots).map(Box::new)
+        } else {
+            None
+        };
+        self.layers = layered.then(|| Box::new(Layers::new(allocators, profile.pointer_bytes, slots)));
+        self.plain = self.layers.is_none() && self.mimalloc.is_none();
     }
 
     /// Tables and contents, where this run has them.
@@ -129,7 +149,7 @@ impl<A: ArenaBackend> Machine<A> {
 
     /// Whether `_PyObject_DebugMallocStats` would print pymalloc's block.
     pub fn pymalloc_enabled(&self) -> bool {
-        self.layers.as_ref().is_none_or(|l| l.allocators().pymalloc_enabled())
+        self.plain || self.allocators().pymalloc_enabled()
     }
 
     /// The small-block allocator.
@@ -159,13 +179,28 @@ impl<A: ArenaBackend> Machine<A> {
     #[inline]
     pub fn step<O: Observer>(&mut self, trace: &Trace, index: usize, observer: &mut O) -> A::Ptr {
         let op = trace.packed(index);
-        if op.kind == Kind::Act {
-            if let Some(action) = trace.action(op.size) {
-                self.act(trace, op.domain, op.slot, action, observer);
-            }
-            return A::Ptr::default();
+        // A plain run has nothing that an action could change.
+        if self.plain { self.apply_plain(op, observer) } else { self.step_other(trace, index, op, observer) }
+    }
+
+    #[inline(never)]
+    fn step_other<O: Observer>(
+        &mut self,
+        trace: &Trace,
+        index: usize,
+        op: Packed,
+        observer: &mut O,
+    ) -> A::Ptr {
+        self.note_caller(trace, index);
+        if op.kind != Kind::Act {
+            return self.apply_other(op, observer);
         }
-        self.apply(op, observer)
+        match trace.action(op.size) {
+            Some(action) if action.of_mimalloc().is_some() => self.act_on_mimalloc(op, action, observer),
+            Some(action) => self.act(trace, op.domain, op.slot, action, observer),
+            None => {}
+        }
+        A::Ptr::default()
     }
 
     /// Does an action. Without layers there is nothing that one could change.
@@ -184,7 +219,12 @@ impl<A: ArenaBackend> Machine<A> {
         layers.begin_step();
         match action {
             Action::SetupDebugHooks => layers.allocators.setup_debug_hooks(),
-            Action::ThreadState { attached } => layers.attached = attached,
+            Action::ThreadState { attached } => {
+                layers.attached = attached;
+                if let Some(run) = self.mimalloc.as_deref_mut() {
+                    run.heap.set_attached(run.thread, attached, observer);
+                }
+            }
             Action::SetAllocator(choice) => match choice {
                 TableChoice::Libc => layers.allocators.set(domain, AllocatorTable::LIBC),
                 TableChoice::Pymalloc => layers.allocators.set(domain, AllocatorTable::PYMALLOC),
@@ -210,15 +250,32 @@ impl<A: ArenaBackend> Machine<A> {
             Action::InterpreterSwitch(number) => self.interpreter_switch(number, observer),
             Action::InterpreterEnd(number) => self.interpreter_end(number, observer),
             Action::Poke { offset, bytes, .. } => self.poke(slot, offset, bytes.as_slice()),
+            Action::HeapCollect { .. }
+            | Action::ThreadExit
+            | Action::HeapWalk { .. }
+            | Action::Quiescent
+            | Action::FreeDelayed { .. }
+            | Action::ProcessDelayed => {}
         }
     }
 
     /// Does one operation and returns the pointer that the call returned (NULL for free).
     #[inline]
     pub fn apply<O: Observer>(&mut self, op: Packed, observer: &mut O) -> A::Ptr {
+        if self.plain { self.apply_plain(op, observer) } else { self.apply_other(op, observer) }
+    }
+
+    #[inline(never)]
+    fn apply_other<O: Observer>(&mut self, op: Packed, observer: &mut O) -> A::Ptr {
         if self.layers.is_some() {
-            return self.apply_layered(op, observer);
+            self.apply_layered(op, observer)
+        } else {
+            self.apply_mimalloc(op, observer)
         }
+    }
+
+    #[inline]
+    fn apply_plain<O: Observer>(&mut self, op: Packed, observer: &mut O) -> A::Ptr {
         let at = op.slot.0 as usize;
         match op.kind {
             Kind::Malloc | Kind::Calloc => {
@@ -243,7 +300,8 @@ impl<A: ArenaBackend> Machine<A> {
     /// Checks the whole heap and that the program's pointers and the heap agree.
     pub fn verify(&self) -> Result<(), Violation> {
         self.pymalloc.verify()?;
-        if self.layers.is_some() {
+        self.verify_mimalloc()?;
+        if !self.plain {
             // Under debug hooks pointers lie inside blocks, and a scenario may have broken what it likes.
             return Ok(());
         }
@@ -302,6 +360,7 @@ impl<A: ArenaBackend> Machine<A> {
         let mut stack = stack::Stack {
             pymalloc: &mut self.pymalloc,
             raw: &mut self.raw,
+            mimalloc: self.mimalloc.as_deref_mut(),
             layers,
             observer,
             py_ssize_t_max: self.py_ssize_t_max,
@@ -319,6 +378,9 @@ impl<A: ArenaBackend> Machine<A> {
         };
         let returned = *done.as_ref().unwrap_or(&Addr(0));
         let passed = if op.null || matches!(op.kind, Kind::Malloc | Kind::Calloc) { Addr(0) } else { old };
+        if let Some(run) = self.mimalloc.as_deref_mut() {
+            run.returned_addr = returned;
+        }
         if let Some(p) = [returned, passed].into_iter().find(|p| *p != Addr(0)) {
             layers.touched = p;
         }
@@ -371,6 +433,7 @@ impl<A: ArenaBackend> Machine<A> {
     fn link_was_written(&mut self, at: Addr) {
         let Some(layers) = self.layers.as_deref_mut() else { return };
         if !self.pymalloc.address_in_range(at) {
+            self.mimalloc_link_was_written(at);
             return;
         }
         let word_bytes = self.pymalloc.profile().pointer_bytes;
@@ -386,9 +449,12 @@ impl<A: ArenaBackend> Machine<A> {
         }
     }
 
-    /// The address in a slot, where this run has addresses for all pointers.
+    /// The address in a slot, where this run has one: with layers always, without them for mimalloc's blocks.
     pub fn address(&self, slot: Slot) -> Option<Addr> {
-        self.layers.as_ref().map(|l| l.pointers[slot.0 as usize])
+        match &self.layers {
+            Some(layers) => Some(layers.pointers[slot.0 as usize]),
+            None => self.mimalloc_address(slot),
+        }
     }
 
     /// A pointer as blocks are named: the alignment unit it points to, or the C library's block around it.

@@ -29,8 +29,8 @@ impl Fnv64 {
 }
 
 /// FNV-1a over everything that decides the machine's future: counters, arena records with their lists,
-/// carved pools with their free lists, used lists, live blocks of the C library and the program's
-/// pointers. Addresses and counts only, so that no internal representation shows.
+/// carved pools with their free lists, used lists, live blocks of the C library, mimalloc's state and the
+/// program's pointers. Addresses and counts only, so that no internal representation shows.
 pub fn digest<A: ArenaBackend>(machine: &Machine<A>) -> u64 {
     let mut h = Fnv64::default();
     let pymalloc = machine.pymalloc();
@@ -89,6 +89,13 @@ pub fn digest<A: ArenaBackend>(machine: &Machine<A>) -> u64 {
                 h.word(raw.nbytes);
             }
             Target::Null => {}
+        }
+    }
+    if let Some(run) = machine.mimalloc() {
+        run.heap().fingerprint(|word| h.word(word));
+        for (slot, block) in machine.mimalloc_blocks() {
+            h.word(u64::from(slot.0));
+            h.word(run.heap().block_addr(block).0);
         }
     }
     h.0

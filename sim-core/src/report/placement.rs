@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::arena::{ArenaBackend, Target};
 use crate::event::{Event, Observer};
 use crate::machine::Machine;
+use crate::mimalloc::Mimalloc;
 use crate::tape::{Kind, Trace};
 
 /// Where a returned pointer lies.
@@ -63,10 +64,33 @@ impl Observer for ArenaMarks {
     }
 }
 
+fn write_page(out: &mut String, mimalloc: &Mimalloc, page: u32) {
+    let p = mimalloc.page(page);
+    // Writing to a String cannot fail.
+    let _ = write!(
+        out,
+        " | slice={}/{} bs={} used={} cap={} res={} full={} segused={}",
+        p.slice,
+        p.slices,
+        p.block_bytes,
+        p.used,
+        p.capacity,
+        p.reserved,
+        u8::from(p.full),
+        p.segment_used
+    );
+    let config = mimalloc.config();
+    if config.build.qsbr && config.build.qsbr_slots_recycled {
+        let _ = write!(out, " goal={}", p.goal);
+    }
+}
+
 /// Applies operations and writes the golden body's lines for them.
 #[derive(Debug, Default)]
 pub struct PlacementWriter {
     marks: ArenaMarks,
+    /// Whether the state of a mimalloc block's page follows its place.
+    pub page_state: bool,
 }
 
 impl PlacementWriter {
@@ -84,6 +108,15 @@ impl PlacementWriter {
         self.marks.0.clear();
         if matches!(op.kind, Kind::Free | Kind::FreeKeep | Kind::Act) {
             out.push_str("-\n");
+            return;
+        }
+        if let Some((run, place)) = machine.mimalloc().and_then(|run| Some((run, run.returned_place()?))) {
+            let (segment, offset, page) = place;
+            let _ = write!(out, "{segment} {offset}");
+            if self.page_state {
+                write_page(out, run.heap(), page);
+            }
+            out.push('\n');
             return;
         }
         match Placement::of(machine, ptr) {

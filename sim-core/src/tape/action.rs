@@ -47,6 +47,29 @@ pub enum Action {
         /// The block's id.
         id: u64,
     },
+    /// `mi_heap_collect(heap, force)` of all heaps of the thread.
+    HeapCollect {
+        /// Whether by force.
+        force: bool,
+    },
+    /// The thread ends.
+    ThreadExit,
+    /// A walk over the heaps whose bits are set, as garbage collection does.
+    HeapWalk {
+        /// Bit 0 mem, 1 obj, 2 gc, 3 `gc_pre`.
+        mask: u64,
+    },
+    /// The thread passes a quiescent state.
+    Quiescent,
+    /// `_PyMem_FreeDelayed(pointer, size)`.
+    FreeDelayed {
+        /// The block's id, 0 for NULL.
+        id: u64,
+        /// Bytes.
+        size: u64,
+    },
+    /// `_PyMem_ProcessDelayed`, as the eval breaker does.
+    ProcessDelayed,
     /// The thread attaches or detaches its thread state (takes or releases the GIL).
     ThreadState {
         /// Whether it has one afterwards.
@@ -82,9 +105,23 @@ pub enum Action {
 }
 
 impl Action {
+    /// What ptrace calls it, if only a run with mimalloc can do it.
+    pub fn of_mimalloc(self) -> Option<&'static str> {
+        Some(match self {
+            Self::HeapCollect { .. } => "g",
+            Self::ThreadExit => "x",
+            Self::HeapWalk { .. } => "v",
+            Self::Quiescent => "q",
+            Self::FreeDelayed { .. } => "d",
+            Self::ProcessDelayed => "P",
+            _ => return None,
+        })
+    }
+
     /// The block it is about, if it is about one.
     pub fn id(self) -> Option<u64> {
         match self {
+            Self::FreeDelayed { id, .. } => Some(id).filter(|&id| id != 0),
             Self::Poke { id, .. }
             | Self::Track { id, .. }
             | Self::Untrack { id, .. }

@@ -8,7 +8,7 @@ use super::names::Names;
 use super::trace::Trace;
 use super::{Action, Call, Kind, Op, SourceLine, StackId};
 use crate::addr::Addr;
-use crate::domains::Domain;
+use crate::domains::{Domain, ObjectHeap};
 
 /// An operation that cannot stand where it stands.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -202,6 +202,7 @@ impl TraceBuilder {
                 self.check_action(action)?;
                 let (slot, id) = match action {
                     Action::VirtualAlloc { id, size } => (self.name(id, domain, size)?, id),
+                    Action::FreeDelayed { id, .. } if id != 0 => (self.find(id, domain)?, id),
                     _ => match action.id() {
                         Some(id) => (self.names.get(id).ok_or(TapeError::UnknownId { id })?, id),
                         None => (0, 0),
@@ -209,6 +210,10 @@ impl TraceBuilder {
                 };
                 match action {
                     Action::VirtualAlloc { .. } => self.live[slot as usize].family = Family::Chunk,
+                    Action::FreeDelayed { .. } if id != 0 => {
+                        self.names.remove(id);
+                        self.free_slots.push(slot);
+                    }
                     Action::VirtualFree { .. } => {
                         if self.live[slot as usize].family != Family::Chunk {
                             return Err(TapeError::NotAChunk { id });
@@ -219,10 +224,22 @@ impl TraceBuilder {
                     _ => {}
                 }
                 let number = self.trace.keep_action(action);
-                self.trace.append(Kind::Act, domain, false, slot, number, id);
+                self.trace.append(Kind::Act, domain, id == 0, slot, number, id);
+                if let Some(name) = action.of_mimalloc() {
+                    self.trace.keep_needs_mimalloc(name);
+                }
             }
         }
         self.trace.keep_thread(thread);
+        Ok(())
+    }
+
+    /// Appends an operation on an object that goes to a heap of its own in a free-threaded build.
+    pub fn push_in(&mut self, op: Op, heap: ObjectHeap) -> Result<(), TapeError> {
+        self.push(op)?;
+        if op.domain == Domain::Obj {
+            self.trace.keep_object_heap(heap);
+        }
         Ok(())
     }
 

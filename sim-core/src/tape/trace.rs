@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::column::Column;
 use super::{Action, Call, Counts, Kind, Note, Op, Packed, Source, StackId, Stacks, TimeMark};
 use crate::addr::{Addr, Slot};
-use crate::domains::{AllocatorName, Domain};
+use crate::domains::{AllocatorName, Domain, ObjectHeap};
 
 /// A trace and all that came with it.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +29,8 @@ pub struct Trace {
     pub source: Source,
     /// Python stacks, strings and frames.
     pub stacks: Stacks,
+    /// The line of [`Self::needs_mimalloc`], where the format has lines.
+    pub mimalloc_line: Option<u64>,
     /// Moments of the recording, in order; positions count from the first operation of the whole trace.
     pub marks: Vec<TimeMark>,
     /// Operations that were here before the first row and were forgotten.
@@ -48,6 +50,8 @@ pub struct Trace {
     names: Vec<String>,
     /// Whether an operation is there that only a machine with tables and contents can do.
     needs_layers: bool,
+    /// The first operation that only a run with mimalloc can do, as ptrace writes it.
+    needs_mimalloc: Option<(u64, &'static str)>,
     threads: Column<u16>,
     /// Which threads appeared, up to the highest; empty while all was on thread 0.
     seen_threads: Vec<bool>,
@@ -101,6 +105,10 @@ impl Ids {
 const DOMAIN_SHIFT: u8 = 3;
 const NULL_BIT: u8 = 1 << 5;
 const WIDE_BIT: u8 = 1 << 6;
+/// With the fourth domain code: the object's heap is `gc_pre`, not `gc`.
+const GC_PRE_BIT: u8 = 1 << 7;
+/// Domains as the columns number them; the fourth is OBJ with an object heap of its own.
+const DOMAINS: [Domain; 4] = [Domain::Raw, Domain::Mem, Domain::Obj, Domain::Obj];
 
 impl Trace {
     /// Operations.
@@ -199,6 +207,32 @@ impl Trace {
         self.actions.iter().any(|a| matches!(a, Action::InterpreterNew { .. }))
     }
 
+    /// The first operation that only a run with mimalloc can do: operations before it, and its name in ptrace.
+    pub fn needs_mimalloc(&self) -> Option<(u64, &'static str)> {
+        self.needs_mimalloc
+    }
+
+    /// The heap that objects of the operation after `index` others go to in a free-threaded build.
+    #[inline]
+    pub fn object_heap(&self, index: usize) -> ObjectHeap {
+        match self.heads.get(index) {
+            Some(head) if (head >> DOMAIN_SHIFT) & 3 == 3 => {
+                if head & GC_PRE_BIT == 0 {
+                    ObjectHeap::Gc
+                } else {
+                    ObjectHeap::GcPre
+                }
+            }
+            _ => ObjectHeap::Object,
+        }
+    }
+
+    /// The thread of the operation after `index` others.
+    #[inline]
+    pub fn thread(&self, index: usize) -> u16 {
+        self.threads.get(index)
+    }
+
     /// Operations by domain and kind.
     pub fn counts(&self) -> Counts {
         self.counts
@@ -241,7 +275,7 @@ impl Trace {
         };
         Packed {
             kind: Kind::CODES[usize::from(head & 7)],
-            domain: Domain::ALL[usize::from((head >> DOMAIN_SHIFT) & 3)],
+            domain: DOMAINS[usize::from((head >> DOMAIN_SHIFT) & 3)],
             null: head & NULL_BIT != 0,
             slot: Slot(self.slots[index]),
             size,
@@ -297,11 +331,36 @@ impl Trace {
             Kind::FreeKeep => self.counts[domain as usize][Kind::Free as usize] += 1,
             _ => self.counts[domain as usize][kind as usize] += 1,
         }
-        self.needs_layers |= matches!(kind, Kind::Act | Kind::FreeKeep);
+        let layered = match kind {
+            Kind::Act => self.actions.get(size as usize).is_none_or(|a| a.of_mimalloc().is_none()),
+            _ => kind == Kind::FreeKeep,
+        };
+        self.needs_layers |= layered;
         self.heads.push(head);
         self.slots.push(slot);
         self.sizes.push(narrow.unwrap_or(u32::MAX));
         self.ids.push(id);
+    }
+
+    /// Gives the last row's objects a heap of their own.
+    pub(super) fn keep_object_heap(&mut self, heap: ObjectHeap) {
+        let Some(head) = self.heads.last_mut() else { return };
+        let name = match heap {
+            ObjectHeap::Object => return,
+            ObjectHeap::Gc => "g",
+            ObjectHeap::GcPre => {
+                *head |= GC_PRE_BIT;
+                "p"
+            }
+        };
+        *head |= 3 << DOMAIN_SHIFT;
+        self.keep_needs_mimalloc(name);
+    }
+
+    /// Remembers that the last row is mimalloc's, if it is the first such.
+    pub(super) fn keep_needs_mimalloc(&mut self, name: &'static str) {
+        let index = self.first + self.len() - 1;
+        self.needs_mimalloc.get_or_insert((index, name));
     }
 
     pub(super) fn keep_calloc(&mut self, nelem: u64, elsize: u64) {

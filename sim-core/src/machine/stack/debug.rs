@@ -13,7 +13,10 @@ use crate::machine::layers::Layers;
 impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
     fn thread_check(&self, table: AllocatorTable, function: Function) -> Called<()> {
         if table.functions == Functions::Debug && !self.layers.attached {
-            return Err(Fatal::NoThreadState { function: table.function_names()[function as usize] });
+            return Err(Fatal::NoThreadState {
+                function: table.function_names()[function as usize],
+                free_threaded: self.layers.allocators.build.free_threaded,
+            });
         }
         Ok(())
     }
@@ -41,10 +44,14 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
             return Ok(q);
         }
         let p = q.offset(layout.front());
+        let spared = self.debug_spared(domain, None);
         let bytes = &mut self.layers.bytes;
         layout
             .decorate(bytes, p, nbytes, domain)
-            .and_then(|()| if zero { Ok(()) } else { layout.clean(bytes, p, nbytes) })
+            .and_then(|()| {
+                let fresh = if zero { 0 } else { nbytes.saturating_sub(spared) };
+                layout.clean(bytes, p.offset(spared), fresh)
+            })
             .map_err(|e| segfault(e, "decorating a block"))?;
         Ok(p)
     }
@@ -78,10 +85,15 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
         self.debug_check(domain, p, "_PyMem_DebugRawFree")?;
         let layout = self.layers.layout;
         let q = layout.inner(p);
+        let spared = self.debug_spared(domain, Some(q));
         let bytes = &mut self.layers.bytes;
         layout
             .stored_size(bytes, p)
-            .and_then(|nbytes| layout.kill(bytes, q, nbytes + layout.extra()))
+            .and_then(|nbytes| {
+                let behind = nbytes + layout.extra() - layout.front();
+                layout.kill(bytes, q, layout.front())?;
+                layout.kill(bytes, p.offset(spared), behind.saturating_sub(spared))
+            })
             .map_err(|e| segfault(e, "killing a block"))?;
         self.table_free(self.layers.allocators.debug[domain as usize], domain, q)
     }
@@ -104,7 +116,10 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
         }
         let fault = |e| segfault(e, "reallocating a block");
         let old = layout.stored_size(&self.layers.bytes, p).map_err(fault)?;
-        let saved = self.save_and_erase(p, old).map_err(fault)?;
+        // A free-threaded build leaves the old copy alone: other threads may be reading it.
+        let free_threaded = self.layers.allocators.build.free_threaded;
+        let saved =
+            if free_threaded { Saved::default() } else { self.save_and_erase(p, old).map_err(fault)? };
         let below = self.layers.allocators.debug[domain as usize];
         let r = self.table_realloc(below, domain, layout.inner(p), nbytes + layout.extra())?;
         let (data, len) = if r == Addr(0) { (p, old) } else { (r.offset(layout.front()), nbytes) };
@@ -143,6 +158,7 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
 }
 
 /// The edges of a block during a realloc.
+#[derive(Default)]
 struct Saved {
     first: Vec<u8>,
     last: Vec<u8>,

@@ -1,15 +1,18 @@
 //! One call on its way down the tables: from the entry point through each table to the one that has memory.
 //!
-//! What a table does is in a file of its own: the C library and pymalloc below, debug hooks, tracemalloc's
+//! What a table does is in a file of its own: the C library, pymalloc and mimalloc below, debug hooks, tracemalloc's
 //! hooks and a scenario's own tables above them.
 
 mod debug;
+mod mimalloc;
 mod pymalloc;
 mod traced;
 mod user;
+mod writes;
 
 use super::fatal::Fatal;
 use super::layers::Layers;
+use super::mimalloc::MiRun;
 use crate::addr::Addr;
 use crate::arena::ArenaBackend;
 use crate::bytes::Unmapped;
@@ -25,6 +28,7 @@ const DEPTH_MAX: u32 = 64;
 pub(in crate::machine) struct Stack<'a, A: ArenaBackend, O: Observer> {
     pub(in crate::machine) pymalloc: &'a mut Pymalloc<A>,
     pub(in crate::machine) raw: &'a mut RawModel,
+    pub(in crate::machine) mimalloc: Option<&'a mut MiRun>,
     pub(in crate::machine) layers: &'a mut Layers,
     pub(in crate::machine) observer: &'a mut O,
     pub(in crate::machine) py_ssize_t_max: u64,
@@ -84,6 +88,9 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
         let p = match (table.functions, table.ctx) {
             (Functions::Libc, _) => self.libc_malloc(nbytes),
             (Functions::Pymalloc, _) => self.pymalloc_malloc(nbytes)?,
+            (Functions::MimallocRaw, _) => self.mimalloc_malloc(Domain::Raw, nbytes, false)?,
+            (Functions::MimallocMem, _) => self.mimalloc_malloc(Domain::Mem, nbytes, false)?,
+            (Functions::MimallocObj, _) => self.mimalloc_malloc(Domain::Obj, nbytes, false)?,
             (Functions::Debug | Functions::DebugRaw, Context::DebugRecord(d)) => {
                 self.debug_malloc(table, d, nbytes, false)?
             }
@@ -113,6 +120,9 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
                     p
                 }
             }
+            (Functions::MimallocRaw, _) => self.mimalloc_malloc(Domain::Raw, nbytes, true)?,
+            (Functions::MimallocMem, _) => self.mimalloc_malloc(Domain::Mem, nbytes, true)?,
+            (Functions::MimallocObj, _) => self.mimalloc_malloc(Domain::Obj, nbytes, true)?,
             (Functions::Debug | Functions::DebugRaw, Context::DebugRecord(d)) => {
                 self.debug_malloc(table, d, nbytes, true)?
             }
@@ -129,6 +139,9 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
         let new = match (table.functions, table.ctx) {
             (Functions::Libc, _) => self.libc_realloc(p, nbytes)?,
             (Functions::Pymalloc, _) => self.pymalloc_realloc(p, nbytes)?,
+            (Functions::MimallocRaw, _) => self.mimalloc_realloc(Domain::Raw, p, nbytes)?,
+            (Functions::MimallocMem, _) => self.mimalloc_realloc(Domain::Mem, p, nbytes)?,
+            (Functions::MimallocObj, _) => self.mimalloc_realloc(Domain::Obj, p, nbytes)?,
             (Functions::Debug | Functions::DebugRaw, Context::DebugRecord(d)) => {
                 self.debug_realloc(table, d, p, nbytes)?
             }
@@ -145,6 +158,9 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
         match (table.functions, table.ctx) {
             (Functions::Libc, _) => self.libc_free(p)?,
             (Functions::Pymalloc, _) => self.pymalloc_free(p)?,
+            (Functions::MimallocRaw | Functions::MimallocMem | Functions::MimallocObj, _) => {
+                self.mimalloc_free(p)?;
+            }
             (Functions::Debug | Functions::DebugRaw, Context::DebugRecord(d)) => {
                 self.debug_free(table, d, p)?;
             }

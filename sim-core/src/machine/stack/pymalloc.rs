@@ -1,57 +1,16 @@
 //! The bottom of most chains: pymalloc's table, with what it writes going to memory.
 
+use super::writes::Writes;
 use super::{Called, Stack, segfault};
 use crate::addr::{Addr, Slot};
 use crate::arena::ArenaBackend;
-use crate::bytes::Bytes;
-use crate::domains::{Domain, ForeignFree};
+use crate::domains::Domain;
 use crate::event::{Event, Observer};
 use crate::machine::LibcAbort;
 use crate::machine::fatal::Fatal;
 use crate::machine::layers::Layers;
 use crate::occupancy::debugmallocstats;
 use crate::pymalloc::{Pymalloc, Realloc};
-
-/// Writes into memory what pymalloc writes into blocks, and passes events on.
-struct Writes<'a, O: Observer> {
-    bytes: &'a mut Bytes,
-    wild: &'a mut std::collections::BTreeMap<Addr, u64>,
-    arena_size: u64,
-    word_bytes: u32,
-    met_wild: Option<(Addr, u64)>,
-    released: Vec<Addr>,
-    aborted: bool,
-    observer: &'a mut O,
-}
-
-impl<O: Observer> Observer for Writes<'_, O> {
-    const ENABLED: bool = true;
-    fn event(&mut self, event: Event) {
-        // Blocks lie in mapped arenas, so these writes cannot fail.
-        let mut link = |at: Addr, to: u64| {
-            let _ = self.bytes.set_word(at, self.word_bytes, to);
-        };
-        match event {
-            Event::ArenaObtained { base, .. } => self.bytes.map(base, self.arena_size),
-            Event::ArenaReleased { base, .. } => self.released.push(base),
-            Event::ArenaFreedByOther { outcome: Some(ForeignFree::Aborted), .. } => self.aborted = true,
-            Event::BlockCarved { block, .. } => link(block, 0),
-            Event::PoolInitialised { second, .. } => link(second, 0),
-            Event::BlockPushed { block, next, .. } => {
-                link(block, next.unwrap_or_default().0);
-                self.wild.remove(&block);
-            }
-            Event::BlockPopped { block, .. } => {
-                if let Some(link) = self.wild.remove(&block) {
-                    self.met_wild = Some((block, link));
-                }
-            }
-            _ => {}
-        }
-        // Observers that want no detail still want arenas; the others ignore all of it.
-        self.observer.event(event);
-    }
-}
 
 impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
     /// Runs pymalloc with its writes going to memory.

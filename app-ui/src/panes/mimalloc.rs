@@ -1,0 +1,158 @@
+//! Segments and pages, in place of pymalloc's map in a run whose MEM and OBJ are mimalloc's.
+
+use egui::{RichText, Ui};
+use egui_extras::{Column, TableBuilder};
+use sim_core::machine::MiRun;
+use sim_core::mimalloc::{PageView, SegmentView};
+
+use super::{View, empty};
+use crate::format::{bytes, count, grouped};
+
+/// A row of the table.
+enum Row {
+    Segment(SegmentView),
+    Page(PageView),
+}
+
+/// Draws the pane.
+pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, run: &MiRun) {
+    let heap = run.heap();
+    let totals = heap.totals();
+    let config = heap.config();
+    ui.horizontal_wrapped(|ui| {
+        ui.label(RichText::new(format!("mimalloc {}", config.version.name())).strong());
+        ui.label(format!(
+            "{} with {}, {} full; {} live blocks of {}",
+            count(totals.segments, "segment"),
+            count(totals.pages, "page"),
+            grouped(totals.full_pages),
+            grouped(totals.live_blocks),
+            bytes(totals.live_bytes)
+        ));
+        if config.build.qsbr {
+            let (write, read) = heap.sequences();
+            ui.weak(format!(
+                "QSBR: written {write}, read {read}, {} waiting",
+                count(totals.deferred_pages, "page")
+            ))
+            .on_hover_text(
+                "An emptied page of an object heap is freed when every attached thread has seen its goal",
+            );
+        }
+    });
+    let mut rows = Vec::new();
+    for segment in heap.segments() {
+        rows.push(Row::Segment(segment));
+        rows.extend(heap.pages_of(segment.id).map(Row::Page));
+    }
+    if rows.is_empty() {
+        empty(ui, "No segment: nothing is allocated through MEM or OBJ at this step.");
+        return;
+    }
+    let returned = run.returned_place().map(|place| place.2);
+    let mono = |text: String| RichText::new(text).monospace().size(11.5);
+    TableBuilder::new(ui)
+        .striped(true)
+        .cell_layout(egui::Layout::left_to_right(egui::Align::Center))
+        .column(Column::exact(84.0))
+        .column(Column::exact(64.0))
+        .column(Column::exact(112.0))
+        .column(Column::exact(70.0))
+        .column(Column::exact(120.0))
+        .column(Column::exact(62.0))
+        .column(Column::exact(64.0))
+        .column(Column::remainder().at_least(90.0).clip(true))
+        .header(20.0, |mut header| {
+            let columns = [
+                ("segment", "Its place in the arenas, in steps of 32 MiB; from 1000 on outside arenas"),
+                ("slices", "Slices of 64 KiB: the first, and how many"),
+                ("address", "Where the slices begin"),
+                ("block", "Bytes of a block"),
+                ("used", "Blocks handed out, of those made ready (capacity), of those that fit (reserved)"),
+                ("heap", "The tag of its heap; with the GIL there is one heap a thread"),
+                ("thread", "The thread that owns it"),
+                ("state", "full: in the full queue; retired: empty, kept for some page misses; goal: waits for QSBR"),
+            ];
+            for (name, what) in columns {
+                header.col(|ui| {
+                    ui.label(RichText::new(name).strong().size(12.0)).on_hover_text(what);
+                });
+            }
+        })
+        .body(|body| {
+            body.rows(19.0, rows.len(), |mut table| match &rows[table.index()] {
+                Row::Segment(s) => {
+                    let state = if s.huge { "one block of its own" } else { "" };
+                    let cells = [
+                        s.ordinal.to_string(),
+                        s.slices.to_string(),
+                        s.base.to_string(),
+                        String::new(),
+                        count(u64::from(s.used), "page"),
+                        String::new(),
+                        owner(s.owner),
+                        if s.huge { state.to_owned() } else { format!("{} slices free", s.free_slices) },
+                    ];
+                    for text in cells {
+                        table.col(|ui| {
+                            ui.label(mono(text).strong());
+                        });
+                    }
+                }
+                Row::Page(p) => {
+                    table.set_selected(returned == Some(p.id));
+                    let heap_name = if config.build.free_threaded {
+                        ["mem", "obj", "gc", "gc_pre"][usize::from(p.tag & 3)]
+                    } else {
+                        "only"
+                    };
+                    let cells = [
+                        String::new(),
+                        format!("{} +{}", p.slice, p.slices),
+                        p.base.to_string(),
+                        grouped(p.block_bytes),
+                    ];
+                    for text in cells {
+                        table.col(|ui| {
+                            ui.label(mono(text));
+                        });
+                    }
+                    table.col(|ui| {
+                        let share = p.used as f32 / p.reserved.max(1) as f32;
+                        let text = format!("{}/{}/{}", p.used, p.capacity, p.reserved);
+                        ui.add(
+                            egui::ProgressBar::new(share)
+                                .desired_width(112.0)
+                                .desired_height(14.0)
+                                .corner_radius(2)
+                                .fill(view.theme.live)
+                                .text(RichText::new(text).size(11.0)),
+                        );
+                    });
+                    for text in [heap_name.to_owned(), owner(p.owner), state(p)] {
+                        table.col(|ui| {
+                            ui.label(mono(text));
+                        });
+                    }
+                }
+            });
+        });
+}
+
+fn owner(thread: Option<u16>) -> String {
+    thread.map_or_else(|| "abandoned".to_owned(), |t| t.to_string())
+}
+
+fn state(page: &PageView) -> String {
+    let mut words = Vec::new();
+    if page.full {
+        words.push("full".to_owned());
+    }
+    if page.retire > 0 {
+        words.push(format!("retired, {} left", page.retire));
+    }
+    if page.goal > 0 {
+        words.push(format!("waits for goal {}", page.goal));
+    }
+    words.join(", ")
+}
