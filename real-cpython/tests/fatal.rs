@@ -49,7 +49,7 @@ fn simulated(case: &Case, traced: bool) -> String {
     tape.trace_mut().malloc = Some(AllocatorName::Debug);
     if traced {
         let lines = ["inner.py:3", "outer.py:2", "fatal.py:1"].map(|line| line.parse().unwrap());
-        let number = tape.stack(lines);
+        let number = tape.stack(&lines);
         for action in [Action::TracemallocStart(2), Action::Stack(number)] {
             tape.push(Op { thread: 0, domain: case.domain, call: Call::Act(action) }).unwrap();
         }

@@ -2,12 +2,16 @@
 
 use crate::error::TraceError;
 use crate::loader::Format;
+use crate::memray;
 
 /// Bytes looked at before the format is decided.
 pub(crate) const HEAD_BYTES: usize = 4096;
 
 /// What the first bytes say; `head` is shorter than [`HEAD_BYTES`] only where the file is.
 pub(crate) fn detect(head: &[u8]) -> Result<Format, TraceError> {
+    if head.starts_with(memray::MAGIC) {
+        return Ok(Format::Memray);
+    }
     text_format(head)
 }
 

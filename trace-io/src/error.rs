@@ -28,7 +28,7 @@ pub enum TraceError {
     Empty,
     /// Not a format this program knows.
     #[error(
-        "byte {offset}: {what}, so this is neither ptrace text nor a RON lesson; `arenascope info --help` lists the formats"
+        "byte {offset}: {what}, so this is no ptrace text, RON lesson or memray capture; `arenascope info --help` lists the formats"
     )]
     UnknownFormat {
         /// Bytes before the one that told.
@@ -69,6 +69,16 @@ pub enum TraceError {
         place: Place,
         /// What the parser says.
         message: String,
+    },
+    /// A binary format that cannot be read.
+    #[error("byte {offset}: {problem}; {remedy}")]
+    Binary {
+        /// Unpacked bytes before what is wrong.
+        offset: u64,
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        remedy: String,
     },
     /// Damaged compression.
     #[error(

@@ -2,7 +2,7 @@
 //!
 //! One door in: [`Loader`] reads a trace in any known format, plain or packed with zstd, LZ4 or gzip, a
 //! slice at a time, so that a window can draw in between and a file of any size can pass through; [`open`]
-//! reads it whole. One door out: [`writer`]. [`ptrace`] and [`lesson`] are formats, [`workload`] makes traces from a seed. There are
+//! reads it whole. One door out: [`writer`]. [`ptrace`] and [`lesson`] are formats, memray's captures a third, [`workload`] makes traces from a seed. There are
 //! no files here: bytes come from a [`std::io::Read`] and go to a [`std::io::Write`].
 
 #![forbid(unsafe_code)]
@@ -12,6 +12,7 @@ mod error;
 mod input;
 pub mod lesson;
 mod loader;
+mod memray;
 pub mod ptrace;
 mod reader;
 pub mod workload;

@@ -12,7 +12,7 @@ use crate::detect::{HEAD_BYTES, detect};
 use crate::error::TraceError;
 use crate::input::{Input, Packing};
 use crate::reader::Reader;
-use crate::{lesson, ptrace};
+use crate::{lesson, memray, ptrace};
 
 /// A format of traces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,6 +21,8 @@ pub enum Format {
     Ptrace,
     /// A lesson written by hand.
     Ron,
+    /// memray's capture, formats 10 to 13.
+    Memray,
 }
 
 impl Format {
@@ -29,6 +31,7 @@ impl Format {
         match self {
             Self::Ptrace => "ptrace",
             Self::Ron => "ron",
+            Self::Memray => "memray",
         }
     }
 
@@ -37,6 +40,7 @@ impl Format {
         match ending {
             "ptrace" => Some(Self::Ptrace),
             "ron" => Some(Self::Ron),
+            "bin" => Some(Self::Memray),
             _ => None,
         }
     }
@@ -45,12 +49,13 @@ impl Format {
         match self {
             Self::Ptrace => Box::new(ptrace::Parser::new(name)),
             Self::Ron => Box::new(lesson::Parser::new(name)),
+            Self::Memray => Box::new(memray::Parser::new(name)),
         }
     }
 }
 
 /// Endings that are cut off a file's name to make the trace's.
-const ENDINGS: &[&str] = &[".zst", ".gz", ".ptrace", ".ron"];
+const ENDINGS: &[&str] = &[".zst", ".gz", ".ptrace", ".ron", ".bin"];
 
 /// How far a loader is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

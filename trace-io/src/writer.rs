@@ -23,6 +23,7 @@ pub fn writer<'a>(format: Format, out: impl Write + 'a) -> Option<Box<dyn Writer
     match format {
         Format::Ptrace => Some(Box::new(Text { out, begun: false, form: &PTRACE })),
         Format::Ron => Some(Box::new(Text { out, begun: false, form: &RON })),
+        Format::Memray => None,
     }
 }
 

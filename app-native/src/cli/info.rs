@@ -13,8 +13,8 @@ use super::output::{self, grouped};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Formats read: ptrace (plain text, docs/ptrace.md) and RON lessons (docs/lessons.md), \
-                        each plain or compressed with zstd."
+    after_help = "Formats read: ptrace (plain text, docs/ptrace.md), RON lessons (docs/lessons.md) and memray's captures \
+                        (*.bin, docs/memray.md), each plain or compressed with zstd, LZ4 or gzip."
 )]
 pub(super) struct Args {
     /// The trace; `-` is standard input

@@ -9,6 +9,7 @@ mod profiles;
 mod render;
 mod replay;
 mod stack;
+mod trust;
 
 use std::io;
 use std::path::PathBuf;

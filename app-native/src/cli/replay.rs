@@ -9,12 +9,13 @@ use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 use serde::Serialize;
 use sim_core::domains::AllocatorName;
-use sim_core::report::{Occupancy, PlacementWriter, digest, malloc_stats};
+use sim_core::report::{Occupancy, PlacementWriter, Trust, digest, malloc_stats};
 use sim_core::{Machine, Profile, Trace};
 
 use super::input::{self, Pieces, ProfileArgs};
 use super::output::{self, Output, grouped};
 use super::stack::{self, SnapshotArgs, StackReport};
+use super::trust::TrustReport;
 
 #[derive(clap::Args)]
 #[command(after_help = "Without an output option it prints a report. With --placement - or --malloc-stats \
@@ -39,6 +40,9 @@ pub(super) struct Args {
     /// Write where every block landed; `-` is standard output
     #[arg(long, value_name = "FILE")]
     placement: Option<PathBuf>,
+    /// Compare with recorded addresses in full: by kind of call, arenas over time, first divergence and why
+    #[arg(long, conflicts_with = "bench")]
+    trust: bool,
     /// With --placement, add the state of each block's page in runs with mimalloc
     #[arg(long, requires = "placement")]
     placement_state: bool,
@@ -86,6 +90,9 @@ struct Report {
     raw_bytes_live: u64,
     state_bytes: u64,
     digest: String,
+    /// How far recorded addresses agree, where the trace has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trust: Option<TrustReport>,
     /// What would have ended the process, as it would have been printed.
     #[serde(skip_serializing_if = "Option::is_none")]
     stopped: Option<String>,
@@ -168,6 +175,7 @@ fn replay(args: &Args, file: &Path) -> Result<()> {
     let mut machine = Machine::for_trace(&profile, first, args.malloc)?;
     let mut placement =
         args.placement.as_deref().map(|path| Placement::create(path, args.placement_state)).transpose()?;
+    let mut trust = if args.trust { Trust::with_arenas(&profile) } else { Trust::new(&profile) };
     let until = args.until.unwrap_or(u64::MAX);
     let mut steps = 0;
     let mut piece = Some(first);
@@ -185,11 +193,14 @@ fn replay(args: &Args, file: &Path) -> Result<()> {
         machine.grow(trace.slot_count());
         let here = trace.len().min(until - steps);
         match &mut placement {
-            Some(placement) => placement.run(&mut machine, trace, here)?,
-            None if trace.prints_malloc_stats() => (0..here as usize).for_each(|index| {
-                machine.step(trace, index, &mut ());
-                stack::print_malloc_stats(&machine);
-            }),
+            Some(placement) => placement.run(&mut machine, trace, here, &mut trust)?,
+            None if trace.prints_malloc_stats() || trace.has_addresses() => {
+                for index in 0..here as usize {
+                    let ptr = machine.step(trace, index, &mut ());
+                    trust.after(&machine, trace, index, ptr);
+                    stack::print_malloc_stats(&machine);
+                }
+            }
             None => (0..here as usize).for_each(|index| {
                 machine.step(trace, index, &mut ());
             }),
@@ -216,9 +227,16 @@ fn replay(args: &Args, file: &Path) -> Result<()> {
     }
     let compared = args.snapshots.compare(&machine)?;
     let statistics = args.snapshots.statistics(&machine)?;
+    let trust = TrustReport::of(&trust, &machine, trace);
+    ensure!(
+        trust.is_some() || !args.trust,
+        "{}: --trust compares with recorded addresses of small blocks, and this trace has none; memray's captures have \
+         them with `memray run --trace-python-allocators`",
+        file.display()
+    );
     let to_stdout = args.placement.as_deref() == Some(Path::new("-"));
     if args.json {
-        let mut report = report(&machine, trace, &profile, steps);
+        let mut report = report(&machine, trace, &profile, steps, trust);
         report.malloc_stats = args.malloc_stats.then(|| malloc_stats(&machine));
         report.snapshots = statistics;
         report.compared = compared;
@@ -237,7 +255,7 @@ fn replay(args: &Args, file: &Path) -> Result<()> {
     if args.malloc_stats {
         std::io::stdout().write_all(malloc_stats(&machine).as_bytes())?;
     } else if !to_stdout && statistics.is_none() && compared.is_none() {
-        print_report(&report(&machine, trace, &profile, steps), args.verify)?;
+        print_report(&report(&machine, trace, &profile, steps, trust), args)?;
     }
     Ok(())
 }
@@ -256,9 +274,10 @@ impl Placement {
         Ok(Self { out: Output::create(path)?, writer, lines: String::new() })
     }
 
-    fn run(&mut self, machine: &mut Machine, trace: &Trace, steps: u64) -> Result<()> {
+    fn run(&mut self, machine: &mut Machine, trace: &Trace, steps: u64, trust: &mut Trust) -> Result<()> {
         for index in 0..steps as usize {
-            self.writer.step(machine, trace, index, &mut self.lines);
+            let ptr = self.writer.step(machine, trace, index, &mut self.lines);
+            trust.after(machine, trace, index, ptr);
             stack::print_malloc_stats(machine);
             if machine.stopped().is_some() {
                 break;
@@ -293,7 +312,13 @@ fn bench(args: &Args, trace: &Trace, profile: &Profile, steps: u64, reps: u32) -
     Ok(())
 }
 
-fn report(machine: &Machine, trace: &Trace, profile: &Profile, steps: u64) -> Report {
+fn report(
+    machine: &Machine,
+    trace: &Trace,
+    profile: &Profile,
+    steps: u64,
+    trust: Option<TrustReport>,
+) -> Report {
     let state_bytes = machine.state_bytes();
     Report {
         trace: trace.name.clone(),
@@ -305,6 +330,7 @@ fn report(machine: &Machine, trace: &Trace, profile: &Profile, steps: u64) -> Re
         raw_bytes_live: machine.raw().live_bytes(),
         state_bytes,
         digest: format!("{:016x}", digest(machine)),
+        trust,
         stopped: machine.stopped().map(ToString::to_string),
         malloc_stats: None,
         stack: StackReport::of(machine),
@@ -352,7 +378,7 @@ fn memory(machine: &Machine, profile: &Profile, state_bytes: u64) -> Memory {
     }
 }
 
-fn print_report(r: &Report, verified: bool) -> Result<()> {
+fn print_report(r: &Report, args: &Args) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
@@ -447,12 +473,18 @@ fn print_report(r: &Report, verified: bool) -> Result<()> {
     )?;
     writeln!(out, "  simulation {} bytes{ratio}", grouped(r.state_bytes))?;
     r.stack.print(&mut out)?;
-    if verified {
+    if args.verify {
         let what = match r.memory {
             Memory::Pymalloc { .. } => "lists, counts, links, radix tree and sums hold",
             Memory::Mimalloc { .. } => "spans, pages, lists, queues, owners and counts hold",
         };
         writeln!(out, "  verified   {what}")?;
+    }
+    if let Some(trust) = &r.trust {
+        trust.print_share(&mut out)?;
+        if args.trust {
+            trust.print(&mut out)?;
+        }
     }
     if let Some(stopped) = &r.stopped {
         writeln!(out, "  stopped    the process would have ended with:")?;

@@ -1,11 +1,13 @@
 //! What can be said of a machine without changing it: `CPython`'s statistics text, where blocks landed,
-//! occupancy in numbers and a digest.
+//! occupancy in numbers, a digest, and how far recorded addresses agree.
 
 mod digest;
 mod mimalloc_stats;
 mod placement;
+mod trust;
 
 pub use crate::occupancy::{ClassUse, Occupancy, PoolState, debugmallocstats, grouped};
 pub use digest::{Fnv64, digest};
 pub use mimalloc_stats::{malloc_stats, mimalloc_stats};
 pub use placement::{Placement, PlacementWriter};
+pub use trust::{Agreement, ArenaPoint, Divergence, Trust};

@@ -94,21 +94,21 @@ pub struct PlacementWriter {
 }
 
 impl PlacementWriter {
-    /// Does the operation after `index` others and appends its lines to `out`.
+    /// Does the operation after `index` others, appends its lines to `out` and gives the pointer.
     pub fn step<A: ArenaBackend>(
         &mut self,
         machine: &mut Machine<A>,
         trace: &Trace,
         index: usize,
         out: &mut String,
-    ) {
+    ) -> A::Ptr {
         let op = trace.packed(index);
         let ptr = machine.step(trace, index, &mut self.marks);
         out.push_str(&self.marks.0);
         self.marks.0.clear();
         if matches!(op.kind, Kind::Free | Kind::FreeKeep | Kind::Act) {
             out.push_str("-\n");
-            return;
+            return ptr;
         }
         if let Some((run, place)) = machine.mimalloc().and_then(|run| Some((run, run.returned_place()?))) {
             let (segment, offset, page) = place;
@@ -117,7 +117,7 @@ impl PlacementWriter {
                 write_page(out, run.heap(), page);
             }
             out.push('\n');
-            return;
+            return ptr;
         }
         match Placement::of(machine, ptr) {
             Placement::Arena { ordinal, offset } => {
@@ -126,5 +126,6 @@ impl PlacementWriter {
             Placement::Raw => out.push_str("raw\n"),
             Placement::Null => out.push_str("null\n"),
         }
+        ptr
     }
 }

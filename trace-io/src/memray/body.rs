@@ -1,0 +1,188 @@
+//! The records of formats 12 and 13.
+
+use super::allocator::{Function, Role};
+use super::primitives::{Cursor, Fault, Read};
+use super::recording::Recording;
+
+/// What a record was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Next {
+    /// One of many.
+    Record,
+    /// The trailer, or filling after which nothing comes.
+    Trailer,
+    /// A byte of filling.
+    Filler,
+}
+
+/// A line table is raw bytes; the longest functions have some 100 KB of it.
+const TABLE_BYTES_MAX: u64 = 1 << 24;
+
+const MISS: u8 = 15;
+
+/// What the codes of format 12 refer back to. A record is read whole before any of it changes.
+#[derive(Debug, Default)]
+pub(super) struct Body {
+    native: bool,
+    /// The last address that missed the table, in units of 8 bytes.
+    pointer: u64,
+    native_frame: u64,
+    instruction: u64,
+    first_line: u64,
+    recent: Recent,
+    /// Segments still to come of the image read last.
+    segments: u64,
+}
+
+/// The last 15 addresses that missed, the latest first.
+#[derive(Debug, Default)]
+struct Recent {
+    addresses: [u64; 16],
+    first: u8,
+}
+
+impl Recent {
+    #[inline]
+    fn get(&self, at: u8) -> u64 {
+        self.addresses[usize::from(self.first.wrapping_add(at) & 15)]
+    }
+
+    #[inline]
+    fn insert(&mut self, address: u64) {
+        self.first = self.first.wrapping_sub(1) & 15;
+        self.addresses[usize::from(self.first)] = address;
+    }
+}
+
+impl Body {
+    pub(super) fn new(native: bool) -> Self {
+        Self { native, ..Self::default() }
+    }
+
+    /// Reads one record.
+    #[inline]
+    pub(super) fn record(&mut self, cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<Next> {
+        let head = cursor.byte()?;
+        if self.segments > 0 {
+            return self.segment(head, cursor);
+        }
+        match head {
+            0x80.. => self.allocation(head, cursor, to)?,
+            0x40.. => {
+                let code = cursor.varint()?;
+                let offset = cursor.signed()?;
+                to.frame_push(code, offset, head & 1 != 0)?;
+            }
+            0x20.. => self.object(head, cursor, to)?,
+            0x10.. => to.frame_pop(usize::from(head & 15) + 1)?,
+            _ => return self.rare(head, cursor, to),
+        }
+        Ok(Next::Record)
+    }
+
+    #[inline]
+    fn address(&self, slot: u8, cursor: &mut Cursor<'_>) -> Read<(u64, u64)> {
+        if slot == MISS {
+            let pointer = cursor.delta(self.pointer)?;
+            Ok((pointer << 3, pointer))
+        } else {
+            Ok((self.recent.get(slot), self.pointer))
+        }
+    }
+
+    #[inline]
+    fn keep_address(&mut self, slot: u8, address: u64, pointer: u64) {
+        if slot == MISS {
+            self.pointer = pointer;
+            self.recent.insert(address);
+        }
+    }
+
+    #[inline]
+    fn allocation(&mut self, head: u8, cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<()> {
+        let slot = head >> 3 & 15;
+        let (address, pointer) = self.address(slot, cursor)?;
+        let number = match head & 7 {
+            0 => cursor.byte()?,
+            number => number,
+        };
+        let function = Function::new(number).ok_or(Fault::Damage("an allocation names no function"))?;
+        let death = function.role() == Role::Death;
+        let mut native_frame = self.native_frame;
+        if self.native && !death {
+            native_frame = cursor.delta(native_frame)?;
+        }
+        let size = if death { 0 } else { cursor.varint()? };
+        self.keep_address(slot, address, pointer);
+        self.native_frame = native_frame;
+        to.allocation(function, address, size)
+    }
+
+    /// An object's birth or death, of which only the codes matter here.
+    fn object(&mut self, head: u8, cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<()> {
+        let slot = head >> 1 & 15;
+        let (address, pointer) = self.address(slot, cursor)?;
+        if self.native && head & 1 != 0 {
+            self.native_frame = cursor.delta(self.native_frame)?;
+        }
+        self.keep_address(slot, address, pointer);
+        to.object();
+        Ok(())
+    }
+
+    #[cold]
+    fn rare(&mut self, head: u8, cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<Next> {
+        match head {
+            0 => return Ok(Next::Filler),
+            1 => return Ok(Next::Trailer),
+            2 => {
+                let (rss_bytes, ms) = (cursor.varint()?, cursor.varint()?);
+                to.time(ms, rss_bytes);
+            }
+            5 => {
+                let instruction = cursor.delta(self.instruction)?;
+                self.native_frame = cursor.delta(self.native_frame)?;
+                self.instruction = instruction;
+            }
+            6 => {}
+            7 => {
+                cursor.string()?;
+                let segments = cursor.varint()?;
+                cursor.u64()?;
+                self.segments = segments;
+            }
+            10 => {
+                let name = cursor.string()?;
+                to.thread_name(name)?;
+            }
+            12 => {
+                let thread = cursor.u64()?;
+                to.context_switch(thread);
+            }
+            14 => {
+                let id = cursor.varint()?;
+                let (function, file) = (cursor.string()?, cursor.string()?);
+                let first_line = cursor.delta(self.first_line)?;
+                let bytes = cursor.varint()?;
+                if bytes > TABLE_BYTES_MAX {
+                    return Err(Fault::Damage("a line table has more than 16 megabytes"));
+                }
+                let table = cursor.take(bytes as usize)?;
+                self.first_line = first_line;
+                to.code(id, function, file, (first_line as u32).cast_signed(), table);
+            }
+            _ => return Err(Fault::Damage("no record begins so")),
+        }
+        Ok(Next::Record)
+    }
+
+    fn segment(&mut self, head: u8, cursor: &mut Cursor<'_>) -> Read<Next> {
+        if head != 8 {
+            return Err(Fault::Damage("a segment of an image is missing"));
+        }
+        cursor.u64()?;
+        cursor.varint()?;
+        self.segments -= 1;
+        Ok(Next::Record)
+    }
+}

@@ -1,0 +1,159 @@
+//! What a capture says of itself, and what it lacks.
+
+use sim_core::Trace;
+use sim_core::domains::AllocatorName;
+
+use super::header::{Header, PythonAllocator};
+
+/// Sizes that depend on Python's version.
+pub(super) struct Geometry {
+    pub(super) pool_bytes: u64,
+    pub(super) arena_bytes: u64,
+}
+
+/// Counts that facts and gaps are made of.
+pub(super) struct Counts {
+    /// Calls of Python's allocators.
+    pub(super) python_calls: u64,
+    /// Different stacks by memray's own numbers.
+    pub(super) stack_ids: u64,
+    /// Births and deaths of objects.
+    pub(super) objects: u64,
+    /// Calls that gave NULL.
+    pub(super) failed: u64,
+    /// Maps of an arena's size that are live at the end.
+    pub(super) arenas: usize,
+    /// The most of them at once.
+    pub(super) arenas_most: usize,
+    /// Whether the version of Python is known.
+    pub(super) version_known: bool,
+}
+
+/// What the header tells.
+pub(super) fn begin(trace: &mut Trace, header: &Header) {
+    trace.description.clone_from(&header.command_line);
+    trace.malloc = match header.allocator {
+        PythonAllocator::PymallocDebug => Some(AllocatorName::PymallocDebug),
+        PythonAllocator::Malloc => Some(AllocatorName::Malloc),
+        _ => None,
+    };
+    let source = &mut trace.source;
+    source.set("recorder", format!("memray, format {}", header.format));
+    source.set("command_line", header.command_line.as_str());
+    source.set("pid", header.pid.to_string());
+    source.set("start", utc(header.start_ms));
+    if header.end_ms > 0 {
+        source.set("end", utc(header.end_ms));
+    }
+    source.set("allocator", header.allocator.name());
+    source.set("native_traces", if header.native { "recorded" } else { "not recorded" });
+    if header.object_lifetimes {
+        source.set("object_lifetimes", "recorded");
+    }
+}
+
+/// The version of Python: sets the profile. `how` says where the version was found, if not in the header.
+pub(super) fn version(trace: &mut Trace, version: u32, how: &str) -> Geometry {
+    let (major, minor) = (version >> 24, version >> 16 & 0xff);
+    trace.source.set("python", format!("{major}.{minor}{how}"));
+    let profile = match (major, minor) {
+        (3, ..=8) => "cpython-3.8",
+        (3, 9) => "cpython-3.9",
+        (3, 10) => "cpython-3.10",
+        _ => "cpython-3.14",
+    };
+    trace.profile = Some(profile.to_owned());
+    if major == 3 && minor <= 9 {
+        Geometry { pool_bytes: 4 << 10, arena_bytes: 256 << 10 }
+    } else {
+        Geometry { pool_bytes: 16 << 10, arena_bytes: 1 << 20 }
+    }
+}
+
+/// The version in the path of the standard library's files: `/usr/lib/python3.9/os.py`.
+pub(super) fn version_of_path(path: &str) -> Option<u32> {
+    let (_, rest) = path.split_once("/lib/python3.")?;
+    let (minor, _) = rest.split_once('/')?;
+    let minor: u32 = minor.parse().ok().filter(|m| *m < 100)?;
+    Some(3 << 24 | minor << 16)
+}
+
+/// What is known once all was read.
+pub(super) fn end(trace: &mut Trace, counts: &Counts) {
+    let source = &mut trace.source;
+    let traced = counts.python_calls > 0;
+    source.set("python_allocators", if traced { "traced" } else { "not traced" });
+    source.set("stack_ids", counts.stack_ids.to_string());
+    if counts.objects > 0 {
+        source.set("object_records", counts.objects.to_string());
+    }
+    if counts.failed > 0 {
+        source.set("failed_calls", counts.failed.to_string());
+    }
+    if counts.arenas_most > 0 {
+        source.set(
+            "arena_maps",
+            format!("{} at most at once, {} at the end", counts.arenas_most, counts.arenas),
+        );
+    }
+    if traced {
+        source.lacks("domains", "memray has no flag for them; they are told from sizes and addresses");
+        source.lacks(
+            "arenas",
+            "hidden below Python's allocators; a second run without --trace-python-allocators has each as an mmap",
+        );
+    } else {
+        source.lacks("small blocks", "record with `memray run --trace-python-allocators`");
+    }
+    source.lacks(
+        "process birth",
+        "memray starts inside a running interpreter; nothing in memray gives the blocks from before",
+    );
+    source.lacks(
+        "times finer than its memory records, 10 ms apart",
+        "`memray.Tracker(…, memory_interval_ms=1)` in the program",
+    );
+    source.lacks("stacks of frees", "memray records none");
+    if source.get("native_traces") == Some("recorded") {
+        source.lacks("native frames", "the file has them; only Python's frames are read");
+    }
+    if !counts.version_known {
+        source.lacks("the version of Python", "memray 1.19 and later record it; until then give --profile");
+    }
+}
+
+/// Unix milliseconds as a date.
+fn utc(ms: u64) -> String {
+    let (days, of_day) = (ms / 86_400_000, ms / 1000 % 86_400);
+    // Years from 1 March on, so that the leap day is the last; 400 years have 146,097 days.
+    let from_march = days + 719_468;
+    let (era, of_era) = (from_march / 146_097, from_march % 146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (h, m, s) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{:03}Z", ms % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates() {
+        assert_eq!(utc(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(utc(951_782_400_123), "2000-02-29T00:00:00.123Z");
+        assert_eq!(utc(1_798_761_599_999), "2026-12-31T23:59:59.999Z");
+        assert!(utc(u64::MAX).ends_with('Z'));
+    }
+
+    #[test]
+    fn the_standard_library_names_the_version() {
+        assert_eq!(version_of_path("/usr/lib/python3.9/os.py"), Some(0x0309_0000));
+        assert_eq!(version_of_path("/opt/lib/python3.13t/os.py"), None);
+        assert_eq!(version_of_path("/home/me/python3.9/os.py"), None);
+    }
+}

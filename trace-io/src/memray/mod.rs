@@ -1,0 +1,232 @@
+//! memray's captures (`.bin`), formats 10 to 13.
+//!
+//! A capture is one sequence of records, each coded as a difference to those before it, so it is read from the first byte
+//! to the last. `docs/memray.md` says what becomes of each record and what is lost.
+
+mod allocator;
+mod body;
+mod callers;
+mod domains;
+mod facts;
+mod header;
+mod line_table;
+mod maps;
+mod old_body;
+mod primitives;
+mod recording;
+
+use sim_core::TraceBuilder;
+
+use self::body::{Body, Next};
+pub(crate) use self::header::MAGIC;
+use self::header::{HEADER_BYTES_MAX, Header};
+use self::old_body::OldBody;
+use self::primitives::{Cursor, Fault};
+use self::recording::Recording;
+use crate::error::TraceError;
+use crate::reader::Reader;
+
+/// Reads a capture.
+#[derive(Debug)]
+pub(crate) struct Parser {
+    /// The start of a record that is not complete.
+    rest: Vec<u8>,
+    /// Bytes before `rest`.
+    done: u64,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// In the header.
+    Header(Box<TraceBuilder>),
+    Records(Box<Records>),
+}
+
+#[derive(Debug)]
+struct Records {
+    body: AnyBody,
+    recording: Recording,
+    end: End,
+}
+
+/// How the records end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum End {
+    /// Not yet.
+    Open,
+    /// In filling that began at this byte.
+    Filling(u64),
+    /// As they should.
+    Trailer,
+    /// In damage.
+    Damage(String),
+}
+
+#[derive(Debug)]
+enum AnyBody {
+    New(Body),
+    Old(OldBody),
+}
+
+impl Parser {
+    /// A parser for a trace called `name`.
+    pub(crate) fn new(name: &str) -> Self {
+        Self { rest: Vec::new(), done: 0, state: State::Header(Box::new(TraceBuilder::new(name))) }
+    }
+
+    /// The header once it is complete.
+    fn header(&mut self) -> Result<(), TraceError> {
+        let State::Header(builder) = &self.state else { return Ok(()) };
+        let mut cursor = Cursor::new(&self.rest);
+        let header = match header::read(&mut cursor) {
+            Ok(header) => header?,
+            Err(Fault::Short) if self.rest.len() < HEADER_BYTES_MAX => return Ok(()),
+            Err(Fault::Short) => return Err(damaged(0, "the header has more than a megabyte")),
+            Err(Fault::Damage(what)) => return Err(damaged(cursor.at() as u64, what)),
+        };
+        let read = cursor.at();
+        let name = builder.trace().name.clone();
+        self.state = State::Records(Box::new(Records::new(&name, header)));
+        self.rest.drain(..read);
+        self.done = read as u64;
+        Ok(())
+    }
+
+    fn finish(&mut self, reason: Option<TraceError>) -> Result<(), TraceError> {
+        let at = self.done + self.rest.len() as u64;
+        let State::Records(records) = &mut self.state else {
+            return Err(reason.unwrap_or_else(|| damaged(at, "the file ends inside memray's header")));
+        };
+        let cut = "the file ends without memray's trailer, so the recorded process was killed or the file was cut; \
+                   everything before is kept";
+        let truncated = match (&records.end, reason) {
+            (End::Trailer, _) => None,
+            (End::Damage(what), _) => Some(what.clone()),
+            (_, Some(reason)) => Some(format!("{reason}; everything before is kept")),
+            (End::Filling(at), None) => Some(format!("byte {at}: {cut}")),
+            (End::Open, None) if self.rest.is_empty() => Some(format!("byte {at}: {cut}")),
+            (End::Open, None) => {
+                Some(format!("byte {}: the file ends inside a record; everything before is kept", self.done))
+            }
+        };
+        records.recording.finish(truncated.clone());
+        if records.recording.builder().is_empty() {
+            return Err(TraceError::Binary {
+                offset: self.done,
+                problem: truncated.unwrap_or_else(|| "the capture has no allocation".to_owned()),
+                remedy: "record it again with `memray run --trace-python-allocators`".to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Records {
+    fn new(name: &str, header: Header) -> Self {
+        let body = if header.format >= 12 {
+            AnyBody::New(Body::new(header.native))
+        } else {
+            AnyBody::Old(OldBody::default())
+        };
+        Self { body, recording: Recording::new(name, header), end: End::Open }
+    }
+
+    /// Reads all complete records and gives the bytes they take. `done` bytes were before these.
+    fn read(&mut self, bytes: &[u8], done: u64) -> usize {
+        self.recording.set_bytes(done);
+        let mut read = 0;
+        if let End::Filling(_) = self.end {
+            return self.filling(bytes, done);
+        }
+        while read < bytes.len() {
+            let mut cursor = Cursor::new(&bytes[read..]);
+            let next = match &mut self.body {
+                AnyBody::New(body) => body.record(&mut cursor, &mut self.recording),
+                AnyBody::Old(body) => body.record(&mut cursor, &mut self.recording),
+            };
+            match next {
+                Ok(Next::Record) => read += cursor.at(),
+                Ok(Next::Trailer) => {
+                    self.end = End::Trailer;
+                    return bytes.len();
+                }
+                Ok(Next::Filler) => {
+                    let at = done + read as u64;
+                    self.end = End::Filling(at);
+                    return read + self.filling(&bytes[read..], at);
+                }
+                Err(Fault::Short) => return read,
+                Err(Fault::Damage(what)) => {
+                    let at = done + read as u64;
+                    self.end = End::Damage(format!(
+                        "byte {at}: the record is damaged: {what}; everything before is kept"
+                    ));
+                    return read;
+                }
+            }
+        }
+        read
+    }
+
+    /// Zeros to the end of the file, and nothing else.
+    fn filling(&mut self, bytes: &[u8], done: u64) -> usize {
+        if let Some(at) = bytes.iter().position(|&b| b != 0) {
+            self.end = End::Damage(format!(
+                "byte {}: something follows the filling at the end; everything before it is kept",
+                done + at as u64
+            ));
+        }
+        bytes.len()
+    }
+}
+
+impl Reader for Parser {
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), TraceError> {
+        self.rest.extend_from_slice(bytes);
+        self.header()?;
+        if let State::Records(records) = &mut self.state {
+            let read = records.read(&self.rest, self.done);
+            self.rest.drain(..read);
+            self.done += read as u64;
+        }
+        Ok(())
+    }
+
+    fn complete(&self) -> bool {
+        match &self.state {
+            State::Header(_) => false,
+            State::Records(records) => matches!(records.end, End::Trailer | End::Damage(_)),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), TraceError> {
+        self.finish(None)
+    }
+
+    fn cut(&mut self, reason: TraceError) -> Result<(), TraceError> {
+        self.finish(Some(reason))
+    }
+
+    fn builder(&self) -> &TraceBuilder {
+        match &self.state {
+            State::Header(builder) => builder,
+            State::Records(records) => records.recording.builder(),
+        }
+    }
+
+    fn builder_mut(&mut self) -> &mut TraceBuilder {
+        match &mut self.state {
+            State::Header(builder) => builder,
+            State::Records(records) => records.recording.builder_mut(),
+        }
+    }
+}
+
+fn damaged(offset: u64, what: &str) -> TraceError {
+    TraceError::Binary {
+        offset,
+        problem: what.to_owned(),
+        remedy: "the file is damaged or cut off, fetch or record it again".to_owned(),
+    }
+}
