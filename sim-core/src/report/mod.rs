@@ -3,7 +3,9 @@
 
 mod digest;
 mod placement;
+mod summary;
 
 pub use crate::occupancy::{ClassUse, Occupancy, PoolState, debugmallocstats, grouped};
 pub use digest::{Fnv64, digest};
 pub use placement::{Placement, PlacementWriter};
+pub use summary::Summary;
