@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::arenas::MmapArenas;
 use crate::pointer::MmapPtr;
-use crate::source::ReserveError;
+use crate::source::{ReserveError, WINDOW_BYTES};
 
 /// What arenas in memory are not for.
 #[derive(Debug, Error)]
@@ -52,6 +52,9 @@ pub struct MmapMachine {
 }
 
 impl MmapMachine {
+    /// The address space that arenas may take.
+    pub const ADDRESS_SPACE_BYTES: u64 = WINDOW_BYTES as u64;
+
     /// A pristine stack for a trace under its `PYTHONMALLOC`, unless another is given.
     pub fn for_trace(
         profile: &Profile,
@@ -74,6 +77,16 @@ impl MmapMachine {
         let arenas = unsafe { MmapArenas::placed(profile)? };
         let slots = trace.slot_count();
         Ok(Self { machine: Machine::new(profile, arenas, slots), slots })
+    }
+
+    /// Makes room for the next piece of a trace; refuses one with actions.
+    pub fn prepare(&mut self, piece: &Trace) -> Result<(), Unsupported> {
+        if piece.needs_layers() {
+            return Err(Unsupported::Scenario);
+        }
+        self.slots = self.slots.max(piece.slot_count());
+        self.machine.grow(self.slots);
+        Ok(())
     }
 
     /// Does the operation of a trace after `index` others.

@@ -8,6 +8,7 @@ mod output;
 mod profiles;
 mod render;
 mod replay;
+mod run;
 mod stack;
 
 use std::io;

@@ -5,15 +5,17 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
+use mmap_arenas::MmapMachine;
 use serde::Serialize;
 use sim_core::domains::{AllocatorName, Allocators};
-use sim_core::report::{Occupancy, PlacementWriter, debugmallocstats, digest};
+use sim_core::report::PlacementWriter;
 use sim_core::{Machine, Profile, Trace};
 
 use super::input::{self, Pieces, ProfileArgs};
 use super::output::{self, Output, grouped};
+use super::run::Run;
 use super::stack::{self, SnapshotArgs, StackReport};
 
 #[derive(clap::Args)]
@@ -62,11 +64,13 @@ fn malloc_name(text: &str) -> Result<AllocatorName, String> {
     AllocatorName::parse(text).map_err(|e| e.to_string())
 }
 
-/// Arena backends so far.
+/// The arena backends.
 #[derive(Clone, Copy, ValueEnum)]
 enum Backend {
     /// Simulated arenas at fixed addresses
     Sim,
+    /// Arenas in memory from the operating system, with headers and links inside them
+    Mmap,
 }
 
 /// What a replay came to. Sizes in bytes.
@@ -88,6 +92,8 @@ struct Report {
     raw_allocated_blocks: i64,
     raw_blocks_live: u64,
     raw_bytes_live: u64,
+    /// `sim` or `mmap`.
+    backend: &'static str,
     state_bytes: u64,
     state_bytes_highwater_ratio: Option<f64>,
     digest: String,
@@ -97,7 +103,7 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     malloc_stats: Option<String>,
     #[serde(flatten)]
-    stack: StackReport,
+    stack: Option<StackReport>,
     /// Lines that `statistics()` gives, by the snapshot's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     snapshots: Option<BTreeMap<String, Vec<String>>>,
@@ -110,34 +116,34 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if args.files.len() > 1 && args.placement.as_deref().is_some_and(|p| p != Path::new("-")) {
         super::usage_error("--placement FILE takes one trace; run them one by one");
     }
-    match args.backend {
-        Backend::Sim => {}
-    }
     for file in &args.files {
-        match args.bench {
-            Some(reps) => {
-                let mut trace = input::open(file)?;
-                if args.pythonmallocstats.is_some() {
-                    trace.malloc_stats.clone_from(&args.pythonmallocstats);
-                }
-                let profile = args.profile.for_trace(&trace)?;
-                bench(args, &trace, &profile, args.until.unwrap_or(u64::MAX).min(trace.len()), reps)?;
-            }
-            None => replay(args, file)?,
+        match args.backend {
+            Backend::Sim => replay_or_bench::<Machine>(args, file)?,
+            Backend::Mmap => replay_or_bench::<MmapMachine>(args, file)?,
         }
     }
     Ok(())
 }
 
+fn replay_or_bench<R: Run>(args: &Args, file: &Path) -> Result<()> {
+    let Some(reps) = args.bench else { return replay::<R>(args, file) };
+    let mut trace = input::open(file)?;
+    if args.pythonmallocstats.is_some() {
+        trace.malloc_stats.clone_from(&args.pythonmallocstats);
+    }
+    let profile = args.profile.for_trace(&trace)?;
+    bench::<R>(args, &trace, &profile, args.until.unwrap_or(u64::MAX).min(trace.len()), reps)
+}
+
 /// Runs a trace piece by piece, so that its size does not matter.
-fn replay(args: &Args, file: &Path) -> Result<()> {
+fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
     let mut pieces = Pieces::open(file)?;
     if let Some(value) = &args.pythonmallocstats {
         pieces.set_malloc_stats(value)?;
     }
     let Some(first) = pieces.next_piece()? else { bail!("{} has no operation", file.display()) };
     let profile = args.profile.for_trace(first)?;
-    let mut machine = Machine::for_trace(&profile, first, args.malloc)?;
+    let mut machine = R::for_trace(&profile, first, args.malloc)?;
     let mut placement = args.placement.as_deref().map(Placement::create).transpose()?;
     let until = args.until.unwrap_or(u64::MAX);
     let mut steps = 0;
@@ -145,24 +151,15 @@ fn replay(args: &Args, file: &Path) -> Result<()> {
     while let Some(trace) = piece
         && steps < until
     {
-        ensure!(
-            machine.layers().is_some() || !trace.needs_layers(),
-            "{}: an action or a kept free comes after the first {} operations, where the run has no layers any more; \
-             give --malloc default",
-            file.display(),
-            grouped(trace.first())
-        );
-        machine.grow(trace.slot_count());
+        machine.prepare(trace).with_context(|| file.display().to_string())?;
         let here = trace.len().min(until - steps);
         match &mut placement {
             Some(placement) => placement.run(&mut machine, trace, here)?,
             None if trace.prints_malloc_stats() => (0..here as usize).for_each(|index| {
-                machine.step(trace, index, &mut ());
-                stack::print_malloc_stats(&machine);
+                machine.step(trace, index);
+                stack::print_malloc_stats(machine.simulated());
             }),
-            None => (0..here as usize).for_each(|index| {
-                machine.step(trace, index, &mut ());
-            }),
+            None => (0..here as usize).for_each(|index| machine.step(trace, index)),
         }
         steps += here;
         piece = pieces.next_piece()?;
@@ -172,24 +169,24 @@ fn replay(args: &Args, file: &Path) -> Result<()> {
     }
     let Some(trace) = pieces.trace() else { bail!("{} has no operation", file.display()) };
     ensure!(
-        !machine.pymalloc().memory().out_of_space(),
-        "the trace holds more memory at once than the simulated address space has; \
+        !machine.out_of_space(),
+        "the trace holds more memory at once than the address space for arenas has; \
          a real process would need over {} GiB for its small blocks alone",
-        profile.alignment * 2
+        R::address_space_bytes(&profile) >> 30
     );
     if args.verify {
         machine.verify()?;
     }
-    if trace.prints_malloc_stats() && machine.stopped().is_none() {
+    if trace.prints_malloc_stats() && !machine.has_stopped() {
         // The report at exit.
-        eprint!("{}", stats_text(&machine));
+        eprint!("{}", machine.debugmallocstats());
     }
-    let compared = args.snapshots.compare(&machine)?;
-    let statistics = args.snapshots.statistics(&machine)?;
+    let compared = args.snapshots.compare(machine.simulated())?;
+    let statistics = args.snapshots.statistics(machine.simulated())?;
     let to_stdout = args.placement.as_deref() == Some(Path::new("-"));
     if args.json {
         let mut report = report(&machine, trace, &profile, steps);
-        report.malloc_stats = args.malloc_stats.then(|| stats_text(&machine));
+        report.malloc_stats = args.malloc_stats.then(|| machine.debugmallocstats());
         report.snapshots = statistics;
         report.compared = compared;
         return output::json(&report);
@@ -205,16 +202,11 @@ fn replay(args: &Args, file: &Path) -> Result<()> {
         }
     }
     if args.malloc_stats {
-        std::io::stdout().write_all(stats_text(&machine).as_bytes())?;
+        std::io::stdout().write_all(machine.debugmallocstats().as_bytes())?;
     } else if !to_stdout && statistics.is_none() && compared.is_none() {
         print_report(&report(&machine, trace, &profile, steps), args.verify)?;
     }
     Ok(())
-}
-
-/// What `_PyObject_DebugMallocStats` prints: nothing while OBJ is not seen to be pymalloc's.
-fn stats_text(machine: &Machine) -> String {
-    if machine.pymalloc_enabled() { debugmallocstats(machine.pymalloc()) } else { String::new() }
 }
 
 /// Where each block landed, being written.
@@ -229,11 +221,11 @@ impl Placement {
         Ok(Self { out: Output::create(path)?, writer: PlacementWriter::default(), lines: String::new() })
     }
 
-    fn run(&mut self, machine: &mut Machine, trace: &Trace, steps: u64) -> Result<()> {
+    fn run<R: Run>(&mut self, machine: &mut R, trace: &Trace, steps: u64) -> Result<()> {
         for index in 0..steps as usize {
-            self.writer.step(machine, trace, index, &mut self.lines);
-            stack::print_malloc_stats(machine);
-            if machine.stopped().is_some() {
+            machine.place(&mut self.writer, trace, index, &mut self.lines);
+            stack::print_malloc_stats(machine.simulated());
+            if machine.has_stopped() {
                 break;
             }
             if self.lines.len() > 1 << 16 {
@@ -247,15 +239,15 @@ impl Placement {
     }
 }
 
-fn bench(args: &Args, trace: &Trace, profile: &Profile, steps: u64, reps: u32) -> Result<()> {
+fn bench<R: Run>(args: &Args, trace: &Trace, profile: &Profile, steps: u64, reps: u32) -> Result<()> {
     ensure!(reps > 0, "--bench needs at least one repetition");
     ensure!(steps > 0, "--bench needs at least one operation");
     let mut times_ns: Vec<f64> = Vec::new();
     for _ in 0..reps {
-        let mut machine = Machine::for_trace(profile, trace, args.malloc)?;
+        let mut machine = R::for_trace(profile, trace, args.malloc)?;
         let start = Instant::now();
         for index in 0..steps as usize {
-            machine.step(trace, index, &mut ());
+            machine.step(trace, index);
         }
         times_ns.push(start.elapsed().as_nanos() as f64 / steps as f64);
         std::hint::black_box(&machine);
@@ -266,17 +258,16 @@ fn bench(args: &Args, trace: &Trace, profile: &Profile, steps: u64, reps: u32) -
     Ok(())
 }
 
-fn report(machine: &Machine, trace: &Trace, profile: &Profile, steps: u64) -> Report {
-    let pymalloc = machine.pymalloc();
-    let occupancy = Occupancy::of(pymalloc);
-    let counters = pymalloc.counters();
+fn report<R: Run>(machine: &R, trace: &Trace, profile: &Profile, steps: u64) -> Report {
+    let summary = machine.summary();
+    let (counters, occupancy) = (summary.counters, summary.occupancy);
+    let layers = machine.simulated().and_then(Machine::layers);
     let highwater_bytes = counters.narenas_highwater * profile.arena_size;
     let state_bytes = machine.state_bytes();
     Report {
         trace: trace.name.clone(),
         profile: profile.name.clone(),
-        malloc: machine
-            .layers()
+        malloc: layers
             .map_or_else(|| Allocators::default().current_name(), |l| l.allocators().current_name()),
         operations: steps,
         arenas_obtained: counters.ntimes_arena_allocated,
@@ -288,16 +279,17 @@ fn report(machine: &Machine, trace: &Trace, profile: &Profile, steps: u64) -> Re
         block_bytes_live: occupancy.allocated_bytes,
         available_bytes: occupancy.available_bytes,
         unused_pool_bytes: occupancy.unused_pools * profile.pool_size,
-        raw_allocated_blocks: pymalloc.raw_allocated_blocks,
-        raw_blocks_live: machine.raw().live_blocks(),
-        raw_bytes_live: machine.raw().live_bytes(),
+        raw_allocated_blocks: summary.raw_allocated_blocks,
+        raw_blocks_live: summary.raw_blocks,
+        raw_bytes_live: summary.raw_bytes,
+        backend: R::BACKEND,
         state_bytes,
         state_bytes_highwater_ratio: (highwater_bytes > 0)
             .then(|| state_bytes as f64 / highwater_bytes as f64),
-        digest: format!("{:016x}", digest(machine)),
-        stopped: machine.stopped().map(ToString::to_string),
+        digest: format!("{:016x}", summary.digest),
+        stopped: machine.simulated().and_then(Machine::stopped).map(ToString::to_string),
         malloc_stats: None,
-        stack: StackReport::of(machine),
+        stack: machine.simulated().map(StackReport::of),
         snapshots: None,
         compared: None,
     }
@@ -340,8 +332,11 @@ fn print_report(r: &Report, verified: bool) -> Result<()> {
     let ratio = r
         .state_bytes_highwater_ratio
         .map_or_else(String::new, |x| format!(" ({x:.3} of the arenas at their most)"));
-    writeln!(out, "  simulation {} bytes{ratio}", grouped(r.state_bytes))?;
-    r.stack.print(&mut out)?;
+    let state = if r.backend == Machine::BACKEND { "simulation" } else { "memory    " };
+    writeln!(out, "  {state} {} bytes{ratio}", grouped(r.state_bytes))?;
+    if let Some(stack) = &r.stack {
+        stack.print(&mut out)?;
+    }
     if verified {
         writeln!(out, "  verified   lists, counts, links, radix tree and sums hold")?;
     }
