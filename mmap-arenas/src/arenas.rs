@@ -22,7 +22,7 @@ struct Live {
 /// says what that asks of the caller. [`crate::PymallocHeap`] and [`crate::MmapMachine`] are the safe ways in.
 pub struct MmapArenas {
     profile: Profile,
-    /// The lower bits of an address inside a pool.
+    /// The bits of an address that name its pool.
     pool_mask: usize,
     /// Live arenas by base.
     live: BTreeMap<u64, Live>,
@@ -63,7 +63,7 @@ impl MmapArenas {
     fn over(profile: &Profile, window: Option<Window>) -> Self {
         Self {
             profile: profile.clone(),
-            pool_mask: profile.pool_size as usize - 1,
+            pool_mask: !(profile.pool_size as usize - 1),
             live: BTreeMap::new(),
             window,
             keep_pages: false,
@@ -190,7 +190,7 @@ impl ArenaBackend for MmapArenas {
 
     fn canonical(&self, addr: Addr) -> Addr {
         let Some((&base, arena)) = self.live.range(..=addr.0).next_back() else { return addr };
-        let shift = if self.window.is_some() { 0 } else { base & self.pool_mask as u64 };
+        let shift = if self.window.is_some() { 0 } else { base & !self.pool_mask as u64 };
         arena_base(&self.profile, arena.slot, arena.ordinal).offset(addr.0 - base + shift)
     }
 
@@ -209,7 +209,7 @@ impl ArenaBackend for MmapArenas {
 
     #[inline]
     fn pool_of(&self, block: MmapBlock) -> MmapPool {
-        let start = block.0.as_ptr().map_addr(|addr| addr & !self.pool_mask);
+        let start = block.0.as_ptr().map_addr(|addr| addr & self.pool_mask);
         // SAFETY: the block's pool lies in its arena, at no null address.
         MmapPool(unsafe { NonNull::new_unchecked(start) })
     }

@@ -13,7 +13,6 @@ const BOT_BITS: u32 = 14;
 const TOP_BITS: u32 = ADDRESS_BITS - ARENA_BITS - BOT_BITS;
 
 /// `arena_coverage_t`: `tail_hi` and `tail_lo`, compared as signed numbers.
-#[derive(Clone, Copy, Default)]
 struct Leaf {
     tail_hi: i32,
     tail_lo: i32,
@@ -23,7 +22,7 @@ type Node = [Leaf; 1 << BOT_BITS];
 
 /// Which addresses lie in arenas of 1 MiB.
 pub(crate) struct Coverage {
-    top: Box<[Option<Box<Node>>]>,
+    top: Box<[Option<Box<Node>>; 1 << TOP_BITS]>,
 }
 
 impl Coverage {
@@ -35,7 +34,8 @@ impl Coverage {
     }
 
     pub(crate) fn new() -> Self {
-        Self { top: vec![None; 1 << TOP_BITS].into_boxed_slice() }
+        // SAFETY: None of an optional box is the null pointer.
+        Self { top: unsafe { Box::new_zeroed().assume_init() } }
     }
 
     /// `address_in_range`.
@@ -43,17 +43,16 @@ impl Coverage {
     pub(crate) fn contains(&self, addr: usize) -> bool {
         let top = addr >> (ARENA_BITS + BOT_BITS);
         let Some(Some(node)) = self.top.get(top) else { return false };
-        let leaf = node[(addr >> ARENA_BITS) & ((1 << BOT_BITS) - 1)];
+        let leaf = &node[(addr >> ARENA_BITS) & ((1 << BOT_BITS) - 1)];
         let tail = (addr as u64 & ((1 << ARENA_BITS) - 1)) as i32;
         tail < leaf.tail_lo || (leaf.tail_hi != 0 && tail >= leaf.tail_hi)
     }
 
     fn leaf(&mut self, window: u64) -> Option<&mut Leaf> {
         let node = self.top.get_mut((window >> BOT_BITS) as usize)?;
-        if node.is_none() {
-            *node = vec![Leaf::default(); 1 << BOT_BITS].into_boxed_slice().try_into().ok();
-        }
-        node.as_mut()?.get_mut(window as usize & ((1 << BOT_BITS) - 1))
+        // SAFETY: a leaf is two numbers.
+        let node = node.get_or_insert_with(|| unsafe { Box::new_zeroed().assume_init() });
+        node.get_mut(window as usize & ((1 << BOT_BITS) - 1))
     }
 
     fn mark(&mut self, base: Addr, used: bool) {

@@ -79,6 +79,19 @@ impl PymallocHeap {
     /// memory. 0 bytes give a block, too. It is to be freed with this heap's [`Self::free`].
     #[inline]
     pub fn malloc(&mut self, nbytes: usize) -> *mut u8 {
+        // With a pool at hand nothing else is called, which this says to the compiler.
+        if let Some(class) = self.pymalloc.size_class(nbytes as u64)
+            && self.pymalloc.used_front(class).is_some()
+            && let Some(block) = self.pymalloc.alloc(nbytes as u64, &mut self.coverage)
+        {
+            return block.0.as_ptr();
+        }
+        self.malloc_without_pool(nbytes)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn malloc_without_pool(&mut self, nbytes: usize) -> *mut u8 {
         match self.pymalloc.alloc(nbytes as u64, &mut self.coverage) {
             Some(block) => block.0.as_ptr(),
             None => self.raw_malloc(nbytes),
@@ -86,7 +99,6 @@ impl PymallocHeap {
     }
 
     /// `_PyMem_RawMalloc` for pymalloc.
-    #[cold]
     fn raw_malloc(&mut self, nbytes: usize) -> *mut u8 {
         if nbytes > isize::MAX as usize {
             return ptr::null_mut();
