@@ -21,7 +21,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
 ];
 
 /// What only some crates may use, and which ones.
-const RESERVED: [(&str, &[&str]); 14] = [
+const RESERVED: [(&str, &[&str]); 16] = [
     ("eframe", &["app-native", "app-web"]),
     ("rfd", &["app-native"]),
     ("web-sys", &["app-web"]),
@@ -34,6 +34,8 @@ const RESERVED: [(&str, &[&str]); 14] = [
     ("anyhow", &["app-native", "real-cpython", "xtask"]),
     ("libloading", &["real-cpython"]),
     ("libc", &["mmap-arenas", "real-cpython"]),
+    ("libmimalloc-sys", &["real-cpython"]),
+    ("tikv-jemalloc-sys", &["real-cpython"]),
     ("serde", &["app-native", "app-ui", "trace-io"]),
     ("serde_json", &["app-native", "app-ui", "trace-io", "xtask"]),
     // Randomness comes from a seed, in workloads; the machine has none.
