@@ -118,6 +118,40 @@ fn mimalloc_is_placed_as_the_goldens_say() {
 }
 
 #[test]
+fn arenas_in_memory_give_what_the_simulation_gives() {
+    for (name, placement) in [
+        ("t01_classes", "mixed"),
+        ("t03_usedpools_order", "page"),
+        ("t06_arena_release_p64", "aligned"),
+        ("t08_realloc", "page"),
+        ("t12_arena_limit", "mixed"),
+    ] {
+        let trace = data(&format!("{name}.ptrace.zst"));
+        let set = format!("arena_placement={placement}");
+        for more in [&["--placement", "-", "--malloc-stats"][..], &["--until", "1000", "--placement", "-"]] {
+            let args = [&["replay", &trace, "--set", &set], more].concat();
+            assert!(stdout(&[&args[..], &["--backend", "mmap"]].concat()) == stdout(&args), "{name}");
+        }
+        let json = |backend| {
+            let text = stdout(&["replay", &trace, "--set", &set, "--backend", backend, "--verify", "--json"]);
+            let mut report: serde_json::Value = serde_json::from_str(&text).unwrap();
+            // What the memory itself takes is all that differs.
+            for key in ["backend", "state_bytes", "state_bytes_highwater_ratio"] {
+                report.as_object_mut().unwrap().remove(key).unwrap();
+            }
+            report
+        };
+        assert_eq!(json("mmap"), json("sim"), "{name}");
+    }
+    let trace = data("t08_realloc.ptrace.zst");
+    assert!(stdout(&["replay", &trace, "--backend", "mmap", "--bench", "2"]).contains("median_ns="));
+    fails(&["replay", &trace, "--backend", "mmap", "--malloc", "debug"], 1, "simulated only");
+    fails(&["replay", &trace, "--backend", "mmap", "--profile", "cpython-32bit"], 1, "64-bit");
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces/scenarios/3-use-after-free.ron");
+    fails(&["replay", &scenario.to_string_lossy(), "--backend", "mmap"], 1, "simulated only");
+}
+
+#[test]
 fn bad_files_end_with_code_1_and_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, bytes: &[u8]| {

@@ -5,130 +5,37 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+#[path = "support/golden.rs"]
+mod golden;
 
-use ruzstd::decoding::StreamingDecoder;
-use sim_core::report::{Fnv64, PlacementWriter, debugmallocstats};
-use sim_core::{Machine, Profile};
+use golden::{Subject, check_all, check_small};
+use sim_core::report::{PlacementWriter, debugmallocstats};
+use sim_core::{Machine, Profile, Trace};
 
-fn text(path: &Path) -> String {
-    let mut out = String::new();
-    let file = File::open(path).expect("a golden opens");
-    StreamingDecoder::new(file)
-        .expect("a golden is zstd")
-        .read_to_string(&mut out)
-        .expect("a golden is text");
-    out
-}
-
-struct Golden {
-    body: String,
-    digest: u64,
-    lines: u64,
-    stats: String,
-}
-
-fn golden(path: &Path) -> Golden {
-    let all = text(path);
-    let (head, stats) = all.split_once("#stats\n").expect("a golden has statistics");
-    let digest_line = head.lines().rev().find(|l| l.starts_with("#digest")).expect("a golden has a digest");
-    let (hash, lines) = digest_line
-        .strip_prefix("#digest fnv1a64=")
-        .and_then(|l| l.split_once(" lines="))
-        .expect("the digest line has its form");
-    let mut body = String::with_capacity(head.len());
-    for line in head.lines().filter(|l| !l.starts_with('#')) {
-        body.push_str(line);
-        body.push('\n');
+impl Subject for Machine {
+    fn new(profile: &Profile, trace: &Trace) -> Self {
+        Self::simulated(profile, trace.slot_count()).unwrap()
     }
-    Golden {
-        body,
-        digest: u64::from_str_radix(hash, 16).expect("the hash is hexadecimal"),
-        lines: lines.parse().expect("the line count is a number"),
-        stats: stats.to_owned(),
-    }
-}
 
-/// Replays `trace` and compares with the golden; returns the operations compared.
-fn check(trace_path: &Path, golden_path: &Path, placement: &str) -> u64 {
-    let name = trace_path.file_name().unwrap().to_string_lossy().into_owned();
-    let trace = trace_io::open(&name, Box::new(File::open(trace_path).unwrap()))
-        .expect("a trace of the oracle opens");
-    let golden = golden(golden_path);
-    let mut profile = Profile::default();
-    profile.set("arena_placement", placement).unwrap();
-    for (key, value) in &trace.settings {
-        profile.set(key, value).unwrap();
+    fn place(&mut self, writer: &mut PlacementWriter, trace: &Trace, index: usize, out: &mut String) {
+        writer.step(self, trace, index, out);
     }
-    let mut machine = Machine::simulated(&profile, trace.slot_count()).unwrap();
-    let mut writer = PlacementWriter::default();
-    let mut out = String::new();
-    let mut expected = golden.body.lines();
-    let mut hash = Fnv64::default();
-    let mut lines = 0;
-    for index in 0..trace.len() {
-        out.clear();
-        writer.step(&mut machine, &trace, index as usize, &mut out);
-        hash.bytes(out.as_bytes());
-        for line in out.lines() {
-            lines += 1;
-            assert_eq!(
-                Some(line),
-                expected.next(),
-                "{}: operation {} {:?}",
-                golden_path.display(),
-                index + 1,
-                trace.op(index)
-            );
-        }
-    }
-    assert_eq!(expected.next(), None, "{}: the golden goes on", golden_path.display());
-    assert_eq!((hash.0, lines), (golden.digest, golden.lines), "{}: digest", golden_path.display());
-    assert_eq!(debugmallocstats(machine.pymalloc()), golden.stats, "{}: statistics", golden_path.display());
-    machine.verify().expect("the heap is sound at the end");
-    trace.len()
-}
 
-/// All traces of a folder with all their variants.
-fn check_folder(folder: &Path) -> (u64, u64) {
-    let (mut files, mut operations) = (0, 0);
-    let mut traces: Vec<PathBuf> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .filter(|p| p.to_string_lossy().ends_with(".ptrace.zst"))
-        .collect();
-    traces.sort();
-    for trace in traces {
-        let stem = trace.to_string_lossy().strip_suffix(".ptrace.zst").unwrap().to_owned();
-        for (variant, placement) in [("", "aligned"), (".page", "page"), (".mixed", "mixed")] {
-            let golden = PathBuf::from(format!("{stem}{variant}.golden.zst"));
-            if golden.exists() {
-                operations += check(&trace, &golden, placement);
-                files += 1;
-            }
-        }
+    fn stats(&self) -> String {
+        debugmallocstats(self.pymalloc())
     }
-    (files, operations)
+
+    fn check_end(&self, _profile: &Profile, _trace: &Trace) {
+        self.verify().expect("the heap is sound at the end");
+    }
 }
 
 #[test]
 fn small_goldens_are_met() {
-    let (files, operations) = check_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data"));
-    assert!(files >= 9 && operations > 50_000, "{files} goldens with {operations} operations");
+    check_small::<Machine>();
 }
 
 #[test]
 fn all_goldens_are_met() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/oracle");
-    if !folder.exists() {
-        let message = "the golden traces in ../shared/oracle are missing, only tests/data was compared";
-        assert!(std::env::var_os("CI").is_none(), "{message}");
-        eprintln!("NOT RUN: {message}");
-        return;
-    }
-    let (files, operations) = check_folder(&folder);
-    eprintln!("{files} goldens met, {operations} operations compared");
-    assert!(files >= 28, "only {files} goldens in {}", folder.display());
+    check_all::<Machine>();
 }

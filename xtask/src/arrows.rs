@@ -9,18 +9,19 @@ use serde_json::Value;
 use crate::workspace::{cargo, output};
 
 /// For each crate of ours, which others of ours it may use.
-const ARROWS: [(&str, &[&str]); 7] = [
-    ("app-native", &["app-ui", "trace-io", "sim-core"]),
+const ARROWS: [(&str, &[&str]); 8] = [
+    ("app-native", &["app-ui", "mmap-arenas", "trace-io", "sim-core"]),
     ("app-web", &["app-ui"]),
     ("app-ui", &["trace-io", "sim-core"]),
-    ("real-cpython", &["trace-io", "sim-core"]),
+    ("mmap-arenas", &["sim-core"]),
+    ("real-cpython", &["mmap-arenas", "trace-io", "sim-core"]),
     ("trace-io", &["sim-core"]),
     ("sim-core", &[]),
     ("xtask", &[]),
 ];
 
 /// What only some crates may use, and which ones.
-const RESERVED: [(&str, &[&str]); 13] = [
+const RESERVED: [(&str, &[&str]); 16] = [
     ("eframe", &["app-native", "app-web"]),
     ("rfd", &["app-native"]),
     ("web-sys", &["app-web"]),
@@ -32,6 +33,9 @@ const RESERVED: [(&str, &[&str]); 13] = [
     // Contexts without a type are for programs; libraries say what can go wrong.
     ("anyhow", &["app-native", "real-cpython", "xtask"]),
     ("libloading", &["real-cpython"]),
+    ("libc", &["mmap-arenas", "real-cpython"]),
+    ("libmimalloc-sys", &["real-cpython"]),
+    ("tikv-jemalloc-sys", &["real-cpython"]),
     ("serde", &["app-native", "app-ui", "trace-io"]),
     ("serde_json", &["app-native", "app-ui", "trace-io", "xtask"]),
     // Randomness comes from a seed, in workloads; the machine has none.

@@ -14,9 +14,16 @@ pub(crate) struct Options {
     arguments: Vec<OsString>,
 }
 
-/// Builds and runs the bench program.
+/// Builds and runs the bench programs: the simulation, then allocators for real memory. Both print their table,
+/// also when the first misses a bar.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    let simulated = bench(&["--bin", "bench"], options);
+    let real = bench(&["--bin", "allocators", "--features", "allocators"], options);
+    simulated.and(real)
+}
+
+fn bench(program: &[&str], options: &Options) -> Result<()> {
     let mut bench = cargo();
-    bench.args(["run", "--locked", "--release", "--package", "real-cpython", "--bin", "bench", "--"]);
+    bench.args(["run", "--locked", "--release", "--package", "real-cpython"]).args(program).arg("--");
     run_command(bench.args(&options.arguments))
 }

@@ -39,7 +39,8 @@ const CHEAP: [Step; 9] = [
     ("page-files", page_files),
 ];
 
-const LONG: [Step; 3] = [("tests", tests), ("web", web_build), ("browser", e2e::drive)];
+const LONG: [Step; 4] =
+    [("tests", tests), ("sanitizer", sanitizer), ("web", web_build), ("browser", e2e::drive)];
 
 /// Sets up and runs the steps.
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -142,6 +143,23 @@ fn page_files() -> Result<()> {
 fn tests() -> Result<()> {
     run_command(
         cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"]).env("RUST_BACKTRACE", "1"),
+    )
+}
+
+/// The crate that follows pointers, under `AddressSanitizer`. The compiler has it behind a switch for nightly
+/// features; the folder is its own, since everything is built anew. The large goldens run in `tests`.
+fn sanitizer() -> Result<()> {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        println!("AddressSanitizer is run on x86-64 Linux only");
+        return Ok(());
+    }
+    run_command(
+        cargo()
+            .args(["test", "--locked", "--package", "mmap-arenas", "--tests"])
+            .args(["--target", "x86_64-unknown-linux-gnu", "--target-dir", "target/sanitizer"])
+            .args(["--", "--exact", "--skip", "all_goldens_are_met"])
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("RUSTFLAGS", "-Zsanitizer=address"),
     )
 }
 

@@ -8,6 +8,8 @@ mod output;
 mod profiles;
 mod render;
 mod replay;
+mod report;
+mod run;
 mod stack;
 mod trust;
 

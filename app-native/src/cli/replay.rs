@@ -1,20 +1,21 @@
 //! `arenascope replay`: a whole trace through the machine, and what came of it.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
-use serde::Serialize;
+use mmap_arenas::MmapMachine;
 use sim_core::domains::AllocatorName;
-use sim_core::report::{Occupancy, PlacementWriter, Trust, digest, malloc_stats};
+use sim_core::report::{PlacementWriter, Trust};
 use sim_core::{Machine, Profile, Trace};
 
 use super::input::{self, Pieces, ProfileArgs};
-use super::output::{self, Output, grouped};
-use super::stack::{self, SnapshotArgs, StackReport};
+use super::output::{self, Output};
+use super::report::{self, Report};
+use super::run::Run;
+use super::stack::{self, SnapshotArgs};
 use super::trust::TrustReport;
 
 #[derive(clap::Args)]
@@ -70,109 +71,50 @@ fn malloc_name(text: &str) -> Result<AllocatorName, String> {
     AllocatorName::parse(text).map_err(|e| e.to_string())
 }
 
-/// Arena backends so far.
+/// The arena backends.
 #[derive(Clone, Copy, ValueEnum)]
 enum Backend {
     /// Simulated arenas at fixed addresses
     Sim,
-}
-
-/// What a replay came to. Sizes in bytes.
-#[derive(Serialize)]
-struct Report {
-    trace: String,
-    profile: String,
-    malloc: Option<&'static str>,
-    operations: u64,
-    #[serde(flatten)]
-    memory: Memory,
-    raw_blocks_live: u64,
-    raw_bytes_live: u64,
-    state_bytes: u64,
-    digest: String,
-    /// How far recorded addresses agree, where the trace has them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trust: Option<TrustReport>,
-    /// What would have ended the process, as it would have been printed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stopped: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    malloc_stats: Option<String>,
-    #[serde(flatten)]
-    stack: StackReport,
-    /// Lines that `statistics()` gives, by the snapshot's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    snapshots: Option<BTreeMap<String, Vec<String>>>,
-    /// Lines that `compare_to()` gives.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    compared: Option<Vec<String>>,
-}
-
-/// What the run's allocator of MEM and OBJ holds.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Memory {
-    Pymalloc {
-        arenas_obtained: u64,
-        arenas_released: u64,
-        arenas_highwater: u64,
-        arenas_live: u64,
-        arena_bytes_live: u64,
-        blocks_live: u64,
-        block_bytes_live: u64,
-        available_bytes: u64,
-        unused_pool_bytes: u64,
-        raw_allocated_blocks: i64,
-        state_bytes_highwater_ratio: Option<f64>,
-    },
-    Mimalloc {
-        mimalloc: &'static str,
-        segments: u64,
-        segments_abandoned: u64,
-        segment_bytes: u64,
-        pages: u64,
-        pages_full: u64,
-        pages_deferred: u64,
-        blocks_live: u64,
-        block_bytes_live: u64,
-        bytes_reserved: u64,
-        bytes_committed: u64,
-        system_bytes_reserved: u64,
-    },
+    /// Arenas in memory from the operating system, with headers and links inside them
+    Mmap,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
     if args.files.len() > 1 && args.placement.as_deref().is_some_and(|p| p != Path::new("-")) {
         super::usage_error("--placement FILE takes one trace; run them one by one");
     }
-    match args.backend {
-        Backend::Sim => {}
+    if args.trust && matches!(args.backend, Backend::Mmap) {
+        super::usage_error("--trust compares with the simulated arenas; leave --backend mmap out");
     }
     for file in &args.files {
-        match args.bench {
-            Some(reps) => {
-                let mut trace = input::open(file)?;
-                if args.pythonmallocstats.is_some() {
-                    trace.malloc_stats.clone_from(&args.pythonmallocstats);
-                }
-                let profile = args.profile.for_trace(&trace)?;
-                bench(args, &trace, &profile, args.until.unwrap_or(u64::MAX).min(trace.len()), reps)?;
-            }
-            None => replay(args, file)?,
+        match args.backend {
+            Backend::Sim => replay_or_bench::<Machine>(args, file)?,
+            Backend::Mmap => replay_or_bench::<MmapMachine>(args, file)?,
         }
     }
     Ok(())
 }
 
+fn replay_or_bench<R: Run>(args: &Args, file: &Path) -> Result<()> {
+    let Some(reps) = args.bench else { return replay::<R>(args, file) };
+    let mut trace = input::open(file)?;
+    if args.pythonmallocstats.is_some() {
+        trace.malloc_stats.clone_from(&args.pythonmallocstats);
+    }
+    let profile = args.profile.for_trace(&trace)?;
+    bench::<R>(args, &trace, &profile, args.until.unwrap_or(u64::MAX).min(trace.len()), reps)
+}
+
 /// Runs a trace piece by piece, so that its size does not matter.
-fn replay(args: &Args, file: &Path) -> Result<()> {
+fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
     let mut pieces = Pieces::open(file)?;
     if let Some(value) = &args.pythonmallocstats {
         pieces.set_malloc_stats(value)?;
     }
     let Some(first) = pieces.next_piece()? else { bail!("{} has no operation", file.display()) };
     let profile = args.profile.for_trace(first)?;
-    let mut machine = Machine::for_trace(&profile, first, args.malloc)?;
+    let mut machine = R::for_trace(&profile, first, args.malloc)?;
     let mut placement =
         args.placement.as_deref().map(|path| Placement::create(path, args.placement_state)).transpose()?;
     let mut trust = if args.trust { Trust::with_arenas(&profile) } else { Trust::new(&profile) };
@@ -182,28 +124,17 @@ fn replay(args: &Args, file: &Path) -> Result<()> {
     while let Some(trace) = piece
         && steps < until
     {
-        ensure!(
-            machine.layers().is_some() || !trace.needs_layers(),
-            "{}: an action or a kept free comes after the first {} operations, where the run has no layers any more; \
-             give --malloc default",
-            file.display(),
-            grouped(trace.first())
-        );
-        machine.check_piece(trace)?;
-        machine.grow(trace.slot_count());
+        machine.prepare(trace).with_context(|| file.display().to_string())?;
         let here = trace.len().min(until - steps);
         match &mut placement {
             Some(placement) => placement.run(&mut machine, trace, here, &mut trust)?,
             None if trace.prints_malloc_stats() || trace.has_addresses() => {
                 for index in 0..here as usize {
-                    let ptr = machine.step(trace, index, &mut ());
-                    trust.after(&machine, trace, index, ptr);
-                    stack::print_malloc_stats(&machine);
+                    machine.step_recorded(trace, index, &mut trust);
+                    stack::print_malloc_stats(machine.simulated());
                 }
             }
-            None => (0..here as usize).for_each(|index| {
-                machine.step(trace, index, &mut ());
-            }),
+            None => (0..here as usize).for_each(|index| machine.step(trace, index)),
         }
         steps += here;
         piece = pieces.next_piece()?;
@@ -213,21 +144,21 @@ fn replay(args: &Args, file: &Path) -> Result<()> {
     }
     let Some(trace) = pieces.trace() else { bail!("{} has no operation", file.display()) };
     ensure!(
-        !machine.pymalloc().memory().out_of_space(),
-        "the trace holds more memory at once than the simulated address space has; \
+        !machine.out_of_space(),
+        "the trace holds more memory at once than the address space for arenas has; \
          a real process would need over {} GiB for its small blocks alone",
-        profile.alignment * 2
+        R::address_space_bytes(&profile) >> 30
     );
     if args.verify {
         machine.verify()?;
     }
-    if trace.prints_malloc_stats() && machine.stopped().is_none() {
+    if trace.prints_malloc_stats() && !machine.has_stopped() {
         // The report at exit.
-        eprint!("{}", malloc_stats(&machine));
+        eprint!("{}", machine.debugmallocstats());
     }
-    let compared = args.snapshots.compare(&machine)?;
-    let statistics = args.snapshots.statistics(&machine)?;
-    let trust = TrustReport::of(&trust, &machine, trace);
+    let compared = args.snapshots.compare(machine.simulated())?;
+    let statistics = args.snapshots.statistics(machine.simulated())?;
+    let trust = machine.simulated().and_then(|simulated| TrustReport::of(&trust, simulated, trace));
     ensure!(
         trust.is_some() || !args.trust,
         "{}: --trust compares with recorded addresses of small blocks, and this trace has none; memray's captures have \
@@ -236,8 +167,8 @@ fn replay(args: &Args, file: &Path) -> Result<()> {
     );
     let to_stdout = args.placement.as_deref() == Some(Path::new("-"));
     if args.json {
-        let mut report = report(&machine, trace, &profile, steps, trust);
-        report.malloc_stats = args.malloc_stats.then(|| malloc_stats(&machine));
+        let mut report = Report::of(&machine, trace, &profile, steps, trust);
+        report.malloc_stats = args.malloc_stats.then(|| machine.debugmallocstats());
         report.snapshots = statistics;
         report.compared = compared;
         return output::json(&report);
@@ -253,9 +184,9 @@ fn replay(args: &Args, file: &Path) -> Result<()> {
         }
     }
     if args.malloc_stats {
-        std::io::stdout().write_all(malloc_stats(&machine).as_bytes())?;
+        std::io::stdout().write_all(machine.debugmallocstats().as_bytes())?;
     } else if !to_stdout && statistics.is_none() && compared.is_none() {
-        print_report(&report(&machine, trace, &profile, steps, trust), args)?;
+        report::print(&Report::of(&machine, trace, &profile, steps, trust), args.verify, args.trust)?;
     }
     Ok(())
 }
@@ -274,12 +205,11 @@ impl Placement {
         Ok(Self { out: Output::create(path)?, writer, lines: String::new() })
     }
 
-    fn run(&mut self, machine: &mut Machine, trace: &Trace, steps: u64, trust: &mut Trust) -> Result<()> {
+    fn run<R: Run>(&mut self, machine: &mut R, trace: &Trace, steps: u64, trust: &mut Trust) -> Result<()> {
         for index in 0..steps as usize {
-            let ptr = self.writer.step(machine, trace, index, &mut self.lines);
-            trust.after(machine, trace, index, ptr);
-            stack::print_malloc_stats(machine);
-            if machine.stopped().is_some() {
+            machine.place(&mut self.writer, trace, index, &mut self.lines, trust);
+            stack::print_malloc_stats(machine.simulated());
+            if machine.has_stopped() {
                 break;
             }
             if self.lines.len() > 1 << 16 {
@@ -293,15 +223,15 @@ impl Placement {
     }
 }
 
-fn bench(args: &Args, trace: &Trace, profile: &Profile, steps: u64, reps: u32) -> Result<()> {
+fn bench<R: Run>(args: &Args, trace: &Trace, profile: &Profile, steps: u64, reps: u32) -> Result<()> {
     ensure!(reps > 0, "--bench needs at least one repetition");
     ensure!(steps > 0, "--bench needs at least one operation");
     let mut times_ns: Vec<f64> = Vec::new();
     for _ in 0..reps {
-        let mut machine = Machine::for_trace(profile, trace, args.malloc)?;
+        let mut machine = R::for_trace(profile, trace, args.malloc)?;
         let start = Instant::now();
         for index in 0..steps as usize {
-            machine.step(trace, index, &mut ());
+            machine.step(trace, index);
         }
         times_ns.push(start.elapsed().as_nanos() as f64 / steps as f64);
         std::hint::black_box(&machine);
@@ -309,189 +239,5 @@ fn bench(args: &Args, trace: &Trace, profile: &Profile, steps: u64, reps: u32) -
     times_ns.sort_by(f64::total_cmp);
     let (min, median) = (times_ns[0], times_ns[times_ns.len() / 2]);
     println!("ops={steps} reps={reps} min_ns={min:.2} median_ns={median:.2}");
-    Ok(())
-}
-
-fn report(
-    machine: &Machine,
-    trace: &Trace,
-    profile: &Profile,
-    steps: u64,
-    trust: Option<TrustReport>,
-) -> Report {
-    let state_bytes = machine.state_bytes();
-    Report {
-        trace: trace.name.clone(),
-        profile: profile.name.clone(),
-        malloc: machine.allocators().current_name(),
-        operations: steps,
-        memory: memory(machine, profile, state_bytes),
-        raw_blocks_live: machine.raw().live_blocks(),
-        raw_bytes_live: machine.raw().live_bytes(),
-        state_bytes,
-        digest: format!("{:016x}", digest(machine)),
-        trust,
-        stopped: machine.stopped().map(ToString::to_string),
-        malloc_stats: None,
-        stack: StackReport::of(machine),
-        snapshots: None,
-        compared: None,
-    }
-}
-
-fn memory(machine: &Machine, profile: &Profile, state_bytes: u64) -> Memory {
-    if let Some(run) = machine.mimalloc() {
-        let heap = run.heap();
-        let totals = heap.totals();
-        return Memory::Mimalloc {
-            mimalloc: heap.config().version.name(),
-            segments: totals.segments,
-            segments_abandoned: totals.abandoned_segments,
-            segment_bytes: totals.segment_bytes,
-            pages: totals.pages,
-            pages_full: totals.full_pages,
-            pages_deferred: totals.deferred_pages,
-            blocks_live: totals.live_blocks,
-            block_bytes_live: totals.live_bytes,
-            bytes_reserved: totals.used.reserved_bytes,
-            bytes_committed: totals.used.committed_bytes,
-            system_bytes_reserved: totals.system_bytes,
-        };
-    }
-    let pymalloc = machine.pymalloc();
-    let occupancy = Occupancy::of(pymalloc);
-    let counters = pymalloc.counters();
-    let highwater_bytes = counters.narenas_highwater * profile.arena_size;
-    Memory::Pymalloc {
-        arenas_obtained: counters.ntimes_arena_allocated,
-        arenas_released: counters.ntimes_arena_allocated - occupancy.arenas,
-        arenas_highwater: counters.narenas_highwater,
-        arenas_live: occupancy.arenas,
-        arena_bytes_live: occupancy.arenas * profile.arena_size,
-        blocks_live: occupancy.blocks(),
-        block_bytes_live: occupancy.allocated_bytes,
-        available_bytes: occupancy.available_bytes,
-        unused_pool_bytes: occupancy.unused_pools * profile.pool_size,
-        raw_allocated_blocks: pymalloc.raw_allocated_blocks,
-        state_bytes_highwater_ratio: (highwater_bytes > 0)
-            .then(|| state_bytes as f64 / highwater_bytes as f64),
-    }
-}
-
-fn print_report(r: &Report, args: &Args) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(
-        out,
-        "{}: {} operations on {} ({})",
-        r.trace,
-        grouped(r.operations),
-        r.profile,
-        r.malloc.unwrap_or("no name")
-    )?;
-    let mut for_pymalloc = String::new();
-    let mut ratio = String::new();
-    match &r.memory {
-        Memory::Pymalloc {
-            arenas_obtained,
-            arenas_released,
-            arenas_highwater,
-            arenas_live,
-            arena_bytes_live,
-            blocks_live,
-            block_bytes_live,
-            available_bytes,
-            unused_pool_bytes,
-            raw_allocated_blocks,
-            state_bytes_highwater_ratio,
-        } => {
-            writeln!(
-                out,
-                "  arenas     {} obtained, {} released, {} at most at once, {} live ({} bytes)",
-                grouped(*arenas_obtained),
-                grouped(*arenas_released),
-                grouped(*arenas_highwater),
-                grouped(*arenas_live),
-                grouped(*arena_bytes_live)
-            )?;
-            writeln!(
-                out,
-                "  in use     {} blocks ({} bytes); {} bytes free in their pools, {} bytes in unused pools",
-                grouped(*blocks_live),
-                grouped(*block_bytes_live),
-                grouped(*available_bytes),
-                grouped(*unused_pool_bytes)
-            )?;
-            for_pymalloc = format!(", {raw_allocated_blocks} of them for pymalloc");
-            if let Some(x) = state_bytes_highwater_ratio {
-                ratio = format!(" ({x:.3} of the arenas at their most)");
-            }
-        }
-        Memory::Mimalloc {
-            mimalloc,
-            segments,
-            segments_abandoned,
-            segment_bytes,
-            pages,
-            pages_full,
-            pages_deferred,
-            blocks_live,
-            block_bytes_live,
-            bytes_reserved,
-            bytes_committed,
-            system_bytes_reserved,
-        } => {
-            writeln!(
-                out,
-                "  segments   {} of mimalloc {mimalloc} ({} bytes), {} abandoned; {} bytes reserved from the system",
-                grouped(*segments),
-                grouped(*segment_bytes),
-                grouped(*segments_abandoned),
-                grouped(*system_bytes_reserved)
-            )?;
-            writeln!(
-                out,
-                "  pages      {}, {} full, {} empty but waiting for QSBR; {} bytes reserved, {} committed",
-                grouped(*pages),
-                grouped(*pages_full),
-                grouped(*pages_deferred),
-                grouped(*bytes_reserved),
-                grouped(*bytes_committed)
-            )?;
-            writeln!(
-                out,
-                "  in use     {} blocks ({} bytes)",
-                grouped(*blocks_live),
-                grouped(*block_bytes_live)
-            )?;
-        }
-    }
-    writeln!(
-        out,
-        "  C library  {} blocks ({} bytes){for_pymalloc}",
-        grouped(r.raw_blocks_live),
-        grouped(r.raw_bytes_live)
-    )?;
-    writeln!(out, "  simulation {} bytes{ratio}", grouped(r.state_bytes))?;
-    r.stack.print(&mut out)?;
-    if args.verify {
-        let what = match r.memory {
-            Memory::Pymalloc { .. } => "lists, counts, links, radix tree and sums hold",
-            Memory::Mimalloc { .. } => "spans, pages, lists, queues, owners and counts hold",
-        };
-        writeln!(out, "  verified   {what}")?;
-    }
-    if let Some(trust) = &r.trust {
-        trust.print_share(&mut out)?;
-        if args.trust {
-            trust.print(&mut out)?;
-        }
-    }
-    if let Some(stopped) = &r.stopped {
-        writeln!(out, "  stopped    the process would have ended with:")?;
-        for line in stopped.lines() {
-            writeln!(out, "    {line}")?;
-        }
-    }
-    writeln!(out, "  digest     {}", r.digest)?;
     Ok(())
 }

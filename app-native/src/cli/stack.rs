@@ -11,8 +11,8 @@ use sim_core::machine::Layers;
 use sim_core::tracemalloc::{KeyType, NamedTraceback, Snapshot};
 
 /// Prints what `PYTHONMALLOCSTATS` had printed by the last operation, where CPython prints it.
-pub(super) fn print_malloc_stats(machine: &Machine) {
-    if let Some(stats) = machine.layers().and_then(|l| l.malloc_stats())
+pub(super) fn print_malloc_stats(machine: Option<&Machine>) {
+    if let Some(stats) = machine.and_then(Machine::layers).and_then(Layers::malloc_stats)
         && !stats.text.is_empty()
     {
         eprint!("{}", stats.text);
@@ -139,11 +139,14 @@ fn key_type(text: &str) -> Result<KeyType, String> {
 
 impl SnapshotArgs {
     /// `statistics()` of each snapshot, by name.
-    pub(super) fn statistics(&self, machine: &Machine) -> Result<Option<BTreeMap<String, Vec<String>>>> {
+    pub(super) fn statistics(
+        &self,
+        machine: Option<&Machine>,
+    ) -> Result<Option<BTreeMap<String, Vec<String>>>> {
         if !self.snapshots {
             return Ok(None);
         }
-        let all = machine.layers().map(Layers::snapshots);
+        let all = machine.and_then(Machine::layers).map(Layers::snapshots);
         let statistics: Result<_> = all
             .into_iter()
             .flatten()
@@ -157,10 +160,10 @@ impl SnapshotArgs {
     }
 
     /// `new.compare_to(old)` of the two names.
-    pub(super) fn compare(&self, machine: &Machine) -> Result<Option<Vec<String>>> {
+    pub(super) fn compare(&self, machine: Option<&Machine>) -> Result<Option<Vec<String>>> {
         let Some([old, new]) = self.compare.as_deref() else { return Ok(None) };
         let find = |name: &String| -> Result<&Snapshot> {
-            let all = machine.layers().map(Layers::snapshots);
+            let all = machine.and_then(Machine::layers).map(Layers::snapshots);
             all.and_then(|all| all.get(name)).map(std::convert::AsRef::as_ref).with_context(|| {
                 let known: Vec<&str> = all.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
                 format!("the trace takes no snapshot `{name}` up to here; it takes: {}", known.join(", "))

@@ -95,6 +95,12 @@ pub trait ArenaBackend {
     /// Asks RAW for `bytes` of bookkeeping (arena records, radix nodes); false for NULL.
     fn bookkeeping(&mut self, bytes: u64) -> bool;
 
+    /// The address that the simulation would have in place of `addr`, which lies in a live arena. Memory of the
+    /// system's has other addresses each time; what is compared and digested must not.
+    fn canonical(&self, addr: Addr) -> Addr {
+        addr
+    }
+
     /// The pool that starts at `addr`.
     fn pool_at(&self, addr: Addr) -> Self::Pool;
     /// Where a pool starts.

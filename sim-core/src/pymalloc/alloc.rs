@@ -67,7 +67,11 @@ impl<A: ArenaBackend> Pymalloc<A> {
         let (prev, next) = (header.prevpool, header.nextpool);
         match prev {
             Some(prev) => self.memory.header_mut(prev).nextpool = next,
-            None => self.used[usize::from(class.0)] = next,
+            None => {
+                if let Some(front) = self.used.get_mut(usize::from(class.0)) {
+                    *front = next;
+                }
+            }
         }
         if let Some(next) = next {
             self.memory.header_mut(next).prevpool = prev;

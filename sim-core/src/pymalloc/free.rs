@@ -36,7 +36,8 @@ impl<A: ArenaBackend> Pymalloc<A> {
 
     /// `insert_to_usedpool`: a pool that was full goes to the front of its class's list.
     fn insert_to_usedpool<O: Observer>(&mut self, pool: A::Pool, class: SizeClass, observer: &mut O) {
-        let front = self.used[usize::from(class.0)].replace(pool);
+        // A class read from a header is in bounds; asking for it without a panic keeps this path short.
+        let front = self.used.get_mut(usize::from(class.0)).and_then(|front| front.replace(pool));
         let header = self.memory.header_mut(pool);
         header.nextpool = front;
         header.prevpool = None;

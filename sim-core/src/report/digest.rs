@@ -30,11 +30,13 @@ impl Fnv64 {
 
 /// FNV-1a over everything that decides the machine's future: counters, arena records with their lists,
 /// carved pools with their free lists, used lists, live blocks of the C library, mimalloc's state and the
-/// program's pointers. Addresses and counts only, so that no internal representation shows.
+/// program's pointers. Addresses and counts only, so that no internal representation shows, and addresses as the
+/// simulation has them, so that real memory gives the same.
 pub fn digest<A: ArenaBackend>(machine: &Machine<A>) -> u64 {
     let mut h = Fnv64::default();
     let pymalloc = machine.pymalloc();
     let memory = pymalloc.memory();
+    let canonical = |addr| memory.canonical(addr).0;
     let counters = pymalloc.counters();
     h.word(counters.narenas_currently_allocated);
     h.word(counters.ntimes_arena_allocated);
@@ -45,9 +47,11 @@ pub fn digest<A: ArenaBackend>(machine: &Machine<A>) -> u64 {
             h.word(0);
             continue;
         };
+        // The next pool never carved may be the end of the arena, an address in no arena.
+        let first = canonical(base);
         for word in [
-            base.0,
-            arena.pool_address.0,
+            first,
+            first + arena.pool_address.bytes_from(base),
             u64::from(arena.nfreepools),
             u64::from(arena.ntotalpools),
             arena.ordinal,
@@ -59,16 +63,16 @@ pub fn digest<A: ArenaBackend>(machine: &Machine<A>) -> u64 {
             h.word(u64::from(header.ref_count) << 32 | u64::from(header.szidx));
             h.word(u64::from(header.nextoffset));
             for block in pymalloc.free_list(pool) {
-                h.word(memory.block_addr(block).0);
+                h.word(canonical(memory.block_addr(block)));
             }
         }
         for pool in pymalloc.freepools(index as u32) {
-            h.word(memory.pool_addr(pool).0);
+            h.word(canonical(memory.pool_addr(pool)));
         }
     }
     for class in 0..pymalloc.profile().nb_small_size_classes() {
         for pool in pymalloc.used_pools(SizeClass(class)) {
-            h.word(memory.pool_addr(pool).0);
+            h.word(canonical(memory.pool_addr(pool)));
         }
     }
     for index in pymalloc.usable_arenas().chain(pymalloc.unused_arena_objects()) {
@@ -82,7 +86,7 @@ pub fn digest<A: ArenaBackend>(machine: &Machine<A>) -> u64 {
     for (slot, target) in machine.live() {
         h.word(u64::from(slot.0));
         match target {
-            Target::Block(block) => h.word(memory.block_addr(block).0),
+            Target::Block(block) => h.word(canonical(memory.block_addr(block))),
             Target::Raw(id) => {
                 let raw = machine.raw().get(id);
                 h.word(raw.label);

@@ -4,10 +4,12 @@
 mod digest;
 mod mimalloc_stats;
 mod placement;
+mod summary;
 mod trust;
 
 pub use crate::occupancy::{ClassUse, Occupancy, PoolState, debugmallocstats, grouped};
 pub use digest::{Fnv64, digest};
 pub use mimalloc_stats::{malloc_stats, mimalloc_stats};
 pub use placement::{Placement, PlacementWriter};
+pub use summary::Summary;
 pub use trust::{Agreement, ArenaPoint, Divergence, Trust};
