@@ -66,6 +66,9 @@ impl MmapMachine {
             return Err(Unsupported::PointerBytes);
         }
         let name = malloc.or(trace.malloc).unwrap_or(AllocatorName::Default);
+        if profile.mimalloc.free_threaded {
+            return Err(Unsupported::Layers { name: "mimalloc" });
+        }
         if !matches!(name, AllocatorName::Default | AllocatorName::Pymalloc) {
             return Err(Unsupported::Layers { name: name.name() });
         }
