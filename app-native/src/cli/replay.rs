@@ -12,7 +12,7 @@ use sim_core::domains::AllocatorName;
 use sim_core::report::{Occupancy, PlacementWriter, Trust, digest, malloc_stats};
 use sim_core::{Machine, Profile, Trace};
 
-use super::input::{self, Pieces, ProfileArgs};
+use super::input::{self, AsArgs, Pieces, ProfileArgs};
 use super::output::{self, Output, grouped};
 use super::stack::{self, SnapshotArgs, StackReport};
 use super::trust::TrustReport;
@@ -27,6 +27,8 @@ pub(super) struct Args {
     files: Vec<PathBuf>,
     #[command(flatten)]
     profile: ProfileArgs,
+    #[command(flatten)]
+    taken: AsArgs,
     /// What PYTHONMALLOC takes: default, debug, malloc, malloc_debug, pymalloc, pymalloc_debug, mimalloc,
     /// mimalloc_debug; default: what the trace says, else default
     #[arg(long, value_name = "NAME", value_parser = malloc_name)]
@@ -151,7 +153,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     for file in &args.files {
         match args.bench {
             Some(reps) => {
-                let mut trace = input::open(file)?;
+                let mut trace = input::open(file, args.taken.domain)?;
                 if args.pythonmallocstats.is_some() {
                     trace.malloc_stats.clone_from(&args.pythonmallocstats);
                 }
@@ -166,7 +168,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
 
 /// Runs a trace piece by piece, so that its size does not matter.
 fn replay(args: &Args, file: &Path) -> Result<()> {
-    let mut pieces = Pieces::open(file)?;
+    let mut pieces = Pieces::open(file, args.taken.domain)?;
     if let Some(value) = &args.pythonmallocstats {
         pieces.set_malloc_stats(value)?;
     }

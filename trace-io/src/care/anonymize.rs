@@ -15,15 +15,18 @@ const HASH_BYTES: usize = 6;
 /// Facts that say nothing of the program or its machine.
 const FACTS_KEPT: &[&str] = &[
     "recorder",
-    "format_version",
     "python",
-    "python_version",
-    "python_allocator",
     "allocator",
     "native_traces",
-    "trace_python_allocators",
+    "object_lifetimes",
+    "python_allocators",
+    "stack_ids",
+    "object_records",
+    "failed_calls",
     "trimmed",
+    "split",
     "failed_reallocs",
+    "unknown_records",
 ];
 
 /// Replaces names by keyed hashes. The same name and key give the same hash, in every file.
