@@ -258,12 +258,22 @@ fn csv_keeps_what_a_tape_has() {
 
 #[test]
 fn csv_carries_scenarios_as_they_are() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces/pitfalls");
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let lesson = open(std::fs::read(entry.unwrap().path()).unwrap()).unwrap();
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = ["../traces/pitfalls", "../traces/scenarios", "tests/data/mimalloc"].map(|f| here.join(f));
+    let files = files.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()));
+    let traces: Vec<_> = files
+        .filter(|p| p.to_string_lossy().ends_with(".ron") || p.to_string_lossy().ends_with(".trace.zst"))
+        .collect();
+    assert!(traces.len() > 30, "{}", traces.len());
+    for path in traces {
+        let lesson = open(std::fs::read(path).unwrap()).unwrap();
+        let heaps = |t: &Trace| -> Vec<_> {
+            (0..t.len() as usize).map(|i| (t.object_heap(i), t.thread(i))).collect()
+        };
         let back = open(csv(&lesson).0).unwrap();
         assert_eq!(csv(&back).0, csv(&lesson).0);
         assert_eq!((back.len(), &back.notes, back.malloc), (lesson.len(), &lesson.notes, lesson.malloc));
+        assert_eq!(heaps(&back), heaps(&lesson));
     }
 }
 
@@ -278,7 +288,7 @@ fn csv_is_read_as_people_write_it() {
         ("op,id,size\nmalloc,1,2,3\n", "more cells"),
         ("op,id,size\nmalloc,1,2\n\nmalloc,1,2\n", "line 3, column 1: id 1 already names"),
         ("op,id,id\nmalloc,1,2\n", "twice"),
-        ("op,id,size,domain\nmalloc,1,2,heap\n", "write raw, mem or obj"),
+        ("op,id,size,domain\nmalloc,1,2,heap\n", "write raw, mem, obj, gc or gc_pre"),
         ("op,id\nx frobnicate,1\n", "is no action"),
         ("op,id\n#! speed=1,\n", "the directive `speed` is unknown"),
         ("op,id\nallocate,1\n", "`allocate` is no operation"),
