@@ -2,7 +2,7 @@
 
 use crate::error::TraceError;
 use crate::loader::Format;
-use crate::memray;
+use crate::{csv, memray, mtrace_utils, refused, stats_text};
 
 /// Bytes looked at before the format is decided.
 pub(crate) const HEAD_BYTES: usize = 4096;
@@ -12,7 +12,36 @@ pub(crate) fn detect(head: &[u8]) -> Result<Format, TraceError> {
     if head.starts_with(memray::MAGIC) {
         return Ok(Format::Memray);
     }
+    if mtrace_utils::is_magic(head) {
+        return Ok(Format::MtraceUtils);
+    }
+    if stats_text::is_in(head) {
+        return Ok(Format::StatsText);
+    }
+    if let Some(format) = recorded_text(head) {
+        return Ok(format);
+    }
+    if let Some(error) = refused::refused(head) {
+        return Err(error);
+    }
     text_format(head)
+}
+
+/// The recorders' formats that are text.
+fn recorded_text(head: &[u8]) -> Option<Format> {
+    let first = head.split(|&b| b == b'\n').next().unwrap_or_default();
+    let all = |words: &[u8]| words.iter().all(|&b| b.is_ascii_hexdigit() || matches!(b, b' ' | b'\r'));
+    match first {
+        [b'v', b' ', version @ ..] if all(version) && version.contains(&b' ') => {
+            // An interpreted file is refused by name.
+            refused::refused(head).is_none().then_some(Format::Heaptrack)
+        }
+        _ if first.starts_with(b"= Start") => Some(Format::Mtrace),
+        [b'@', b' ', ..] if first.windows(5).any(|w| matches!(w, b"] + 0" | b"] - 0" | b"] < 0")) => {
+            Some(Format::Mtrace)
+        }
+        _ => csv::is_header(first).then_some(Format::Csv),
+    }
 }
 
 /// The formats that are text.

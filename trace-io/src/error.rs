@@ -5,6 +5,8 @@ use std::fmt;
 use sim_core::{ProfileError, TapeError};
 use thiserror::Error;
 
+use crate::stats_text::StatsText;
+
 /// A place in a text, both numbers counted from 1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place {
@@ -28,7 +30,7 @@ pub enum TraceError {
     Empty,
     /// Not a format this program knows.
     #[error(
-        "byte {offset}: {what}, so this is no ptrace text, RON lesson or memray capture; `arenascope info --help` lists the formats"
+        "byte {offset}: {what}, so this is no format of traces that is known; `arenascope info --help` lists the formats"
     )]
     UnknownFormat {
         /// Bytes before the one that told.
@@ -89,6 +91,28 @@ pub enum TraceError {
         offset: u64,
         /// What the decoder says.
         message: String,
+    },
+    /// A file that is known and holds no trace.
+    #[error("this is {what}: {reason}; {remedy}")]
+    NoTrace {
+        /// What it is.
+        what: &'static str,
+        /// Why it cannot be replayed.
+        reason: &'static str,
+        /// What to record instead.
+        remedy: &'static str,
+    },
+    /// A picture of one moment, which comes with the error.
+    #[error(
+        "this is the text of sys._debugmallocstats(), a picture of one moment and no trace; `arenascope info FILE` prints \
+         it, and `memray run --trace-python-allocators` records what can be replayed"
+    )]
+    Still(Box<StatsText>),
+    /// A domain given for a trace that has domains of its own.
+    #[error("{format} says itself which domain each call is in; leave --as away")]
+    HasDomains {
+        /// The format.
+        format: &'static str,
     },
     /// The source could not be read.
     #[error("reading failed after {offset} bytes: {error}")]

@@ -7,14 +7,23 @@
 
 #![forbid(unsafe_code)]
 
+mod births;
+pub mod care;
+mod csv;
 mod detect;
 mod error;
+mod heaptrack;
 mod input;
 pub mod lesson;
+mod lines;
 mod loader;
 mod memray;
+mod mtrace;
+mod mtrace_utils;
 pub mod ptrace;
 mod reader;
+mod refused;
+pub mod stats_text;
 pub mod workload;
 mod writer;
 

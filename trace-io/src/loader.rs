@@ -6,13 +6,14 @@
 
 use std::io::Read;
 
-use sim_core::{Trace, TraceBuilder};
+use sim_core::{Domain, Trace, TraceBuilder};
 
 use crate::detect::{HEAD_BYTES, detect};
 use crate::error::TraceError;
 use crate::input::{Input, Packing};
+use crate::lines::Lined;
 use crate::reader::Reader;
-use crate::{lesson, memray, ptrace};
+use crate::{csv, heaptrack, lesson, memray, mtrace, mtrace_utils, ptrace, stats_text};
 
 /// A format of traces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,6 +24,16 @@ pub enum Format {
     Ron,
     /// memray's capture, formats 10 to 13.
     Memray,
+    /// A table of text.
+    Csv,
+    /// heaptrack's raw recording.
+    Heaptrack,
+    /// glibc's `mtrace`.
+    Mtrace,
+    /// glibc-malloc-trace-utils' records.
+    MtraceUtils,
+    /// The text of `sys._debugmallocstats()`, which is no trace: [`TraceError::Still`] brings it.
+    StatsText,
 }
 
 impl Format {
@@ -32,6 +43,11 @@ impl Format {
             Self::Ptrace => "ptrace",
             Self::Ron => "ron",
             Self::Memray => "memray",
+            Self::Csv => "csv",
+            Self::Heaptrack => "heaptrack",
+            Self::Mtrace => "mtrace",
+            Self::MtraceUtils => "malloc-trace-utils",
+            Self::StatsText => "debugmallocstats",
         }
     }
 
@@ -41,6 +57,7 @@ impl Format {
             "ptrace" => Some(Self::Ptrace),
             "ron" => Some(Self::Ron),
             "bin" => Some(Self::Memray),
+            "csv" => Some(Self::Csv),
             _ => None,
         }
     }
@@ -50,12 +67,17 @@ impl Format {
             Self::Ptrace => Box::new(ptrace::Parser::new(name)),
             Self::Ron => Box::new(lesson::Parser::new(name)),
             Self::Memray => Box::new(memray::Parser::new(name)),
+            Self::Csv => Box::new(csv::Parser::new(name)),
+            Self::Heaptrack => Box::new(Lined::new(heaptrack::Format::new(name))),
+            Self::Mtrace => Box::new(Lined::new(mtrace::Format::new(name))),
+            Self::MtraceUtils => Box::new(mtrace_utils::Parser::new(name)),
+            Self::StatsText => Box::new(stats_text::Parser::default()),
         }
     }
 }
 
 /// Endings that are cut off a file's name to make the trace's.
-const ENDINGS: &[&str] = &[".zst", ".gz", ".ptrace", ".ron", ".bin"];
+const ENDINGS: &[&str] = &[".zst", ".gz", ".raw", ".ptrace", ".ron", ".csv", ".mtrace", ".bin"];
 
 /// How far a loader is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,6 +94,7 @@ pub struct Progress {
 pub struct Loader {
     name: String,
     total_bytes: Option<u64>,
+    domain: Option<Domain>,
     state: State,
     buffer: Vec<u8>,
 }
@@ -99,7 +122,21 @@ impl Loader {
     /// ending such as `.ptrace` is cut off. `total_bytes` is for progress alone.
     pub fn new(name: &str, source: Box<dyn Read>, total_bytes: Option<u64>) -> Self {
         let stem = ENDINGS.iter().fold(name, |stem, ending| stem.strip_suffix(ending).unwrap_or(stem));
-        Self { name: stem.to_owned(), total_bytes, state: State::Start(source), buffer: Vec::new() }
+        Self {
+            name: stem.to_owned(),
+            total_bytes,
+            domain: None,
+            state: State::Start(source),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Takes the calls of a recording that does not know domains for calls of `domain`: what would
+    /// pymalloc have done with them? For other formats reading fails.
+    #[must_use]
+    pub fn taken_as(mut self, domain: Option<Domain>) -> Self {
+        self.domain = domain;
+        self
     }
 
     fn opened(&self) -> Option<&Open> {
@@ -173,7 +210,13 @@ impl Loader {
                     return Err(failure);
                 }
                 let format = detect(&self.buffer[..filled.min(HEAD_BYTES)])?;
-                let reader = format.reader(&self.name);
+                let mut reader = format.reader(&self.name);
+                if let Some(domain) = self.domain
+                    && format != Format::StatsText
+                    && !reader.take_as(domain)
+                {
+                    return Err(TraceError::HasDomains { format: format.name() });
+                }
                 self.state = State::Reading(Open { input, format, reader, ended: false });
                 (filled, failure)
             }

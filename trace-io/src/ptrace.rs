@@ -71,6 +71,16 @@ impl Parser {
         Ok(())
     }
 
+    /// Reads a line that stands in a cell of a table, at a line of that; a directive gives no operation.
+    pub(crate) fn cell(&mut self, line: u64, text: &[u8]) -> Result<Option<(Op, ObjectHeap)>, TraceError> {
+        self.lines = line - 1;
+        if text.starts_with(b"#!") {
+            self.directives(text).map(|()| None)
+        } else {
+            self.operation(text).map(Some)
+        }
+    }
+
     /// The comments before the first operation describe the trace.
     fn comment(&mut self, line: &[u8]) {
         if !self.builder.is_empty() {
@@ -482,7 +492,7 @@ pub fn write_op(out: &mut impl Write, trace: &Trace, op: &Op) -> io::Result<()> 
 }
 
 /// Writes one operation as a line, with the heap that its objects go to.
-fn write_op_in(out: &mut impl Write, trace: &Trace, op: &Op, heap: ObjectHeap) -> io::Result<()> {
+pub(crate) fn write_op_in(out: &mut impl Write, trace: &Trace, op: &Op, heap: ObjectHeap) -> io::Result<()> {
     if op.thread != 0 {
         write!(out, "t{} ", op.thread)?;
     }

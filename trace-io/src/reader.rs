@@ -1,6 +1,6 @@
 //! What the door asks of a format.
 
-use sim_core::TraceBuilder;
+use sim_core::{Domain, TraceBuilder};
 
 use crate::error::TraceError;
 
@@ -21,6 +21,13 @@ pub(crate) trait Reader {
     /// the reason in the trace; for the others the reason is the error.
     fn cut(&mut self, reason: TraceError) -> Result<(), TraceError> {
         Err(reason)
+    }
+
+    /// Takes all calls for those of a domain; false where the format says itself which domain a call is in.
+    /// Asked before the first byte is fed.
+    fn take_as(&mut self, domain: Domain) -> bool {
+        let _ = domain;
+        false
     }
 
     /// The trace so far.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use sim_core::Trace;
 
 use crate::loader::Format;
-use crate::{lesson, ptrace};
+use crate::{csv, lesson, ptrace};
 
 /// Writes one trace in one format.
 pub trait Writer {
@@ -23,7 +23,8 @@ pub fn writer<'a>(format: Format, out: impl Write + 'a) -> Option<Box<dyn Writer
     match format {
         Format::Ptrace => Some(Box::new(Text { out, begun: false, form: &PTRACE })),
         Format::Ron => Some(Box::new(Text { out, begun: false, form: &RON })),
-        Format::Memray => None,
+        Format::Csv => Some(Box::new(Text { out, begun: false, form: &CSV })),
+        _ => None,
     }
 }
 
@@ -47,6 +48,13 @@ const RON: Form = Form {
     rows: |mut out, trace| lesson::write_rows(&mut out, trace),
     footer: |mut out, trace| lesson::write_footer(&mut out, trace),
     losses: recorded,
+};
+
+const CSV: Form = Form {
+    header: |mut out, _| csv::write_header(&mut out),
+    rows: |mut out, trace| csv::write_rows(&mut out, trace),
+    footer: |mut out, trace| csv::write_footer(&mut out, trace),
+    losses: csv::losses,
 };
 
 struct Text<W> {

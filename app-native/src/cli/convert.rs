@@ -2,39 +2,30 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
-use trace_io::{Format, writer};
+use anyhow::{Result, bail};
 
-use super::input::Pieces;
-use super::output::Output;
+use super::input::{AsArgs, Pieces};
+use super::sink::Sink;
 
 #[derive(clap::Args)]
+#[command(
+    after_help = "What the target cannot carry is said on standard error, a line each. OUT appears only once it is complete."
+)]
 pub(super) struct Args {
     /// The trace to read; `-` is standard input
     input: PathBuf,
-    /// The file to write: *.ptrace or *.ron
+    /// The file to write: *.ptrace, *.ron or *.csv
     output: PathBuf,
+    #[command(flatten)]
+    taken: AsArgs,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let shown = args.output.display();
-    let ending = args.output.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();
-    let Some(format) = Format::of_ending(&ending) else {
-        bail!("{shown}: `.{ending}` is no format that can be written; end the name in .ptrace or .ron");
-    };
-    let mut pieces = Pieces::open(&args.input)?;
-    let mut out = Output::create(&args.output)?;
-    let Some(mut writer) = writer(format, &mut out) else {
-        bail!("{shown}: {} can only be read; end the name in .ptrace or .ron", format.name());
-    };
+    let mut pieces = Pieces::open(&args.input, args.taken.domain)?;
+    let mut sink = Sink::create(&args.output)?;
     while let Some(piece) = pieces.next_piece()? {
-        writer.write(piece).with_context(|| shown.to_string())?;
+        sink.write(piece)?;
     }
     let Some(trace) = pieces.trace() else { bail!("{} has no operation", args.input.display()) };
-    let losses = writer.finish(trace).with_context(|| shown.to_string())?;
-    out.finish()?;
-    for lost in losses {
-        eprintln!("arenascope: {} cannot carry {lost}", format.name());
-    }
-    Ok(())
+    sink.finish(trace)
 }

@@ -6,22 +6,30 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use serde::{Serialize, Serializer};
 use sim_core::{Domain, Kind};
-use trace_io::Packing;
+use trace_io::{Packing, TraceError};
 
-use super::input::Pieces;
+use super::input::{AsArgs, Pieces};
 use super::output::{self, grouped};
+use super::still;
 
 #[derive(clap::Args)]
-#[command(
-    after_help = "Formats read: ptrace (plain text, docs/ptrace.md), RON lessons (docs/lessons.md) and memray's captures \
-                        (*.bin, docs/memray.md), each plain or compressed with zstd, LZ4 or gzip."
-)]
+#[command(after_help = "Formats read, each plain or packed with zstd, LZ4 or gzip (docs/formats.md):\n  \
+                  ptrace              plain text, one operation a line (docs/ptrace.md)\n  \
+                  ron                 lessons and scenarios written by hand (docs/lessons.md)\n  \
+                  memray              captures, *.bin (docs/memray.md)\n  \
+                  csv                 a table with a header\n  \
+                  heaptrack           the raw recording, `heaptrack -r`\n  \
+                  mtrace              glibc's mtrace()\n  \
+                  malloc-trace-utils  glibc-malloc-trace-utils' *.mtrace\n\
+                  The text of sys._debugmallocstats(), pasted into a file, is printed as a table with what follows from it.")]
 pub(super) struct Args {
     /// The trace; `-` is standard input
     file: PathBuf,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    taken: AsArgs,
 }
 
 #[derive(Serialize)]
@@ -89,7 +97,19 @@ struct Row {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let mut pieces = Pieces::open(&args.file)?;
+    match trace_info(args) {
+        // No trace, but what else `info` can print.
+        Err(error) => match error.downcast::<TraceError>() {
+            Ok(TraceError::Still(stats)) => still::print(&stats, args.json),
+            Ok(error) => Err(anyhow::Error::from(error).context(args.file.display().to_string())),
+            Err(error) => Err(error),
+        },
+        done => done,
+    }
+}
+
+fn trace_info(args: &Args) -> Result<()> {
+    let mut pieces = Pieces::open(&args.file, args.taken.domain)?;
     while pieces.next_piece()?.is_some() {}
     let (Some(trace), Some(format)) = (pieces.trace(), pieces.format()) else {
         bail!("{} has no operation", args.file.display());

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use sim_core::{Profile, Trace};
+use sim_core::{Domain, Profile, Trace};
 use trace_io::{Format, Loader, Packing};
 
-/// Opens FILE, `-` for standard input, and reads all of it.
-pub(super) fn open(path: &Path) -> Result<Trace> {
-    let mut pieces = Pieces::open(path)?;
+/// Opens FILE, `-` for standard input, and reads all of it; `domain` is what `--as` says.
+pub(super) fn open(path: &Path, domain: Option<Domain>) -> Result<Trace> {
+    let mut pieces = Pieces::open(path, domain)?;
     pieces.read_until(u64::MAX)?;
     let (trace, _) = pieces.loader.finish().context(pieces.shown)?;
     Ok(trace)
@@ -24,6 +24,7 @@ pub(super) struct Pieces {
     file_bytes: Option<u64>,
     shown: String,
     bar: ProgressBar,
+    first_piece: u64,
     complete: bool,
     /// The first piece was handed out.
     begun: bool,
@@ -35,8 +36,8 @@ const FIRST_PIECE: u64 = 8 << 20;
 const NEXT_PIECE: u64 = 1 << 18;
 
 impl Pieces {
-    /// Opens FILE, `-` for standard input.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    /// Opens FILE, `-` for standard input; `domain` is what `--as` says.
+    pub(super) fn open(path: &Path, domain: Option<Domain>) -> Result<Self> {
         let shown = path.display().to_string();
         let (source, file_bytes): (Box<dyn Read>, Option<u64>) = if path.as_os_str() == "-" {
             (Box::new(std::io::stdin()), None)
@@ -48,9 +49,27 @@ impl Pieces {
             (Box::new(file), Some(meta.len()))
         };
         let name = path.file_name().map_or_else(|| "trace".to_owned(), |n| n.to_string_lossy().into_owned());
-        let loader = Loader::new(&name, source, file_bytes);
+        let loader = Loader::new(&name, source, file_bytes).taken_as(domain);
         let bar = progress_bar(file_bytes, "reading");
-        Ok(Self { loader, file_bytes, shown, bar, complete: false, begun: false })
+        Ok(Self { loader, file_bytes, shown, bar, first_piece: FIRST_PIECE, complete: false, begun: false })
+    }
+
+    /// Makes the first piece as small as the others, for what does not run the trace.
+    pub(super) fn in_small_pieces(mut self) -> Self {
+        self.first_piece = NEXT_PIECE;
+        self
+    }
+
+    /// Takes the bar away, for several files at once.
+    pub(super) fn without_bar(mut self) -> Self {
+        self.bar.finish_and_clear();
+        self.bar = ProgressBar::hidden();
+        self
+    }
+
+    /// Bytes of the file that were read.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.loader.progress().bytes
     }
 
     /// The first piece, or the next one, with all that is known of the trace; `None` after the last.
@@ -58,7 +77,7 @@ impl Pieces {
         if self.begun {
             self.loader.forget();
         }
-        self.read_until(if self.begun { NEXT_PIECE } else { FIRST_PIECE })?;
+        self.read_until(if self.begun { NEXT_PIECE } else { self.first_piece })?;
         self.begun = true;
         Ok(self.loader.trace().filter(|t| !t.is_empty()))
     }
@@ -147,6 +166,22 @@ impl ProfileArgs {
         profile.validate()?;
         Ok(profile)
     }
+}
+
+/// `--as`, for recordings made below Python.
+#[derive(clap::Args)]
+pub(super) struct AsArgs {
+    /// Take the calls of a recording made below Python (heaptrack, mtrace) for calls of this domain: raw, mem or obj.
+    /// With obj the answer is what pymalloc would have done; record with PYTHONMALLOC=malloc for that
+    #[arg(long = "as", value_name = "DOMAIN", value_parser = domain)]
+    pub(super) domain: Option<Domain>,
+}
+
+fn domain(text: &str) -> Result<Domain, String> {
+    Domain::ALL
+        .into_iter()
+        .find(|d| d.name().eq_ignore_ascii_case(text))
+        .ok_or_else(|| "write raw, mem or obj".to_owned())
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

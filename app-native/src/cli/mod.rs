@@ -1,16 +1,23 @@
 //! The command line: one module a subcommand. `docs/cli.md` has the contract.
 
+mod anonymize;
 mod convert;
 mod generate;
 mod info;
 mod input;
+mod merge;
 mod output;
 mod profiles;
 mod render;
 mod replay;
 mod report;
 mod run;
+mod sink;
+mod split;
 mod stack;
+mod stats;
+mod still;
+mod trim;
 mod trust;
 
 use std::io;
@@ -50,6 +57,16 @@ enum Command {
     Info(info::Args),
     /// Write a trace in another format, told by the ending of OUT
     Convert(convert::Args),
+    /// Cut a range of steps or of time out of a trace
+    Trim(trim::Args),
+    /// Replace names in a trace by keyed hashes, so that it can be shared
+    Anonymize(anonymize::Args),
+    /// Put several traces together as one
+    Merge(merge::Args),
+    /// Make one trace for each thread
+    Split(split::Args),
+    /// Count sizes, lifetimes, call sites, reallocs and the peak
+    Stats(stats::Args),
     /// Draw the memory map at a step, without a display
     Render(render::Args),
     /// List the build profiles with their constants
@@ -70,6 +87,11 @@ pub(crate) fn run() -> Result<()> {
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Info(args)) => info::run(&args),
         Some(Command::Convert(args)) => convert::run(&args),
+        Some(Command::Trim(args)) => trim::run(&args),
+        Some(Command::Anonymize(args)) => anonymize::run(&args),
+        Some(Command::Merge(args)) => merge::run(&args),
+        Some(Command::Split(args)) => split::run(&args),
+        Some(Command::Stats(args)) => stats::run(&args),
         Some(Command::Render(args)) => render::run(&args),
         Some(Command::Profiles(args)) => profiles::run(&args),
         Some(Command::Generate(args)) => generate::run(&args),

@@ -32,7 +32,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if ending != "svg" && ending != "png" {
         bail!("{}: `.{ending}` is no picture format; end the name in .svg or .png", args.output.display());
     }
-    let trace = input::open(&args.file)?;
+    let trace = input::open(&args.file, None)?;
     let profile = args.profile.for_trace(&trace)?;
     if let Some(at) = args.at
         && at > trace.len()

@@ -11,7 +11,7 @@ use sim_core::domains::AllocatorName;
 use sim_core::report::{PlacementWriter, Trust};
 use sim_core::{Machine, Profile, Trace};
 
-use super::input::{self, Pieces, ProfileArgs};
+use super::input::{self, AsArgs, Pieces, ProfileArgs};
 use super::output::{self, Output};
 use super::report::{self, Report};
 use super::run::Run;
@@ -28,6 +28,8 @@ pub(super) struct Args {
     files: Vec<PathBuf>,
     #[command(flatten)]
     profile: ProfileArgs,
+    #[command(flatten)]
+    taken: AsArgs,
     /// What PYTHONMALLOC takes: default, debug, malloc, malloc_debug, pymalloc, pymalloc_debug, mimalloc,
     /// mimalloc_debug; default: what the trace says, else default
     #[arg(long, value_name = "NAME", value_parser = malloc_name)]
@@ -98,7 +100,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
 
 fn replay_or_bench<R: Run>(args: &Args, file: &Path) -> Result<()> {
     let Some(reps) = args.bench else { return replay::<R>(args, file) };
-    let mut trace = input::open(file)?;
+    let mut trace = input::open(file, args.taken.domain)?;
     if args.pythonmallocstats.is_some() {
         trace.malloc_stats.clone_from(&args.pythonmallocstats);
     }
@@ -108,7 +110,7 @@ fn replay_or_bench<R: Run>(args: &Args, file: &Path) -> Result<()> {
 
 /// Runs a trace piece by piece, so that its size does not matter.
 fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
-    let mut pieces = Pieces::open(file)?;
+    let mut pieces = Pieces::open(file, args.taken.domain)?;
     if let Some(value) = &args.pythonmallocstats {
         pieces.set_malloc_stats(value)?;
     }

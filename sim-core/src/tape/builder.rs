@@ -147,6 +147,19 @@ impl TraceBuilder {
         Ok(())
     }
 
+    /// Appends an operation with all that a trace has of one.
+    pub fn push_whole(
+        &mut self,
+        op: Op,
+        heap: ObjectHeap,
+        stack: StackId,
+        address: Option<Addr>,
+    ) -> Result<(), TapeError> {
+        self.push_in(op, heap)?;
+        self.trace.keep_origin(stack, address.map_or(0, |a| a.0));
+        Ok(())
+    }
+
     /// The number of a snapshot's name, for [`Action::TracemallocSnapshot`].
     pub fn name_number(&mut self, name: &str) -> u32 {
         self.trace.keep_name(name)

@@ -33,6 +33,9 @@ pub struct Doubt {
     pub inferred_domains: u64,
     /// Pairs of free and malloc that were taken for a realloc because nothing told them apart.
     pub ambiguous_reallocs: u64,
+    /// Frees directly before a malloc that may have been one realloc and were left as two calls, for a
+    /// recorder that writes both the same way.
+    pub possible_reallocs: u64,
     /// Where and why the file ends early, in one sentence.
     pub truncated: Option<String>,
 }
@@ -69,6 +72,11 @@ impl Doubt {
                 self.ambiguous_reallocs,
                 "free followed by a realloc on the same thread was taken for one realloc",
                 "frees followed by a realloc on the same thread were taken for one realloc each",
+            ),
+            count(
+                self.possible_reallocs,
+                "free right before a malloc may have been one realloc and was left as two calls",
+                "frees right before a malloc may have been one realloc each and were left as two calls",
             ),
         ]
         .into_iter()

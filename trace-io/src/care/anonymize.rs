@@ -1,0 +1,152 @@
+//! The same trace without names.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use sim_core::tape::{Action, StackId};
+use sim_core::{Call, Trace, TraceBuilder};
+
+use super::{CareError, NameOf, StackMap, push};
+
+/// Bytes of a hash that are kept: among a hundred thousand names two are alike once in fifty thousand traces.
+const HASH_BYTES: usize = 6;
+/// Facts that say nothing of the program or its machine.
+const FACTS_KEPT: &[&str] = &[
+    "recorder",
+    "python",
+    "allocator",
+    "native_traces",
+    "object_lifetimes",
+    "python_allocators",
+    "stack_ids",
+    "object_records",
+    "failed_calls",
+    "trimmed",
+    "split",
+    "failed_reallocs",
+    "unknown_records",
+];
+
+/// Replaces names by keyed hashes. The same name and key give the same hash, in every file.
+pub struct Anonymize {
+    out: TraceBuilder,
+    names: Names,
+    stacks: StackMap,
+}
+
+struct Names {
+    key: Hmac<Sha256>,
+    known: HashMap<String, String>,
+}
+
+impl Names {
+    fn hash(&mut self, text: &str) -> &str {
+        let key = &self.key;
+        self.known.entry(text.to_owned()).or_insert_with(|| {
+            let mut hash = key.clone();
+            hash.update(text.as_bytes());
+            let mut digits = String::with_capacity(2 * HASH_BYTES);
+            for byte in &hash.finalize().into_bytes()[..HASH_BYTES] {
+                // Writing into a string does not fail.
+                let _ = write!(digits, "{byte:02x}");
+            }
+            digits
+        })
+    }
+
+    fn name(&mut self, text: &str, of: NameOf) -> String {
+        if text.is_empty() {
+            return String::new();
+        }
+        let hash = self.hash(text);
+        match of {
+            NameOf::Function => format!("f_{hash}"),
+            NameOf::File => {
+                let python = std::path::Path::new(text).extension().is_some_and(|e| e == "py");
+                format!("p_{hash}{}", if python { ".py" } else { "" })
+            }
+        }
+    }
+}
+
+impl Anonymize {
+    /// Names are hashed with `key`.
+    pub fn new(key: &[u8]) -> Self {
+        // A key of any length is taken; the error cannot happen.
+        let key = Hmac::new_from_slice(key)
+            .unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default()));
+        Self {
+            out: TraceBuilder::new("anonymized"),
+            names: Names { key, known: HashMap::new() },
+            stacks: StackMap::default(),
+        }
+    }
+
+    /// What is ready to be written and then forgotten.
+    pub fn out(&mut self) -> &mut TraceBuilder {
+        &mut self.out
+    }
+
+    /// Different names that were replaced.
+    pub fn names(&self) -> u64 {
+        self.names.known.len() as u64
+    }
+
+    fn stack(&mut self, piece: &Trace, stack: StackId) -> StackId {
+        let names = &mut self.names;
+        let to = &mut self.out.trace_mut().stacks;
+        self.stacks.get(&piece.stacks, to, stack, &mut |text, of| names.name(text, of))
+    }
+
+    /// Takes the next piece.
+    pub fn take(&mut self, piece: &Trace) -> Result<(), CareError> {
+        self.head(piece);
+        for index in 0..piece.len() as usize {
+            let Some(mut op) = piece.op(index as u64) else { break };
+            if let Call::Act(Action::Stack(stack)) = op.call {
+                let stack = self.stack(piece, stack);
+                self.out.trace_mut().stacks.mark_used(stack);
+                op.call = Call::Act(Action::Stack(stack));
+            }
+            if let Call::Act(Action::TracemallocSnapshot(number)) = op.call {
+                let name = format!("snapshot_{}", self.names.hash(piece.name_of(number)));
+                op.call = Call::Act(Action::TracemallocSnapshot(self.out.name_number(&name)));
+            }
+            let stack = self.stack(piece, piece.stack_of(index));
+            push(&mut self.out, op, stack, piece, index)?;
+        }
+        self.out.trace_mut().marks.extend(&piece.marks);
+        Ok(())
+    }
+
+    /// Takes what is known at the end of the trace.
+    pub fn finish(&mut self, whole: &Trace) {
+        self.head(whole);
+        if whole.is_empty() {
+            self.out.trace_mut().marks.extend(&whole.marks);
+        }
+    }
+
+    fn head(&mut self, from: &Trace) {
+        let names: Vec<String> = from
+            .source
+            .thread_names
+            .iter()
+            .map(|n| if n.is_empty() { String::new() } else { format!("thread_{}", self.names.hash(n)) })
+            .collect();
+        let to = self.out.trace_mut();
+        to.profile.clone_from(&from.profile);
+        to.settings.clone_from(&from.settings);
+        to.malloc = from.malloc;
+        to.malloc_stats.clone_from(&from.malloc_stats);
+        to.source = from.source.clone();
+        to.source.thread_names = names;
+        to.source.facts.retain(|(name, _)| FACTS_KEPT.contains(&name.as_str()));
+        if let Some(truncated) = &mut to.source.doubt.truncated {
+            // The sentence may quote what stood there.
+            "the recording ends early".clone_into(truncated);
+        }
+    }
+}

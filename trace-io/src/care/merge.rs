@@ -1,0 +1,192 @@
+//! Several traces as one.
+
+use std::collections::HashMap;
+
+use sim_core::tape::{StackId, TimeMark};
+use sim_core::{Call, Trace, TraceBuilder};
+
+use super::{CareError, Clock, Notes, StackMap, copy_head, push, refuse_scenarios, same};
+
+/// How traces are put together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// By the times of their operations, each counted from its own beginning.
+    Time,
+    /// One after the other.
+    Sequence,
+}
+
+/// What is kept of one input.
+#[derive(Debug, Default)]
+pub struct Input {
+    name: String,
+    /// The row of the current piece that is next.
+    next: usize,
+    clock: Clock,
+    notes: Notes,
+    stacks: StackMap,
+    threads: HashMap<u16, u16>,
+    /// Nanoseconds that its times are put off.
+    delay: u64,
+    begun: bool,
+}
+
+/// Merges traces.
+///
+/// Blocks, threads and stacks are numbered anew. A block's number is made of its slot and the input's
+/// number, which no other block has while it lives.
+#[derive(Debug)]
+pub struct Merge {
+    order: Order,
+    out: TraceBuilder,
+    inputs: Vec<Input>,
+    threads: u32,
+    time_ns: Option<u64>,
+    settled: bool,
+}
+
+impl Merge {
+    /// A merge of so many inputs.
+    pub fn new(order: Order, inputs: usize) -> Self {
+        let inputs = (0..inputs).map(|_| Input::default()).collect();
+        Self { order, out: TraceBuilder::new("merged"), inputs, threads: 0, time_ns: None, settled: false }
+    }
+
+    /// What is ready to be written and then forgotten.
+    pub fn out(&mut self) -> &mut TraceBuilder {
+        &mut self.out
+    }
+
+    /// When the next operation of an input's piece was done; `None` where the piece has no more.
+    pub fn next_time(&mut self, input: usize, piece: &Trace) -> Option<u64> {
+        let state = self.inputs.get_mut(input)?;
+        if state.next as u64 >= piece.len() {
+            state.clock.pass(piece, u64::MAX, |_| {});
+            state.clock.next_piece();
+            state.next = 0;
+            return None;
+        }
+        state.clock.pass(piece, piece.first() + state.next as u64, |_| {});
+        Some(state.clock.last.map_or(0, |m| m.time_ns))
+    }
+
+    /// Takes an input's operations up to a time, or to the end of its piece; whether the piece has more.
+    pub fn take(&mut self, input: usize, piece: &Trace, until_ns: u64) -> Result<bool, CareError> {
+        refuse_scenarios(piece, "merge")?;
+        self.begin(input, piece)?;
+        while let Some(time) = self.next_time(input, piece) {
+            if self.order == Order::Time && time > until_ns {
+                return Ok(true);
+            }
+            self.operation(input, piece)?;
+        }
+        Ok(false)
+    }
+
+    fn begin(&mut self, input: usize, piece: &Trace) -> Result<(), CareError> {
+        let delay = if self.order == Order::Sequence { self.time_ns.unwrap_or(0) } else { 0 };
+        let first = self.inputs[0].name.clone();
+        let state = &mut self.inputs[input];
+        if std::mem::replace(&mut state.begun, true) {
+            return Ok(());
+        }
+        state.delay = delay;
+        state.name.clone_from(&piece.name);
+        let trace = self.out.trace_mut();
+        if !std::mem::replace(&mut self.settled, true) {
+            copy_head(piece, trace);
+            "merged".clone_into(&mut trace.name);
+            trace.description = String::new();
+            trace.source = sim_core::tape::Source::default();
+            return Ok(());
+        }
+        for (what, differs) in [
+            ("profiles", trace.profile != piece.profile),
+            ("settings", trace.settings != piece.settings),
+            ("PYTHONMALLOC", trace.malloc != piece.malloc),
+        ] {
+            if differs {
+                return Err(CareError::Different { a: first, b: piece.name.clone(), what });
+            }
+        }
+        Ok(())
+    }
+
+    fn operation(&mut self, input: usize, piece: &Trace) -> Result<(), CareError> {
+        let count = self.inputs.len() as u64;
+        let state = &mut self.inputs[input];
+        let index = state.next;
+        state.next += 1;
+        let Some(mut op) = piece.op(index as u64) else { return Ok(()) };
+        let own = u64::from(piece.packed(index).slot.0) * count + input as u64 + 1;
+        match &mut op.call {
+            Call::Malloc { id, .. } | Call::Calloc { id, .. } => *id = own,
+            Call::Realloc { id, newid, .. } => {
+                *newid = own;
+                if *id != 0 {
+                    *id = own;
+                }
+            }
+            Call::Free { id } | Call::FreeKeep { id } if *id != 0 => *id = own,
+            _ => {}
+        }
+        op.thread = if let Some(&thread) = state.threads.get(&op.thread) {
+            thread
+        } else {
+            let thread = u16::try_from(self.threads).map_err(|_| CareError::TooManyThreads(1 << 16))?;
+            self.threads += 1;
+            state.threads.insert(op.thread, thread);
+            thread
+        };
+        if let Some(mark) = state.clock.last {
+            // Clocks of several processes may disagree; time goes forward all the same.
+            let time_ns = mark.time_ns.saturating_add(state.delay).max(self.time_ns.unwrap_or(0));
+            if self.time_ns != Some(time_ns) {
+                self.time_ns = Some(time_ns);
+                let at = self.out.len();
+                self.out.trace_mut().marks.push(TimeMark { at, time_ns, rss_bytes: None });
+            }
+        }
+        state.notes.copy(piece, piece.first() + index as u64, &mut self.out);
+        let to = &mut self.out.trace_mut().stacks;
+        let stack: StackId = state.stacks.get(&piece.stacks, to, piece.stack_of(index), &mut same);
+        push(&mut self.out, op, stack, piece, index)
+    }
+
+    /// Takes what is known of an input at its end.
+    pub fn finish(&mut self, input: usize, whole: &Trace) {
+        let state = &self.inputs[input];
+        let to = &mut self.out.trace_mut().source;
+        let from = &whole.source;
+        to.set(&format!("input {}", input + 1), whole.name.as_str());
+        for (name, value) in &from.facts {
+            to.set(&format!("{name} {}", input + 1), value.as_str());
+        }
+        for missing in &from.missing {
+            to.lacks(&missing.what, &missing.remedy);
+        }
+        if whole.timed() {
+            to.lacks("resident sets", "those of several recordings do not make one; look at each by itself");
+        }
+        for (theirs, name) in from.thread_names.iter().enumerate().filter(|n| !n.1.is_empty()) {
+            let ours = u16::try_from(theirs).ok().and_then(|t| state.threads.get(&t));
+            if let Some(&ours) = ours {
+                let ours = usize::from(ours);
+                if to.thread_names.len() <= ours {
+                    to.thread_names.resize(ours + 1, String::new());
+                }
+                to.thread_names[ours].clone_from(name);
+            }
+        }
+        let (sum, doubt) = (&mut to.doubt, &from.doubt);
+        sum.unknown_frees += doubt.unknown_frees;
+        sum.unknown_reallocs += doubt.unknown_reallocs;
+        sum.lost_frees += doubt.lost_frees;
+        sum.inferred_domains += doubt.inferred_domains;
+        sum.ambiguous_reallocs += doubt.ambiguous_reallocs;
+        sum.possible_reallocs += doubt.possible_reallocs;
+        if let Some(truncated) = &doubt.truncated {
+            sum.truncated.get_or_insert_with(|| format!("{}: {truncated}", whole.name));
+        }
+    }
+}

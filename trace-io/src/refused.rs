@@ -1,0 +1,315 @@
+//! Files that people have and that hold no trace: told by their first bytes, and refused by name.
+
+use crate::error::TraceError;
+
+/// A kind of file.
+struct Kind {
+    test: fn(&[u8]) -> bool,
+    what: &'static str,
+    reason: &'static str,
+    remedy: &'static str,
+}
+
+const RECORD: &str = "record each call in order with `memray run --trace-python-allocators`";
+const AGGREGATED: &str = "it has sums and not each call in order";
+const SAMPLED: &str = "it has samples and sums and not each call in order";
+
+const KINDS: &[Kind] = &[
+    Kind {
+        test: |h| heaptrack_interpreted(h),
+        what: "a heaptrack recording that was interpreted already",
+        reason: "its frees no longer say which block they free",
+        remedy: "record with `heaptrack -r` and open the *.raw.zst",
+    },
+    Kind {
+        test: |h| json(h) && has(h, b"\"dhatFileVersion\""),
+        what: "a DHAT profile",
+        reason: AGGREGATED,
+        remedy: RECORD,
+    },
+    Kind {
+        test: |h| json(h) && (has(h, b"\"alloc_samples\"") || has(h, b"max_footprint")),
+        what: "a Scalene profile",
+        reason: SAMPLED,
+        remedy: RECORD,
+    },
+    Kind {
+        test: |h| json(h) && (has(h, b"\"traceEvents\"") || has(h, b"speedscope.app")),
+        what: "a profile of time for a trace viewer",
+        reason: "it does not say what was allocated",
+        remedy: RECORD,
+    },
+    Kind {
+        test: |h| pickle(h) && has(h, b"device_traces"),
+        what: "a snapshot of PyTorch's CUDA allocator",
+        reason: "that allocator manages the graphics card's memory and works otherwise than CPython's",
+        remedy: "record the Python side with `memray run --trace-python-allocators`",
+    },
+    Kind {
+        test: |h| pickle(h) && has(h, b"tracemalloc"),
+        what: "a tracemalloc snapshot",
+        reason: "it has the blocks that were live at one moment, without order, addresses and frees",
+        remedy: RECORD,
+    },
+    Kind {
+        test: pickle,
+        what: "a Python pickle",
+        reason: "unpickling runs whatever code it names, and no recorder of traces writes one",
+        remedy: RECORD,
+    },
+    Kind {
+        test: bytehound,
+        what: "a bytehound recording, as it seems",
+        reason: "its format is not read here",
+        remedy: "record with `heaptrack -r` and PYTHONMALLOC=malloc instead",
+    },
+    Kind {
+        test: |h| h.starts_with(b"desc: ") && has(h, b"\ncmd: "),
+        what: "massif's output",
+        reason: SAMPLED,
+        remedy: "record with `heaptrack -r` and PYTHONMALLOC=malloc instead",
+    },
+    Kind {
+        test: |h| h.starts_with(b"==") && has(h, b"== "),
+        what: "valgrind's log",
+        reason: "it has findings and not each call in order",
+        remedy: RECORD,
+    },
+    Kind {
+        test: smaps,
+        what: "/proc/PID/smaps or maps",
+        reason: "it has mappings at one moment; pymalloc's arenas are among them without a name",
+        remedy: "paste the text of sys._debugmallocstats() for a picture of one moment",
+    },
+    Kind {
+        test: |h| h.starts_with(b"Ftrace!"),
+        what: "a uftrace recording",
+        reason: "its calls lie in other files beside it, in a form not read here",
+        remedy: "record with `heaptrack -r` and PYTHONMALLOC=malloc instead",
+    },
+    Kind {
+        test: ltrace,
+        what: "ltrace's or strace's output",
+        reason: "its lines are made for people and differ with version and options",
+        remedy: "record with glibc's mtrace and PYTHONMALLOC=malloc instead",
+    },
+    Kind {
+        test: |h| h.starts_with(b"PERFILE2"),
+        what: "a recording of perf",
+        reason: "it has samples and not each call in order",
+        remedy: RECORD,
+    },
+    Kind {
+        test: |h| h.starts_with(b"/* CTF") || h.starts_with(&[0xc1, 0x1f, 0xfc, 0xc1]),
+        what: "a Common Trace Format recording",
+        reason: "CPython has no trace points at its allocator",
+        remedy: RECORD,
+    },
+    Kind {
+        test: |h| h.starts_with(b"heap profile:") || h.starts_with(b"heap_v2/"),
+        what: "a heap profile of gperftools or jemalloc",
+        reason: SAMPLED,
+        remedy: RECORD,
+    },
+    Kind {
+        test: |h| (html(h) || svg(h)) && has(h, b"memray"),
+        what: "a report that memray made",
+        reason: AGGREGATED,
+        remedy: "open the *.bin that it was made from",
+    },
+    Kind {
+        test: |h| svg(h) || html(h),
+        what: "a page or picture, such as Fil's flame graph",
+        reason: AGGREGATED,
+        remedy: RECORD,
+    },
+    Kind {
+        test: collapsed,
+        what: "a list of collapsed stacks, as Fil and flame graphs have",
+        reason: AGGREGATED,
+        remedy: RECORD,
+    },
+    Kind {
+        test: |h| h.starts_with(b"PAR1") || h.starts_with(b"ARROW1") || h.starts_with(b"SQLite format 3\0"),
+        what: "a table in Parquet, Arrow or SQLite",
+        reason: "such tables are not read here",
+        remedy: "export it as CSV with the columns of docs/formats.md",
+    },
+    Kind {
+        test: |h| h.starts_with(b"PK\x03\x04"),
+        what: "a ZIP archive",
+        reason: "which of its files is meant is not known",
+        remedy: "unpack it and open the trace in it",
+    },
+    Kind { test: protobuf, what: "a Perfetto or pprof profile", reason: SAMPLED, remedy: RECORD },
+    Kind {
+        test: json,
+        what: "JSON",
+        reason: "no recorder of each call writes it",
+        remedy: "write ptrace text or CSV, see docs/formats.md",
+    },
+];
+
+/// Why the file is no trace, where it is one of those known.
+pub(crate) fn refused(head: &[u8]) -> Option<TraceError> {
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let kind = KINDS.iter().find(|k| (k.test)(head))?;
+    Some(TraceError::NoTrace { what: kind.what, reason: kind.reason, remedy: kind.remedy })
+}
+
+fn has(head: &[u8], part: &[u8]) -> bool {
+    head.windows(part.len()).any(|w| w == part)
+}
+
+fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+    head.split(|&b| b == b'\n')
+}
+
+/// Interpreted files have a table of strings where raw ones have modules.
+fn heaptrack_interpreted(head: &[u8]) -> bool {
+    head.starts_with(b"v ")
+        && lines(head).skip(1).any(|l| l.starts_with(b"s "))
+        && !lines(head).any(|l| l.starts_with(b"m "))
+}
+
+fn json(head: &[u8]) -> bool {
+    let text = head.trim_ascii_start();
+    let inside = text.get(1..).unwrap_or_default().trim_ascii_start().first();
+    match text.first() {
+        Some(b'{') => matches!(inside, Some(b'"' | b'}')),
+        Some(b'[') => matches!(inside, Some(b'{' | b'[' | b'"' | b']')),
+        _ => false,
+    }
+}
+
+/// Protocol 2 and later: an opcode with the version, and mostly a frame after it.
+fn pickle(head: &[u8]) -> bool {
+    matches!(head, [0x80, 2..=5, ..])
+}
+
+/// bytehound writes blocks of LZ4 with a byte and a length before them; the first one names the program.
+fn bytehound(head: &[u8]) -> bool {
+    let Some(length) = head.get(1..5).and_then(|l| l.try_into().ok()).map(u32::from_le_bytes) else {
+        return false;
+    };
+    head[0] == 1 && (64..=600_000).contains(&length) && has(&head[..head.len().min(512)], b"/")
+}
+
+fn smaps(head: &[u8]) -> bool {
+    let first = lines(head).next().unwrap_or_default();
+    let mut words = first.split(|&b| b == b' ');
+    let (range, rights) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let hexadecimal = |b: &u8| b.is_ascii_hexdigit() || *b == b'-';
+    range.len() > 16
+        && range.iter().all(hexadecimal)
+        && matches!(rights, [b'r' | b'-', b'w' | b'-', _, b'p' | b's'])
+}
+
+fn ltrace(head: &[u8]) -> bool {
+    lines(head).take(20).any(|line| {
+        let call = [b"malloc(".as_slice(), b"mmap(", b"brk(", b"free("];
+        let calls = call.iter().any(|c| {
+            line.starts_with(c)
+                || has(line, &[b"->".as_slice(), c].concat())
+                || has(line, &[b"] ".as_slice(), c].concat())
+        });
+        calls && (has(line, b") = ") || has(line, b" = 0x") || has(line, b"<void>"))
+    })
+}
+
+fn svg(head: &[u8]) -> bool {
+    has(&head[..head.len().min(1024)], b"<svg")
+}
+
+fn html(head: &[u8]) -> bool {
+    let start = head.trim_ascii_start().get(..14).unwrap_or_default().to_ascii_lowercase();
+    start.starts_with(b"<!doctype html") || start.starts_with(b"<html") || start.starts_with(b"<?xml")
+}
+
+/// `a;b;c 123` on the first lines.
+fn collapsed(head: &[u8]) -> bool {
+    let mut seen = 0;
+    for line in lines(head).take(3).filter(|l| !l.is_empty()) {
+        let at = line.iter().rposition(|&b| b == b' ').unwrap_or(0);
+        if !line[at..].trim_ascii().iter().all(u8::is_ascii_digit) || line[at..].len() < 2 || !has(line, b";")
+        {
+            return false;
+        }
+        seen += 1;
+    }
+    seen > 0
+}
+
+/// Messages one after the other, field 1 each, and not text.
+fn protobuf(head: &[u8]) -> bool {
+    let mut rest = head;
+    let mut messages = 0;
+    while let [0x0a, more @ ..] = rest {
+        let mut length = 0_u64;
+        let mut used = 0;
+        for &byte in more.iter().take(5) {
+            length |= u64::from(byte & 0x7f) << (7 * used);
+            used += 1;
+            if byte < 0x80 {
+                break;
+            }
+        }
+        messages += 1;
+        match usize::try_from(length).ok().and_then(|l| more.get(used..)?.get(l..)) {
+            Some(after) => rest = after,
+            None => break,
+        }
+    }
+    messages > 1 && head.iter().any(|&b| b < 9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_refused_by_its_name() {
+        for (head, expected) in [
+            (b"v 10400 3\nX python\nI 1000 5\ns 3 abc\n".as_slice(), "`heaptrack -r`"),
+            (b"{\"dhatFileVersion\":2,\"mode\":\"heap\"", "DHAT"),
+            (b"{ \"alloc_samples\": 12, ", "Scalene"),
+            (b"{\"traceEvents\":[]}", "time"),
+            (b"{\"a\": 1}", "JSON"),
+            (b"\x80\x04\x95\x10\0\0\0\0\0\0\0}\x8c\x0ddevice_traces", "PyTorch"),
+            (
+                b"\x80\x04\x95\x10\0\0\0\0\0\0\0\x8c\x0btracemalloc\x94\x8c\x08Snapshot",
+                "tracemalloc snapshot",
+            ),
+            (b"\x80\x03]q\0.", "pickle"),
+            (b"\x01\x40\x01\0\0\xf0\x01xx/usr/bin/python", "bytehound"),
+            (b"desc: --depth=30\ncmd: ./a\ntime_unit: i\n", "massif"),
+            (b"==123== Memcheck, a memory error detector\n==123== \n", "valgrind"),
+            (b"7f12a4c00000-7f12a4d00000 rw-p 00000000 00:00 0 \nSize:  1024 kB\n", "smaps"),
+            (b"Ftrace!\0\x04\0", "uftrace"),
+            (b"[pid 12] libpython3.so->malloc(24) = 0x55d0\n", "ltrace"),
+            (b"PERFILE2\x68", "perf"),
+            (b"/* CTF 1.8 */", "Common Trace Format"),
+            (b"heap profile:  1: 2 [ 3: 4] @ heap_v2/1\n", "gperftools"),
+            (b"<!DOCTYPE html><title>memray - flamegraph</title>", "*.bin"),
+            (b"<?xml version=\"1.0\"?><svg>", "Fil"),
+            (b"a.py:1 (f);b.py:2 (g) 1234\nc.py:1 (f);d 5\n", "collapsed"),
+            (b"PAR1\x15\x04", "Parquet"),
+            (b"PK\x03\x04\x14", "ZIP"),
+            (b"\x0a\x04\x08\x01\x10\x02\x0a\x04\x08\x03\x10\x04", "Perfetto"),
+        ] {
+            let error = refused(head).map(|e| e.to_string()).unwrap_or_default();
+            assert!(error.contains(expected) && !error.contains('\n'), "{}: {error}", head.escape_ascii());
+        }
+        for fine in [
+            b"m o 1 48\n".as_slice(),
+            b"# x\n",
+            b"(name: \"x\"",
+            b"= Start\n",
+            b"\n\n#\n",
+            b"[",
+            b"v 1 3\nm 1 -\ns ",
+        ] {
+            assert!(refused(fine).is_none(), "{}", fine.escape_ascii());
+        }
+    }
+}
