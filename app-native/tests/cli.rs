@@ -230,6 +230,35 @@ fn reports_are_json_objects() {
 }
 
 #[test]
+fn captures_say_how_far_to_trust_them() {
+    let parse = |args: &[&str]| serde_json::from_str::<serde_json::Value>(&stdout(args)).unwrap();
+    let capture = data("memray13.bin");
+    let info = parse(&["info", &capture, "--json"]);
+    assert_eq!(
+        (&info["format"], &info["records"], &info["peak_bytes"]),
+        (&"memray".into(), &1728.into(), &544_045.into())
+    );
+    assert_eq!((&info["calls"]["pymalloc_malloc"], &info["stacks"]), (&717.into(), &66.into()));
+    assert!(info["missing"].as_array().unwrap().iter().all(|m| m["remedy"].is_string()));
+    let brief = parse(&["replay", &capture, "--json"]);
+    let full = parse(&["replay", &capture, "--json", "--trust"]);
+    let (brief, full) = (&brief["trust"], &full["trust"]);
+    assert!(brief["compared"].as_u64().unwrap() > 800);
+    assert_eq!((&brief["compared"], &brief["share"]), (&full["compared"], &full["share"]));
+    assert!(brief["arenas"].as_array().unwrap().is_empty());
+    let last = full["arenas"].as_array().unwrap().last().unwrap();
+    assert!(last["recorded_pools"].as_u64().unwrap() > 0 && last["model_arenas"] == 1);
+    assert!(full["reasons"][0].as_str().unwrap().starts_with("unknown past"));
+    assert!(full["first_divergence"]["recorded_address"].as_str().unwrap().starts_with("0x"));
+    let text = stdout(&["replay", &capture, "--trust"]);
+    assert!(
+        text.contains("  trust ") && text.contains("  diverges ") && text.contains("over time"),
+        "{text}"
+    );
+    fails(&["replay", &data("t12_arena_limit.ptrace.zst"), "--trust"], 1, "recorded addresses");
+}
+
+#[test]
 fn conversions_keep_every_operation() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();

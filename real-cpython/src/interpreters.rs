@@ -21,6 +21,11 @@ impl fmt::Display for Interpreter {
 }
 
 impl Interpreter {
+    /// The program.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// A process of it that takes no settings from the environment but `PYTHONMALLOC`, and runs no start-up
     /// code of the site, which might trace or allocate.
     pub fn command(&self, python_malloc: Option<&str>) -> Command {

@@ -1,0 +1,196 @@
+//! memray's own reader, from PyPI, and ours on the same captures: records by function, bytes, peak, addresses and sizes
+//! in order, threads, and stacks with their lines.
+//!
+//! Captures are those of ../shared/captures and fresh ones, recorded by several versions of memray under every interpreter
+//! that can be had. The virtual environments are kept under `target/` for the next time.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use real_cpython::interpreters::{self, Interpreter};
+use real_cpython::or_not_run;
+use serde_json::Value;
+use sim_core::{Call, Kind, Trace};
+use trace_io::{Format, Loader};
+
+/// Versions of memray, the newest first, with the format each writes. Older ones have no wheels for newer interpreters.
+const MEMRAYS: [(&str, u64); 3] = [("1.20.0", 13), ("1.19.3", 12), ("1.18.0", 11)];
+
+/// What [`record`] passes on to the program.
+const RECORDINGS: [&[&str]; 4] = [&["python"], &["packed"], &["python", "native", "packed"], &["native"]];
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
+}
+
+fn succeed(command: &mut Command) -> Result<Output, String> {
+    let output = command.output().map_err(|e| format!("{command:?}: {e}"))?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{command:?}: {}: {}", output.status, said.lines().last().unwrap_or_default()))
+}
+
+/// A Python with memray installed.
+struct Memray {
+    python: PathBuf,
+    name: String,
+    format: u64,
+    version: (u32, u32, u32),
+}
+
+impl Memray {
+    /// The environment of an earlier run, or a new one.
+    fn new(interpreter: &Interpreter, memray: &str, format: u64) -> Result<Self, String> {
+        let name = format!("memray-{memray}-python-{interpreter}");
+        let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name);
+        let python = environment.join("bin/python");
+        let complete = environment.join("complete");
+        if !complete.exists() {
+            let venv = ["-m", "venv", "--clear"];
+            succeed(Command::new(interpreter.path()).args(venv).arg(&environment))?;
+            let pip =
+                ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"];
+            succeed(Command::new(&python).args(pip).arg(format!("memray=={memray}")).arg("greenlet"))?;
+            File::create(complete).map_err(|e| e.to_string())?;
+        }
+        Ok(Self { python, name, format, version: interpreter.version })
+    }
+
+    fn record(&self, flags: &[&str]) -> PathBuf {
+        let file =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{}.bin", self.name, flags.join("-")));
+        succeed(Command::new(&self.python).arg(script("memray_record.py")).arg(&file).args(flags)).unwrap();
+        file
+    }
+
+    fn says(&self, capture: &Path) -> Value {
+        let output = succeed(Command::new(&self.python).arg(script("memray_api.py")).arg(capture)).unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}
+
+fn load(capture: &Path) -> Trace {
+    let (trace, format) = Loader::new("x", Box::new(File::open(capture).unwrap()), None).finish().unwrap();
+    assert_eq!(format, Format::Memray);
+    trace
+}
+
+/// Our reader on a capture against memray's. Returns the records compared.
+fn compare(capture: &Path, memray: &Memray) -> u64 {
+    let what = capture.display();
+    let expected = memray.says(capture);
+    let number = |key: &str| expected[key].as_u64().unwrap();
+    let trace = load(capture);
+    let source = &trace.source;
+    assert_eq!(source.records, Some(number("records")), "{what}: records");
+    assert_eq!(source.peak_bytes, Some(number("peak")), "{what}: peak");
+    assert_eq!(source.get("command_line"), expected["command_line"].as_str(), "{what}");
+    assert_eq!(trace.stack_count(), number("stacks"), "{what}: stacks");
+    assert_eq!(source.get("stack_ids").unwrap(), number("stack_ids").to_string(), "{what}: stack ids");
+    assert_eq!(trace.thread_count(), number("threads"), "{what}: threads");
+    let calls = expected["calls"].as_object().unwrap();
+    assert_eq!(source.calls.len(), calls.len(), "{what}: {:?} and {calls:?}", source.calls);
+    for call in &source.calls {
+        assert_eq!(Some(call.calls), calls[&call.function].as_u64(), "{what}: {}", call.function);
+    }
+
+    let mut samples = expected["samples"].as_array().unwrap().iter().peekable();
+    let (mut births, mut bytes, mut digest, mut frees, mut moves) = (0, 0, 0_u64, 0, 0);
+    for index in 0..trace.len() as usize {
+        let op = trace.packed(index);
+        if op.kind == Kind::Free {
+            frees += 1;
+            continue;
+        }
+        if let Some(sample) = samples.next_if(|s| s[0] == births) {
+            assert_eq!(sample[1], op.size, "{what}: birth {births}");
+            let lines: Vec<_> = trace
+                .stacks
+                .lines(trace.stack_of(index))
+                .into_iter()
+                .map(|l| (l.function, l.file, l.line))
+                .collect();
+            assert_eq!(sample[2], serde_json::to_value(lines).unwrap(), "{what}: stack of birth {births}");
+        }
+        moves +=
+            u64::from(matches!(trace.op(index as u64).unwrap().call, Call::Realloc { id, .. } if id != 0));
+        births += 1;
+        bytes += op.size;
+        digest =
+            digest.wrapping_mul(31).wrapping_add(trace.address_of(index).unwrap().0).wrapping_add(op.size);
+    }
+    assert_eq!(samples.next(), None, "{what}");
+    assert_eq!((births, bytes), (number("births"), number("bytes")), "{what}: births");
+    assert_eq!(digest, number("digest"), "{what}: addresses and sizes in order");
+    let deaths = ["free", "pymalloc_free"].map(|f| calls.get(f).and_then(Value::as_u64).unwrap_or(0));
+    let doubt = &source.doubt;
+    assert_eq!(
+        frees + moves + doubt.unknown_frees + doubt.unknown_reallocs,
+        deaths.iter().sum::<u64>(),
+        "{what}: frees"
+    );
+    assert_eq!(doubt.truncated, None, "{what}");
+    births + frees
+}
+
+#[test]
+fn captures_are_read_as_memray_reads_them() {
+    let Some(interpreters) = or_not_run(interpreters::required()) else { return };
+    // One of each minor version is enough.
+    let mut interpreters: Vec<&Interpreter> = interpreters.iter().collect();
+    interpreters.dedup_by_key(|i| (i.version.0, i.version.1));
+    let mut captures: Vec<PathBuf> = Vec::new();
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures");
+    let found = std::fs::read_dir(&shared).map_err(|e| format!("{}: {e}", shared.display()));
+    for entry in or_not_run(found).into_iter().flatten().flatten() {
+        captures.push(entry.path());
+    }
+    captures.retain(|path| path.extension().is_some_and(|e| e == "bin"));
+    captures.sort();
+
+    let (mut tested, mut formats, mut operations) = (Vec::new(), Vec::new(), 0);
+    for (memray, format) in MEMRAYS {
+        for interpreter in &interpreters {
+            // Wheels of every version exist for 3.11; the newest is tried everywhere.
+            let sure = (3, 11) == (interpreter.version.0, interpreter.version.1);
+            if !sure && format != MEMRAYS[0].1 {
+                continue;
+            }
+            let memray = match Memray::new(interpreter, memray, format) {
+                Ok(memray) => memray,
+                Err(why) if sure => {
+                    or_not_run::<(), _>(Err(why));
+                    continue;
+                }
+                Err(_) => continue,
+            };
+            for capture in captures.drain(..) {
+                operations += compare(&capture, &memray);
+            }
+            for flags in RECORDINGS {
+                operations += compare(&memray.record(flags), &memray);
+            }
+            if memray.format >= 12 && memray.version >= (3, 13, 3) {
+                operations += compare(&memray.record(&["python", "objects"]), &memray);
+            }
+            let aggregated = memray.record(&["python", "aggregated"]);
+            let error =
+                Loader::new("x", Box::new(File::open(aggregated).unwrap()), None).finish().unwrap_err();
+            assert!(error.to_string().contains("without `--aggregate`"), "{error}");
+            formats.push(memray.format);
+            tested.push(memray.name);
+        }
+    }
+    if tested.is_empty() {
+        or_not_run::<(), _>(Err("no interpreter could install memray from PyPI"));
+        return;
+    }
+    formats.dedup();
+    eprintln!("{operations} operations compared with {}", tested.join(", "));
+    assert!(formats.contains(&MEMRAYS[0].1), "{formats:?}");
+}
