@@ -12,7 +12,7 @@ use crate::detect::{HEAD_BYTES, detect};
 use crate::error::TraceError;
 use crate::input::{Input, Packing};
 use crate::reader::Reader;
-use crate::{lesson, memray, ptrace};
+use crate::{atrace, lesson, memray, ptrace};
 
 /// A format of traces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,6 +23,8 @@ pub enum Format {
     Ron,
     /// memray's capture, formats 10 to 13.
     Memray,
+    /// Operations in columns, packed and seekable.
+    Atrace,
 }
 
 impl Format {
@@ -32,6 +34,7 @@ impl Format {
             Self::Ptrace => "ptrace",
             Self::Ron => "ron",
             Self::Memray => "memray",
+            Self::Atrace => "atrace",
         }
     }
 
@@ -41,6 +44,7 @@ impl Format {
             "ptrace" => Some(Self::Ptrace),
             "ron" => Some(Self::Ron),
             "bin" => Some(Self::Memray),
+            "atrace" => Some(Self::Atrace),
             _ => None,
         }
     }
@@ -50,12 +54,13 @@ impl Format {
             Self::Ptrace => Box::new(ptrace::Parser::new(name)),
             Self::Ron => Box::new(lesson::Parser::new(name)),
             Self::Memray => Box::new(memray::Parser::new(name)),
+            Self::Atrace => Box::new(atrace::AtraceReader::new(name)),
         }
     }
 }
 
 /// Endings that are cut off a file's name to make the trace's.
-const ENDINGS: &[&str] = &[".zst", ".gz", ".ptrace", ".ron", ".bin"];
+const ENDINGS: &[&str] = &[".zst", ".gz", ".ptrace", ".ron", ".bin", ".atrace"];
 
 /// How far a loader is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,20 +1,23 @@
 //! `arenascope info`: what is in a trace.
 
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufReader, Write as _};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use serde::{Serialize, Serializer};
-use sim_core::{Domain, Kind};
-use trace_io::Packing;
+use sim_core::{Domain, Kind, Trace};
+use trace_io::atrace::AtraceFile;
+use trace_io::{Format, Packing};
 
 use super::input::Pieces;
 use super::output::{self, grouped};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Formats read: ptrace (plain text, docs/ptrace.md), RON lessons (docs/lessons.md) and memray's captures \
-                        (*.bin, docs/memray.md), each plain or compressed with zstd, LZ4 or gzip."
+    after_help = "Formats read: atrace (docs/atrace.md), ptrace (plain text, docs/ptrace.md), RON lessons (docs/lessons.md) \
+                        and memray's captures (*.bin, docs/memray.md), each plain or packed with zstd, LZ4 or gzip. Of a \
+                        whole .atrace file only facts and index are read."
 )]
 pub(super) struct Args {
     /// The trace; `-` is standard input
@@ -89,11 +92,38 @@ struct Row {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let mut pieces = Pieces::open(&args.file)?;
-    while pieces.next_piece()?.is_some() {}
-    let (Some(trace), Some(format)) = (pieces.trace(), pieces.format()) else {
-        bail!("{} has no operation", args.file.display());
+    let info = match indexed(&args.file)? {
+        Some((trace, notes, bytes)) => {
+            info(&trace, Format::Atrace, Packing::None, Some(bytes), usize::try_from(notes)?)
+        }
+        None => {
+            let mut pieces = Pieces::open(&args.file)?;
+            while pieces.next_piece()?.is_some() {}
+            let (Some(trace), Some(format)) = (pieces.trace(), pieces.format()) else {
+                bail!("{} has no operation", args.file.display());
+            };
+            info(trace, format, pieces.packing(), pieces.file_bytes(), trace.notes.len())
+        }
     };
+    if args.json { output::json(&info) } else { print(&info) }
+}
+
+/// What an .atrace file's index says of the trace, with the number of notes and the file's size; `None`
+/// where there is no such index, so that all has to be read.
+fn indexed(path: &Path) -> Result<Option<(Trace, u64, u64)>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let source = File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
+    let bytes = source.metadata()?.len();
+    let name = path.file_stem().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    // What is wrong with it is said when it is read as a whole.
+    let Ok(mut file) = AtraceFile::open(&name, BufReader::new(source)) else { return Ok(None) };
+    let summary = file.summary().with_context(|| path.display().to_string())?;
+    Ok(summary.map(|(trace, notes)| (trace, notes, bytes)).filter(|(trace, ..)| trace.first() > 0))
+}
+
+fn info(trace: &Trace, format: Format, packing: Packing, file_bytes: Option<u64>, notes: usize) -> Info {
     let source = &trace.source;
     let mut missing: Vec<Lack> = source
         .missing
@@ -110,13 +140,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
     }
     let counts = trace.counts();
-    let info = Info {
+    Info {
         name: trace.name.clone(),
         description: trace.description.clone(),
         format: format.name(),
-        compressed: pieces.packing() != Packing::None,
-        packing: pieces.packing().name(),
-        file_bytes: pieces.file_bytes(),
+        compressed: packing != Packing::None,
+        packing: packing.name(),
+        file_bytes,
         operations: trace.first() + trace.len(),
         by_kind: Kind::ALL.iter().map(|&k| (k.name(), counts.iter().map(|d| d[k as usize]).sum())).collect(),
         by_domain: Domain::ALL
@@ -129,7 +159,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         threads: trace.thread_count(),
         stacks: trace.stack_count(),
         actions: trace.action_count(),
-        notes: trace.notes.len(),
+        notes,
         blocks_live_max: u64::from(trace.slot_count()),
         profile: trace.profile.clone(),
         malloc: trace.malloc.map(sim_core::domains::AllocatorName::name),
@@ -142,11 +172,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         doubts: source.doubt.sentences(),
         truncated: source.doubt.truncated.is_some(),
         missing,
-    };
-    if args.json {
-        return output::json(&info);
     }
-    print(&info)
 }
 
 fn print(info: &Info) -> Result<()> {

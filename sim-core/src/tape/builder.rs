@@ -88,7 +88,7 @@ pub enum TapeError {
 }
 
 /// A snapshot is a list of all live traces, so a trace has few.
-const NAMES_MAX: u32 = 64;
+pub const NAMES_MAX: u32 = 64;
 /// An interpreter may leave arenas behind, so a trace has few.
 const INTERPRETERS_MAX: u32 = 64;
 /// The top bit of a pointer marks the C library's blocks, so fewer can be live at once.

@@ -16,7 +16,7 @@ mod state;
 mod trace;
 
 pub use action::{Action, Poked, SourceLine, TableChoice};
-pub use builder::{TapeError, TraceBuilder};
+pub use builder::{NAMES_MAX, TapeError, TraceBuilder};
 pub use bulk::{Columns, IdRule};
 pub use source::{CallCount, Doubt, Missing, Source, TimeMark};
 pub use split::Splitter;

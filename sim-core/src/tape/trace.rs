@@ -470,7 +470,7 @@ impl Trace {
         self.op_stacks.set_all(from, stacks);
         let mut last = 0;
         for &stack in stacks {
-            if stack != last {
+            if stack != last && stack != 0 {
                 self.stacks.mark_used(StackId(stack));
                 last = stack;
             }
