@@ -1,5 +1,6 @@
 //! Which format bytes are, told from the first of them.
 
+use crate::atrace::MAGIC;
 use crate::error::TraceError;
 use crate::loader::Format;
 use crate::{csv, memray, mtrace_utils, refused, stats_text};
@@ -11,6 +12,9 @@ pub(crate) const HEAD_BYTES: usize = 4096;
 pub(crate) fn detect(head: &[u8]) -> Result<Format, TraceError> {
     if head.starts_with(memray::MAGIC) {
         return Ok(Format::Memray);
+    }
+    if head.starts_with(&MAGIC) {
+        return Ok(Format::Atrace);
     }
     if mtrace_utils::is_magic(head) {
         return Ok(Format::MtraceUtils);

@@ -82,6 +82,18 @@ pub enum TraceError {
         /// What to do.
         remedy: String,
     },
+    /// An `.atrace` file that does not hold what it must.
+    #[error(
+        "byte {offset}, operation {operation}: {message}; the file is damaged or was not written as docs/atrace.md says"
+    )]
+    Atrace {
+        /// Bytes before the block.
+        offset: u64,
+        /// The operation, counted from 1, that comes next there.
+        operation: u64,
+        /// What is wrong.
+        message: String,
+    },
     /// Damaged compression.
     #[error(
         "byte {offset} of the compressed file: {message}; the file is damaged or cut off, fetch it again"

@@ -2,11 +2,13 @@
 //!
 //! One door in: [`Loader`] reads a trace in any known format, plain or packed with zstd, LZ4 or gzip, a
 //! slice at a time, so that a window can draw in between and a file of any size can pass through; [`open`]
-//! reads it whole. One door out: [`writer`]. [`ptrace`] and [`lesson`] are formats, memray's captures a third, [`workload`] makes traces from a seed. There are
+//! reads it whole. One door out: [`writer`]. [`ptrace`], [`lesson`] and [`atrace`] are formats, memray's captures a
+//! fourth, [`workload`] makes traces from a seed. There are
 //! no files here: bytes come from a [`std::io::Read`] and go to a [`std::io::Write`].
 
 #![forbid(unsafe_code)]
 
+pub mod atrace;
 mod births;
 pub mod care;
 mod csv;
@@ -30,4 +32,4 @@ mod writer;
 pub use error::{Place, TraceError};
 pub use input::Packing;
 pub use loader::{Format, Loader, Progress, open};
-pub use writer::{Writer, writer};
+pub use writer::{Writer, atrace_writer, writer};

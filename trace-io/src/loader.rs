@@ -13,7 +13,7 @@ use crate::error::TraceError;
 use crate::input::{Input, Packing};
 use crate::lines::Lined;
 use crate::reader::Reader;
-use crate::{csv, heaptrack, lesson, memray, mtrace, mtrace_utils, ptrace, stats_text};
+use crate::{atrace, csv, heaptrack, lesson, memray, mtrace, mtrace_utils, ptrace, stats_text};
 
 /// A format of traces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +34,8 @@ pub enum Format {
     MtraceUtils,
     /// The text of `sys._debugmallocstats()`, which is no trace: [`TraceError::Still`] brings it.
     StatsText,
+    /// Operations in columns, packed and seekable.
+    Atrace,
 }
 
 impl Format {
@@ -48,6 +50,7 @@ impl Format {
             Self::Mtrace => "mtrace",
             Self::MtraceUtils => "malloc-trace-utils",
             Self::StatsText => "debugmallocstats",
+            Self::Atrace => "atrace",
         }
     }
 
@@ -58,6 +61,7 @@ impl Format {
             "ron" => Some(Self::Ron),
             "bin" => Some(Self::Memray),
             "csv" => Some(Self::Csv),
+            "atrace" => Some(Self::Atrace),
             _ => None,
         }
     }
@@ -72,12 +76,13 @@ impl Format {
             Self::Mtrace => Box::new(Lined::new(mtrace::Format::new(name))),
             Self::MtraceUtils => Box::new(mtrace_utils::Parser::new(name)),
             Self::StatsText => Box::new(stats_text::Parser::default()),
+            Self::Atrace => Box::new(atrace::AtraceReader::new(name)),
         }
     }
 }
 
 /// Endings that are cut off a file's name to make the trace's.
-const ENDINGS: &[&str] = &[".zst", ".gz", ".raw", ".ptrace", ".ron", ".csv", ".mtrace", ".bin"];
+const ENDINGS: &[&str] = &[".zst", ".gz", ".raw", ".ptrace", ".ron", ".csv", ".mtrace", ".bin", ".atrace"];
 
 /// How far a loader is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use sim_core::Trace;
 
+use crate::atrace::{AtraceWriter, FileProfile};
 use crate::loader::Format;
-use crate::{csv, lesson, ptrace};
+use crate::{atrace, csv, lesson, ptrace};
 
 /// Writes one trace in one format.
 pub trait Writer {
@@ -23,9 +24,15 @@ pub fn writer<'a>(format: Format, out: impl Write + 'a) -> Option<Box<dyn Writer
     match format {
         Format::Ptrace => Some(Box::new(Text { out, begun: false, form: &PTRACE })),
         Format::Ron => Some(Box::new(Text { out, begun: false, form: &RON })),
+        Format::Atrace => Some(atrace_writer(out, FileProfile::best())),
         Format::Csv => Some(Box::new(Text { out, begun: false, form: &CSV })),
         _ => None,
     }
+}
+
+/// A writer of `.atrace` for a profile. An archive is packed with LZ4 where this build has no zstd.
+pub fn atrace_writer<'a>(out: impl Write + 'a, profile: FileProfile) -> Box<dyn Writer + 'a> {
+    Box::new(AtraceWriter::new(out, profile, atrace::BLOCK_OPERATIONS))
 }
 
 /// A format of text: a header, operations, a footer.

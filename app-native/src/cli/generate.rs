@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
 use sim_core::{Trace, TraceBuilder};
 use trace_io::workload::{Lifetimes, Phase, Sizes, Workload};
-use trace_io::{lesson, ptrace};
+use trace_io::{Format, lesson, ptrace, writer};
 
 use super::input;
 use super::output::Output;
@@ -43,10 +43,13 @@ pub(super) struct Args {
     /// A workload in RON, with phases of its own; --seed overrides its seed
     #[arg(long, value_name = "FILE")]
     workload: Option<PathBuf>,
-    /// The file to write: *.ptrace or *.ron; `-` is standard output as ptrace
+    /// The file to write: *.atrace, *.ptrace or *.ron; `-` is standard output as ptrace
     #[arg(short, long, value_name = "OUT", default_value = "-")]
     output: PathBuf,
 }
+
+/// Operations that are made before they are written.
+const PIECE: u64 = 1 << 16;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum LifetimesArg {
@@ -121,8 +124,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     workload.check().map_err(|e| anyhow::anyhow!("the workload is no use: {e}"))?;
     let to_stdout = args.output.as_os_str() == "-";
     let ending = args.output.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();
-    if !to_stdout && ending != "ptrace" && ending != "ron" {
-        bail!("{}: end the name in .ptrace or .ron", args.output.display());
+    if !to_stdout && !["atrace", "ptrace", "ron"].contains(&ending.as_str()) {
+        bail!("{}: end the name in .atrace, .ptrace or .ron", args.output.display());
     }
     let name = format!("workload of seed {}, {} operations", workload.seed, workload.operations());
     let mut out = Output::create(&args.output)?;
@@ -136,6 +139,21 @@ pub(super) fn run(args: &Args) -> Result<()> {
             builder.push(op)?;
         }
         lesson::write(&mut out, &builder.finish())?;
+    } else if ending == "atrace" {
+        let mut builder = TraceBuilder::new(&name);
+        let Some(mut writer) = writer(Format::Atrace, &mut out) else { bail!("{name} cannot be written") };
+        let bar = input::progress_bar(Some(workload.operations()), "generating");
+        for op in &workload {
+            builder.push(op)?;
+            if builder.trace().len() == PIECE {
+                writer.write(builder.trace())?;
+                builder.forget();
+                bar.set_position(builder.len());
+            }
+        }
+        writer.write(builder.trace())?;
+        bar.finish_and_clear();
+        writer.finish(builder.trace())?;
     } else {
         let mut header = Trace::default();
         header.name = name;

@@ -1,12 +1,14 @@
 //! `arenascope info`: what is in a trace.
 
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufReader, Write as _};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use serde::{Serialize, Serializer};
-use sim_core::{Domain, Kind};
-use trace_io::{Packing, TraceError};
+use sim_core::{Domain, Kind, Trace};
+use trace_io::atrace::AtraceFile;
+use trace_io::{Format, Packing, TraceError};
 
 use super::input::{AsArgs, Pieces};
 use super::output::{self, grouped};
@@ -14,6 +16,7 @@ use super::still;
 
 #[derive(clap::Args)]
 #[command(after_help = "Formats read, each plain or packed with zstd, LZ4 or gzip (docs/formats.md):\n  \
+                  atrace              operations in columns (docs/atrace.md); of a whole file only facts and index are read\n  \
                   ptrace              plain text, one operation a line (docs/ptrace.md)\n  \
                   ron                 lessons and scenarios written by hand (docs/lessons.md)\n  \
                   memray              captures, *.bin (docs/memray.md)\n  \
@@ -109,11 +112,35 @@ pub(super) fn run(args: &Args) -> Result<()> {
 }
 
 fn trace_info(args: &Args) -> Result<()> {
-    let mut pieces = Pieces::open(&args.file, args.taken.domain)?;
-    while pieces.next_piece()?.is_some() {}
-    let (Some(trace), Some(format)) = (pieces.trace(), pieces.format()) else {
-        bail!("{} has no operation", args.file.display());
+    let info = if let Some((trace, notes, bytes)) = indexed(&args.file)? {
+        info(&trace, Format::Atrace, Packing::None, Some(bytes), usize::try_from(notes)?)
+    } else {
+        let mut pieces = Pieces::open(&args.file, args.taken.domain)?;
+        while pieces.next_piece()?.is_some() {}
+        let (Some(trace), Some(format)) = (pieces.trace(), pieces.format()) else {
+            bail!("{} has no operation", args.file.display());
+        };
+        info(trace, format, pieces.packing(), pieces.file_bytes(), trace.notes.len())
     };
+    if args.json { output::json(&info) } else { print(&info) }
+}
+
+/// What an .atrace file's index says of the trace, with the number of notes and the file's size; `None`
+/// where there is no such index, so that all has to be read.
+fn indexed(path: &Path) -> Result<Option<(Trace, u64, u64)>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let source = File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
+    let bytes = source.metadata()?.len();
+    let name = path.file_stem().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    // What is wrong with it is said when it is read as a whole.
+    let Ok(mut file) = AtraceFile::open(&name, BufReader::new(source)) else { return Ok(None) };
+    let summary = file.summary().with_context(|| path.display().to_string())?;
+    Ok(summary.map(|(trace, notes)| (trace, notes, bytes)).filter(|(trace, ..)| trace.first() > 0))
+}
+
+fn info(trace: &Trace, format: Format, packing: Packing, file_bytes: Option<u64>, notes: usize) -> Info {
     let source = &trace.source;
     let mut missing: Vec<Lack> = source
         .missing
@@ -130,13 +157,13 @@ fn trace_info(args: &Args) -> Result<()> {
         }
     }
     let counts = trace.counts();
-    let info = Info {
+    Info {
         name: trace.name.clone(),
         description: trace.description.clone(),
         format: format.name(),
-        compressed: pieces.packing() != Packing::None,
-        packing: pieces.packing().name(),
-        file_bytes: pieces.file_bytes(),
+        compressed: packing != Packing::None,
+        packing: packing.name(),
+        file_bytes,
         operations: trace.first() + trace.len(),
         by_kind: Kind::ALL.iter().map(|&k| (k.name(), counts.iter().map(|d| d[k as usize]).sum())).collect(),
         by_domain: Domain::ALL
@@ -149,7 +176,7 @@ fn trace_info(args: &Args) -> Result<()> {
         threads: trace.thread_count(),
         stacks: trace.stack_count(),
         actions: trace.action_count(),
-        notes: trace.notes.len(),
+        notes,
         blocks_live_max: u64::from(trace.slot_count()),
         profile: trace.profile.clone(),
         malloc: trace.malloc.map(sim_core::domains::AllocatorName::name),
@@ -162,11 +189,7 @@ fn trace_info(args: &Args) -> Result<()> {
         doubts: source.doubt.sentences(),
         truncated: source.doubt.truncated.is_some(),
         missing,
-    };
-    if args.json {
-        return output::json(&info);
     }
-    print(&info)
 }
 
 fn print(info: &Info) -> Result<()> {

@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use anyhow::{Context as _, Result, bail};
 use sim_core::{Trace, TraceBuilder};
-use trace_io::{Format, Writer, writer};
+use trace_io::atrace::FileProfile;
+use trace_io::{Format, Writer, atrace_writer, writer};
 
 use super::output::Output;
 
@@ -36,16 +37,28 @@ impl Write for Shared {
 impl Sink {
     /// Begins to write PATH.
     pub(super) fn create(path: &Path) -> Result<Self> {
+        Self::packed(path, FileProfile::best())
+    }
+
+    /// The same with a say in how `.atrace` is packed.
+    pub(super) fn packed(path: &Path, profile: FileProfile) -> Result<Self> {
         let shown = path.display().to_string();
         let ending = path.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();
         let Some(format) = Format::of_ending(&ending) else {
             bail!(
-                "{shown}: `.{ending}` is no format that can be written; end the name in .csv, .ptrace or .ron"
+                "{shown}: `.{ending}` is no format that can be written; end the name in .atrace, .csv, .ptrace or .ron"
             );
         };
         let out = Shared(Rc::new(RefCell::new(Some(Output::create(path)?))));
-        let Some(writer) = writer(format, out.clone()) else {
-            bail!("{shown}: {} can only be read; end the name in .csv, .ptrace or .ron", format.name());
+        let writer = match format {
+            Format::Atrace => Some(atrace_writer(out.clone(), profile)),
+            _ => writer(format, out.clone()),
+        };
+        let Some(writer) = writer else {
+            bail!(
+                "{shown}: {} can only be read; end the name in .atrace, .csv, .ptrace or .ron",
+                format.name()
+            );
         };
         Ok(Self { writer, out, format, shown })
     }

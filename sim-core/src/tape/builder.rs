@@ -59,20 +59,46 @@ pub enum TapeError {
     /// More names of snapshots than are kept.
     #[error("more than {NAMES_MAX} snapshots have names; use a name again, which replaces what it had")]
     TooManyNames,
+    /// A slot that holds no live block.
+    #[error("slot {slot} holds no live block; the columns do not belong together")]
+    UnknownSlot {
+        /// The slot.
+        slot: u32,
+    },
+    /// A use of a birth that is not in these rows.
+    #[error(
+        "a block of {back} births ago is used where there are not so many; the columns do not belong together"
+    )]
+    UnknownBirth {
+        /// Births back.
+        back: u32,
+    },
+    /// A stack that is not in the table.
+    #[error("stack {0} is not in the table of stacks")]
+    UnknownStack(u32),
+    /// A head whose bits do not fit together.
+    #[error("{0:#04x} is no operation")]
+    Head(u8),
+    /// Columns of different length.
+    #[error("the columns do not end together: {0}")]
+    Columns(&'static str),
     /// More live blocks than slots.
     #[error("more than {0} blocks are live at once, which is more than a trace holds; split it")]
     TooManyBlocks(u32),
 }
 
 /// A snapshot is a list of all live traces, so a trace has few.
-const NAMES_MAX: u32 = 64;
+pub const NAMES_MAX: u32 = 64;
 /// An interpreter may leave arenas behind, so a trace has few.
 const INTERPRETERS_MAX: u32 = 64;
 /// The top bit of a pointer marks the C library's blocks, so fewer can be live at once.
 const SLOTS_MAX: u32 = (1 << 31) - 1;
 
+/// Where a slot's block came from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Family {
+pub(super) enum Family {
+    /// The slot has no block.
+    None,
     Raw,
     Pymalloc,
     /// The call gave NULL, which any domain may free.
@@ -81,22 +107,42 @@ enum Family {
     Chunk,
 }
 
+/// A slot's block, or the one it had.
 #[derive(Clone, Copy, Debug)]
-struct Live {
-    born: u64,
-    family: Family,
+pub(super) struct Live {
+    pub(super) born: u64,
+    pub(super) id: u64,
+    pub(super) family: Family,
+}
+
+/// What `names` knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Naming {
+    /// The ids of live blocks.
+    #[default]
+    LiveBlocks,
+    /// Nothing: operations come in columns.
+    BySlot,
+    /// The id of each slot, of dead blocks too: operations come in columns and ids come again.
+    AllSlots,
 }
 
 /// Builds a trace operation by operation and checks each against those before it.
 #[derive(Debug, Default)]
 pub struct TraceBuilder {
-    trace: Trace,
-    names: Names,
-    live: Vec<Live>,
-    free_slots: Vec<u32>,
+    pub(super) trace: Trace,
+    pub(super) names: Names,
+    pub(super) naming: Naming,
+    pub(super) live: Vec<Live>,
+    pub(super) free_slots: Vec<u32>,
+    /// The id given last, and the largest.
+    pub(super) last_id: u64,
+    pub(super) max_id: u64,
+    /// Slots of the births of rows that are being appended.
+    pub(super) births: Vec<u32>,
     /// Numbers of the interpreters besides the main one.
-    interpreters: BTreeSet<u32>,
-    interpreters_made: u32,
+    pub(super) interpreters: BTreeSet<u32>,
+    pub(super) interpreters_made: u32,
 }
 
 impl TraceBuilder {
@@ -168,6 +214,9 @@ impl TraceBuilder {
     /// Appends an operation.
     pub fn push(&mut self, op: Op) -> Result<(), TapeError> {
         let Op { thread, domain, call } = op;
+        if self.naming != Naming::LiveBlocks {
+            self.name_live_blocks();
+        }
         match call {
             Call::Malloc { id, size } => {
                 let slot = self.name(id, domain, size)?;
@@ -188,20 +237,17 @@ impl TraceBuilder {
                 if newid != id {
                     self.check_new(newid)?;
                     self.names.remove(id);
-                    self.set_name(newid, slot);
+                    self.keep_id(newid, slot);
                     self.trace.keep_newid(newid);
                 }
-                let live = &mut self.live[slot as usize];
-                if live.family == Family::Null && i64::try_from(size).is_ok() {
-                    live.family = family(domain);
-                }
+                takes_family(&mut self.live[slot as usize], domain, size);
                 self.trace.append(Kind::Realloc, domain, false, slot, size, id);
             }
             Call::Free { id: 0 } => self.trace.append(Kind::Free, domain, true, 0, 0, 0),
             Call::Free { id } => {
                 let slot = self.find(id, domain)?;
                 self.names.remove(id);
-                self.free_slots.push(slot);
+                self.release_slot(slot);
                 self.trace.append(Kind::Free, domain, false, slot, 0, id);
             }
             Call::FreeKeep { id } => {
@@ -225,14 +271,14 @@ impl TraceBuilder {
                     Action::VirtualAlloc { .. } => self.live[slot as usize].family = Family::Chunk,
                     Action::FreeDelayed { .. } if id != 0 => {
                         self.names.remove(id);
-                        self.free_slots.push(slot);
+                        self.release_slot(slot);
                     }
                     Action::VirtualFree { .. } => {
                         if self.live[slot as usize].family != Family::Chunk {
                             return Err(TapeError::NotAChunk { id });
                         }
                         self.names.remove(id);
-                        self.free_slots.push(slot);
+                        self.release_slot(slot);
                     }
                     _ => {}
                 }
@@ -262,7 +308,7 @@ impl TraceBuilder {
         self.trace
     }
 
-    fn check_action(&mut self, action: Action) -> Result<(), TapeError> {
+    pub(super) fn check_action(&mut self, action: Action) -> Result<(), TapeError> {
         let bad = |number, problem| Err(TapeError::Interpreter { number, problem });
         match action {
             Action::TracemallocSnapshot(name) if name >= NAMES_MAX => Err(TapeError::TooManyNames),
@@ -297,46 +343,96 @@ impl TraceBuilder {
         }
     }
 
-    fn set_name(&mut self, id: u64, slot: u32) {
+    pub(super) fn set_name(&mut self, id: u64, slot: u32) {
         self.names.insert(id, slot, 4 * self.len() + (1 << 16));
+    }
+
+    fn keep_id(&mut self, id: u64, slot: u32) {
+        self.live[slot as usize].id = id;
+        self.last_id = id;
+        self.max_id = self.max_id.max(id);
+        self.set_name(id, slot);
+    }
+
+    /// After operations from columns: finds out the names of live blocks again.
+    #[cold]
+    fn name_live_blocks(&mut self) {
+        self.naming = Naming::LiveBlocks;
+        self.names = Names::default();
+        for slot in 0..self.live.len() {
+            let Live { id, family, .. } = self.live[slot];
+            if family != Family::None {
+                self.set_name(id, slot as u32);
+            }
+        }
     }
 
     fn name(&mut self, id: u64, domain: Domain, size: u64) -> Result<u32, TapeError> {
         self.check_new(id)?;
         let family = if size > i64::MAX as u64 { Family::Null } else { family(domain) };
-        let live = Live { born: self.len(), family };
-        let slot = if let Some(slot) = self.free_slots.pop() {
-            self.live[slot as usize] = live;
-            slot
-        } else {
-            if self.live.len() >= SLOTS_MAX as usize {
-                return Err(TapeError::TooManyBlocks(SLOTS_MAX));
-            }
-            self.live.push(live);
-            self.trace.set_slot_count(self.live.len() as u32);
-            self.live.len() as u32 - 1
-        };
-        self.set_name(id, slot);
+        let slot = self.take_slot(Live { born: self.len(), id, family })?;
+        self.keep_id(id, slot);
         Ok(slot)
+    }
+
+    /// A slot for a new block: the one freed last, else a fresh one. The id that a freed one had stays
+    /// until [`Self::keep_id`] or its like gives another.
+    #[inline]
+    pub(super) fn take_slot(&mut self, live: Live) -> Result<u32, TapeError> {
+        if let Some(slot) = self.free_slots.pop() {
+            let id = self.live[slot as usize].id;
+            self.live[slot as usize] = Live { id, ..live };
+            return Ok(slot);
+        }
+        if self.live.len() >= SLOTS_MAX as usize {
+            return Err(TapeError::TooManyBlocks(SLOTS_MAX));
+        }
+        self.live.push(live);
+        self.trace.set_slot_count(self.live.len() as u32);
+        Ok(self.live.len() as u32 - 1)
+    }
+
+    /// A slot whose block is gone.
+    #[inline]
+    pub(super) fn release_slot(&mut self, slot: u32) {
+        self.live[slot as usize].family = Family::None;
+        self.free_slots.push(slot);
     }
 
     fn find(&self, id: u64, domain: Domain) -> Result<u32, TapeError> {
         let slot = self.names.get(id).ok_or(TapeError::UnknownId { id })?;
+        self.check_family(slot, id, domain)?;
+        Ok(slot)
+    }
+
+    #[inline]
+    pub(super) fn check_family(&self, slot: u32, id: u64, domain: Domain) -> Result<(), TapeError> {
         let from = self.live[slot as usize].family;
         // A scenario may do what is wrong; a recording never does, so there it is a mistake of the file.
-        let scenario = self.trace.needs_layers() || self.trace.malloc.is_some();
-        if from != Family::Null && from != family(domain) && !scenario {
-            let prefix = |f: Family| match f {
-                Family::Raw => "PyMem_Raw",
-                Family::Chunk => "_PyObject_Virtual",
-                Family::Pymalloc | Family::Null => "PyMem_ and PyObject_",
-            };
-            return Err(TapeError::WrongDomain { id, from: prefix(from), to: prefix(family(domain)) });
+        if from == Family::Null
+            || from == family(domain)
+            || self.trace.needs_layers()
+            || self.trace.malloc.is_some()
+        {
+            return Ok(());
         }
-        Ok(slot)
+        let prefix = |f: Family| match f {
+            Family::Raw => "PyMem_Raw",
+            Family::Chunk => "_PyObject_Virtual",
+            _ => "PyMem_ and PyObject_",
+        };
+        Err(TapeError::WrongDomain { id, from: prefix(from), to: prefix(family(domain)) })
     }
 }
 
-fn family(domain: Domain) -> Family {
+pub(super) fn family(domain: Domain) -> Family {
     if domain == Domain::Raw { Family::Raw } else { Family::Pymalloc }
+}
+
+/// A realloc of NULL under a name gives the name a block.
+#[inline]
+pub(super) fn takes_family(live: &mut Live, domain: Domain, size: u64) {
+    if live.family == Family::Null && i64::try_from(size).is_ok() {
+        live.family = family(domain);
+    }
 }

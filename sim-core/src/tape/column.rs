@@ -23,6 +23,20 @@ impl<T: Copy + Default + PartialEq> Column<T> {
         }
     }
 
+    /// Sets the values of the rows after `before` others.
+    pub(super) fn set_all(&mut self, before: usize, values: &[T]) {
+        if self.begun || values.iter().any(|v| *v != T::default()) {
+            self.begun = true;
+            self.rows.resize(before, T::default());
+            self.rows.extend_from_slice(values);
+        }
+    }
+
+    /// The column of a trace whose earlier rows had values.
+    pub(super) fn begin(&mut self) {
+        self.begun = true;
+    }
+
     #[inline]
     pub(super) fn get(&self, row: usize) -> T {
         self.rows.get(row).copied().unwrap_or_default()

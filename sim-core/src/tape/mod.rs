@@ -6,16 +6,22 @@
 
 mod action;
 mod builder;
+mod bulk;
 mod column;
 mod names;
 mod source;
+mod split;
 mod stacks;
+mod state;
 mod trace;
 
 pub use action::{Action, Poked, SourceLine, TableChoice};
-pub use builder::{TapeError, TraceBuilder};
+pub use builder::{NAMES_MAX, TapeError, TraceBuilder};
+pub use bulk::{Columns, IdRule};
 pub use source::{CallCount, Doubt, Missing, Source, TimeMark};
+pub use split::Splitter;
 pub use stacks::{Frame, FrameId, StackId, Stacks, StringId};
+pub use state::{SlotOwner, SlotState, Totals, TraceState};
 pub use trace::Trace;
 
 use crate::addr::Slot;

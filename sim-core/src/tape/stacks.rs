@@ -44,6 +44,8 @@ pub struct Stacks {
     string_ids: HashMap<Box<str>, StringId>,
     frame_ids: HashMap<Frame, FrameId>,
     node_ids: HashMap<(u32, u32), StackId>,
+    /// Strings, frames and nodes that the maps know; those read from tables come in when they are asked.
+    indexed: (usize, usize, usize),
 }
 
 impl Default for Stacks {
@@ -59,13 +61,68 @@ impl Default for Stacks {
             string_ids: HashMap::from([(empty, StringId(0))]),
             frame_ids: HashMap::new(),
             node_ids: HashMap::new(),
+            indexed: (1, 0, 0),
         }
     }
 }
 
 impl Stacks {
+    /// Appends a string of a table in which each stands once; it is not looked for.
+    pub fn append_string(&mut self, text: &str) {
+        self.text_bytes += text.len() as u64;
+        self.strings.push(text.into());
+    }
+
+    /// Appends a frame of such a table. False where its strings are not there.
+    pub fn append_frame(&mut self, frame: Frame) -> bool {
+        let strings = self.string_count();
+        let stands = frame.function.0 < strings && frame.file.0 < strings;
+        if stands {
+            self.frames.push(frame);
+        }
+        stands
+    }
+
+    /// Appends a stack of such a table. False where caller or frame are not there.
+    pub fn append_node(&mut self, caller: StackId, frame: FrameId) -> bool {
+        let stands = caller.0 <= self.len() && frame.0 < self.frame_count();
+        if stands {
+            self.nodes.push((caller, frame));
+            self.used.push(false);
+        }
+        stands
+    }
+
+    /// Lets the maps know what was appended. The first of several that are the same holds.
+    #[cold]
+    fn index(&mut self) {
+        let (strings, frames, nodes) = self.indexed;
+        for (at, text) in self.strings.iter().enumerate().skip(strings) {
+            self.string_ids.entry(text.clone()).or_insert(StringId(at as u32));
+        }
+        for (at, frame) in self.frames.iter().enumerate().skip(frames) {
+            self.frame_ids.entry(*frame).or_insert(FrameId(at as u32));
+        }
+        for (at, (caller, frame)) in self.nodes.iter().enumerate().skip(nodes) {
+            self.node_ids.entry((caller.0, frame.0)).or_insert(StackId(at as u32 + 1));
+        }
+        self.indexed = self.lengths();
+    }
+
+    fn lengths(&self) -> (usize, usize, usize) {
+        (self.strings.len(), self.frames.len(), self.nodes.len())
+    }
+
+    /// Whether an operation comes from the stack itself.
+    pub fn is_used(&self, stack: StackId) -> bool {
+        self.used.get(stack.0 as usize).is_some_and(|u| *u)
+    }
+
     /// Keeps a string once.
     pub fn string(&mut self, text: &str) -> StringId {
+        if self.indexed.0 < self.strings.len() {
+            self.index();
+        }
         if let Some(&id) = self.string_ids.get(text) {
             return id;
         }
@@ -73,26 +130,35 @@ impl Stacks {
         self.strings.push(text.into());
         self.text_bytes += text.len() as u64;
         self.string_ids.insert(text.into(), id);
+        self.indexed.0 = self.strings.len();
         id
     }
 
     /// Keeps a frame once. Its strings must be of this table.
     pub fn frame(&mut self, frame: Frame) -> FrameId {
+        if self.indexed.1 < self.frames.len() {
+            self.index();
+        }
         let next = FrameId(self.frames.len() as u32);
         let id = *self.frame_ids.entry(frame).or_insert(next);
         if id == next {
             self.frames.push(frame);
+            self.indexed.1 = self.frames.len();
         }
         id
     }
 
     /// The stack in which a frame of this table was called from `caller`.
     pub fn push(&mut self, caller: StackId, frame: FrameId) -> StackId {
+        if self.indexed.2 < self.nodes.len() {
+            self.index();
+        }
         let next = StackId(self.nodes.len() as u32 + 1);
         let id = *self.node_ids.entry((caller.0, frame.0)).or_insert(next);
         if id == next {
             self.nodes.push((caller, frame));
             self.used.push(false);
+            self.indexed.2 = self.nodes.len();
         }
         id
     }
@@ -119,6 +185,10 @@ impl Stacks {
             *used = true;
             self.used_count += 1;
         }
+    }
+
+    pub(super) fn set_used_count(&mut self, count: u64) {
+        self.used_count = count;
     }
 
     /// Different stacks that operations come from.
@@ -208,6 +278,18 @@ mod tests {
         stacks.mark_used(leaf);
         stacks.mark_used(leaf);
         assert_eq!(stacks.used_count(), 1);
+        assert!(stacks.is_used(leaf) && !stacks.is_used(mid));
         assert!(stacks.lines(StackId(0)).is_empty() && stacks.lines(StackId(99)).is_empty());
+    }
+
+    #[test]
+    fn what_a_table_brought_is_found_again() {
+        let mut stacks = Stacks::default();
+        stacks.append_string("main.py");
+        let frame = Frame { file: StringId(1), line: 3, ..Frame::default() };
+        assert!(stacks.append_frame(frame) && !stacks.append_frame(Frame { file: StringId(2), ..frame }));
+        assert!(stacks.append_node(StackId(0), FrameId(0)) && !stacks.append_node(StackId(2), FrameId(0)));
+        assert_eq!(stacks.intern(&["main.py:3".parse().unwrap()]), StackId(1));
+        assert_eq!((stacks.len(), stacks.frame_count(), stacks.string_count()), (1, 1, 2));
     }
 }

@@ -34,7 +34,7 @@ pub struct Trace {
     /// Moments of the recording, in order; positions count from the first operation of the whole trace.
     pub marks: Vec<TimeMark>,
     /// Operations that were here before the first row and were forgotten.
-    first: u64,
+    pub(super) first: u64,
     heads: Vec<u8>,
     slots: Vec<u32>,
     sizes: Vec<u32>,
@@ -49,21 +49,21 @@ pub struct Trace {
     /// Names of snapshots, once each.
     names: Vec<String>,
     /// Whether an operation is there that only a machine with tables and contents can do.
-    needs_layers: bool,
+    pub(super) needs_layers: bool,
     /// The first operation that only a run with mimalloc can do, as ptrace writes it.
-    needs_mimalloc: Option<(u64, &'static str)>,
-    threads: Column<u16>,
+    pub(super) needs_mimalloc: Option<(u64, &'static str)>,
+    pub(super) threads: Column<u16>,
     /// Which threads appeared, up to the highest; empty while all was on thread 0.
-    seen_threads: Vec<bool>,
-    actions_done: u64,
+    pub(super) seen_threads: Vec<bool>,
+    pub(super) actions_done: u64,
     /// The stack each operation comes from, where the recording has stacks.
-    op_stacks: Column<u32>,
+    pub(super) op_stacks: Column<u32>,
     /// The pointer each call returned or freed in the recorded process, where the recording has it.
-    addresses: Column<u64>,
+    pub(super) addresses: Column<u64>,
     /// Marks were forgotten.
-    timed: bool,
-    slot_count: u32,
-    counts: Counts,
+    pub(super) timed: bool,
+    pub(super) slot_count: u32,
+    pub(super) counts: Counts,
 }
 
 #[derive(Clone, Debug)]
@@ -79,6 +79,7 @@ impl Default for Ids {
 }
 
 impl Ids {
+    #[inline]
     fn push(&mut self, id: u64) {
         match self {
             Self::Wide(all) => all.push(id),
@@ -103,8 +104,10 @@ impl Ids {
 }
 
 const DOMAIN_SHIFT: u8 = 3;
-const NULL_BIT: u8 = 1 << 5;
-const WIDE_BIT: u8 = 1 << 6;
+pub(super) const NULL_BIT: u8 = 1 << 5;
+pub(super) const WIDE_BIT: u8 = 1 << 6;
+/// In columns that come in; the tape itself keeps new ids apart.
+pub(super) const NEW_ID_BIT: u8 = 1 << 7;
 /// With the fourth domain code: the object's heap is `gc_pre`, not `gc`.
 const GC_PRE_BIT: u8 = 1 << 7;
 /// Domains as the columns number them; the fourth is OBJ with an object heap of its own.
@@ -290,15 +293,11 @@ impl Trace {
         let call = match packed.kind {
             Kind::Malloc => Call::Malloc { id, size: packed.size },
             Kind::Calloc => {
-                let (nelem, elsize) = self
-                    .callocs
-                    .binary_search_by_key(&index, |c| c.0)
-                    .map_or((packed.size, 1), |at| (self.callocs[at].1, self.callocs[at].2));
+                let (nelem, elsize) = self.calloc_of(i);
                 Call::Calloc { id, nelem, elsize }
             }
             Kind::Realloc => {
-                let newid =
-                    self.newids.binary_search_by_key(&index, |n| n.0).map_or(id, |at| self.newids[at].1);
+                let newid = self.newid_of(i);
                 Call::Realloc { id: if packed.null { 0 } else { id }, newid, size: packed.size }
             }
             Kind::Free => Call::Free { id },
@@ -314,8 +313,43 @@ impl Trace {
         self.notes.binary_search_by_key(&(self.first + index), |n| n.at).ok().map(|at| &self.notes[at])
     }
 
+    /// The id that the operation after `index` others was written with: for malloc, calloc and a realloc
+    /// of NULL the one it gives, else the one it names; 0 for free of NULL. `index` must be below
+    /// [`Self::len`].
+    #[inline]
+    pub fn id_of(&self, index: usize) -> u64 {
+        self.ids.get(index)
+    }
+
+    /// The id of the block once the operation after `index` others, a realloc, is done.
+    #[inline]
+    pub fn newid_of(&self, index: usize) -> u64 {
+        let renamed = self.newids.binary_search_by_key(&(index as u64), |n| n.0);
+        renamed.map_or_else(|_| self.ids.get(index), |at| self.newids[at].1)
+    }
+
+    /// Elements and bytes of one that the calloc after `index` others was called with.
+    pub fn calloc_of(&self, index: usize) -> (u64, u64) {
+        match self.callocs.binary_search_by_key(&(index as u64), |c| c.0) {
+            Ok(at) => (self.callocs[at].1, self.callocs[at].2),
+            Err(_) => (self.packed(index).size, 1),
+        }
+    }
+
+    /// Room for more rows. A trace that passes through in pieces keeps what it has.
+    pub(super) fn reserve_rows(&mut self, rows: usize) {
+        self.heads.reserve(rows);
+        self.slots.reserve(rows);
+        self.sizes.reserve(rows);
+        match &mut self.ids {
+            Ids::Narrow(ids) => ids.reserve(rows),
+            Ids::Wide(ids) => ids.reserve(rows),
+        }
+    }
+
     /// Appends a row. What else belongs to the operation is kept with the `keep_` functions, calloc's
     /// arguments and a new id before the row, the thread after it.
+    #[inline]
     pub(super) fn append(&mut self, kind: Kind, domain: Domain, null: bool, slot: u32, size: u64, id: u64) {
         let mut head = kind as u8 | ((domain as u8) << DOMAIN_SHIFT);
         if null {
@@ -344,27 +378,43 @@ impl Trace {
 
     /// Gives the last row's objects a heap of their own.
     pub(super) fn keep_object_heap(&mut self, heap: ObjectHeap) {
-        let Some(head) = self.heads.last_mut() else { return };
+        if let Some(last) = self.heads.len().checked_sub(1) {
+            self.set_object_heap(last, heap);
+        }
+    }
+
+    /// Gives a row's objects a heap of their own.
+    pub(super) fn set_object_heap(&mut self, row: usize, heap: ObjectHeap) {
         let name = match heap {
             ObjectHeap::Object => return,
             ObjectHeap::Gc => "g",
             ObjectHeap::GcPre => {
-                *head |= GC_PRE_BIT;
+                self.heads[row] |= GC_PRE_BIT;
                 "p"
             }
         };
-        *head |= 3 << DOMAIN_SHIFT;
-        self.keep_needs_mimalloc(name);
+        self.heads[row] |= 3 << DOMAIN_SHIFT;
+        self.keep_first_of_mimalloc(self.first + row as u64, name);
+    }
+
+    fn keep_first_of_mimalloc(&mut self, index: u64, name: &'static str) {
+        if self.needs_mimalloc.is_none_or(|first| index < first.0) {
+            self.needs_mimalloc = Some((index, name));
+        }
     }
 
     /// Remembers that the last row is mimalloc's, if it is the first such.
     pub(super) fn keep_needs_mimalloc(&mut self, name: &'static str) {
-        let index = self.first + self.len() - 1;
-        self.needs_mimalloc.get_or_insert((index, name));
+        self.keep_first_of_mimalloc(self.first + self.len() - 1, name);
     }
 
     pub(super) fn keep_calloc(&mut self, nelem: u64, elsize: u64) {
         self.callocs.push((self.len(), nelem, elsize));
+    }
+
+    /// Names of snapshots so far: numbers below this are valid.
+    pub fn name_count(&self) -> u32 {
+        self.names.len() as u32
     }
 
     /// Keeps a name once and gives its number.
@@ -392,7 +442,13 @@ impl Trace {
         if thread == 0 && self.seen_threads.is_empty() {
             return;
         }
-        let (before, at) = (self.heads.len() - 1, usize::from(thread));
+        let before = self.heads.len() - 1;
+        self.see_thread(before, thread);
+        self.threads.set(before, thread);
+    }
+
+    fn see_thread(&mut self, before: usize, thread: u16) {
+        let at = usize::from(thread);
         if at >= self.seen_threads.len() {
             if self.seen_threads.is_empty() && self.first + before as u64 > 0 {
                 self.seen_threads.push(true);
@@ -400,7 +456,29 @@ impl Trace {
             self.seen_threads.resize(at + 1, false);
         }
         self.seen_threads[at] = true;
-        self.threads.set(before, thread);
+    }
+
+    /// The thread of the rows from `from` to before `to`, to be called in order.
+    pub(super) fn set_threads(&mut self, from: usize, to: usize, thread: u16) {
+        if from < to && (thread != 0 || !self.seen_threads.is_empty()) {
+            self.see_thread(from, thread);
+            self.threads.set_all(from, &vec![thread; to - from]);
+        }
+    }
+
+    pub(super) fn set_stacks(&mut self, from: usize, stacks: &[u32]) {
+        self.op_stacks.set_all(from, stacks);
+        let mut last = 0;
+        for &stack in stacks {
+            if stack != last && stack != 0 {
+                self.stacks.mark_used(StackId(stack));
+                last = stack;
+            }
+        }
+    }
+
+    pub(super) fn set_addresses(&mut self, from: usize, addresses: &[u64]) {
+        self.addresses.set_all(from, addresses);
     }
 
     /// Where the last operation came from and what its pointer was. Each column begins with the first

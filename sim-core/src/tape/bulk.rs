@@ -1,0 +1,468 @@
+//! Many operations at once, from columns: no id is looked up, yet nothing passes that cannot stand.
+//!
+//! A file that keeps operations in columns names a block by its slot or by how many births ago it was
+//! born, and gives an id only where it is not the one expected. What remains to be checked is that a slot
+//! is live, that its family fits, and that an id which is not newer than all others is nobody else's.
+
+use super::builder::{Family, Live, Naming, family, takes_family};
+use super::trace::{NEW_ID_BIT, NULL_BIT, WIDE_BIT};
+use super::{Action, Kind, StackId, TapeError, TraceBuilder};
+use crate::domains::{Domain, ObjectHeap};
+
+/// How an id is told that is not given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum IdRule {
+    /// One more than the id given last.
+    #[default]
+    Next,
+    /// The id that the slot's block before had; in a fresh slot, and for the new id of a realloc, one more
+    /// than the largest so far.
+    Slot,
+}
+
+/// Operations in columns.
+///
+/// A head is a byte: bits 0 to 2 are the kind (malloc, calloc, realloc, free, kept free, action: 0 to 5), bits 3 and 4
+/// the domain (RAW, MEM, OBJ: 0 to 2), bit 5 says that the pointer passed is NULL (realloc and free) or that an action is about no block, bit 6 that the
+/// size stands in `wide` (malloc and realloc only), bit 7 that a realloc gives a new id.
+#[derive(Clone, Debug, Default)]
+pub struct Columns {
+    /// A byte for each operation.
+    pub heads: Vec<u8>,
+    /// Bytes of each malloc and realloc that is not wide.
+    pub sizes: Vec<u32>,
+    /// Bytes of those that are.
+    pub wide: Vec<u64>,
+    /// Elements of each calloc and bytes of one.
+    pub callocs: Vec<(u64, u64)>,
+    /// For each use of a block: births back to its own among those of these rows, 1 for the last; 0 for a
+    /// block of `far`. Malloc, calloc and realloc are births; free and realloc of a block, kept free and actions on
+    /// a block are uses (but `VirtualAlloc` is a birth), and a realloc's use comes before its birth.
+    pub near: Vec<u32>,
+    /// Slots of blocks that were born before these rows.
+    pub far: Vec<u32>,
+    /// Ids that are not told by `id_rule`: row and id.
+    pub ids: Vec<(u32, u64)>,
+    /// How the others are told.
+    pub id_rule: IdRule,
+    /// Actions; the id of the block they are about is filled in.
+    pub actions: Vec<Action>,
+}
+
+impl Columns {
+    /// Takes all rows away, and keeps the room for others.
+    pub fn clear(&mut self) {
+        self.heads.clear();
+        self.sizes.clear();
+        self.wide.clear();
+        self.callocs.clear();
+        self.near.clear();
+        self.far.clear();
+        self.ids.clear();
+        self.actions.clear();
+    }
+}
+
+/// The next value of a column.
+struct Next<'a, T>(std::slice::Iter<'a, T>, &'static str);
+
+impl<T: Copy> Next<'_, T> {
+    #[inline]
+    fn take(&mut self) -> Result<T, TapeError> {
+        self.0.next().copied().ok_or(TapeError::Columns(self.1))
+    }
+}
+
+impl TraceBuilder {
+    /// Appends operations from columns, checked as [`TraceBuilder::push`] checks them. After an error the
+    /// operations before the wrong one are there.
+    pub fn extend_rows(&mut self, rows: &Columns) -> Result<(), TapeError> {
+        check_heads(&rows.heads)?;
+        self.name_by_slot();
+        self.trace.reserve_rows(rows.heads.len());
+        let mut columns = Cursor {
+            sizes: Next(rows.sizes.iter(), "sizes"),
+            wide: Next(rows.wide.iter(), "wide sizes"),
+            callocs: Next(rows.callocs.iter(), "arguments of calloc"),
+            near: Next(rows.near.iter(), "uses"),
+            far: Next(rows.far.iter(), "slots"),
+            ids: rows.ids.iter(),
+            next_id: rows.ids.first().map_or(u32::MAX, |i| i.0),
+            actions: Next(rows.actions.iter(), "actions"),
+            births: std::mem::take(&mut self.births),
+        };
+        columns.births.clear();
+        let done = self.extend(rows, &mut columns);
+        let left = columns.left();
+        self.births = columns.births;
+        done?;
+        if left { Err(TapeError::Columns("end of a column")) } else { Ok(()) }
+    }
+
+    fn extend(&mut self, rows: &Columns, columns: &mut Cursor<'_>) -> Result<(), TapeError> {
+        let rule = rows.id_rule;
+        for (row, &head) in rows.heads.iter().enumerate() {
+            let row = row as u32;
+            let domain = Domain::ALL[usize::from((head >> 3) & 3)];
+            match head & 7 {
+                0 => {
+                    let size = columns.size(head)?;
+                    let slot = self.birth(domain, size)?;
+                    let id = self.give_id(slot, columns.id(row), rule, false)?;
+                    columns.births.push(slot);
+                    self.trace.append(Kind::Malloc, domain, false, slot, size, id);
+                }
+                1 => {
+                    let (nelem, elsize) = columns.callocs.take()?;
+                    let size = nelem.saturating_mul(elsize);
+                    let slot = self.birth(domain, size)?;
+                    let id = self.give_id(slot, columns.id(row), rule, false)?;
+                    columns.births.push(slot);
+                    self.trace.keep_calloc(nelem, elsize);
+                    self.trace.append(Kind::Calloc, domain, false, slot, size, id);
+                }
+                2 if head & NULL_BIT != 0 => {
+                    let size = columns.size(head)?;
+                    let slot = self.birth(domain, size)?;
+                    let id = self.give_id(slot, columns.id(row), rule, false)?;
+                    columns.births.push(slot);
+                    self.trace.append(Kind::Realloc, domain, true, slot, size, id);
+                }
+                2 => {
+                    let size = columns.size(head)?;
+                    let (slot, id) = self.used(columns, domain)?;
+                    if head & NEW_ID_BIT != 0 {
+                        let newid = self.give_id(slot, columns.id(row), rule, true)?;
+                        self.trace.keep_newid(newid);
+                    }
+                    takes_family(&mut self.live[slot as usize], domain, size);
+                    columns.births.push(slot);
+                    self.trace.append(Kind::Realloc, domain, false, slot, size, id);
+                }
+                3 if head & NULL_BIT != 0 => self.trace.append(Kind::Free, domain, true, 0, 0, 0),
+                3 => {
+                    let (slot, id) = self.used(columns, domain)?;
+                    self.release_slot(slot);
+                    self.trace.append(Kind::Free, domain, false, slot, 0, id);
+                }
+                4 => {
+                    let (slot, id) = self.used(columns, domain)?;
+                    self.trace.append(Kind::FreeKeep, domain, false, slot, 0, id);
+                }
+                _ => self.act(columns, row, domain, head, rule)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn act(
+        &mut self,
+        columns: &mut Cursor<'_>,
+        row: u32,
+        domain: Domain,
+        head: u8,
+        rule: IdRule,
+    ) -> Result<(), TapeError> {
+        let mut action = columns.actions.take()?;
+        let null = head & NULL_BIT != 0;
+        if null == names_block(action, null) {
+            return Err(TapeError::Head(head));
+        }
+        self.check_action(action)?;
+        let mut about = (0, 0);
+        match &mut action {
+            Action::VirtualAlloc { id, size } => {
+                let slot = self.birth(domain, *size)?;
+                *id = self.give_id(slot, columns.id(row), rule, false)?;
+                self.live[slot as usize].family = Family::Chunk;
+                columns.births.push(slot);
+                about = (slot, *id);
+            }
+            Action::FreeDelayed { id, .. } if !null => {
+                about = self.used(columns, domain)?;
+                *id = about.1;
+                self.release_slot(about.0);
+            }
+            Action::VirtualFree { id } => {
+                about = self.slot(columns)?;
+                *id = about.1;
+                if self.live[about.0 as usize].family != Family::Chunk {
+                    return Err(TapeError::NotAChunk { id: *id });
+                }
+                self.release_slot(about.0);
+            }
+            Action::Poke { id, .. } | Action::Track { id, .. } | Action::Untrack { id, .. } => {
+                about = self.slot(columns)?;
+                *id = about.1;
+            }
+            Action::Stack(stack) => self.use_stack(*stack)?,
+            _ => {}
+        }
+        let number = self.trace.keep_action(action);
+        self.trace.append(Kind::Act, domain, null, about.0, number, about.1);
+        if let Some(name) = action.of_mimalloc() {
+            self.trace.keep_needs_mimalloc(name);
+        }
+        Ok(())
+    }
+
+    fn use_stack(&mut self, stack: StackId) -> Result<(), TapeError> {
+        if stack.0 > self.trace.stacks.len() {
+            return Err(TapeError::UnknownStack(stack.0));
+        }
+        self.trace.stacks.mark_used(stack);
+        Ok(())
+    }
+
+    /// Slot and id of the block that is used next.
+    #[inline]
+    fn slot(&self, columns: &mut Cursor<'_>) -> Result<(u32, u64), TapeError> {
+        let back = columns.near.take()?;
+        let slot = if back == 0 {
+            columns.far.take()?
+        } else {
+            let at = columns.births.len().checked_sub(back as usize);
+            *at.and_then(|at| columns.births.get(at)).ok_or(TapeError::UnknownBirth { back })?
+        };
+        match self.live.get(slot as usize) {
+            Some(live) if live.family != Family::None => Ok((slot, live.id)),
+            _ => Err(TapeError::UnknownSlot { slot }),
+        }
+    }
+
+    /// The same, its family checked.
+    #[inline]
+    fn used(&self, columns: &mut Cursor<'_>, domain: Domain) -> Result<(u32, u64), TapeError> {
+        let (slot, id) = self.slot(columns)?;
+        self.check_family(slot, id, domain)?;
+        Ok((slot, id))
+    }
+
+    /// The id that a rule expects for the block in a slot.
+    #[inline]
+    pub(super) fn expected_id(&self, slot: u32, rule: IdRule, renamed: bool) -> u64 {
+        let old = self.live[slot as usize].id;
+        match rule {
+            IdRule::Slot if old != 0 && !renamed => old,
+            IdRule::Slot => self.max_id.wrapping_add(1),
+            IdRule::Next => self.last_id.wrapping_add(1),
+        }
+    }
+
+    /// Gives the block in a slot its id: the one given, else by the rule.
+    #[inline]
+    fn give_id(
+        &mut self,
+        slot: u32,
+        given: Option<u64>,
+        rule: IdRule,
+        renamed: bool,
+    ) -> Result<u64, TapeError> {
+        let id = given.unwrap_or_else(|| self.expected_id(slot, rule, renamed));
+        self.set_id(slot, id)?;
+        Ok(id)
+    }
+
+    /// Names the block in a slot, if nobody else has the name.
+    #[inline]
+    pub(super) fn set_id(&mut self, slot: u32, id: u64) -> Result<(), TapeError> {
+        let old = self.live[slot as usize].id;
+        self.last_id = id;
+        if id > self.max_id {
+            self.max_id = id;
+        } else if id != old || id == 0 {
+            self.take_over(id)?;
+        } else {
+            return Ok(());
+        }
+        self.live[slot as usize].id = id;
+        if self.naming == Naming::AllSlots {
+            self.names.remove(old);
+            self.set_name(id, slot);
+        }
+        Ok(())
+    }
+
+    /// An id that is not newer than all others: the block that had it must be gone, and its slot loses it.
+    #[cold]
+    fn take_over(&mut self, id: u64) -> Result<(), TapeError> {
+        if id == 0 {
+            return Err(TapeError::IdZero);
+        }
+        if self.naming != Naming::AllSlots {
+            self.naming = Naming::AllSlots;
+            for slot in 0..self.live.len() {
+                let id = self.live[slot].id;
+                if id != 0 {
+                    self.set_name(id, slot as u32);
+                }
+            }
+        }
+        let Some(owner) = self.names.get(id) else { return Ok(()) };
+        let owner = &mut self.live[owner as usize];
+        if owner.family != Family::None {
+            return Err(TapeError::IdInUse { id, born: owner.born + 1 });
+        }
+        owner.id = 0;
+        self.names.remove(id);
+        Ok(())
+    }
+
+    /// From here on blocks are known by slot alone; ids of dead blocks are forgotten, since those that
+    /// [`Self::push`] gave may stand in several slots.
+    pub(super) fn name_by_slot(&mut self) {
+        if self.naming == Naming::LiveBlocks {
+            self.naming = Naming::BySlot;
+            self.names = super::names::Names::default();
+            for live in &mut self.live {
+                if live.family == Family::None {
+                    live.id = 0;
+                }
+            }
+        }
+    }
+
+    /// Threads of the last rows, as lengths of runs; rows after them are on thread 0.
+    pub fn extend_threads(&mut self, rows: usize, runs: &[(u32, u16)]) -> Result<(), TapeError> {
+        let mut at = (self.trace.len() as usize).checked_sub(rows).ok_or(TapeError::Columns("threads"))?;
+        let end = at + rows;
+        for &(length, thread) in runs {
+            let next = at + length as usize;
+            if next > end {
+                return Err(TapeError::Columns("threads"));
+            }
+            self.trace.set_threads(at, next, thread);
+            at = next;
+        }
+        self.trace.set_threads(at, end, 0);
+        Ok(())
+    }
+
+    /// The heaps that objects of the last rows go to, as lengths of runs; those after them to no heap of their own.
+    pub fn extend_object_heaps(&mut self, rows: usize, runs: &[(u32, ObjectHeap)]) -> Result<(), TapeError> {
+        const WHAT: &str = "object heaps";
+        let mut at = (self.trace.len() as usize).checked_sub(rows).ok_or(TapeError::Columns(WHAT))?;
+        let end = at + rows;
+        for &(length, heap) in runs {
+            let next = at + length as usize;
+            if next > end {
+                return Err(TapeError::Columns(WHAT));
+            }
+            if heap != ObjectHeap::Object {
+                for row in at..next {
+                    if self.trace.packed(row).domain != Domain::Obj {
+                        return Err(TapeError::Columns(WHAT));
+                    }
+                    self.trace.set_object_heap(row, heap);
+                }
+            }
+            at = next;
+        }
+        Ok(())
+    }
+
+    /// The stack of each of the last rows. All must be in the trace's table.
+    pub fn extend_stacks(&mut self, stacks: &[u32]) -> Result<(), TapeError> {
+        let at = (self.trace.len() as usize).checked_sub(stacks.len()).ok_or(TapeError::Columns("stacks"))?;
+        if let Some(&wrong) = stacks.iter().find(|&&s| s > self.trace.stacks.len()) {
+            return Err(TapeError::UnknownStack(wrong));
+        }
+        self.trace.set_stacks(at, stacks);
+        Ok(())
+    }
+
+    /// The recorded pointer of each of the last rows, 0 for none.
+    pub fn extend_addresses(&mut self, addresses: &[u64]) -> Result<(), TapeError> {
+        let at = (self.trace.len() as usize)
+            .checked_sub(addresses.len())
+            .ok_or(TapeError::Columns("addresses"))?;
+        self.trace.set_addresses(at, addresses);
+        Ok(())
+    }
+
+    /// A slot for a new block, its id to follow.
+    #[inline]
+    pub(super) fn birth(&mut self, domain: Domain, size: u64) -> Result<u32, TapeError> {
+        let family = if size > i64::MAX as u64 { Family::Null } else { family(domain) };
+        let born = self.len();
+        self.take_slot(Live { born, id: 0, family })
+    }
+}
+
+/// Where the loop is in each column.
+struct Cursor<'a> {
+    sizes: Next<'a, u32>,
+    wide: Next<'a, u64>,
+    callocs: Next<'a, (u64, u64)>,
+    near: Next<'a, u32>,
+    far: Next<'a, u32>,
+    ids: std::slice::Iter<'a, (u32, u64)>,
+    /// The row of the next id that is given.
+    next_id: u32,
+    actions: Next<'a, Action>,
+    /// Slots by birth.
+    births: Vec<u32>,
+}
+
+impl Cursor<'_> {
+    #[inline]
+    fn size(&mut self, head: u8) -> Result<u64, TapeError> {
+        if head & WIDE_BIT == 0 { self.sizes.take().map(u64::from) } else { self.wide.take() }
+    }
+
+    #[inline]
+    fn id(&mut self, row: u32) -> Option<u64> {
+        if row != self.next_id {
+            return None;
+        }
+        let given = self.ids.next().map(|i| i.1);
+        self.next_id = self.ids.as_slice().first().map_or(u32::MAX, |i| i.0);
+        given
+    }
+
+    /// Whether a column has values that no operation asked for.
+    fn left(&self) -> bool {
+        self.sizes.0.len()
+            + self.wide.0.len()
+            + self.callocs.0.len()
+            + self.near.0.len()
+            + self.far.0.len()
+            + self.ids.len()
+            + self.actions.0.len()
+            > 0
+    }
+}
+
+/// Whether an action is about a block, its head's word taken where it may be or not.
+fn names_block(action: Action, null: bool) -> bool {
+    match action {
+        Action::FreeDelayed { .. } => !null,
+        Action::VirtualAlloc { .. }
+        | Action::VirtualFree { .. }
+        | Action::Poke { .. }
+        | Action::Track { .. }
+        | Action::Untrack { .. } => true,
+        _ => false,
+    }
+}
+
+/// Whether a head's bits fit together.
+fn head_stands(head: u8) -> bool {
+    let (kind, null) = (head & 7, head & NULL_BIT != 0);
+    kind <= 5
+        && (head >> 3) & 3 <= 2
+        && (!null || matches!(kind, 2 | 3 | 5))
+        && (head & WIDE_BIT == 0 || matches!(kind, 0 | 2))
+        && (head & NEW_ID_BIT == 0 || (kind == 2 && !null))
+}
+
+fn check_heads(heads: &[u8]) -> Result<(), TapeError> {
+    let mut seen = [false; 256];
+    for &head in heads {
+        seen[usize::from(head)] = true;
+    }
+    match (0..=255_u8).find(|&h| seen[usize::from(h)] && !head_stands(h)) {
+        Some(head) => Err(TapeError::Head(head)),
+        None => Ok(()),
+    }
+}

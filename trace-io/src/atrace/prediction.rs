@@ -1,0 +1,369 @@
+//! Which pointer comes next: pymalloc's rules on what the recording itself has shown so far.
+//!
+//! A whole machine would be right or wrong for ever: one block it does not know of and every later address is
+//! off. This one learns: for each pool the free blocks in the order they were freed and how far it is
+//! carved, for each class the pools in the order they serve. What it predicts costs nothing in a file; where it
+//! is wrong the file has the address, and both sides learn from that. `docs/atrace.md` has the same rules.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use sim_core::tape::Packed;
+use sim_core::{Domain, Kind};
+
+const NONE: u32 = u32::MAX;
+/// pymalloc's classes are the first; the others are sizes of the C library's blocks in steps of 16.
+const POOL_CLASSES: u8 = 32;
+const CLASSES: usize = 128;
+const THRESHOLD_BYTES: u64 = 512;
+/// Bytes of a pool header.
+const OVERHEAD: u32 = 48;
+/// Pools at most; then everything is forgotten but where the blocks are.
+const POOLS_MAX: usize = 1 << 18;
+/// Freed blocks of one size kept for the C library.
+const BIN_MAX: usize = 64;
+
+/// Where a slot's block is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Place {
+    /// 0 where there is none.
+    pub(crate) address: u64,
+    pub(crate) class: u8,
+}
+
+#[derive(Clone, Debug)]
+struct Pool {
+    base: u64,
+    class: u8,
+    /// In its class's list.
+    listed: bool,
+    /// All its blocks are known.
+    whole: bool,
+    /// Given back to its arena.
+    empty: bool,
+    live: u32,
+    /// Bytes to the next block never handed out; the pool's size where it is not known.
+    carve: u32,
+    /// Offsets of free blocks, the last freed last.
+    free: Vec<u32>,
+    prev: u32,
+    next: u32,
+}
+
+/// Multiplies: pool numbers are spread evenly enough by that.
+#[derive(Default)]
+struct PoolHasher(u64);
+
+impl Hasher for PoolHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+    fn write_u64(&mut self, n: u64) {
+        self.0 = (self.0 ^ n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 ^= self.0 >> 32;
+    }
+}
+
+/// What was learnt.
+#[derive(Debug)]
+pub(crate) struct Prediction {
+    pool_bytes: u64,
+    /// By slot.
+    pub(crate) places: Vec<Place>,
+    pools: Vec<Pool>,
+    by_base: HashMap<u64, u32, BuildHasherDefault<PoolHasher>>,
+    heads: [u32; POOL_CLASSES as usize],
+    /// The last pointer given out, by class.
+    last: [u64; CLASSES],
+    /// Pools that were given back, the last one last. Those in use again are skipped.
+    empty: Vec<u32>,
+    /// The end of the newest pool.
+    next_pool: u64,
+    bins: Vec<Vec<u64>>,
+    /// The end of the C library's newest block.
+    top: u64,
+}
+
+impl Prediction {
+    pub(crate) fn new(pool_bits: u8) -> Self {
+        Self {
+            pool_bytes: 1 << pool_bits,
+            places: Vec::new(),
+            pools: Vec::new(),
+            by_base: HashMap::default(),
+            heads: [NONE; POOL_CLASSES as usize],
+            last: [0; CLASSES],
+            empty: Vec::new(),
+            next_pool: 0,
+            bins: vec![Vec::new(); CLASSES],
+            top: 0,
+        }
+    }
+
+    /// Forgets everything but where the blocks are.
+    pub(crate) fn restart(&mut self) {
+        let places = std::mem::take(&mut self.places);
+        *self = Self { places, ..Self::new(self.pool_bytes.trailing_zeros() as u8) };
+    }
+
+    fn place(&self, op: &Packed) -> Place {
+        self.places.get(op.slot.0 as usize).copied().unwrap_or_default()
+    }
+
+    /// The pointer that an operation is expected to return, or to be given for free.
+    pub(crate) fn predict(&mut self, op: &Packed) -> u64 {
+        match op.kind {
+            Kind::Malloc | Kind::Calloc => self.fresh(class(op.domain, op.size)),
+            Kind::Realloc if op.null => self.fresh(class(op.domain, op.size)),
+            Kind::Realloc => {
+                let old = self.place(op);
+                if old.address != 0 && stays(old.class, op.size) {
+                    old.address
+                } else {
+                    self.fresh(class(op.domain, op.size))
+                }
+            }
+            Kind::Free if op.null => 0,
+            Kind::Free | Kind::FreeKeep => self.place(op).address,
+            Kind::Act => 0,
+        }
+    }
+
+    /// What a wrong prediction is corrected from.
+    pub(crate) fn base(&self, op: &Packed, predicted: u64) -> u64 {
+        match op.kind {
+            Kind::Malloc | Kind::Calloc | Kind::Realloc => {
+                let last = self.last[usize::from(class(op.domain, op.size))];
+                if last == 0 { predicted } else { last }
+            }
+            Kind::Free | Kind::FreeKeep | Kind::Act => predicted,
+        }
+    }
+
+    /// Learns what the pointer was.
+    pub(crate) fn learn(&mut self, op: &Packed, predicted: u64, actual: u64) {
+        let slot = op.slot.0 as usize;
+        let birth = match op.kind {
+            Kind::Malloc | Kind::Calloc | Kind::Realloc => class(op.domain, op.size),
+            Kind::Free if !op.null => {
+                // A block that was born before there were addresses has no place.
+                if let Some(place) = self.places.get_mut(slot) {
+                    let old = std::mem::take(place);
+                    self.release(old);
+                }
+                return;
+            }
+            Kind::Free | Kind::FreeKeep | Kind::Act => return,
+        };
+        if slot >= self.places.len() {
+            self.places.resize(slot + 1, Place::default());
+        }
+        let old = if op.kind == Kind::Realloc && !op.null { self.places[slot] } else { Place::default() };
+        if old.address == actual && actual != 0 {
+            return;
+        }
+        self.places[slot] = Place { address: actual, class: birth };
+        if actual != 0 {
+            self.take(birth, predicted, actual);
+        }
+        self.release(old);
+    }
+
+    /// The next block of a class.
+    fn fresh(&mut self, class: u8) -> u64 {
+        if class >= POOL_CLASSES {
+            return self.bins[usize::from(class)].last().copied().unwrap_or(self.top);
+        }
+        let head = self.heads[usize::from(class)];
+        if let Some(pool) = self.pools.get(head as usize) {
+            return pool.base + u64::from(pool.free.last().copied().unwrap_or(pool.carve));
+        }
+        while let Some(&at) = self.empty.last() {
+            let pool = &self.pools[at as usize];
+            if pool.empty {
+                let kept = if pool.class == class { pool.free.last() } else { None };
+                return pool.base + u64::from(kept.copied().unwrap_or(OVERHEAD));
+            }
+            self.empty.pop();
+        }
+        self.next_pool.wrapping_add(u64::from(OVERHEAD))
+    }
+
+    /// A block of a class was given out.
+    fn take(&mut self, class: u8, predicted: u64, actual: u64) {
+        self.last[usize::from(class)] = actual;
+        if class >= POOL_CLASSES {
+            let bin = &mut self.bins[usize::from(class)];
+            if let Some(at) = bin.iter().rposition(|&a| a == actual) {
+                bin.remove(at);
+            } else {
+                self.top = actual.wrapping_add(u64::from(class - POOL_CLASSES) << 4);
+            }
+            return;
+        }
+        let base = actual & !(self.pool_bytes - 1);
+        let offset = (actual - base) as u32;
+        let size = (u32::from(class) + 1) << 4;
+        let head = self.heads[usize::from(class)];
+        let at = match self.pools.get(head as usize) {
+            Some(pool) if pool.base == base => head,
+            _ => self.pool_at(base, offset, class),
+        };
+        let pool_bytes = self.pool_bytes as u32;
+        if head != at
+            && predicted != actual
+            && let Some(wrong) = self.pools.get_mut(head as usize)
+            && wrong.free.is_empty()
+        {
+            // Carving on was a guess: the pool is full.
+            wrong.carve = pool_bytes;
+            self.unlink(head);
+        }
+        if self.pools[at as usize].class != class {
+            self.unlink(at);
+        }
+        let pool = &mut self.pools[at as usize];
+        if pool.empty || pool.class != class {
+            // A pool that comes back with its class keeps its list.
+            if pool.class != class {
+                pool.free.clear();
+                pool.carve = offset;
+                pool.class = class;
+                pool.whole = offset == OVERHEAD;
+            }
+            pool.empty = false;
+            pool.live = 0;
+        }
+        if pool.free.last() == Some(&offset) {
+            pool.free.pop();
+        } else if offset >= pool.carve {
+            pool.carve = offset.saturating_add(size).min(pool_bytes);
+        } else if let Some(at) = pool.free.iter().rposition(|&o| o == offset) {
+            pool.free.remove(at);
+        }
+        pool.live += 1;
+        let full = pool.free.is_empty() && pool.carve + size > pool_bytes;
+        if full {
+            self.unlink(at);
+        } else {
+            self.link(at);
+        }
+    }
+
+    /// The pool at a base, a new one where it is not known.
+    fn pool_at(&mut self, base: u64, offset: u32, class: u8) -> u32 {
+        if let Some(&at) = self.by_base.get(&base) {
+            return at;
+        }
+        if self.pools.len() >= POOLS_MAX {
+            self.restart();
+        }
+        let at = self.pools.len() as u32;
+        self.by_base.insert(base, at);
+        let whole = offset == OVERHEAD;
+        if whole {
+            self.next_pool = base.wrapping_add(self.pool_bytes);
+        }
+        self.pools.push(Pool {
+            base,
+            class,
+            listed: false,
+            whole,
+            empty: false,
+            live: 0,
+            carve: offset,
+            free: Vec::new(),
+            prev: NONE,
+            next: NONE,
+        });
+        at
+    }
+
+    /// A block was freed.
+    fn release(&mut self, old: Place) {
+        if old.address == 0 {
+            return;
+        }
+        if old.class >= POOL_CLASSES {
+            let bin = &mut self.bins[usize::from(old.class)];
+            if bin.len() == BIN_MAX {
+                bin.remove(0);
+            }
+            bin.push(old.address);
+            return;
+        }
+        let base = old.address & !(self.pool_bytes - 1);
+        let known = self.by_base.get(&base).copied();
+        let at = known.unwrap_or_else(|| self.pool_at(base, self.pool_bytes as u32, old.class));
+        let (units, offset) = (self.pool_bytes as usize >> 4, (old.address - base) as u32);
+        let pool = &mut self.pools[at as usize];
+        if pool.free.len() < units {
+            pool.free.push(offset);
+        }
+        pool.live = pool.live.saturating_sub(1);
+        if pool.whole && pool.live == 0 {
+            pool.empty = true;
+            self.unlink(at);
+            self.empty.push(at);
+            if self.empty.len() > 2 * POOLS_MAX {
+                let pools = &self.pools;
+                self.empty.retain(|&at| pools[at as usize].empty);
+            }
+        } else if !pool.listed && !pool.empty {
+            self.link(at);
+        }
+    }
+
+    /// Puts a pool at the front of its class's list.
+    fn link(&mut self, at: u32) {
+        let class = usize::from(self.pools[at as usize].class);
+        if self.heads[class] == at {
+            return;
+        }
+        self.unlink(at);
+        let front = self.heads[class];
+        if let Some(front) = self.pools.get_mut(front as usize) {
+            front.prev = at;
+        }
+        let pool = &mut self.pools[at as usize];
+        (pool.prev, pool.next, pool.listed) = (NONE, front, true);
+        self.heads[class] = at;
+    }
+
+    fn unlink(&mut self, at: u32) {
+        let pool = &mut self.pools[at as usize];
+        if !pool.listed {
+            return;
+        }
+        pool.listed = false;
+        let (prev, next, class) = (pool.prev, pool.next, usize::from(pool.class));
+        match self.pools.get_mut(prev as usize) {
+            Some(prev) => prev.next = next,
+            None => self.heads[class] = next,
+        }
+        if let Some(next) = self.pools.get_mut(next as usize) {
+            next.prev = prev;
+        }
+    }
+}
+
+/// pymalloc's class, or for what it does not serve the C library's.
+fn class(domain: Domain, size: u64) -> u8 {
+    if domain != Domain::Raw && size.wrapping_sub(1) < THRESHOLD_BYTES {
+        return ((size - 1) >> 4) as u8;
+    }
+    // A word in front of each block, in steps of 16.
+    let units = size.saturating_add(8 + 15) >> 4;
+    POOL_CLASSES + units.min(CLASSES as u64 - 1 - u64::from(POOL_CLASSES)) as u8
+}
+
+/// Whether a block is expected to stay where it is when it is resized.
+fn stays(class: u8, size: u64) -> bool {
+    let block = (u64::from(class) + 1) << 4;
+    class >= POOL_CLASSES || (size <= block && 4 * size > 3 * block)
+}

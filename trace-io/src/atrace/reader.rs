@@ -1,0 +1,152 @@
+//! Reads the file as its bytes come.
+
+use sim_core::TraceBuilder;
+
+use super::container::{FILE_HEADER_BYTES, FileHeader, HEADER_BYTES, Header};
+use super::decode::Decoder;
+use crate::error::TraceError;
+use crate::reader::Reader;
+
+/// A reader of `.atrace`. A file that is cut or damaged keeps what stands before, and says so.
+pub(crate) struct AtraceReader {
+    state: State,
+    decoder: Decoder,
+    /// Bytes that are not dealt with, from `at` on.
+    waiting: Vec<u8>,
+    at: usize,
+    /// Bytes of the file before `waiting[at]`.
+    offset: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// The file header has not come.
+    Start,
+    Blocks,
+    /// The last block was read, or what follows cannot be.
+    Done,
+}
+
+impl AtraceReader {
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            state: State::Start,
+            decoder: Decoder::new(TraceBuilder::new(name), 14),
+            waiting: Vec::new(),
+            at: 0,
+            offset: 0,
+        }
+    }
+
+    fn error(&self, message: String) -> TraceError {
+        TraceError::Atrace { offset: self.offset, operation: self.decoder.builder.len() + 1, message }
+    }
+
+    /// The file is no use from here on: what came before stays, with the reason.
+    fn stop(&mut self, what: &str) -> Result<(), TraceError> {
+        let operations = self.decoder.builder.len();
+        if operations == 0 {
+            return Err(self.error(what.to_owned()));
+        }
+        self.state = State::Done;
+        let sentence = format!(
+            "the file is damaged or cut at byte {}: {what}; {operations} operations before it were read",
+            self.offset
+        );
+        let doubt = &mut self.decoder.builder.trace_mut().source.doubt;
+        // What was said of the recording itself stays.
+        doubt.truncated = Some(match doubt.truncated.take() {
+            Some(before) => format!("{before}; {sentence}"),
+            None => sentence,
+        });
+        Ok(())
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        self.at += bytes;
+        self.offset += bytes as u64;
+    }
+
+    /// Takes one thing from what is waiting; false where more bytes are needed.
+    fn step(&mut self) -> Result<bool, TraceError> {
+        let here = &self.waiting[self.at..];
+        match self.state {
+            State::Done => return Ok(false),
+            State::Start => {
+                let Some(header) = here.first_chunk::<FILE_HEADER_BYTES>() else { return Ok(false) };
+                let header = FileHeader::decode(header).map_err(|message| self.error(message))?;
+                let builder = std::mem::take(&mut self.decoder.builder);
+                self.decoder = Decoder::new(builder, header.pool_bits);
+                self.state = State::Blocks;
+                self.advance(FILE_HEADER_BYTES);
+            }
+            State::Blocks => {
+                let Some(bytes) = here.first_chunk::<HEADER_BYTES>() else { return Ok(false) };
+                let header = match Header::decode(bytes) {
+                    Ok(header) => header,
+                    Err(what) => {
+                        self.stop(what)?;
+                        return Ok(false);
+                    }
+                };
+                let Some(payload) = here[HEADER_BYTES..].get(..header.stored as usize) else {
+                    return Ok(false);
+                };
+                if !Header::holds(bytes, payload) {
+                    self.stop("a block's checksum is wrong")?;
+                    return Ok(false);
+                }
+                match self.decoder.block(&header, payload) {
+                    Ok(true) => self.state = State::Done,
+                    Ok(false) => {}
+                    Err(message) => return Err(self.error(message)),
+                }
+                self.advance(HEADER_BYTES + header.stored as usize);
+            }
+        }
+        Ok(true)
+    }
+
+    /// No bytes follow, for `reason`.
+    fn ends(&mut self, reason: &str) -> Result<(), TraceError> {
+        match self.state {
+            State::Done => Ok(()),
+            State::Start => Err(self.error("the file ends before its header does".to_owned())),
+            State::Blocks => self.stop(reason),
+        }
+    }
+}
+
+impl Reader for AtraceReader {
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), TraceError> {
+        if self.state == State::Done {
+            return Ok(());
+        }
+        self.waiting.drain(..self.at);
+        self.at = 0;
+        self.waiting.extend_from_slice(bytes);
+        while self.step()? {}
+        Ok(())
+    }
+
+    fn complete(&self) -> bool {
+        self.state == State::Done
+    }
+
+    fn end(&mut self) -> Result<(), TraceError> {
+        self.ends("it ends without its last block")
+    }
+
+    fn cut(&mut self, reason: TraceError) -> Result<(), TraceError> {
+        let reason = reason.to_string();
+        self.ends(&reason)
+    }
+
+    fn builder(&self) -> &TraceBuilder {
+        &self.decoder.builder
+    }
+
+    fn builder_mut(&mut self) -> &mut TraceBuilder {
+        &mut self.decoder.builder
+    }
+}
