@@ -144,3 +144,27 @@ proptest! {
         run(&deeds, name, &Profile::named(preset).unwrap());
     }
 }
+
+/// A dangling name frees a block while its free is deferred, and its page goes.
+#[test]
+fn a_deferred_block_may_be_freed_by_another_name() {
+    let mut tape = TraceBuilder::new("alias");
+    let mut push = |call| tape.push(Op { thread: 0, domain: Domain::Mem, call }).unwrap();
+    // The only block of its page: freed and taken again it is the same, and both names have it.
+    push(Call::Malloc { id: 1, size: 100_000 });
+    push(Call::Malloc { id: 9, size: 100_000 });
+    push(Call::FreeKeep { id: 1 });
+    push(Call::Malloc { id: 2, size: 100_000 });
+    push(Call::Act(Action::FreeDelayed { id: 2, size: 100_000 }));
+    push(Call::Free { id: 1 });
+    push(Call::Act(Action::Quiescent));
+    push(Call::Act(Action::ProcessDelayed));
+    let trace = tape.finish();
+    let mut machine = Machine::for_trace(&Profile::named("cpython-3.14t").unwrap(), &trace, None).unwrap();
+    for index in 0..trace.len() as usize {
+        machine.step(&trace, index, &mut Vec::new());
+        let _ = digest(&machine);
+        machine.mimalloc().unwrap().heap().verify().unwrap();
+    }
+    assert_eq!(machine.stopped(), None);
+}

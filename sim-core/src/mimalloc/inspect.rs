@@ -1,7 +1,7 @@
 //! What can be seen of the state: segments, pages, sums. Nothing here changes it.
 
 use super::arena::arena_block_of;
-use super::record::{Delayed, INFO, NIL, NONE};
+use super::record::{Delayed, INFO, NIL, NONE, WorkChunk};
 use super::sizes::{BIN_FULL, QUEUES, SEGMENT_BYTES, SLICE_BYTES};
 use super::{BlockId, Mimalloc};
 use crate::addr::Addr;
@@ -318,6 +318,13 @@ impl Mimalloc {
         sum
     }
 
+    /// What waits in a chunk, as words. A scenario may have freed a block by itself meanwhile.
+    fn waiting(&self, chunk: &WorkChunk) -> impl Iterator<Item = u64> + '_ {
+        let items = chunk.items[chunk.done..].to_vec();
+        let addr = |b| if self.is_live(b) { self.block_addr(b).0 } else { 0 };
+        items.into_iter().map(move |(b, goal)| addr(b) ^ goal)
+    }
+
     /// All that decides the future, in words, for a digest: addresses and counts only.
     pub fn fingerprint(&self, mut word: impl FnMut(u64)) {
         for segment in self.segments() {
@@ -385,11 +392,11 @@ impl Mimalloc {
             }
             for chunk in &t.work {
                 word(chunk.done as u64);
-                chunk.items.iter().for_each(|&(b, goal)| word(self.block_addr(b).0 ^ goal));
+                self.waiting(chunk).for_each(&mut word);
             }
         }
         for chunk in &self.interp_work {
-            chunk.items.iter().for_each(|&(b, goal)| word(self.block_addr(b).0 ^ goal));
+            self.waiting(chunk).for_each(&mut word);
         }
         for seg in self.abandoned.iter() {
             word(u64::from(self.segments[seg as usize].ordinal));

@@ -28,13 +28,18 @@ impl Mimalloc {
         (slice.prev, slice.next) = (NONE, head);
     }
 
-    /// `mi_span_queue_delete`.
+    /// `mi_span_queue_delete`. While a segment is reclaimed, a span may be asked for that is in no queue yet.
     pub(super) fn span_remove(&mut self, seg: u32, start: u32) {
         let thread = self.segments[seg as usize].thread;
         let slice = self.slice_mut(row(seg, start));
         let (count, prev, next) = (slice.count, slice.prev, slice.next);
+        (slice.prev, slice.next) = (NONE, NONE);
+        let head = &mut self.threads[thread as usize].spans[span_bin(count)];
+        if prev == NONE && *head != row(seg, start) {
+            return;
+        }
         if prev == NONE {
-            self.threads[thread as usize].spans[span_bin(count)] = next;
+            *head = next;
         } else {
             self.slice_mut(prev).next = next;
         }
@@ -48,6 +53,7 @@ impl Mimalloc {
         let s = &mut self.segments[seg as usize];
         let slice = &mut s.slices[start as usize];
         (slice.count, slice.page) = (count, NONE);
+        (slice.prev, slice.next) = (NONE, NONE);
         if s.huge {
             return;
         }
