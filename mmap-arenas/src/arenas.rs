@@ -6,8 +6,12 @@ use std::ptr::{self, NonNull};
 use sim_core::arena::{ArenaBackend, PoolHeader, RawId, Target, arena_base, region_base};
 use sim_core::{Addr, ArenaPlacement, Profile};
 
+use crate::coverage::ADDRESS_BITS;
 use crate::pointer::{Header, MmapBlock, MmapPool, MmapPtr};
 use crate::source::{self, ReserveError, Window, base_of};
+
+/// Where a program's addresses end; `coverage` knows none beyond.
+const ADDRESS_END: u64 = 1 << ADDRESS_BITS;
 
 /// What is remembered of a live arena.
 struct Live {
@@ -166,6 +170,12 @@ impl ArenaBackend for MmapArenas {
             }
             None => source::map(bytes)?,
         };
+        if (memory.addr().get() + bytes) as u64 > ADDRESS_END {
+            // No system maps there unasked.
+            // SAFETY: nobody has the memory yet.
+            unsafe { self.give_back(&Live { memory, slot, ordinal }) };
+            return None;
+        }
         if !self.free_slots.remove(&slot) {
             self.slots += 1;
         }

@@ -6,16 +6,18 @@
 use sim_core::{Addr, Event, Observer, Profile};
 
 /// Bits of an address that a program has: beyond them there is no arena.
-const ADDRESS_BITS: u32 = 48;
+pub(crate) const ADDRESS_BITS: u32 = 48;
 const ARENA_BITS: u32 = 20;
+const ARENA_SIZE: u32 = 1 << ARENA_BITS;
 /// `MAP_BOT_BITS`.
 const BOT_BITS: u32 = 14;
 const TOP_BITS: u32 = ADDRESS_BITS - ARENA_BITS - BOT_BITS;
 
-/// `arena_coverage_t`: `tail_hi` and `tail_lo`, compared as signed numbers.
+/// `arena_coverage_t`, as lengths instead of offsets: bytes at the end of the window that belong to the arena
+/// that starts in it (`ARENA_SIZE - tail_hi`), and at its beginning to the arena that spills in (`tail_lo`).
 struct Leaf {
-    tail_hi: i32,
-    tail_lo: i32,
+    end: u32,
+    start: u32,
 }
 
 type Node = [Leaf; 1 << BOT_BITS];
@@ -29,7 +31,7 @@ impl Coverage {
     /// The profile that the constants are for.
     pub(crate) fn profile() -> Profile {
         let profile = Profile::default();
-        debug_assert_eq!(profile.arena_size, 1 << ARENA_BITS);
+        debug_assert_eq!(profile.arena_size, u64::from(ARENA_SIZE));
         profile
     }
 
@@ -44,8 +46,8 @@ impl Coverage {
         let top = addr >> (ARENA_BITS + BOT_BITS);
         let Some(Some(node)) = self.top.get(top) else { return false };
         let leaf = &node[(addr >> ARENA_BITS) & ((1 << BOT_BITS) - 1)];
-        let tail = (addr as u64 & ((1 << ARENA_BITS) - 1)) as i32;
-        tail < leaf.tail_lo || (leaf.tail_hi != 0 && tail >= leaf.tail_hi)
+        let tail = addr as u32 & (ARENA_SIZE - 1);
+        tail + leaf.end >= ARENA_SIZE || tail < leaf.start
     }
 
     fn leaf(&mut self, window: u64) -> Option<&mut Leaf> {
@@ -57,15 +59,14 @@ impl Coverage {
 
     fn mark(&mut self, base: Addr, used: bool) {
         let window = base.0 >> ARENA_BITS;
-        let tail = (base.0 & ((1 << ARENA_BITS) - 1)) as i32;
-        let value = if used { tail } else { 0 };
+        let tail = base.0 as u32 & (ARENA_SIZE - 1);
         if let Some(leaf) = self.leaf(window) {
-            leaf.tail_hi = if used && tail == 0 { -1 } else { value };
+            leaf.end = if used { ARENA_SIZE - tail } else { 0 };
         }
         if tail != 0
             && let Some(leaf) = self.leaf(window + 1)
         {
-            leaf.tail_lo = value;
+            leaf.start = if used { tail } else { 0 };
         }
     }
 }
