@@ -92,18 +92,15 @@ struct Row {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let info = match indexed(&args.file)? {
-        Some((trace, notes, bytes)) => {
-            info(&trace, Format::Atrace, Packing::None, Some(bytes), usize::try_from(notes)?)
-        }
-        None => {
-            let mut pieces = Pieces::open(&args.file)?;
-            while pieces.next_piece()?.is_some() {}
-            let (Some(trace), Some(format)) = (pieces.trace(), pieces.format()) else {
-                bail!("{} has no operation", args.file.display());
-            };
-            info(trace, format, pieces.packing(), pieces.file_bytes(), trace.notes.len())
-        }
+    let info = if let Some((trace, notes, bytes)) = indexed(&args.file)? {
+        info(&trace, Format::Atrace, Packing::None, Some(bytes), usize::try_from(notes)?)
+    } else {
+        let mut pieces = Pieces::open(&args.file)?;
+        while pieces.next_piece()?.is_some() {}
+        let (Some(trace), Some(format)) = (pieces.trace(), pieces.format()) else {
+            bail!("{} has no operation", args.file.display());
+        };
+        info(trace, format, pieces.packing(), pieces.file_bytes(), trace.notes.len())
     };
     if args.json { output::json(&info) } else { print(&info) }
 }
