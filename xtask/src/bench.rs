@@ -14,12 +14,13 @@ pub(crate) struct Options {
     arguments: Vec<OsString>,
 }
 
-/// Builds and runs the bench programs: the simulation, then allocators for real memory. Both print their table,
-/// also when the first misses a bar.
+/// Builds and runs the bench programs: the simulation, allocators for real memory, the file format. All print their
+/// table, also when one before misses a bar.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let simulated = bench(&["--bin", "bench"], options);
     let real = bench(&["--bin", "allocators", "--features", "allocators"], options);
-    simulated.and(real)
+    let files = bench(&["--bin", "files"], options);
+    simulated.and(real).and(files)
 }
 
 fn bench(program: &[&str], options: &Options) -> Result<()> {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 
+use super::bulk::Row;
 use super::names::Names;
 use super::trace::Trace;
 use super::{Action, Call, Kind, Op, SourceLine, StackId};
@@ -140,6 +141,8 @@ pub struct TraceBuilder {
     pub(super) max_id: u64,
     /// Slots of the births of rows that are being appended.
     pub(super) births: Vec<u32>,
+    /// Those rows.
+    pub(super) rows: Vec<Row>,
     /// Numbers of the interpreters besides the main one.
     pub(super) interpreters: BTreeSet<u32>,
     pub(super) interpreters_made: u32,

@@ -6,7 +6,7 @@
 
 use super::builder::{Family, Live, Naming, family, takes_family};
 use super::trace::{NEW_ID_BIT, NULL_BIT, WIDE_BIT};
-use super::{Action, Kind, StackId, TapeError, TraceBuilder};
+use super::{Action, StackId, TapeError, TraceBuilder};
 use crate::domains::{Domain, ObjectHeap};
 
 /// How an id is told that is not given.
@@ -63,6 +63,14 @@ impl Columns {
     }
 }
 
+/// A row on its way to the tape's columns.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    pub(super) slot: u32,
+    pub(super) size: u32,
+    pub(super) id: u64,
+}
+
 /// The next value of a column.
 struct Next<'a, T>(std::slice::Iter<'a, T>, &'static str);
 
@@ -79,7 +87,6 @@ impl TraceBuilder {
     pub fn extend_rows(&mut self, rows: &Columns) -> Result<(), TapeError> {
         check_heads(&rows.heads)?;
         self.name_by_slot();
-        self.trace.reserve_rows(rows.heads.len());
         let mut columns = Cursor {
             sizes: Next(rows.sizes.iter(), "sizes"),
             wide: Next(rows.wide.iter(), "wide sizes"),
@@ -92,77 +99,95 @@ impl TraceBuilder {
             births: std::mem::take(&mut self.births),
         };
         columns.births.clear();
-        let done = self.extend(rows, &mut columns);
+        let mut out = std::mem::take(&mut self.rows);
+        out.clear();
+        out.reserve(rows.heads.len());
+        let done = self.extend(rows, &mut columns, &mut out);
         let left = columns.left();
         self.births = columns.births;
+        self.trace.append_rows(&rows.heads, &out);
+        self.rows = out;
         done?;
         if left { Err(TapeError::Columns("end of a column")) } else { Ok(()) }
     }
 
-    fn extend(&mut self, rows: &Columns, columns: &mut Cursor<'_>) -> Result<(), TapeError> {
+    fn extend(
+        &mut self,
+        rows: &Columns,
+        columns: &mut Cursor<'_>,
+        out: &mut Vec<Row>,
+    ) -> Result<(), TapeError> {
         let rule = rows.id_rule;
+        let (before, first) = (self.trace.len(), self.len());
         for (row, &head) in rows.heads.iter().enumerate() {
             let row = row as u32;
+            let (index, born) = (before + u64::from(row), first + u64::from(row));
             let domain = Domain::ALL[usize::from((head >> 3) & 3)];
-            match head & 7 {
+            let (slot, size, id) = match head & 7 {
                 0 => {
                     let size = columns.size(head)?;
-                    let slot = self.birth(domain, size)?;
+                    let slot = self.birth_at(born, domain, size)?;
                     let id = self.give_id(slot, columns.id(row), rule, false)?;
                     columns.births.push(slot);
-                    self.trace.append(Kind::Malloc, domain, false, slot, size, id);
+                    (slot, size, id)
                 }
                 1 => {
                     let (nelem, elsize) = columns.callocs.take()?;
                     let size = nelem.saturating_mul(elsize);
-                    let slot = self.birth(domain, size)?;
+                    let slot = self.birth_at(born, domain, size)?;
                     let id = self.give_id(slot, columns.id(row), rule, false)?;
                     columns.births.push(slot);
-                    self.trace.keep_calloc(nelem, elsize);
-                    self.trace.append(Kind::Calloc, domain, false, slot, size, id);
+                    self.trace.keep_calloc_at(index, nelem, elsize);
+                    (slot, size, id)
                 }
                 2 if head & NULL_BIT != 0 => {
                     let size = columns.size(head)?;
-                    let slot = self.birth(domain, size)?;
+                    let slot = self.birth_at(born, domain, size)?;
                     let id = self.give_id(slot, columns.id(row), rule, false)?;
                     columns.births.push(slot);
-                    self.trace.append(Kind::Realloc, domain, true, slot, size, id);
+                    (slot, size, id)
                 }
                 2 => {
                     let size = columns.size(head)?;
                     let (slot, id) = self.used(columns, domain)?;
                     if head & NEW_ID_BIT != 0 {
                         let newid = self.give_id(slot, columns.id(row), rule, true)?;
-                        self.trace.keep_newid(newid);
+                        self.trace.keep_newid_at(index, newid);
                     }
                     takes_family(&mut self.live[slot as usize], domain, size);
                     columns.births.push(slot);
-                    self.trace.append(Kind::Realloc, domain, false, slot, size, id);
+                    (slot, size, id)
                 }
-                3 if head & NULL_BIT != 0 => self.trace.append(Kind::Free, domain, true, 0, 0, 0),
+                3 if head & NULL_BIT != 0 => (0, 0, 0),
                 3 => {
                     let (slot, id) = self.used(columns, domain)?;
                     self.release_slot(slot);
-                    self.trace.append(Kind::Free, domain, false, slot, 0, id);
+                    (slot, 0, id)
                 }
                 4 => {
                     let (slot, id) = self.used(columns, domain)?;
-                    self.trace.append(Kind::FreeKeep, domain, false, slot, 0, id);
+                    self.trace.needs_layers = true;
+                    (slot, 0, id)
                 }
-                _ => self.act(columns, row, domain, head, rule)?,
+                _ => self.act(columns, (row, born), domain, head, rule)?,
+            };
+            if size >= u64::from(u32::MAX) {
+                self.trace.keep_wide_at(index, size);
             }
+            out.push(Row { slot, size: u32::try_from(size).unwrap_or(u32::MAX), id });
         }
         Ok(())
     }
 
+    #[cold]
     fn act(
         &mut self,
         columns: &mut Cursor<'_>,
-        row: u32,
+        (row, born): (u32, u64),
         domain: Domain,
         head: u8,
         rule: IdRule,
-    ) -> Result<(), TapeError> {
+    ) -> Result<(u32, u64, u64), TapeError> {
         let mut action = columns.actions.take()?;
         let null = head & NULL_BIT != 0;
         if null == names_block(action, null) {
@@ -172,7 +197,7 @@ impl TraceBuilder {
         let mut about = (0, 0);
         match &mut action {
             Action::VirtualAlloc { id, size } => {
-                let slot = self.birth(domain, *size)?;
+                let slot = self.birth_at(born, domain, *size)?;
                 *id = self.give_id(slot, columns.id(row), rule, false)?;
                 self.live[slot as usize].family = Family::Chunk;
                 columns.births.push(slot);
@@ -199,11 +224,11 @@ impl TraceBuilder {
             _ => {}
         }
         let number = self.trace.keep_action(action);
-        self.trace.append(Kind::Act, domain, null, about.0, number, about.1);
-        if let Some(name) = action.of_mimalloc() {
-            self.trace.keep_needs_mimalloc(name);
+        match action.of_mimalloc() {
+            Some(name) => self.trace.keep_first_of_mimalloc(born, name),
+            None => self.trace.needs_layers = true,
         }
-        Ok(())
+        Ok((about.0, number, about.1))
     }
 
     fn use_stack(&mut self, stack: StackId) -> Result<(), TapeError> {
@@ -383,8 +408,12 @@ impl TraceBuilder {
     /// A slot for a new block, its id to follow.
     #[inline]
     pub(super) fn birth(&mut self, domain: Domain, size: u64) -> Result<u32, TapeError> {
+        self.birth_at(self.len(), domain, size)
+    }
+
+    #[inline]
+    fn birth_at(&mut self, born: u64, domain: Domain, size: u64) -> Result<u32, TapeError> {
         let family = if size > i64::MAX as u64 { Family::Null } else { family(domain) };
-        let born = self.len();
         self.take_slot(Live { born, id: 0, family })
     }
 }

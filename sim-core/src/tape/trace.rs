@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::bulk::Row;
 use super::column::Column;
 use super::{Action, Call, Counts, Kind, Note, Op, Packed, Source, StackId, Stacks, TimeMark};
 use crate::addr::{Addr, Slot};
@@ -91,6 +92,18 @@ impl Ids {
                     wide.push(id);
                     *self = Self::Wide(wide);
                 }
+            }
+        }
+    }
+
+    fn extend(&mut self, rows: &[Row]) {
+        if let Self::Narrow(all) = self
+            && rows.iter().all(|r| u32::try_from(r.id).is_ok())
+        {
+            all.extend(rows.iter().map(|r| r.id as u32));
+        } else {
+            for row in rows {
+                self.push(row.id);
             }
         }
     }
@@ -336,14 +349,45 @@ impl Trace {
         }
     }
 
-    /// Room for more rows. A trace that passes through in pieces keeps what it has.
-    pub(super) fn reserve_rows(&mut self, rows: usize) {
-        self.heads.reserve(rows);
-        self.slots.reserve(rows);
-        self.sizes.reserve(rows);
-        match &mut self.ids {
-            Ids::Narrow(ids) => ids.reserve(rows),
-            Ids::Wide(ids) => ids.reserve(rows),
+    /// Appends rows whose heads are as [`super::Columns`] has them; there may be fewer rows than heads. What else
+    /// belongs to them was kept before, by index.
+    pub(super) fn append_rows(&mut self, heads: &[u8], rows: &[Row]) {
+        let before = self.heads.len();
+        let heads = &heads[..rows.len()];
+        let mut by_head = [0_u64; 256];
+        for &head in heads {
+            by_head[usize::from(head)] += 1;
+        }
+        for (head, count) in by_head.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+            let kind = match Kind::CODES[head & 7] {
+                Kind::Act => continue,
+                Kind::FreeKeep => Kind::Free,
+                kind => kind,
+            };
+            self.counts[(head >> DOMAIN_SHIFT) & 3][kind as usize] += count;
+        }
+        self.heads.extend(heads.iter().map(|head| head & !NEW_ID_BIT));
+        self.slots.extend(rows.iter().map(|r| r.slot));
+        self.sizes.extend(rows.iter().map(|r| r.size));
+        self.ids.extend(rows);
+        for &index in self.wide.range(before as u64..).map(|(index, _)| index) {
+            self.heads[index as usize] |= WIDE_BIT;
+        }
+    }
+
+    pub(super) fn keep_calloc_at(&mut self, index: u64, nelem: u64, elsize: u64) {
+        self.callocs.push((index, nelem, elsize));
+    }
+
+    pub(super) fn keep_newid_at(&mut self, index: u64, newid: u64) {
+        self.newids.push((index, newid));
+    }
+
+    /// Keeps a size that has more than 32 bits.
+    #[cold]
+    pub(super) fn keep_wide_at(&mut self, index: u64, size: u64) {
+        if u32::try_from(size).is_err() {
+            self.wide.insert(index, size);
         }
     }
 
@@ -397,7 +441,7 @@ impl Trace {
         self.keep_first_of_mimalloc(self.first + row as u64, name);
     }
 
-    fn keep_first_of_mimalloc(&mut self, index: u64, name: &'static str) {
+    pub(super) fn keep_first_of_mimalloc(&mut self, index: u64, name: &'static str) {
         if self.needs_mimalloc.is_none_or(|first| index < first.0) {
             self.needs_mimalloc = Some((index, name));
         }
