@@ -30,6 +30,7 @@ pub mod event;
 pub mod machine;
 pub mod mimalloc;
 pub mod occupancy;
+mod paged;
 pub mod profile;
 pub mod pymalloc;
 pub mod raw;

@@ -121,9 +121,7 @@ fn measure(real: &mut RealPymalloc, file: &Path, reps: u32) -> Result<Row> {
         row.resident_ns.push(real_run(real, &trace, &profile, false, &machine));
         machine = Machine::simulated(&profile, trace.slot_count())?;
         let start = Instant::now();
-        for index in 0..trace.len() as usize {
-            machine.step(&trace, index, &mut ());
-        }
+        machine.run(&trace, 0, trace.len() as usize);
         row.simulated_ns.push(start.elapsed().as_nanos() as f64 / trace.len() as f64);
     }
     row.state_bytes = machine.state_bytes();

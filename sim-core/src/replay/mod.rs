@@ -1,10 +1,13 @@
 //! A position on the tape: forward, back, and to anywhere.
 //!
-//! Going back starts from the nearest checkpoint, a copy of the machine. Checkpoints keep to a budget of
-//! bytes: when it is used up every second one is dropped and their spacing doubles. They are spaced by cost, too:
-//! a large heap is copied less often.
+//! Going back starts from the nearest saved state before. Saved states share what did not change between
+//! them, keep to a budget of bytes, and lie closer together near a position that goes back step by step.
+
+mod checkpoints;
 
 use std::sync::Arc;
+
+use checkpoints::{Checkpoints, Tracked};
 
 use crate::addr::Step;
 use crate::arena::{ArenaBackend, SimArenas};
@@ -14,29 +17,26 @@ use crate::machine::Machine;
 use crate::profile::{Profile, ProfileError};
 use crate::tape::Trace;
 
-/// Operations between two checkpoints at first.
-const SPACING: u64 = 1 << 14;
-
-/// Bytes that can be copied in the time of one operation.
-const COPIED_BYTES_PER_OPERATION: u64 = 64;
+/// A way back of at most this many operations is taken for one of many.
+const NEAR: u64 = 4096;
 
 /// A machine somewhere on a trace, with what the last operation did.
 #[derive(Debug)]
 pub struct Replay {
     trace: Arc<Trace>,
-    machine: Machine,
+    here: Tracked,
     step: u64,
     /// Events of the last operation, when it was stepped with them.
     events: Vec<Event>,
     last: Option<<SimArenas as ArenaBackend>::Ptr>,
-    checkpoints: Vec<(u64, Machine)>,
-    checkpoint_bytes: u64,
-    checkpoint_budget_bytes: u64,
-    spacing: u64,
+    checkpoints: Checkpoints,
+    /// The step that a short way back leads to, 0 on any other way.
+    back_to: u64,
 }
 
 impl Replay {
-    /// At the start of a trace. Checkpoints take at most `checkpoint_budget_bytes`, the first excepted.
+    /// At the start of a trace. Saved states take at most `checkpoint_budget_bytes` together; the one at the
+    /// start and the last one are kept in any case.
     pub fn new(
         trace: Arc<Trace>,
         profile: &Profile,
@@ -53,17 +53,8 @@ impl Replay {
         checkpoint_budget_bytes: u64,
     ) -> Result<Self, ProfileError> {
         let machine = Machine::for_trace(profile, &trace, malloc)?;
-        Ok(Self {
-            trace,
-            checkpoints: vec![(0, machine.clone())],
-            machine,
-            step: 0,
-            events: Vec::new(),
-            last: None,
-            checkpoint_bytes: 0,
-            checkpoint_budget_bytes,
-            spacing: SPACING,
-        })
+        let (checkpoints, here) = Checkpoints::new(machine, checkpoint_budget_bytes);
+        Ok(Self { trace, checkpoints, here, step: 0, events: Vec::new(), last: None, back_to: 0 })
     }
 
     /// The trace.
@@ -73,7 +64,7 @@ impl Replay {
 
     /// The machine at this position.
     pub fn machine(&self) -> &Machine {
-        &self.machine
+        &self.here.machine
     }
 
     /// Operations done.
@@ -101,48 +92,49 @@ impl Replay {
         self.last
     }
 
-    /// Bytes that checkpoints take, the one at the start excepted.
+    /// Bytes that saved states take, what they share counted once.
     pub fn checkpoint_bytes(&self) -> u64 {
-        self.checkpoint_bytes
+        self.checkpoints.bytes()
     }
 
     /// Operations that a seek to `step` would have to replay.
     pub fn seek_cost(&self, step: u64) -> u64 {
         let target = step.min(self.len());
-        if target >= self.step && target - self.step <= self.spacing {
-            return target - self.step;
+        let from = self.checkpoints.before(target);
+        if target < self.step {
+            return target - from;
         }
-        let from = self.checkpoints[self.checkpoint_before(target)].0;
-        let from = if target >= self.step { from.max(self.step) } else { from };
-        target - from
+        // A short way on is not worth a copy.
+        let here =
+            if target - self.step <= self.checkpoints.spacing() { self.step } else { from.max(self.step) };
+        target - here
     }
 
     /// Goes towards `step`, replaying at most `budget` operations, and says whether it got there.
     /// The events of the operation before `step` are kept. Call it again until it returns true.
     pub fn seek(&mut self, step: u64, budget: u64) -> bool {
         let target = step.min(self.len());
-        // The last operation is done with an observer, so the quiet part ends one before it.
-        let quiet = target.saturating_sub(1);
-        let shown = self.step == target && !self.events.is_empty();
-        if self.step > quiet && !shown {
-            self.restore(quiet);
-        } else if self.step < quiet && quiet - self.step > self.spacing {
-            let (at, _) = self.checkpoints[self.checkpoint_before(quiet)];
-            if at > self.step {
-                self.restore(quiet);
-            }
-        }
         if self.step == target && (target == 0 || !self.events.is_empty()) {
             return true;
         }
-        let stop = quiet.min(self.step.saturating_add(budget));
-        self.run_quietly(stop);
+        // The last operation is done with an observer, so the quiet part ends one before it.
+        let quiet = target.saturating_sub(1);
+        if self.step > quiet {
+            self.back_to = if self.step - quiet <= NEAR { target } else { 0 };
+            self.restore(quiet);
+        } else if quiet - self.step > self.checkpoints.spacing() && self.checkpoints.before(quiet) > self.step
+        {
+            self.back_to = 0;
+            self.restore(quiet);
+        }
+        self.run_quietly(quiet.min(self.step.saturating_add(budget)));
         if self.step < quiet {
             return false;
         }
         if target > 0 {
             self.step_with_events();
         }
+        self.back_to = 0;
         true
     }
 
@@ -161,54 +153,28 @@ impl Replay {
     }
 
     fn step_with_events(&mut self) {
-        self.keep_checkpoint();
         self.events.clear();
-        self.last = Some(self.machine.step(&self.trace, self.step as usize, &mut self.events));
+        self.last = Some(self.here.machine.step(&self.trace, self.step as usize, &mut self.events));
         self.step += 1;
+        self.checkpoints.keep(self.step, self.back_to, &mut self.here);
     }
 
     fn run_quietly(&mut self, stop: u64) {
         while self.step < stop {
-            self.keep_checkpoint();
             self.events.clear();
             self.last = None;
-            let next = (self.step / self.spacing + 1) * self.spacing;
-            let until = stop.min(next);
-            for index in self.step as usize..until as usize {
-                self.machine.step(&self.trace, index, &mut ());
-            }
+            let until = stop.min(self.checkpoints.next_stop(self.step, self.back_to));
+            self.here.machine.run(&self.trace, self.step as usize, until as usize);
             self.step = until;
+            self.checkpoints.keep(self.step, self.back_to, &mut self.here);
         }
-    }
-
-    fn checkpoint_before(&self, step: u64) -> usize {
-        self.checkpoints.partition_point(|c| c.0 <= step).saturating_sub(1)
     }
 
     fn restore(&mut self, step: u64) {
-        let (at, machine) = &self.checkpoints[self.checkpoint_before(step)];
-        self.machine.clone_from(machine);
-        self.step = *at;
+        self.checkpoints.forget_far(step);
+        self.checkpoints.restore(step, &mut self.here);
+        self.step = self.checkpoints.before(step);
         self.events.clear();
         self.last = None;
-    }
-
-    fn keep_checkpoint(&mut self) {
-        let last = self.checkpoints.last().map_or(0, |c| c.0);
-        if !self.step.is_multiple_of(self.spacing) || last >= self.step {
-            return;
-        }
-        // A copy must not cost more than the operations it saves.
-        if self.step - last < self.machine.state_bytes() / COPIED_BYTES_PER_OPERATION {
-            return;
-        }
-        self.checkpoint_bytes += self.machine.state_bytes();
-        self.checkpoints.push((self.step, self.machine.clone()));
-        while self.checkpoint_bytes > self.checkpoint_budget_bytes && self.checkpoints.len() > 2 {
-            self.spacing *= 2;
-            let spacing = self.spacing;
-            self.checkpoints.retain(|c| c.0.is_multiple_of(spacing));
-            self.checkpoint_bytes = self.checkpoints.iter().skip(1).map(|c| c.1.state_bytes()).sum();
-        }
     }
 }
