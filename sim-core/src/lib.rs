@@ -27,6 +27,7 @@ pub mod bytes;
 pub mod debug_hooks;
 pub mod domains;
 pub mod event;
+pub mod index;
 pub mod machine;
 pub mod mimalloc;
 pub mod occupancy;

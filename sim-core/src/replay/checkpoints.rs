@@ -77,14 +77,28 @@ impl Checkpoints {
         last(&self.tape).max(last(&self.near))
     }
 
-    /// Brings a machine to the state that [`Self::before`] tells of.
-    pub(super) fn restore(&mut self, step: u64, to: &mut Tracked) {
+    /// Brings a machine to the state that [`Self::before`] tells of, and says at which step it is.
+    pub(super) fn restore(&mut self, step: u64, to: &mut Tracked) -> u64 {
         let at = self.before(step);
         let found = self.near.iter().chain(&self.tape).find(|s| s.step == at);
         if let Some(state) = found.map(|s| Arc::clone(&s.state)) {
             to.machine.restore(&to.base, &state);
             self.rebase(to, state);
         }
+        at
+    }
+
+    /// Another machine like this one, at the start.
+    pub(super) fn at_start(&mut self, like: &Tracked) -> Tracked {
+        let mut new = Tracked { machine: like.machine.clone(), base: Arc::clone(&like.base) };
+        self.restore(0, &mut new);
+        new
+    }
+
+    /// From now on all of it takes at most this many bytes.
+    pub(super) fn set_budget(&mut self, bytes: u64) {
+        self.budget_bytes = bytes;
+        self.thin();
     }
 
     /// The next step after `step` at which a state is due, on the way to `target` if the way there is one

@@ -4,15 +4,21 @@
 //! them, keep to a budget of bytes, and lie closer together near a position that goes back step by step.
 
 mod checkpoints;
+mod scout;
+mod search;
+
+pub use search::{Found, Search};
 
 use std::sync::Arc;
 
 use checkpoints::{Checkpoints, Tracked};
+use scout::Scout;
 
 use crate::addr::Step;
 use crate::arena::{ArenaBackend, SimArenas};
 use crate::domains::AllocatorName;
 use crate::event::Event;
+use crate::index::Index;
 use crate::machine::Machine;
 use crate::profile::{Profile, ProfileError};
 use crate::tape::Trace;
@@ -30,19 +36,19 @@ pub struct Replay {
     events: Vec<Event>,
     last: Option<<SimArenas as ArenaBackend>::Ptr>,
     checkpoints: Checkpoints,
+    index: Index,
+    /// Runs ahead, and looks into the tape for searches.
+    scout: Option<Scout>,
+    budget_bytes: u64,
     /// The step that a short way back leads to, 0 on any other way.
     back_to: u64,
 }
 
 impl Replay {
-    /// At the start of a trace. Saved states take at most `checkpoint_budget_bytes` together; the one at the
-    /// start and the last one are kept in any case.
-    pub fn new(
-        trace: Arc<Trace>,
-        profile: &Profile,
-        checkpoint_budget_bytes: u64,
-    ) -> Result<Self, ProfileError> {
-        Self::with_malloc(trace, profile, None, checkpoint_budget_bytes)
+    /// At the start of a trace. Saved states and index take at most `budget_bytes` together, the index half
+    /// of it; the state at the start and the last one saved are kept in any case.
+    pub fn new(trace: Arc<Trace>, profile: &Profile, budget_bytes: u64) -> Result<Self, ProfileError> {
+        Self::with_malloc(trace, profile, None, budget_bytes)
     }
 
     /// The same under another `PYTHONMALLOC` than the trace's.
@@ -50,11 +56,22 @@ impl Replay {
         trace: Arc<Trace>,
         profile: &Profile,
         malloc: Option<AllocatorName>,
-        checkpoint_budget_bytes: u64,
+        budget_bytes: u64,
     ) -> Result<Self, ProfileError> {
         let machine = Machine::for_trace(profile, &trace, malloc)?;
-        let (checkpoints, here) = Checkpoints::new(machine, checkpoint_budget_bytes);
-        Ok(Self { trace, checkpoints, here, step: 0, events: Vec::new(), last: None, back_to: 0 })
+        let (checkpoints, here) = Checkpoints::new(machine, budget_bytes);
+        Ok(Self {
+            trace,
+            checkpoints,
+            index: Index::new(profile, budget_bytes / 2),
+            scout: None,
+            budget_bytes,
+            here,
+            step: 0,
+            events: Vec::new(),
+            last: None,
+            back_to: 0,
+        })
     }
 
     /// The trace.
@@ -95,6 +112,11 @@ impl Replay {
     /// Bytes that saved states take, what they share counted once.
     pub fn checkpoint_bytes(&self) -> u64 {
         self.checkpoints.bytes()
+    }
+
+    /// What is known of the tape so far; see [`Self::advance`].
+    pub fn index(&self) -> &Index {
+        &self.index
     }
 
     /// Operations that a seek to `step` would have to replay.
@@ -172,8 +194,7 @@ impl Replay {
 
     fn restore(&mut self, step: u64) {
         self.checkpoints.forget_far(step);
-        self.checkpoints.restore(step, &mut self.here);
-        self.step = self.checkpoints.before(step);
+        self.step = self.checkpoints.restore(step, &mut self.here);
         self.events.clear();
         self.last = None;
     }

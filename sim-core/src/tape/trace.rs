@@ -200,6 +200,12 @@ impl Trace {
         StackId(self.op_stacks.get(index))
     }
 
+    /// The simulated thread of the operation after `index` others.
+    #[inline]
+    pub fn thread_of(&self, index: usize) -> u16 {
+        self.threads.get(index)
+    }
+
     /// Whether the recording has pointers.
     pub fn has_addresses(&self) -> bool {
         self.addresses.begun()
@@ -361,7 +367,7 @@ impl Trace {
             Kind::FreeKeep => Call::FreeKeep { id },
             Kind::Act => Call::Act(self.actions.get(packed.size as usize).copied()?),
         };
-        let thread = self.threads.get(i);
+        let thread = self.thread_of(i);
         Some(Op { thread, domain: packed.domain, call })
     }
 
