@@ -23,6 +23,7 @@
 
 mod addr;
 pub mod arena;
+pub mod breakpoint;
 pub mod bytes;
 pub mod debug_hooks;
 pub mod domains;

@@ -37,6 +37,11 @@ impl SimPool {
     pub(crate) fn number(self) -> u32 {
         self.0.get()
     }
+
+    #[inline]
+    pub(crate) fn of_number(number: u32) -> Option<Self> {
+        NonZeroU32::new(number).map(Self)
+    }
 }
 
 impl SimBlock {

@@ -54,7 +54,8 @@ impl Mark {
         (Self::Stopped, "stopped"),
     ];
 
-    fn of(event: &Event) -> Option<Self> {
+    /// The one that an event is.
+    pub(crate) fn of(event: &Event) -> Option<Self> {
         Some(match event {
             Event::ArenaObtained { .. } => Self::ArenaObtained,
             Event::ArenaReleased { .. } => Self::ArenaReleased,

@@ -1,11 +1,11 @@
 //! Replay at full speed, where nobody watches.
 //!
-//! Nineteen operations in twenty touch one pool and nothing else: a block comes off its free list or goes
-//! back. They are done here over the bare tables, kept in registers from one operation to the next. What
-//! needs more is left to the algorithm itself; tests hold the two equal.
+//! Nearly all operations touch one pool and the front of its list: a block comes off the pool's free list
+//! or goes back. They are done here over the bare tables, whose addresses stay in registers from one operation
+//! to the next. What needs more is left to the algorithm itself; tests hold the two equal.
 
 use super::Machine;
-use crate::arena::{SimArenas, SimBlock, SimPtr, Tables};
+use crate::arena::{SimArenas, SimBlock, SimPool, SimPtr, Tables};
 use crate::paged::PAGE_BITS;
 use crate::tape::{Rows, Trace};
 
@@ -24,7 +24,7 @@ impl Machine<SimArenas> {
         }
     }
 
-    /// Does operations as long as each needs one pool that stays on its list, and says how many.
+    /// Does operations as long as none needs more than the pools on a used list, and says how many.
     // Apart from its caller, so that the tables' addresses have the registers to themselves.
     #[inline(never)]
     fn run_simple(&mut self, rows: Rows<'_>) -> usize {
@@ -46,34 +46,51 @@ impl Machine<SimArenas> {
                 let number = pool.number();
                 let header = &mut pools[number as usize];
                 let Some(block) = header.freeblock else { return done };
+                header.ref_count += 1;
+                dirty[number as usize] = 1;
                 let unit = u32::from(links[block.number() as usize]);
-                let next = if unit != 0 {
-                    number << units_bits | unit
+                if unit != 0 {
+                    header.freeblock = SimBlock::of_number(number << units_bits | unit);
                 } else if header.nextoffset <= header.maxnextoffset {
                     let carved = number << units_bits | header.nextoffset >> alignment_bits;
                     header.nextoffset += (class + 1) << alignment_bits;
+                    header.freeblock = SimBlock::of_number(carved);
                     links[carved as usize] = 0;
-                    carved
                 } else {
-                    return done;
-                };
-                header.freeblock = SimBlock::of_number(next);
-                header.ref_count += 1;
-                dirty[number as usize] = 1;
+                    // The pool is full and leaves the front of its list.
+                    header.freeblock = None;
+                    let next = header.nextpool;
+                    used[class as usize] = next;
+                    if let Some(next) = next {
+                        pools[next.number() as usize].prevpool = None;
+                        dirty[next.number() as usize] = 1;
+                    }
+                }
                 pointers[slot] = SimPtr::of_block(block);
                 pointers_dirty[slot >> PAGE_BITS] = 1;
             } else if Rows::is_free(head) {
                 let Some(block) = pointers[slot].block() else { return done };
-                let number = block.number() >> units_bits;
+                let Some(pool) = SimPool::of_number(block.number() >> units_bits) else { return done };
+                let number = pool.number();
                 let header = &mut pools[number as usize];
-                let Some(last_free) = header.freeblock else { return done };
                 if header.ref_count == 1 {
+                    // The pool empties and goes back to its arena.
                     return done;
                 }
-                header.freeblock = Some(block);
                 header.ref_count = header.ref_count.wrapping_sub(1);
-                links[block.number() as usize] = (last_free.number() & mask) as u16;
                 dirty[number as usize] = 1;
+                let last_free = header.freeblock.replace(block);
+                links[block.number() as usize] = (last_free.map_or(0, SimBlock::number) & mask) as u16;
+                if last_free.is_none() {
+                    // It was full and goes to the front of its list.
+                    let front = used[header.szidx as usize].replace(pool);
+                    header.nextpool = front;
+                    header.prevpool = None;
+                    if let Some(front) = front {
+                        pools[front.number() as usize].prevpool = Some(pool);
+                        dirty[front.number() as usize] = 1;
+                    }
+                }
                 pointers[slot] = SimPtr::default();
                 pointers_dirty[slot >> PAGE_BITS] = 1;
             } else {

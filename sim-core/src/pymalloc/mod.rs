@@ -99,9 +99,9 @@ impl<A: ArenaBackend> Pymalloc<A> {
         &mut self.memory
     }
 
-    /// `usedpools`, the memory to be changed, and `SMALL_REQUEST_THRESHOLD`.
-    pub(crate) fn quick_parts(&mut self) -> (&[Option<A::Pool>], &mut A, u32) {
-        (&self.used, &mut self.memory, self.threshold as u32)
+    /// `usedpools` and the memory, both to be changed, and `SMALL_REQUEST_THRESHOLD`.
+    pub(crate) fn quick_parts(&mut self) -> (&mut [Option<A::Pool>], &mut A, u32) {
+        (&mut self.used, &mut self.memory, self.threshold as u32)
     }
 
     /// The front pool of a class's `usedpools` list.

@@ -2,7 +2,8 @@
 
 use super::Replay;
 use super::scout::Scout;
-use crate::index::{STRETCH, Touched, Wanted};
+use crate::breakpoint::Watch;
+use crate::index::{Mark, STRETCH, Touched, Wanted};
 use crate::tape::Kind;
 
 /// A search under way, to be taken on with [`Replay::look`].
@@ -77,6 +78,31 @@ impl Replay {
                 Found::Looking => {}
             }
         }
+    }
+
+    /// Goes on until the watched condition holds after an operation, at most `budget` operations further. Where
+    /// the index tells that a stretch of the tape lacks the events the condition needs, it is passed quietly.
+    pub fn run_until(&mut self, watch: &mut Watch, budget: u64) -> Found {
+        let stop = self.len().min(self.step.saturating_add(budget));
+        while self.step < stop {
+            let covered = self.index.covered();
+            if let Some(marks) = watch.condition().may_skip()
+                && self.step < covered
+            {
+                let candidates = Mark::ALL.iter().filter(|(mark, _)| marks.has(*mark));
+                let next = candidates.filter_map(|(mark, _)| self.index.marked(*mark, self.step, true)).min();
+                self.run_quietly(next.map_or(covered, |step| step - 1).min(stop));
+                if self.step >= stop {
+                    break;
+                }
+            }
+            watch.before(&self.here.machine);
+            self.step_with_events();
+            if watch.holds(&self.trace, self.step as usize - 1, &self.events, &self.here.machine) {
+                return Found::At(self.step);
+            }
+        }
+        if self.step < self.len() { Found::Looking } else { Found::Nowhere }
     }
 
     /// What can be said at once: that the tape has not been read, or what the index knows by step.
