@@ -13,22 +13,34 @@ pub(crate) const PAGE_BITS: u32 = PAGE.trailing_zeros();
 /// Pages of one chunk.
 const CHUNK: usize = 64;
 
-type Page<T> = Option<Arc<[T]>>;
-type Chunk<T> = [Page<T>; CHUNK];
+type Page<P> = Option<Arc<P>>;
+type Chunk<P> = [Page<P>; CHUNK];
+
+/// What a saved page takes.
+pub(crate) trait PageBytes {
+    /// Bytes that go with it when nobody else holds it.
+    fn own_bytes(&self) -> usize;
+}
+
+impl PageBytes for [u16] {
+    fn own_bytes(&self) -> usize {
+        size_of_val(self)
+    }
+}
 
 /// A saved table: pages in chunks, both shared with other saved states as far as they are equal.
 #[derive(Debug)]
-pub(crate) struct Saved<T> {
-    chunks: Vec<Arc<Chunk<T>>>,
+pub(crate) struct Saved<P: ?Sized> {
+    chunks: Vec<Arc<Chunk<P>>>,
 }
 
-impl<T> Clone for Saved<T> {
+impl<P: ?Sized> Clone for Saved<P> {
     fn clone(&self) -> Self {
         Self { chunks: self.chunks.clone() }
     }
 }
 
-impl<T> Default for Saved<T> {
+impl<P: ?Sized> Default for Saved<P> {
     fn default() -> Self {
         Self { chunks: Vec::new() }
     }
@@ -37,31 +49,35 @@ impl<T> Default for Saved<T> {
 /// What the counts of an `Arc` take beside its contents.
 const ARC_BYTES: usize = 16;
 
-impl<T> Saved<T> {
+impl<P: ?Sized + PageBytes> Saved<P> {
     /// The page with a number; `None` for one never written.
-    fn page(&self, at: usize) -> Option<&Arc<[T]>> {
+    fn page(&self, at: usize) -> Option<&Arc<P>> {
         self.chunks.get(at / CHUNK)?[at % CHUNK].as_ref()
     }
 
-    /// This state with the pages marked in `dirty` replaced by what `copy` makes of them, and the bytes that
-    /// the result does not share with this one.
-    pub(crate) fn with(&self, dirty: &[u8], mut copy: impl FnMut(usize) -> Arc<[T]>) -> (Self, u64) {
+    /// This state with the pages marked in `dirty` replaced by what `copy` makes of them and of the page
+    /// before, and the bytes that the result does not share with this one.
+    pub(crate) fn with(
+        &self,
+        dirty: &[u8],
+        mut copy: impl FnMut(usize, Option<&P>) -> Arc<P>,
+    ) -> (Self, u64) {
         let mut new = self.clone();
         let mut bytes = 0;
         for at in marked(dirty) {
             while new.chunks.len() <= at / CHUNK {
-                bytes += size_of::<Chunk<T>>() + ARC_BYTES;
+                bytes += size_of::<Chunk<P>>() + ARC_BYTES;
                 new.chunks.push(Arc::new([const { None }; CHUNK]));
             }
             let chunk = &mut new.chunks[at / CHUNK];
             if Arc::get_mut(chunk).is_none() {
-                bytes += size_of::<Chunk<T>>() + ARC_BYTES;
+                bytes += size_of::<Chunk<P>>() + ARC_BYTES;
             }
-            let page = copy(at);
-            bytes += size_of_val::<[T]>(&page) + ARC_BYTES;
+            let page = copy(at, self.page(at).map(Arc::as_ref));
+            bytes += size_of_val::<P>(&page) + page.own_bytes() + ARC_BYTES;
             Arc::make_mut(chunk)[at % CHUNK] = Some(page);
         }
-        bytes += new.chunks.len() * size_of::<Arc<Chunk<T>>>();
+        bytes += new.chunks.len() * size_of::<Arc<Chunk<P>>>();
         (new, bytes as u64)
     }
 
@@ -70,7 +86,7 @@ impl<T> Saved<T> {
         &'a self,
         to: &'a Self,
         dirty: &'a [u8],
-    ) -> impl Iterator<Item = (usize, Option<&'a Arc<[T]>>)> + 'a {
+    ) -> impl Iterator<Item = (usize, Option<&'a P>)> + 'a {
         let pages = dirty.len();
         let same = |at: usize| match (self.chunks.get(at), to.chunks.get(at)) {
             (Some(a), Some(b)) => Arc::ptr_eq(a, b),
@@ -88,19 +104,62 @@ impl<T> Saved<T> {
             .filter(move |(at, flags)| !same(*at) || any_set(flags))
             .flat_map(move |(at, _)| at * CHUNK..pages.min((at + 1) * CHUNK))
             .filter(move |&at| dirty[at] != 0 || !same_page(at))
-            .map(|at| (at, to.page(at)))
+            .map(|at| (at, to.page(at).map(Arc::as_ref)))
     }
 
     /// Bytes that nothing but this state holds: what dropping it gives back.
     pub(crate) fn own_bytes(&self) -> u64 {
-        let mut bytes = self.chunks.len() * size_of::<Arc<Chunk<T>>>();
+        let mut bytes = self.chunks.len() * size_of::<Arc<Chunk<P>>>();
         for chunk in self.chunks.iter().filter(|c| Arc::strong_count(c) == 1) {
-            bytes += size_of::<Chunk<T>>() + ARC_BYTES;
+            bytes += size_of::<Chunk<P>>() + ARC_BYTES;
             for page in chunk.iter().flatten().filter(|p| Arc::strong_count(p) == 1) {
-                bytes += size_of_val::<[T]>(page) + ARC_BYTES;
+                bytes += size_of_val::<P>(page) + page.own_bytes() + ARC_BYTES;
             }
         }
         bytes as u64
+    }
+}
+
+/// A saved page of items: a whole one, perhaps another state's too, and what differs from it.
+#[derive(Debug)]
+struct Items<T> {
+    whole: Arc<[T]>,
+    /// Where items differ, and what they are.
+    places: Box<[u8]>,
+    values: Box<[T]>,
+}
+
+impl<T> PageBytes for Items<T> {
+    fn own_bytes(&self) -> usize {
+        let whole =
+            if Arc::strong_count(&self.whole) == 1 { size_of_val::<[T]>(&self.whole) + ARC_BYTES } else { 0 };
+        whole + self.places.len() + size_of_val::<[T]>(&self.values)
+    }
+}
+
+impl<T: Copy + PartialEq> Items<T> {
+    /// With as much as possible from the page before.
+    fn new(items: &[T], before: Option<&Self>) -> Self {
+        if let Some(before) = before.filter(|b| b.whole.len() == items.len()) {
+            let differs = |&(_, (a, b)): &(usize, (&T, &T))| a != b;
+            let changes = || items.iter().zip(before.whole.iter()).enumerate().filter(differs);
+            if changes().count() <= PAGE / 4 {
+                return Self {
+                    whole: Arc::clone(&before.whole),
+                    places: changes().map(|(at, _)| at as u8).collect(),
+                    values: changes().map(|(_, (&item, _))| item).collect(),
+                };
+            }
+        }
+        Self { whole: Arc::from(items), places: Box::default(), values: Box::default() }
+    }
+
+    /// Writes them over `to`, which has their length.
+    fn write(&self, to: &mut [T]) {
+        to.copy_from_slice(&self.whole);
+        for (&place, &value) in self.places.iter().zip(&self.values) {
+            to[usize::from(place)] = value;
+        }
     }
 }
 
@@ -131,7 +190,7 @@ impl<T> Default for Paged<T> {
 /// A saved [`Paged`].
 #[derive(Clone, Debug)]
 pub(crate) struct SavedPaged<T> {
-    pages: Saved<T>,
+    pages: Saved<Items<T>>,
     len: usize,
 }
 
@@ -148,7 +207,7 @@ impl<T> SavedPaged<T> {
     }
 }
 
-impl<T: Copy> Paged<T> {
+impl<T: Copy + PartialEq> Paged<T> {
     /// `len` times the same item.
     pub(crate) fn new(item: T, len: usize) -> Self {
         Self { items: vec![item; len], dirty: vec![1; len.div_ceil(PAGE)] }
@@ -207,9 +266,9 @@ impl<T: Copy> Paged<T> {
     /// Saves the state; `base` must be the one saved or restored last. With the bytes not shared with it.
     pub(crate) fn save(&mut self, base: &SavedPaged<T>) -> (SavedPaged<T>, u64) {
         let items = &self.items;
-        let (pages, bytes) = base.pages.with(&self.dirty, |at| {
+        let (pages, bytes) = base.pages.with(&self.dirty, |at, before| {
             let from = at * PAGE;
-            Arc::from(&items[from..items.len().min(from + PAGE)])
+            Arc::new(Items::new(&items[from..items.len().min(from + PAGE)], before))
         });
         self.dirty.fill(0);
         (SavedPaged { pages, len: items.len() }, bytes)
@@ -225,9 +284,11 @@ impl<T: Copy> Paged<T> {
             let Some(page) = page else { continue };
             let from = at * PAGE;
             // Pages come in order, so a longer table grows here without a gap.
-            let fits = self.items.len().saturating_sub(from).min(page.len());
-            self.items[from..from + fits].copy_from_slice(&page[..fits]);
-            self.items.extend_from_slice(&page[fits..]);
+            let to = from + page.whole.len();
+            if self.items.len() < to {
+                self.items.extend_from_slice(&page.whole[self.items.len() - from..]);
+            }
+            page.write(&mut self.items[from..to]);
         }
         self.dirty.fill(0);
     }

@@ -130,7 +130,7 @@ impl Region {
 /// Saved arenas. A pool is its header and its free list: links of blocks in use mean nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SavedArenas {
-    pools: Saved<u16>,
+    pools: Saved<[u16]>,
     region: Region,
 }
 
@@ -262,7 +262,7 @@ impl SimArenas {
     /// that the result does not share with it.
     pub(crate) fn save(&mut self, base: &SavedArenas) -> (SavedArenas, u64) {
         let mut words = Vec::new();
-        let (pools, bytes) = base.pools.with(&self.dirty, |at| {
+        let (pools, bytes) = base.pools.with(&self.dirty, |at, _| {
             words.clear();
             self.write_pool(at, &mut words);
             Arc::from(words.as_slice())

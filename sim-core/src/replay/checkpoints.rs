@@ -104,7 +104,7 @@ impl Checkpoints {
     /// The next step after `step` at which a state is due, on the way to `target` if the way there is one
     /// back; 0 for a state of the tape only.
     pub(super) fn next_stop(&self, step: u64, target: u64) -> u64 {
-        let mut stop = (step / self.spacing + 1) * self.spacing;
+        let mut stop = self.due().max(step + 1);
         for level in 1..LEVELS {
             let distance = 1_u64 << (level * LEVEL_BITS);
             let from = (step + 1).max(target.saturating_sub(distance << LEVEL_BITS));
@@ -116,12 +116,16 @@ impl Checkpoints {
         stop
     }
 
+    /// The step at which the next state of the tape is due.
+    fn due(&self) -> u64 {
+        // Saving must not cost more than the operations it spares.
+        let worth = self.last_bytes / SAVED_BYTES_PER_OPERATION;
+        self.tape.last().map_or(0, |s| s.step) + self.spacing.max(worth)
+    }
+
     /// Saves the state at `step` if one is due there.
     pub(super) fn keep(&mut self, step: u64, target: u64, tracked: &mut Tracked) {
-        let last = self.tape.last().map_or(0, |s| s.step);
-        // Saving must not cost more than the operations it spares.
-        let worth = step.saturating_sub(last) >= self.last_bytes / SAVED_BYTES_PER_OPERATION;
-        if step > last && step.is_multiple_of(self.spacing) && worth {
+        if step >= self.due() {
             let (state, bytes) = self.save(tracked);
             self.last_bytes = bytes;
             self.tape.push(Saved { step, state });
@@ -183,7 +187,8 @@ impl Checkpoints {
         while self.bytes > self.budget_bytes && self.tape.len() > 1 {
             self.spacing = self.spacing.saturating_mul(2);
             for saved in std::mem::take(&mut self.tape) {
-                if saved.step.is_multiple_of(self.spacing) {
+                let gap = self.tape.last().map_or(u64::MAX, |last: &Saved| saved.step - last.step);
+                if gap >= self.spacing {
                     self.tape.push(saved);
                 } else {
                     self.release(saved.state);
