@@ -11,7 +11,7 @@ use crate::machine::{Machine, SavedMachine};
 /// Operations between two states of the tape at first.
 const SPACING: u64 = 1 << 14;
 /// Bytes that can be saved in the time of one operation.
-const SAVED_BYTES_PER_OPERATION: u64 = 24;
+const SAVED_BYTES_PER_OPERATION: u64 = 8;
 /// log2 of the ratio between one distance of the near states and the next.
 const LEVEL_BITS: u32 = 4;
 /// Levels of near states: the farthest are `16^5`, a million operations, away.
