@@ -8,11 +8,13 @@
 #![expect(unsafe_code, reason = "it calls the real allocator through its C interface")]
 
 mod arenas;
+mod clock;
 mod hooks;
 pub mod interpreters;
 mod pristine;
 mod python;
 
+pub use clock::WorkClock;
 pub use python::{LoadError, RealPymalloc};
 
 /// What a comparison needs, or `None` after saying that it does not run. With `CI` set it fails instead: a

@@ -4,6 +4,7 @@
 //! may overwrite what it likes, and reading where nothing is mapped must end as it does in a process.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::addr::Addr;
 
@@ -16,10 +17,10 @@ pub struct Unmapped(pub Addr);
 /// A page, where in it a stretch begins, and its bytes.
 type Stretch = (u64, usize, usize);
 
-/// Sparse memory. Mapped bytes that were never written read as 0.
+/// Sparse memory. Mapped bytes that were never written read as 0. Copies share pages until one of them writes.
 #[derive(Clone, Debug, Default)]
 pub struct Bytes {
-    pages: BTreeMap<u64, Box<[u8; PAGE_BYTES as usize]>>,
+    pages: BTreeMap<u64, Arc<[u8; PAGE_BYTES as usize]>>,
     /// Start and end of each mapping.
     mapped: BTreeMap<u64, u64>,
 }
@@ -61,8 +62,8 @@ impl Bytes {
             return Err(Unmapped(addr));
         }
         let page =
-            self.pages.entry(addr.0 / PAGE_BYTES).or_insert_with(|| Box::new([0; PAGE_BYTES as usize]));
-        page[(addr.0 % PAGE_BYTES) as usize] = byte;
+            self.pages.entry(addr.0 / PAGE_BYTES).or_insert_with(|| Arc::new([0; PAGE_BYTES as usize]));
+        Arc::make_mut(page)[(addr.0 % PAGE_BYTES) as usize] = byte;
         Ok(())
     }
 
@@ -100,8 +101,8 @@ impl Bytes {
     fn change(&mut self, addr: Addr, len: u64, mut change: impl FnMut(&mut [u8])) -> Result<(), Unmapped> {
         let (stretches, end) = self.stretches(addr, len);
         for (page, from, len) in stretches {
-            let page = self.pages.entry(page).or_insert_with(|| Box::new([0; PAGE_BYTES as usize]));
-            change(&mut page[from..from + len]);
+            let page = self.pages.entry(page).or_insert_with(|| Arc::new([0; PAGE_BYTES as usize]));
+            change(&mut Arc::make_mut(page)[from..from + len]);
         }
         end
     }

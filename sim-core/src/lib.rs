@@ -23,13 +23,16 @@
 
 mod addr;
 pub mod arena;
+pub mod breakpoint;
 pub mod bytes;
 pub mod debug_hooks;
 pub mod domains;
 pub mod event;
+pub mod index;
 pub mod machine;
 pub mod mimalloc;
 pub mod occupancy;
+mod paged;
 pub mod profile;
 pub mod pymalloc;
 pub mod raw;

@@ -4,6 +4,7 @@
 //! its size is kept. That is all that `CPython`'s own behaviour depends on.
 
 use crate::arena::RawId;
+use crate::paged::{Paged, SavedPaged};
 
 /// One block of the C library.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,66 +16,118 @@ pub struct RawBlock {
 }
 
 /// All live blocks of the C library.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct RawModel {
-    blocks: Vec<RawBlock>,
-    free: Vec<u32>,
+    /// One row for each block. Rows not in use are a list: `label` is the next one's number.
+    blocks: Paged<RawBlock>,
+    counts: RawCounts,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct RawCounts {
+    /// The first row not in use, [`NONE`] when all are.
+    free: u64,
+    live: u64,
     born: u64,
     live_bytes: u64,
+}
+
+const NONE: u64 = u64::MAX;
+
+/// A saved [`RawModel`].
+#[derive(Clone, Debug)]
+pub(crate) struct SavedRaw {
+    blocks: SavedPaged<RawBlock>,
+    counts: RawCounts,
+}
+
+impl Default for SavedRaw {
+    fn default() -> Self {
+        let RawModel { counts, .. } = RawModel::default();
+        Self { blocks: SavedPaged::default(), counts }
+    }
+}
+
+impl SavedRaw {
+    /// Bytes that nothing but this saved state holds.
+    pub(crate) fn own_bytes(&self) -> u64 {
+        self.blocks.own_bytes()
+    }
+}
+
+impl Default for RawModel {
+    fn default() -> Self {
+        Self { blocks: Paged::default(), counts: RawCounts { free: NONE, live: 0, born: 0, live_bytes: 0 } }
+    }
 }
 
 impl RawModel {
     /// `malloc(nbytes)`; the wrapper asks for 1 byte instead of 0, the size kept is the one asked for.
     #[inline]
     pub fn malloc(&mut self, nbytes: u64) -> RawId {
-        let block = RawBlock { nbytes, label: self.born };
-        self.born += 1;
-        self.live_bytes = self.live_bytes.wrapping_add(nbytes);
-        if let Some(row) = self.free.pop() {
-            self.blocks[row as usize] = block;
-            RawId(row)
-        } else {
+        let counts = &mut self.counts;
+        let block = RawBlock { nbytes, label: counts.born };
+        counts.born += 1;
+        counts.live += 1;
+        counts.live_bytes = counts.live_bytes.wrapping_add(nbytes);
+        if counts.free == NONE {
             self.blocks.push(block);
-            RawId(self.blocks.len() as u32 - 1)
+            return RawId(self.blocks.len() as u32 - 1);
         }
+        let row = counts.free as u32;
+        counts.free = self.blocks.replace(row as usize, block).label;
+        RawId(row)
     }
 
     /// `realloc(block, nbytes)`: the block keeps its label.
     #[inline]
     pub fn realloc(&mut self, id: RawId, nbytes: u64) -> RawBlock {
-        let block = &mut self.blocks[id.0 as usize];
-        let before = *block;
-        block.nbytes = nbytes;
-        self.live_bytes = self.live_bytes.wrapping_add(nbytes).wrapping_sub(before.nbytes);
+        let before = self.get(id);
+        self.blocks.replace(id.0 as usize, RawBlock { nbytes, ..before });
+        self.counts.live_bytes = self.counts.live_bytes.wrapping_add(nbytes).wrapping_sub(before.nbytes);
         before
     }
 
     /// `free(block)`.
     #[inline]
     pub fn free(&mut self, id: RawId) -> RawBlock {
-        let block = self.blocks[id.0 as usize];
-        self.live_bytes = self.live_bytes.wrapping_sub(block.nbytes);
-        self.free.push(id.0);
+        let unused = RawBlock { nbytes: 0, label: self.counts.free };
+        let block = self.blocks.replace(id.0 as usize, unused);
+        self.counts.free = u64::from(id.0);
+        self.counts.live -= 1;
+        self.counts.live_bytes = self.counts.live_bytes.wrapping_sub(block.nbytes);
         block
     }
 
     /// What is kept of a live block.
     pub fn get(&self, id: RawId) -> RawBlock {
-        self.blocks[id.0 as usize]
+        self.blocks.get(id.0 as usize)
     }
 
     /// Live blocks.
     pub fn live_blocks(&self) -> u64 {
-        (self.blocks.len() - self.free.len()) as u64
+        self.counts.live
     }
 
     /// Sum of the sizes asked for of all live blocks, in bytes.
     pub fn live_bytes(&self) -> u64 {
-        self.live_bytes
+        self.counts.live_bytes
     }
 
     /// Bytes this table takes.
     pub fn state_bytes(&self) -> u64 {
-        (self.blocks.capacity() * size_of::<RawBlock>() + self.free.capacity() * 4) as u64
+        self.blocks.state_bytes()
+    }
+
+    /// See [`Paged::save`].
+    pub(crate) fn save(&mut self, base: &SavedRaw) -> (SavedRaw, u64) {
+        let (blocks, bytes) = self.blocks.save(&base.blocks);
+        (SavedRaw { blocks, counts: self.counts }, bytes)
+    }
+
+    /// See [`Paged::restore`].
+    pub(crate) fn restore(&mut self, base: &SavedRaw, to: &SavedRaw) {
+        self.blocks.restore(&base.blocks, &to.blocks);
+        self.counts = to.counts;
     }
 }

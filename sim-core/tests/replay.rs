@@ -7,8 +7,66 @@ mod support;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use sim_core::domains::AllocatorName;
+use sim_core::index::{Mark, Wanted};
 use sim_core::report::digest;
-use sim_core::{Machine, Replay};
+use sim_core::{Machine, Profile, Replay, Trace};
+
+/// One move of a walk: how, where to, and operations in a slice.
+type Move = (u8, u16, u64);
+
+fn walk() -> impl Strategy<Value = Vec<Move>> {
+    prop::collection::vec((0_u8..5, any::<u16>(), 1_u64..80), 1..40)
+}
+
+fn budget() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(0_u64), Just(40_000), Just(u64::MAX)]
+}
+
+/// Goes where the moves lead and compares each state with a run straight from the start.
+fn follow(trace: &Arc<Trace>, profile: &Profile, walk: &[Move], budget: u64) -> Result<(), TestCaseError> {
+    let mut straight = Machine::for_trace(profile, trace, None).unwrap();
+    let mut digests = vec![digest(&straight)];
+    let mut events = vec![Vec::new()];
+    let mut holds = vec![straight.verify().is_ok()];
+    for index in 0..trace.len() as usize {
+        let mut happened = Vec::new();
+        straight.step(trace, index, &mut happened);
+        digests.push(digest(&straight));
+        events.push(happened);
+        holds.push(straight.verify().is_ok());
+    }
+    let mut replay = Replay::new(Arc::clone(trace), profile, budget).unwrap();
+    for &(how, to, slice) in walk {
+        let step = replay.step().0;
+        let target = match how {
+            0 => step.saturating_sub(1),
+            1 => {
+                replay.step_forward();
+                replay.step().0
+            }
+            2 => step.saturating_sub(slice),
+            3 => {
+                // The first pass and a search go on between two moves and must not move anything.
+                replay.advance(slice);
+                replay.find(Wanted::Mark(Mark::PoolFull), step, to % 2 == 0);
+                prop_assert_eq!(replay.step().0, step);
+                step
+            }
+            _ => u64::from(to) % (trace.len() + 1),
+        };
+        let mut rounds = 0;
+        while !replay.seek(target, slice) {
+            rounds += 1;
+            prop_assert!(rounds <= trace.len(), "the seek does not arrive");
+        }
+        prop_assert_eq!(replay.step().0, target);
+        prop_assert_eq!(digest(replay.machine()), digests[target as usize]);
+        prop_assert_eq!(replay.events(), &events[target as usize][..]);
+        prop_assert_eq!(replay.machine().verify().is_ok(), holds[target as usize]);
+    }
+    Ok(())
+}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
@@ -17,36 +75,53 @@ proptest! {
     fn walks_meet_the_straight_run(
         wishes in support::wishes(600),
         profile in support::profiles(),
-        walk in prop::collection::vec((0_u8..4, any::<u16>(), 1_u64..80), 1..40),
-        budget in prop_oneof![Just(0_u64), Just(40_000), Just(u64::MAX)],
+        walk in walk(),
+        budget in budget(),
     ) {
         let trace = Arc::new(support::tape(&wishes));
-        let mut straight = Machine::simulated(&profile, trace.slot_count()).unwrap();
-        let mut digests = vec![digest(&straight)];
-        let mut events = vec![Vec::new()];
-        for index in 0..trace.len() as usize {
-            let mut happened = Vec::new();
-            straight.apply(trace.packed(index), &mut happened);
-            digests.push(digest(&straight));
-            events.push(happened);
-        }
+        follow(&trace, &profile, &walk, budget)?;
+        let mut whole = Replay::new(Arc::clone(&trace), &profile, budget).unwrap();
+        whole.seek_now(trace.len());
+        whole.machine().verify().unwrap();
+    }
+
+    #[test]
+    fn walks_with_layers_meet_the_straight_run(
+        deeds in support::deeds(),
+        name in 0_usize..8,
+        walk in walk(),
+        budget in budget(),
+    ) {
+        let mut profile = Profile::default();
+        profile.set("arena_size", "64K").unwrap();
+        let trace = Arc::new(support::abuse(&deeds, AllocatorName::ALL[name], &profile));
+        follow(&trace, &profile, &walk, budget)?;
+    }
+}
+
+#[test]
+fn steps_back_in_a_row_pass_through_every_state() {
+    let trace = Arc::new(support::tape(&support::seeded_wishes(8, 40_000)));
+    let profile = Profile::default();
+    let mut straight = Machine::simulated(&profile, trace.slot_count()).unwrap();
+    let digests: Vec<u64> = (0..trace.len() as usize)
+        .map(|index| {
+            straight.apply(trace.packed(index), &mut ());
+            if index >= 38_400 { digest(&straight) } else { 0 }
+        })
+        .collect();
+    for budget in [0, u64::MAX] {
         let mut replay = Replay::new(Arc::clone(&trace), &profile, budget).unwrap();
-        for (how, to, slice) in walk {
-            let step = replay.step().0;
-            let target = match how {
-                0 => step.saturating_sub(1),
-                1 => { replay.step_forward(); replay.step().0 }
-                _ => u64::from(to) % (trace.len() + 1),
-            };
-            let mut rounds = 0;
-            while !replay.seek(target, slice) {
-                rounds += 1;
-                prop_assert!(rounds <= trace.len(), "the seek does not arrive");
-            }
-            prop_assert_eq!(replay.step().0, target);
-            prop_assert_eq!(digest(replay.machine()), digests[target as usize]);
-            prop_assert_eq!(replay.events(), &events[target as usize][..]);
-            replay.machine().verify().unwrap();
+        replay.seek_now(trace.len());
+        let mut cost = 0;
+        for step in (38_500..trace.len()).rev() {
+            cost += replay.seek_cost(step);
+            replay.seek_now(step);
+            assert_eq!(digest(replay.machine()), digests[step as usize - 1], "step {step}");
+        }
+        if budget > 0 {
+            // The first one comes from afar; then a step back replays a handful of operations.
+            assert!(cost < 16_384 + 1_500 * 24, "{cost} operations for 1500 steps back");
         }
     }
 }

@@ -19,6 +19,7 @@ mod stats;
 mod still;
 mod trim;
 mod trust;
+mod until;
 
 use std::io;
 use std::path::PathBuf;

@@ -17,6 +17,7 @@ use super::report::{self, Report};
 use super::run::Run;
 use super::stack::{self, SnapshotArgs};
 use super::trust::TrustReport;
+use super::until::{Lookout, Until};
 
 #[derive(clap::Args)]
 #[command(after_help = "Without an output option it prints a report. With --placement - or --malloc-stats \
@@ -37,9 +38,10 @@ pub(super) struct Args {
     /// Where arenas come from
     #[arg(long, value_enum, default_value_t = Backend::Sim)]
     backend: Backend,
-    /// Stop after this many operations
-    #[arg(long, value_name = "STEP")]
-    until: Option<u64>,
+    /// Stop after this many operations, or after the first one where a condition holds, such as
+    /// 'arena_released && arenas > 40'; docs/cli.md lists the names
+    #[arg(long, value_name = "STEP|CONDITION")]
+    until: Option<Until>,
     /// Write where every block landed; `-` is standard output
     #[arg(long, value_name = "FILE")]
     placement: Option<PathBuf>,
@@ -89,6 +91,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if args.trust && matches!(args.backend, Backend::Mmap) {
         super::usage_error("--trust compares with the simulated arenas; leave --backend mmap out");
     }
+    let is_condition = matches!(args.until, Some(Until::Condition(_)));
+    if is_condition && (args.placement.is_some() || args.bench.is_some()) {
+        super::usage_error("--until CONDITION finds a step; give that step with --placement or --bench");
+    }
     for file in &args.files {
         match args.backend {
             Backend::Sim => replay_or_bench::<Machine>(args, file)?,
@@ -105,7 +111,7 @@ fn replay_or_bench<R: Run>(args: &Args, file: &Path) -> Result<()> {
         trace.malloc_stats.clone_from(&args.pythonmallocstats);
     }
     let profile = args.profile.for_trace(&trace)?;
-    bench::<R>(args, &trace, &profile, args.until.unwrap_or(u64::MAX).min(trace.len()), reps)
+    bench::<R>(args, &trace, &profile, Until::steps(args.until.as_ref()).min(trace.len()), reps)
 }
 
 /// Runs a trace piece by piece, so that its size does not matter.
@@ -120,15 +126,20 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
     let mut placement =
         args.placement.as_deref().map(|path| Placement::create(path, args.placement_state)).transpose()?;
     let mut trust = if args.trust { Trust::with_arenas(&profile) } else { Trust::new(&profile) };
-    let until = args.until.unwrap_or(u64::MAX);
+    let until = Until::steps(args.until.as_ref());
+    let mut lookout = Lookout::new(args.until.as_ref(), machine.simulated())?;
     let mut steps = 0;
     let mut piece = Some(first);
     while let Some(trace) = piece
         && steps < until
+        && lookout.as_ref().is_none_or(|l| l.stopped_at.is_none())
     {
         machine.prepare(trace).with_context(|| file.display().to_string())?;
-        let here = trace.len().min(until - steps);
+        let mut here = trace.len().min(until - steps);
         match &mut placement {
+            None if let (Some(lookout), Some(machine)) = (&mut lookout, machine.simulated_mut()) => {
+                here = lookout.run(machine, trace, &mut trust);
+            }
             Some(placement) => placement.run(&mut machine, trace, here, &mut trust)?,
             None if trace.prints_malloc_stats() || trace.has_addresses() => {
                 for index in 0..here as usize {
@@ -136,7 +147,7 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
                     stack::print_malloc_stats(machine.simulated());
                 }
             }
-            None => (0..here as usize).for_each(|index| machine.step(trace, index)),
+            None => machine.run(trace, here as usize),
         }
         steps += here;
         piece = pieces.next_piece()?;
@@ -167,9 +178,11 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
          them with `memray run --trace-python-allocators`",
         file.display()
     );
+    let until = lookout.map(|l| report::UntilReport { condition: l.condition(), stopped_at: l.stopped_at });
     let to_stdout = args.placement.as_deref() == Some(Path::new("-"));
     if args.json {
         let mut report = Report::of(&machine, trace, &profile, steps, trust);
+        report.until = until;
         report.malloc_stats = args.malloc_stats.then(|| machine.debugmallocstats());
         report.snapshots = statistics;
         report.compared = compared;
@@ -188,7 +201,9 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
     if args.malloc_stats {
         std::io::stdout().write_all(machine.debugmallocstats().as_bytes())?;
     } else if !to_stdout && statistics.is_none() && compared.is_none() {
-        report::print(&Report::of(&machine, trace, &profile, steps, trust), args.verify, args.trust)?;
+        let mut report = Report::of(&machine, trace, &profile, steps, trust);
+        report.until = until;
+        report::print(&report, args.verify, args.trust)?;
     }
     Ok(())
 }
@@ -232,9 +247,7 @@ fn bench<R: Run>(args: &Args, trace: &Trace, profile: &Profile, steps: u64, reps
     for _ in 0..reps {
         let mut machine = R::for_trace(profile, trace, args.malloc)?;
         let start = Instant::now();
-        for index in 0..steps as usize {
-            machine.step(trace, index);
-        }
+        machine.run(trace, steps as usize);
         times_ns.push(start.elapsed().as_nanos() as f64 / steps as f64);
         std::hint::black_box(&machine);
     }

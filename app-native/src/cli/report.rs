@@ -31,6 +31,8 @@ pub(super) struct Report {
     /// How far recorded addresses agree, where the trace has them.
     #[serde(skip_serializing_if = "Option::is_none")]
     trust: Option<TrustReport>,
+    #[serde(flatten)]
+    pub(super) until: Option<UntilReport>,
     /// What would have ended the process, as it would have been printed.
     #[serde(skip_serializing_if = "Option::is_none")]
     stopped: Option<String>,
@@ -44,6 +46,15 @@ pub(super) struct Report {
     /// Lines that `compare_to()` gives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) compared: Option<Vec<String>>,
+}
+
+/// What came of `--until CONDITION`.
+#[derive(Serialize)]
+pub(super) struct UntilReport {
+    /// The condition.
+    pub(super) condition: String,
+    /// The step after which it held first; `null` when it never did.
+    pub(super) stopped_at: Option<u64>,
 }
 
 /// What the run's allocator of MEM and OBJ holds.
@@ -106,6 +117,7 @@ impl Report {
             state_bytes,
             digest: format!("{:016x}", summary.digest),
             trust,
+            until: None,
             stopped: simulated.and_then(Machine::stopped).map(ToString::to_string),
             malloc_stats: None,
             stack: simulated.map(StackReport::of),
@@ -166,6 +178,15 @@ pub(super) fn print(r: &Report, verified: bool, trusted: bool) -> Result<()> {
         r.profile,
         r.malloc.unwrap_or("no name")
     )?;
+    match &r.until {
+        Some(UntilReport { condition, stopped_at: Some(step) }) => {
+            writeln!(out, "  until      step {}, where it holds that {condition}", grouped(*step))?;
+        }
+        Some(UntilReport { condition, stopped_at: None }) => {
+            writeln!(out, "  until      it never holds that {condition}")?
+        }
+        None => {}
+    }
     let mut for_pymalloc = String::new();
     let mut ratio = String::new();
     match &r.memory {

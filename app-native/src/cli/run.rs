@@ -21,7 +21,11 @@ pub(super) trait Run: Sized {
     fn address_space_bytes(profile: &Profile) -> u64;
     /// Does the operation after `index` others.
     fn step(&mut self, trace: &Trace, index: usize);
-    /// Does it and compares the pointer with the recorded one, where the backend can.
+    /// Does the first operations of a piece, as [`Self::step`] does one.
+    fn run(&mut self, trace: &Trace, steps: usize) {
+        (0..steps).for_each(|index| self.step(trace, index));
+    }
+    /// Does one and compares the pointer with the recorded one, where the backend can.
     fn step_recorded(&mut self, trace: &Trace, index: usize, trust: &mut Trust);
     /// The same, and appends where its block landed.
     fn place(
@@ -44,6 +48,10 @@ pub(super) trait Run: Sized {
     fn debugmallocstats(&self) -> String;
     /// The simulated machine, which alone has layers.
     fn simulated(&self) -> Option<&Machine> {
+        None
+    }
+    /// The same, to be run with events.
+    fn simulated_mut(&mut self) -> Option<&mut Machine> {
         None
     }
     /// Whether the process would have ended.
@@ -78,6 +86,10 @@ impl Run for Machine {
     #[inline]
     fn step(&mut self, trace: &Trace, index: usize) {
         self.step(trace, index, &mut ());
+    }
+
+    fn run(&mut self, trace: &Trace, steps: usize) {
+        self.run(trace, 0, steps);
     }
 
     fn step_recorded(&mut self, trace: &Trace, index: usize, trust: &mut Trust) {
@@ -118,6 +130,10 @@ impl Run for Machine {
     }
 
     fn simulated(&self) -> Option<&Machine> {
+        Some(self)
+    }
+
+    fn simulated_mut(&mut self) -> Option<&mut Machine> {
         Some(self)
     }
 }

@@ -7,10 +7,9 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use real_cpython::RealPymalloc;
+use real_cpython::{RealPymalloc, WorkClock};
 use sim_core::{Addr, Machine, Profile, Trace};
 
 /// Nanoseconds an operation of one allocator on one trace, one entry a repetition.
@@ -120,11 +119,9 @@ fn measure(real: &mut RealPymalloc, file: &Path, reps: u32) -> Result<Row> {
         row.fresh_ns.push(real_run(real, &trace, &profile, true, &machine));
         row.resident_ns.push(real_run(real, &trace, &profile, false, &machine));
         machine = Machine::simulated(&profile, trace.slot_count())?;
-        let start = Instant::now();
-        for index in 0..trace.len() as usize {
-            machine.step(&trace, index, &mut ());
-        }
-        row.simulated_ns.push(start.elapsed().as_nanos() as f64 / trace.len() as f64);
+        let start = WorkClock::now();
+        machine.run(&trace, 0, trace.len() as usize);
+        row.simulated_ns.push(start.elapsed_ns() / trace.len() as f64);
     }
     row.state_bytes = machine.state_bytes();
     row.heap_bytes = machine.pymalloc().counters().narenas_highwater * profile.arena_size;
@@ -133,11 +130,11 @@ fn measure(real: &mut RealPymalloc, file: &Path, reps: u32) -> Result<Row> {
 
 fn real_run(real: &mut RealPymalloc, trace: &Trace, profile: &Profile, fresh: bool, any: &Machine) -> f64 {
     real.reset(profile, trace.slot_count(), fresh);
-    let start = Instant::now();
+    let start = WorkClock::now();
     for index in 0..trace.len() as usize {
         std::hint::black_box(real.apply(trace.packed(index)));
     }
-    let ns = start.elapsed().as_nanos() as f64 / trace.len() as f64;
+    let ns = start.elapsed_ns() / trace.len() as f64;
     // The region is the same for every machine of this profile, so any can tell its bounds.
     let base = sim_core::arena::region_base(any.pymalloc().profile());
     real.free_raw(|address| Addr(address).bytes_from(base) >= 16 << 30);

@@ -9,6 +9,7 @@ mod sim;
 
 pub use hooks::{ArenaHooks, Made};
 pub use sim::{RawId, SimArenas, SimBlock, SimPool, SimPtr, arena_base, region_base};
+pub(crate) use sim::{SavedArenas, Tables};
 
 use std::fmt::Debug;
 
@@ -120,6 +121,31 @@ pub trait ArenaBackend {
     fn link(&self, block: Self::Block) -> Option<Self::Block>;
     /// Writes that word.
     fn set_link(&mut self, block: Self::Block, next: Option<Self::Block>);
+
+    /// Takes the head off a pool's free list and counts the block as used: the head, the next one and the
+    /// count. `None` when the list is empty, which changes nothing.
+    #[inline]
+    fn pop(&mut self, pool: Self::Pool) -> Option<(Self::Block, Option<Self::Block>, u32)> {
+        let block = self.header(pool).freeblock?;
+        let next = self.link(block);
+        let header = self.header_mut(pool);
+        header.freeblock = next;
+        header.ref_count += 1;
+        Some((block, next, header.ref_count))
+    }
+
+    /// Puts a block at the head of its pool's free list and counts it off: the pool, the head before, the
+    /// count and the size class.
+    #[inline]
+    fn push(&mut self, block: Self::Block) -> (Self::Pool, Option<Self::Block>, u32, u32) {
+        let pool = self.pool_of(block);
+        let last_free = self.header(pool).freeblock;
+        self.set_link(block, last_free);
+        let header = self.header_mut(pool);
+        header.freeblock = Some(block);
+        header.ref_count = header.ref_count.wrapping_sub(1);
+        (pool, last_free, header.ref_count, header.szidx)
+    }
 
     /// Packs a pool block as a program's pointer.
     fn pack_block(block: Self::Block) -> Self::Ptr;

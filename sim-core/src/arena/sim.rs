@@ -6,12 +6,14 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use super::hooks::{ArenaHooks, MALLOC_HEADER_BYTES, Source};
 use super::{ArenaBackend, PoolHeader, Target};
 use crate::addr::Addr;
 use crate::domains::ArenaChoice;
 use crate::event::Observer;
+use crate::paged::Saved;
 use crate::profile::{ArenaPlacement, Profile};
 
 /// A pool of the region. The number counts from 1.
@@ -30,6 +32,53 @@ pub struct RawId(pub u32);
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SimPtr(u32);
 
+impl SimPool {
+    #[inline]
+    pub(crate) fn number(self) -> u32 {
+        self.0.get()
+    }
+
+    #[inline]
+    pub(crate) fn of_number(number: u32) -> Option<Self> {
+        NonZeroU32::new(number).map(Self)
+    }
+}
+
+impl SimBlock {
+    #[inline]
+    pub(crate) fn number(self) -> u32 {
+        self.0.get()
+    }
+
+    #[inline]
+    pub(crate) fn of_number(number: u32) -> Option<Self> {
+        NonZeroU32::new(number).map(Self)
+    }
+}
+
+impl SimPtr {
+    #[inline]
+    pub(crate) fn of_block(block: SimBlock) -> Self {
+        Self(block.0.get())
+    }
+
+    /// The pool's block it points to, if it is one.
+    #[inline]
+    pub(crate) fn block(self) -> Option<SimBlock> {
+        if self.0 & RAW_BIT == 0 { SimBlock::of_number(self.0) } else { None }
+    }
+}
+
+/// The bare tables: headers by pool number, links by block number, and a byte to set for each pool written.
+/// The pool of a block is its number `>> units_bits`.
+pub(crate) struct Tables<'a> {
+    pub(crate) pools: &'a mut [PoolHeader<SimPool, SimBlock>],
+    pub(crate) links: &'a mut [u16],
+    pub(crate) dirty: &'a mut [u8],
+    pub(crate) units_bits: u32,
+    pub(crate) alignment_bits: u32,
+}
+
 const RAW_BIT: u32 = 1 << 31;
 
 /// Arenas handed out from one region, lowest free slot first.
@@ -46,20 +95,50 @@ pub struct SimArenas {
 
     slot_stride: u64,
     placement: ArenaPlacement,
+    max_slots: u32,
+    limit: u64,
+    fail_at: Vec<u64>,
+    bookkeeping_fail_at: Vec<u64>,
+    arena_size: u64,
+    pointer_bytes: u32,
+    region: Region,
+    /// For each pool whether its header or a link in it was written since it was last saved.
+    dirty: Vec<u8>,
+}
+
+/// Which slots of the region are in use, and what was asked for so far.
+#[derive(Clone, Debug, Default)]
+struct Region {
     free_slots: BTreeSet<u32>,
     slots: u32,
-    max_slots: u32,
     live: u64,
     obtained: u64,
     requests: u64,
-    limit: u64,
-    fail_at: Vec<u64>,
     bookkeeping_requests: u64,
-    bookkeeping_fail_at: Vec<u64>,
     out_of_space: bool,
-    arena_size: u64,
-    pointer_bytes: u32,
     hooks: Option<Box<ArenaHooks>>,
+}
+
+impl Region {
+    /// Bytes beside its own size that a copy takes.
+    fn copied_bytes(&self) -> u64 {
+        // A B-tree of small keys is about half full.
+        self.free_slots.len() as u64 * 8 + self.hooks.as_ref().map_or(0, |h| h.made().count() as u64 * 40)
+    }
+}
+
+/// Saved arenas. A pool is its header and its free list: links of blocks in use mean nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SavedArenas {
+    pools: Saved<[u16]>,
+    region: Region,
+}
+
+impl SavedArenas {
+    /// Bytes that nothing but this saved state holds.
+    pub(crate) fn own_bytes(&self) -> u64 {
+        self.pools.own_bytes() + self.region.copied_bytes()
+    }
 }
 
 const EMPTY_POOL: PoolHeader<SimPool, SimBlock> = PoolHeader {
@@ -123,35 +202,30 @@ impl SimArenas {
             units_bits: (profile.pool_size / profile.alignment).trailing_zeros(),
             slot_stride,
             placement: profile.arena_placement,
-            free_slots: BTreeSet::new(),
-            slots: 0,
             max_slots: (usable / slot_stride) as u32,
-            live: 0,
-            obtained: 0,
-            requests: 0,
             limit: profile.arena_limit.unwrap_or(u64::MAX),
             fail_at: profile.arena_fail_at.clone(),
-            bookkeeping_requests: 0,
             bookkeeping_fail_at: profile.bookkeeping_fail_at.clone(),
-            out_of_space: false,
             arena_size: profile.arena_size,
             pointer_bytes: profile.pointer_bytes,
-            hooks: None,
+            region: Region::default(),
+            dirty: vec![0],
         }
     }
 
     /// Bytes this simulated memory takes.
     pub fn state_bytes(&self) -> u64 {
-        (self.pools.capacity() * size_of::<PoolHeader<SimPool, SimBlock>>() + self.links.capacity() * 2)
-            as u64
+        (self.pools.capacity() * size_of::<PoolHeader<SimPool, SimBlock>>()
+            + self.links.capacity() * 2
+            + self.dirty.capacity()) as u64
     }
 
     /// True once an arena was refused because the simulated region was full, which no real build would do.
     pub fn out_of_space(&self) -> bool {
-        self.out_of_space
+        self.region.out_of_space
     }
 
-    fn region(&self) -> Addr {
+    fn region_base(&self) -> Addr {
         self.origin.offset(1 << self.pool_bits)
     }
 
@@ -169,6 +243,90 @@ impl SimArenas {
             self.links.reserve_exact(slack << self.units_bits);
             self.pools.resize(pools, EMPTY_POOL);
             self.links.resize(pools << self.units_bits, 0);
+            self.dirty.resize(pools, 0);
+        }
+    }
+
+    /// The tables by themselves.
+    pub(crate) fn tables(&mut self) -> Tables<'_> {
+        Tables {
+            pools: &mut self.pools,
+            links: &mut self.links,
+            dirty: &mut self.dirty,
+            units_bits: self.units_bits,
+            alignment_bits: self.alignment_bits,
+        }
+    }
+
+    /// Saves what changed since `base`, which must be the state saved or restored last; with the bytes
+    /// that the result does not share with it.
+    pub(crate) fn save(&mut self, base: &SavedArenas) -> (SavedArenas, u64) {
+        let mut words = Vec::new();
+        let (pools, bytes) = base.pools.with(&self.dirty, |at, _| {
+            words.clear();
+            self.write_pool(at, &mut words);
+            Arc::from(words.as_slice())
+        });
+        self.dirty.fill(0);
+        (SavedArenas { pools, region: self.region.clone() }, bytes + self.region.copied_bytes())
+    }
+
+    /// Goes to the state `to`; `base` as for [`Self::save`].
+    pub(crate) fn restore(&mut self, base: &SavedArenas, to: &SavedArenas) {
+        self.grow_to(to.region.slots);
+        let dirty = std::mem::take(&mut self.dirty);
+        for (at, page) in base.pools.differing(&to.pools, &dirty) {
+            // A pool that was not carved then is written whole before it is read.
+            if let Some(words) = page {
+                self.read_pool(at, words);
+            }
+        }
+        self.dirty = dirty;
+        self.dirty.fill(0);
+        self.region.clone_from(&to.region);
+    }
+
+    /// A pool as words: its header, then the links of its free list from the head on. The last one is
+    /// NULL, unless a double free has bent the list into a circle; then every link of it is there.
+    fn write_pool(&self, at: usize, words: &mut Vec<u16>) {
+        let h = &self.pools[at];
+        for field in [
+            h.ref_count,
+            h.freeblock.map_or(0, |b| b.0.get()),
+            h.nextpool.map_or(0, |p| p.0.get()),
+            h.prevpool.map_or(0, |p| p.0.get()),
+            h.arenaindex,
+            h.szidx,
+            h.nextoffset,
+            h.maxnextoffset,
+        ] {
+            words.extend([field as u16, (field >> 16) as u16]);
+        }
+        let most = 1_usize << self.units_bits;
+        let list = std::iter::successors(h.freeblock, |&b| self.link(b)).take(most);
+        words.extend(list.map(|b| self.links[b.0.get() as usize]));
+    }
+
+    fn read_pool(&mut self, at: usize, words: &[u16]) {
+        let (fields, links) = words.split_at(16);
+        let field = |i: usize| u32::from(fields[2 * i]) | u32::from(fields[2 * i + 1]) << 16;
+        let block = |number| NonZeroU32::new(number).map(SimBlock);
+        let pool = |number| NonZeroU32::new(number).map(SimPool);
+        self.pools[at] = PoolHeader {
+            ref_count: field(0),
+            freeblock: block(field(1)),
+            nextpool: pool(field(2)),
+            prevpool: pool(field(3)),
+            arenaindex: field(4),
+            szidx: field(5),
+            nextoffset: field(6),
+            maxnextoffset: field(7),
+        };
+        let first = (at as u32) << self.units_bits;
+        let mut number = field(1);
+        for &link in links {
+            self.links[number as usize] = link;
+            number = first | u32::from(link);
         }
     }
 }
@@ -177,39 +335,40 @@ impl SimArenas {
 impl SimArenas {
     fn hooks_mut(&mut self) -> &mut ArenaHooks {
         let (pointer_bytes, arena_size) = (self.pointer_bytes, self.arena_size);
-        self.hooks.get_or_insert_with(|| Box::new(ArenaHooks::new(pointer_bytes, arena_size)))
+        self.region.hooks.get_or_insert_with(|| Box::new(ArenaHooks::new(pointer_bytes, arena_size)))
     }
 
     /// A place for an arena, shifted as the profile has it; `None` when the region is full.
     fn take_slot(&mut self) -> Option<Addr> {
-        let slot = if let Some(slot) = self.free_slots.pop_first() { slot } else { self.new_slots(1)? };
-        let shift = placement_shift(self.placement, self.obtained);
-        self.obtained += 1;
-        Some(self.region().offset(u64::from(slot) * self.slot_stride + shift))
+        let slot =
+            if let Some(slot) = self.region.free_slots.pop_first() { slot } else { self.new_slots(1)? };
+        let shift = placement_shift(self.placement, self.region.obtained);
+        self.region.obtained += 1;
+        Some(self.region_base().offset(u64::from(slot) * self.slot_stride + shift))
     }
 
     /// A place for an arena that begins behind the C library's header and so ends in the next slot.
     fn take_two_slots(&mut self) -> Option<Addr> {
         let slot = self.new_slots(2)?;
-        self.obtained += 1;
-        Some(self.region().offset(u64::from(slot) * self.slot_stride + MALLOC_HEADER_BYTES))
+        self.region.obtained += 1;
+        Some(self.region_base().offset(u64::from(slot) * self.slot_stride + MALLOC_HEADER_BYTES))
     }
 
     /// The first of `count` slots that were never used.
     fn new_slots(&mut self, count: u32) -> Option<u32> {
-        if self.max_slots - self.slots < count {
-            self.out_of_space = true;
+        if self.max_slots - self.region.slots < count {
+            self.region.out_of_space = true;
             return None;
         }
-        let first = self.slots;
-        self.slots += count;
-        self.grow_to(self.slots);
+        let first = self.region.slots;
+        self.region.slots += count;
+        self.grow_to(self.region.slots);
         Some(first)
     }
 
     fn free_slot(&mut self, base: Addr) {
-        let slot = base.bytes_from(self.region()) / self.slot_stride;
-        self.free_slots.insert(slot as u32);
+        let slot = base.bytes_from(self.region_base()) / self.slot_stride;
+        self.region.free_slots.insert(slot as u32);
     }
 }
 
@@ -219,36 +378,37 @@ impl ArenaBackend for SimArenas {
     type Ptr = SimPtr;
 
     fn obtain(&mut self) -> Option<Addr> {
-        self.requests += 1;
-        if self.live >= self.limit || self.fail_at.binary_search(&self.requests).is_ok() {
+        let region = &mut self.region;
+        region.requests += 1;
+        if region.live >= self.limit || self.fail_at.binary_search(&region.requests).is_ok() {
             return None;
         }
         let base = self.take_slot()?;
-        self.live += 1;
+        self.region.live += 1;
         Some(base)
     }
 
     fn release(&mut self, base: Addr) {
         self.free_slot(base);
-        self.live -= 1;
+        self.region.live -= 1;
     }
 
     fn obtain_from_hook<O: Observer>(&mut self, observer: &mut O) -> Option<Addr> {
-        let Some(hooks) = &mut self.hooks else { return self.obtain() };
+        let Some(hooks) = &mut self.region.hooks else { return self.obtain() };
         let source = hooks.alloc(self.arena_size, true, observer)?;
         let base = match source {
             Source::Mmap => self.obtain(),
             Source::Bump(_) => self.take_slot(),
             Source::Malloc => self.take_two_slots(),
         }?;
-        if let Some(hooks) = &mut self.hooks {
+        if let Some(hooks) = &mut self.region.hooks {
             hooks.remember(base, self.arena_size, source);
         }
         Some(base)
     }
 
     fn release_to_hook<O: Observer>(&mut self, base: Addr, observer: &mut O) {
-        let Some(hooks) = &mut self.hooks else {
+        let Some(hooks) = &mut self.region.hooks else {
             if base != Addr(0) {
                 self.release(base);
             }
@@ -268,7 +428,7 @@ impl ArenaBackend for SimArenas {
     }
 
     fn hooks(&self) -> Option<&ArenaHooks> {
-        self.hooks.as_deref()
+        self.region.hooks.as_deref()
     }
 
     fn set_arena_allocator(&mut self, choice: ArenaChoice) {
@@ -290,8 +450,8 @@ impl ArenaBackend for SimArenas {
     }
 
     fn bookkeeping(&mut self, _bytes: u64) -> bool {
-        self.bookkeeping_requests += 1;
-        self.bookkeeping_fail_at.binary_search(&self.bookkeeping_requests).is_err()
+        self.region.bookkeeping_requests += 1;
+        self.bookkeeping_fail_at.binary_search(&self.region.bookkeeping_requests).is_err()
     }
 
     #[inline]
@@ -328,7 +488,9 @@ impl ArenaBackend for SimArenas {
 
     #[inline]
     fn header_mut(&mut self, pool: SimPool) -> &mut PoolHeader<SimPool, SimBlock> {
-        &mut self.pools[pool.0.get() as usize]
+        let at = pool.0.get() as usize;
+        self.dirty[at] = 1;
+        &mut self.pools[at]
     }
 
     #[inline]
@@ -344,7 +506,36 @@ impl ArenaBackend for SimArenas {
     #[inline]
     fn set_link(&mut self, block: SimBlock, next: Option<SimBlock>) {
         let mask = (1_u32 << self.units_bits) - 1;
-        self.links[block.0.get() as usize] = next.map_or(0, |b| (b.0.get() & mask) as u16);
+        let at = block.0.get();
+        self.dirty[(at >> self.units_bits) as usize] = 1;
+        self.links[at as usize] = next.map_or(0, |b| (b.0.get() & mask) as u16);
+    }
+
+    // As in the trait, with one look at each table.
+    #[inline]
+    fn pop(&mut self, pool: SimPool) -> Option<(SimBlock, Option<SimBlock>, u32)> {
+        let at = pool.0.get();
+        let header = &mut self.pools[at as usize];
+        let block = header.freeblock?;
+        let unit = u32::from(self.links[block.0.get() as usize]);
+        let next = if unit == 0 { None } else { NonZeroU32::new(at << self.units_bits | unit).map(SimBlock) };
+        header.freeblock = next;
+        header.ref_count += 1;
+        self.dirty[at as usize] = 1;
+        Some((block, next, header.ref_count))
+    }
+
+    #[inline]
+    fn push(&mut self, block: SimBlock) -> (SimPool, Option<SimBlock>, u32, u32) {
+        let pool = self.pool_of(block);
+        let at = pool.0.get() as usize;
+        let header = &mut self.pools[at];
+        let last_free = header.freeblock.replace(block);
+        header.ref_count = header.ref_count.wrapping_sub(1);
+        self.dirty[at] = 1;
+        let mask = (1_u32 << self.units_bits) - 1;
+        self.links[block.0.get() as usize] = last_free.map_or(0, |b| b.0.get()) as u16 & mask as u16;
+        (pool, last_free, header.ref_count, header.szidx)
     }
 
     #[inline]

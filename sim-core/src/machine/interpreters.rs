@@ -55,6 +55,11 @@ impl<P: Copy> Interpreters<P> {
         self.leaks
     }
 
+    /// Bytes that the states of the others take.
+    pub(super) fn state_bytes(&self) -> u64 {
+        self.parked.values().map(Parked::state_bytes).sum()
+    }
+
     fn owner(&self, number: u32) -> u32 {
         if self.own.get(&number).copied().unwrap_or(false) { number } else { 0 }
     }

@@ -80,6 +80,15 @@ impl Layers {
         }
     }
 
+    /// About how many bytes these tables and contents take.
+    pub fn state_bytes(&self) -> u64 {
+        let (live, freed) = self.libc.counts();
+        // B-trees are about two thirds full; a trace and its traceback are counted as in CPython.
+        self.bytes.state_bytes()
+            + (self.pointers.len() * 8 + live * 20 + freed * 12 + self.wild.len() * 24) as u64
+            + self.tracemalloc.get_tracemalloc_memory()
+    }
+
     /// tracemalloc's traces.
     pub fn tracemalloc(&self) -> &Tracemalloc {
         &self.tracemalloc

@@ -52,6 +52,11 @@ impl Libc {
         Self { next: Addr(base), mapped_to: base, live: BTreeMap::new(), freed: BTreeSet::new() }
     }
 
+    /// Live and freed blocks it knows.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.live.len(), self.freed.len())
+    }
+
     /// The block at an address.
     pub fn get(&self, addr: Addr) -> Option<RawId> {
         self.live.get(&addr).copied()

@@ -41,6 +41,11 @@ impl MiRun {
         })
     }
 
+    /// Bytes that it takes.
+    pub(super) fn state_bytes(&self) -> u64 {
+        self.heap.state_bytes() + (self.blocks.len() * size_of::<BlockId>()) as u64
+    }
+
     /// Makes room for more slots.
     pub(super) fn grow(&mut self, slots: usize) {
         self.blocks.resize(slots, BlockId::NULL);
@@ -180,7 +185,7 @@ impl<A: ArenaBackend> Machine<A> {
         };
         match block {
             Ok(block) if block.is_null() => {
-                if matches!(A::target(self.pointers[at]), Target::Null) {
+                if matches!(A::target(self.pointers.get(at)), Target::Null) {
                     observer.event(Event::FreeOfNull);
                 } else {
                     self.bad_pointer(Addr(0), BadFree::NoBlock);
@@ -212,7 +217,7 @@ impl<A: ArenaBackend> Machine<A> {
         match op.kind {
             Kind::Malloc | Kind::Calloc => {
                 run.blocks[at] = BlockId::NULL;
-                self.pointers[at] = A::Ptr::default();
+                self.pointers.replace(at, A::Ptr::default());
                 if op.size > self.py_ssize_t_max {
                     observer.event(Event::ReturnedNull { reason: NullReason::OverSsizeMax });
                     return A::Ptr::default();
@@ -227,7 +232,7 @@ impl<A: ArenaBackend> Machine<A> {
                 }
                 let block = std::mem::replace(&mut run.blocks[at], BlockId::NULL);
                 if block.is_null() {
-                    match A::target(std::mem::take(&mut self.pointers[at])) {
+                    match A::target(self.pointers.replace(at, A::Ptr::default())) {
                         Target::Raw(id) if libc => self.raw_free(Domain::Raw, id, observer),
                         Target::Null => observer.event(Event::FreeOfNull),
                         _ => self.bad_pointer(Addr(0), BadFree::NoBlock),
@@ -249,7 +254,7 @@ impl<A: ArenaBackend> Machine<A> {
         let at = op.slot.0 as usize;
         if libc {
             let ptr = self.raw_malloc(op.size, false, observer);
-            self.pointers[at] = ptr;
+            self.pointers.replace(at, ptr);
             return ptr;
         }
         let Some(run) = self.mimalloc.as_deref_mut() else { return A::Ptr::default() };
@@ -273,7 +278,7 @@ impl<A: ArenaBackend> Machine<A> {
         let Some(run) = self.mimalloc.as_deref_mut() else { return A::Ptr::default() };
         let old = run.blocks[at];
         if old.is_null() {
-            return match A::target(self.pointers[at]) {
+            return match A::target(self.pointers.get(at)) {
                 Target::Raw(id) if libc => {
                     let before = self.raw.realloc(id, op.size);
                     observer.event(Event::RawResized {
@@ -281,7 +286,7 @@ impl<A: ArenaBackend> Machine<A> {
                         from: before.nbytes,
                         nbytes: op.size,
                     });
-                    self.pointers[at]
+                    self.pointers.get(at)
                 }
                 Target::Null => {
                     observer.event(Event::ReallocOfNull);

@@ -9,6 +9,8 @@ mod interpreters;
 mod layers;
 mod libc;
 mod mimalloc;
+mod quick;
+mod saved;
 mod stack;
 
 pub use fatal::Fatal;
@@ -16,11 +18,13 @@ pub use interpreters::Interpreters;
 pub use layers::{Layers, MallocStats};
 pub use libc::{Libc, LibcAbort};
 pub use mimalloc::MiRun;
+pub(crate) use saved::SavedMachine;
 
 use crate::addr::{Addr, Slot};
 use crate::arena::{ArenaBackend, RawId, SimArenas, Target};
 use crate::domains::{AllocatorName, AllocatorTable, Allocators, Domain};
 use crate::event::{Event, NullReason, Observer};
+use crate::paged::Paged;
 use crate::profile::{Profile, ProfileError};
 use crate::pymalloc::{Pymalloc, Realloc, Violation};
 use crate::raw::RawModel;
@@ -31,7 +35,7 @@ use crate::tape::{Action, Kind, Packed, TableChoice, Trace};
 pub struct Machine<A: ArenaBackend = SimArenas> {
     pymalloc: Pymalloc<A>,
     raw: RawModel,
-    pointers: Vec<A::Ptr>,
+    pointers: Paged<A::Ptr>,
     py_ssize_t_max: u64,
     layers: Option<Box<Layers>>,
     interpreters: Option<Box<Interpreters<A::Pool>>>,
@@ -77,8 +81,10 @@ impl Machine<SimArenas> {
         self.pymalloc.memory().state_bytes()
             + self.pymalloc.table_bytes()
             + self.raw.state_bytes()
-            + (self.pointers.capacity() * 4) as u64
-            + self.mimalloc.as_ref().map_or(0, |m| m.heap().state_bytes() + self.pointers.len() as u64 * 8)
+            + self.pointers.state_bytes()
+            + self.layers.as_ref().map_or(0, |l| l.state_bytes())
+            + self.interpreters.as_ref().map_or(0, |i| i.state_bytes())
+            + self.mimalloc.as_ref().map_or(0, |m| m.state_bytes())
     }
 }
 
@@ -88,7 +94,7 @@ impl<A: ArenaBackend> Machine<A> {
         Self {
             pymalloc: Pymalloc::new(profile, memory),
             raw: RawModel::default(),
-            pointers: vec![A::Ptr::default(); slots as usize],
+            pointers: Paged::new(A::Ptr::default(), slots as usize),
             py_ssize_t_max: profile.py_ssize_t_max(),
             layers: None,
             interpreters: None,
@@ -102,7 +108,7 @@ impl<A: ArenaBackend> Machine<A> {
     pub fn grow(&mut self, slots: u32) {
         let slots = slots as usize;
         if slots > self.pointers.len() {
-            self.pointers.resize(slots, A::Ptr::default());
+            self.pointers.grow(slots, A::Ptr::default());
             if let Some(layers) = &mut self.layers {
                 layers.pointers.resize(slots, Addr(0));
             }
@@ -164,14 +170,14 @@ impl<A: ArenaBackend> Machine<A> {
 
     /// What a slot's pointer is.
     pub fn target(&self, slot: Slot) -> Target<A::Block> {
-        A::target(self.pointers[slot.0 as usize])
+        A::target(self.pointers.get(slot.0 as usize))
     }
 
     /// All slots whose pointer is not NULL.
     pub fn live(&self) -> impl Iterator<Item = (Slot, Target<A::Block>)> + '_ {
         (0..)
             .map(Slot)
-            .zip(self.pointers.iter().map(|&p| A::target(p)))
+            .zip(self.pointers.as_slice().iter().map(|&p| A::target(p)))
             .filter(|(_, t)| !matches!(t, Target::Null))
     }
 
@@ -280,7 +286,7 @@ impl<A: ArenaBackend> Machine<A> {
         match op.kind {
             Kind::Malloc | Kind::Calloc => {
                 let ptr = self.malloc(op.domain, op.size, observer);
-                self.pointers[at] = ptr;
+                self.pointers.replace(at, ptr);
                 ptr
             }
             Kind::Realloc => self.realloc(op, observer),
@@ -288,7 +294,7 @@ impl<A: ArenaBackend> Machine<A> {
                 if op.null {
                     observer.event(Event::FreeOfNull);
                 } else {
-                    let ptr = std::mem::take(&mut self.pointers[at]);
+                    let ptr = self.pointers.replace(at, A::Ptr::default());
                     self.free(op.domain, ptr, observer);
                 }
                 A::Ptr::default()
@@ -402,7 +408,7 @@ impl<A: ArenaBackend> Machine<A> {
                 }
                 let ptr = self.packed_pointer(p);
                 if !keeps_old {
-                    self.pointers[at] = ptr;
+                    self.pointers.replace(at, ptr);
                 }
                 ptr
             }
@@ -469,6 +475,19 @@ impl<A: ArenaBackend> Machine<A> {
     /// `PyMem_RawMalloc`, `PyMem_Malloc` or `PyObject_Malloc`; calloc differs in contents only.
     #[inline]
     fn malloc<O: Observer>(&mut self, domain: Domain, nbytes: u64, observer: &mut O) -> A::Ptr {
+        // No small request is over PY_SSIZE_T_MAX, so that check can wait.
+        if domain != Domain::Raw
+            && self.pymalloc.size_class(nbytes).is_some()
+            && let Some(block) = self.pymalloc.alloc(nbytes, observer)
+        {
+            return A::pack_block(block);
+        }
+        self.malloc_elsewhere(domain, nbytes, observer)
+    }
+
+    /// What pymalloc has not served goes to RAW.
+    #[inline(never)]
+    fn malloc_elsewhere<O: Observer>(&mut self, domain: Domain, nbytes: u64, observer: &mut O) -> A::Ptr {
         if nbytes > self.py_ssize_t_max {
             observer.event(Event::ReturnedNull { reason: NullReason::OverSsizeMax });
             return A::Ptr::default();
@@ -476,17 +495,16 @@ impl<A: ArenaBackend> Machine<A> {
         if domain == Domain::Raw {
             return self.raw_malloc(nbytes, false, observer);
         }
-        self.pymalloc_malloc(nbytes, observer)
-    }
-
-    /// `_PyObject_Malloc`: pymalloc, or RAW where it serves nothing.
-    #[inline]
-    fn pymalloc_malloc<O: Observer>(&mut self, nbytes: u64, observer: &mut O) -> A::Ptr {
-        if let Some(block) = self.pymalloc.alloc(nbytes, observer) {
-            return A::pack_block(block);
+        if self.pymalloc.size_class(nbytes).is_none() {
+            observer.event(Event::NotSmall { nbytes });
         }
         self.pymalloc.raw_allocated_blocks += 1;
         self.raw_malloc(nbytes, true, observer)
+    }
+
+    /// `_PyObject_Malloc` for a realloc that moves, which no request over `PY_SSIZE_T_MAX` reaches.
+    fn pymalloc_malloc<O: Observer>(&mut self, nbytes: u64, observer: &mut O) -> A::Ptr {
+        self.malloc(Domain::Obj, nbytes, observer)
     }
 
     fn raw_malloc<O: Observer>(&mut self, nbytes: u64, for_pymalloc: bool, observer: &mut O) -> A::Ptr {
@@ -515,6 +533,7 @@ impl<A: ArenaBackend> Machine<A> {
         }
     }
 
+    #[inline(never)]
     fn raw_free<O: Observer>(&mut self, domain: Domain, id: RawId, observer: &mut O) {
         let for_pymalloc = domain != Domain::Raw;
         let block = self.raw.free(id);
@@ -526,6 +545,7 @@ impl<A: ArenaBackend> Machine<A> {
     }
 
     /// `PyMem_RawRealloc`, `PyMem_Realloc` or `PyObject_Realloc`.
+    #[inline(never)]
     fn realloc<O: Observer>(&mut self, op: Packed, observer: &mut O) -> A::Ptr {
         let (at, nbytes) = (op.slot.0 as usize, op.size);
         if nbytes > self.py_ssize_t_max {
@@ -533,7 +553,7 @@ impl<A: ArenaBackend> Machine<A> {
             observer.event(Event::ReturnedNull { reason: NullReason::OverSsizeMax });
             return A::Ptr::default();
         }
-        let old = self.pointers[at];
+        let old = self.pointers.get(at);
         let new = match A::target(old) {
             Target::Null => {
                 observer.event(Event::ReallocOfNull);
@@ -549,7 +569,7 @@ impl<A: ArenaBackend> Machine<A> {
             }
             Target::Block(block) => self.pymalloc_realloc(block, nbytes, observer),
         };
-        self.pointers[at] = new;
+        self.pointers.replace(at, new);
         new
     }
 

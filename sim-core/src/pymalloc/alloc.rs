@@ -17,13 +17,8 @@ impl<A: ArenaBackend> Pymalloc<A> {
         let Some(pool) = self.used[usize::from(class.0)] else {
             return self.allocate_from_new_pool(class, observer);
         };
-        let header = self.memory.header_mut(pool);
-        header.ref_count += 1;
-        let ref_count = header.ref_count;
         // A pool on a used list always has a free block.
-        let block = header.freeblock?;
-        let next = self.memory.link(block);
-        self.memory.header_mut(pool).freeblock = next;
+        let (block, next, ref_count) = self.memory.pop(pool)?;
         if O::ENABLED {
             observer.event(Event::BlockPopped {
                 pool: self.memory.pool_addr(pool),
@@ -39,6 +34,7 @@ impl<A: ArenaBackend> Pymalloc<A> {
     }
 
     /// `pymalloc_pool_extend`: links one block never handed out, or takes the full pool off its list.
+    #[inline]
     fn pymalloc_pool_extend<O: Observer>(&mut self, pool: A::Pool, class: SizeClass, observer: &mut O) {
         let size = self.block_bytes(u32::from(class.0));
         let header = self.memory.header_mut(pool);
@@ -79,6 +75,7 @@ impl<A: ArenaBackend> Pymalloc<A> {
     }
 
     /// `allocate_from_new_pool`: takes a free pool of the most used arena, or carves one.
+    #[inline(never)]
     fn allocate_from_new_pool<O: Observer>(
         &mut self,
         class: SizeClass,

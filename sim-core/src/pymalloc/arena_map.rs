@@ -20,6 +20,9 @@ pub struct ArenaCoverage {
     pub tail_lo: i32,
 }
 
+/// Windows from the first arena's on that are kept in a row: 64 GiB of arenas of 1 MiB.
+const NEAR_WINDOWS: u64 = 1 << 16;
+
 /// `arena_map_root` with all nodes below it.
 #[derive(Clone, Debug)]
 pub struct ArenaMap {
@@ -28,7 +31,12 @@ pub struct ArenaMap {
     mid_bits: u32,
     bot_bits: u32,
     single_level: bool,
-    leaves: BTreeMap<u64, ArenaCoverage>,
+    /// The window of the first leaf of `near`.
+    first: u64,
+    /// Leaves of the windows from `first` on, where arenas usually are.
+    near: Vec<ArenaCoverage>,
+    /// All other leaves.
+    far: BTreeMap<u64, ArenaCoverage>,
     mid_nodes: BTreeSet<u64>,
     bot_nodes: BTreeSet<u64>,
     root_bytes: u64,
@@ -48,7 +56,9 @@ impl ArenaMap {
             mid_bits: mid,
             bot_bits: bot,
             single_level,
-            leaves: BTreeMap::new(),
+            first: u64::MAX,
+            near: Vec::new(),
+            far: BTreeMap::new(),
             mid_nodes: BTreeSet::new(),
             bot_nodes: BTreeSet::new(),
             root_bytes: if single_level { bot_node_bytes } else { pointer << top },
@@ -79,12 +89,36 @@ impl ArenaMap {
 
     /// Windows whose leaf is not all zero, by window number, with their coverage.
     pub fn marked(&self) -> impl Iterator<Item = (u64, ArenaCoverage)> + '_ {
-        self.leaves.iter().map(|(w, c)| (*w, *c)).filter(|(_, c)| *c != ArenaCoverage::default())
+        let near = (self.first..).zip(&self.near).map(|(w, c)| (w, *c));
+        let far = |w: std::ops::Range<u64>| self.far.range(w).map(|(w, c)| (*w, *c));
+        // All of `near` lies between the `far` ones below it and those above.
+        let all = far(0..self.first).chain(near).chain(far(self.first..u64::MAX));
+        all.filter(|(_, c)| *c != ArenaCoverage::default())
     }
 
     /// The leaf that covers an address; all zero where the tree has no node.
     pub fn leaf(&self, addr: Addr) -> ArenaCoverage {
-        self.leaves.get(&(addr.0 >> self.arena_bits)).copied().unwrap_or_default()
+        let window = addr.0 >> self.arena_bits;
+        let near = usize::try_from(window.wrapping_sub(self.first)).ok();
+        if let Some(leaf) = near.and_then(|at| self.near.get(at)) {
+            return *leaf;
+        }
+        self.far.get(&window).copied().unwrap_or_default()
+    }
+
+    fn leaf_mut(&mut self, window: u64) -> &mut ArenaCoverage {
+        if self.near.is_empty() {
+            self.first = window;
+        }
+        let at = window.wrapping_sub(self.first);
+        if at >= NEAR_WINDOWS {
+            return self.far.entry(window).or_default();
+        }
+        let at = at as usize;
+        if at >= self.near.len() {
+            self.near.resize(at + 1, ArenaCoverage::default());
+        }
+        &mut self.near[at]
     }
 
     /// `arena_map_is_used`.
@@ -96,7 +130,8 @@ impl ArenaMap {
 
     pub(super) fn state_bytes(&self) -> u64 {
         // A B-tree keeps key and value with about a third of slack.
-        (self.leaves.len() * 24 + (self.mid_nodes.len() + self.bot_nodes.len()) * 12) as u64
+        (self.near.len() * 8 + self.far.len() * 24 + (self.mid_nodes.len() + self.bot_nodes.len()) * 12)
+            as u64
     }
 
     /// `arena_map_get(create)`: makes the nodes over an address's window; false when RAW gave no memory.
@@ -137,14 +172,14 @@ impl ArenaMap {
             return false;
         }
         if tail == 0 {
-            self.leaves.entry(window).or_default().tail_hi = if used { -1 } else { 0 };
+            self.leaf_mut(window).tail_hi = if used { -1 } else { 0 };
         } else {
-            self.leaves.entry(window).or_default().tail_hi = if used { tail } else { 0 };
+            self.leaf_mut(window).tail_hi = if used { tail } else { 0 };
             if !self.create(window + 1, raw) {
-                self.leaves.entry(window).or_default().tail_hi = 0;
+                self.leaf_mut(window).tail_hi = 0;
                 return false;
             }
-            self.leaves.entry(window + 1).or_default().tail_lo = if used { tail } else { 0 };
+            self.leaf_mut(window + 1).tail_lo = if used { tail } else { 0 };
         }
         true
     }

@@ -1,5 +1,7 @@
 //! Arena records, `new_arena` and the list of usable arenas.
 
+use std::sync::Arc;
+
 use super::Pymalloc;
 use crate::addr::Addr;
 use crate::arena::ArenaBackend;
@@ -99,7 +101,7 @@ impl<A: ArenaBackend> Pymalloc<A> {
 
     fn mark<O: Observer>(&mut self, base: Addr, used: bool, observer: &mut O) -> bool {
         let memory = &mut self.memory;
-        self.arena_map.mark_used(base, used, &mut |node, bytes| {
+        Arc::make_mut(&mut self.arena_map).mark_used(base, used, &mut |node, bytes| {
             let got = memory.bookkeeping(bytes);
             observer.event(Event::RadixNodeCreated { node, bytes, got });
             got

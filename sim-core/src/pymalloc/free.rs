@@ -9,13 +9,8 @@ impl<A: ArenaBackend> Pymalloc<A> {
     /// `pymalloc_free` of a block that lies in an arena.
     #[inline]
     pub fn free<O: Observer>(&mut self, block: A::Block, observer: &mut O) {
-        let pool = self.memory.pool_of(block);
-        let last_free = self.memory.header(pool).freeblock;
-        self.memory.set_link(block, last_free);
-        let header = self.memory.header_mut(pool);
-        header.freeblock = Some(block);
-        header.ref_count = header.ref_count.wrapping_sub(1);
-        let (ref_count, class) = (header.ref_count, SizeClass(header.szidx as u16));
+        let (pool, last_free, ref_count, szidx) = self.memory.push(block);
+        let class = SizeClass(szidx as u16);
         if O::ENABLED {
             observer.event(Event::BlockPushed {
                 pool: self.memory.pool_addr(pool),

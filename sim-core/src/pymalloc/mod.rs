@@ -9,14 +9,18 @@ mod arena_map;
 mod arena_object;
 mod free;
 mod realloc;
+mod saved;
 mod state;
 mod verify;
 
 pub use arena_map::{ArenaCoverage, ArenaMap};
 pub use arena_object::ArenaObject;
 pub use realloc::Realloc;
+pub(crate) use saved::SavedPymalloc;
 pub use state::Parked;
 pub use verify::Violation;
+
+use std::sync::Arc;
 
 use crate::addr::{Addr, ArenaId, SizeClass};
 use crate::arena::ArenaBackend;
@@ -37,7 +41,8 @@ pub struct Pymalloc<A: ArenaBackend> {
     unused_arena_objects: Option<u32>,
     usable_arenas: Option<u32>,
     nfp2lasta: Vec<Option<u32>>,
-    arena_map: ArenaMap,
+    /// Shared with saved states until an arena comes or goes.
+    arena_map: Arc<ArenaMap>,
 
     narenas_currently_allocated: u64,
     ntimes_arena_allocated: u64,
@@ -70,7 +75,7 @@ impl<A: ArenaBackend> Pymalloc<A> {
             unused_arena_objects: None,
             usable_arenas: None,
             nfp2lasta: vec![None; profile.max_pools_in_arena() as usize + 1],
-            arena_map: ArenaMap::new(profile),
+            arena_map: Arc::new(ArenaMap::new(profile)),
             narenas_currently_allocated: 0,
             ntimes_arena_allocated: 0,
             narenas_highwater: 0,
@@ -92,6 +97,11 @@ impl<A: ArenaBackend> Pymalloc<A> {
     /// The memory, to replace what arenas come from.
     pub fn memory_mut(&mut self) -> &mut A {
         &mut self.memory
+    }
+
+    /// `usedpools` and the memory, both to be changed, and `SMALL_REQUEST_THRESHOLD`.
+    pub(crate) fn quick_parts(&mut self) -> (&mut [Option<A::Pool>], &mut A, u32) {
+        (&mut self.used, &mut self.memory, self.threshold as u32)
     }
 
     /// The front pool of a class's `usedpools` list.

@@ -3,6 +3,7 @@
 //! Memory is the process's; lists, records, radix tree and counters are an interpreter's own (since 3.12).
 
 use std::mem::swap;
+use std::sync::Arc;
 
 use super::{ArenaMap, ArenaObject, Pymalloc};
 use crate::addr::Addr;
@@ -17,11 +18,22 @@ pub struct Parked<P> {
     unused_arena_objects: Option<u32>,
     usable_arenas: Option<u32>,
     nfp2lasta: Vec<Option<u32>>,
-    arena_map: ArenaMap,
+    pub(super) arena_map: Arc<ArenaMap>,
     narenas_currently_allocated: u64,
     ntimes_arena_allocated: u64,
     narenas_highwater: u64,
     raw_allocated_blocks: i64,
+}
+
+impl<P> Parked<P> {
+    /// Bytes it takes, the radix tree among it although copies may share it.
+    pub(crate) fn state_bytes(&self) -> u64 {
+        self.arena_map.state_bytes()
+            + (size_of::<Self>()
+                + size_of_val(self.used.as_slice())
+                + size_of_val(self.arenas.as_slice())
+                + size_of_val(self.nfp2lasta.as_slice())) as u64
+    }
 }
 
 impl<A: ArenaBackend> Pymalloc<A> {
@@ -33,11 +45,27 @@ impl<A: ArenaBackend> Pymalloc<A> {
             unused_arena_objects: None,
             usable_arenas: None,
             nfp2lasta: vec![None; self.nfp2lasta.len()],
-            arena_map: ArenaMap::new(&self.profile),
+            arena_map: Arc::new(ArenaMap::new(&self.profile)),
             narenas_currently_allocated: 0,
             ntimes_arena_allocated: 0,
             narenas_highwater: 0,
             raw_allocated_blocks: 0,
+        }
+    }
+
+    /// A copy of the state in force.
+    pub(super) fn copy_state(&self) -> Parked<A::Pool> {
+        Parked {
+            used: self.used.clone(),
+            arenas: self.arenas.clone(),
+            unused_arena_objects: self.unused_arena_objects,
+            usable_arenas: self.usable_arenas,
+            nfp2lasta: self.nfp2lasta.clone(),
+            arena_map: Arc::clone(&self.arena_map),
+            narenas_currently_allocated: self.narenas_currently_allocated,
+            ntimes_arena_allocated: self.ntimes_arena_allocated,
+            narenas_highwater: self.narenas_highwater,
+            raw_allocated_blocks: self.raw_allocated_blocks,
         }
     }
 

@@ -22,6 +22,7 @@ pub use source::{CallCount, Doubt, Missing, Source, TimeMark};
 pub use split::Splitter;
 pub use stacks::{Frame, FrameId, StackId, Stacks, StringId};
 pub use state::{SlotOwner, SlotState, Totals, TraceState};
+pub(crate) use trace::Rows;
 pub use trace::Trace;
 
 use crate::addr::Slot;
@@ -100,18 +101,18 @@ pub enum Kind {
 impl Kind {
     /// The four functions, in the order of [`Counts`].
     pub const ALL: [Self; 4] = [Self::Malloc, Self::Calloc, Self::Realloc, Self::Free];
-    /// All kinds, as the columns number them.
-    const CODES: [Self; 8] = [
-        Self::Malloc,
-        Self::Calloc,
-        Self::Realloc,
-        Self::Free,
-        Self::FreeKeep,
-        Self::Act,
-        // Never written; the table has a power of two of entries, so that no check is needed.
-        Self::Act,
-        Self::Act,
-    ];
+    /// The kind with a number, as the columns number them.
+    #[inline]
+    pub(crate) fn of_code(code: u8) -> Self {
+        match code {
+            0 => Self::Malloc,
+            1 => Self::Calloc,
+            2 => Self::Realloc,
+            3 => Self::Free,
+            4 => Self::FreeKeep,
+            _ => Self::Act,
+        }
+    }
 
     /// The call's name.
     pub fn name(self) -> &'static str {

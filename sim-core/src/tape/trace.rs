@@ -123,8 +123,39 @@ pub(super) const WIDE_BIT: u8 = 1 << 6;
 pub(super) const NEW_ID_BIT: u8 = 1 << 7;
 /// With the fourth domain code: the object's heap is `gc_pre`, not `gc`.
 const GC_PRE_BIT: u8 = 1 << 7;
-/// Domains as the columns number them; the fourth is OBJ with an object heap of its own.
-const DOMAINS: [Domain; 4] = [Domain::Raw, Domain::Mem, Domain::Obj, Domain::Obj];
+
+/// The columns that a machine needs, of the same length.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'a> {
+    pub(crate) heads: &'a [u8],
+    pub(crate) slots: &'a [u32],
+    pub(crate) sizes: &'a [u32],
+}
+
+impl Rows<'_> {
+    /// Whether it is malloc or calloc through MEM or OBJ with a size that its column holds.
+    #[inline]
+    pub(crate) fn is_small_malloc(head: u8) -> bool {
+        const DOMAIN: u8 = 3 << DOMAIN_SHIFT;
+        head & (6 | WIDE_BIT) == 0 && head & DOMAIN != 0
+    }
+
+    /// Whether it is free of a pointer that is not NULL by the trace's own word and not kept.
+    #[inline]
+    pub(crate) fn is_free(head: u8) -> bool {
+        head & (7 | NULL_BIT) == Kind::Free as u8
+    }
+}
+
+/// The domain with a number, as the columns number them; the fourth is OBJ with an object heap of its own.
+#[inline]
+fn domain_of_code(code: u8) -> Domain {
+    match code & 3 {
+        0 => Domain::Raw,
+        1 => Domain::Mem,
+        _ => Domain::Obj,
+    }
+}
 
 impl Trace {
     /// Operations.
@@ -167,6 +198,12 @@ impl Trace {
     #[inline]
     pub fn stack_of(&self, index: usize) -> StackId {
         StackId(self.op_stacks.get(index))
+    }
+
+    /// The simulated thread of the operation after `index` others.
+    #[inline]
+    pub fn thread_of(&self, index: usize) -> u16 {
+        self.threads.get(index)
     }
 
     /// Whether the recording has pointers.
@@ -284,18 +321,31 @@ impl Trace {
     #[inline]
     pub fn packed(&self, index: usize) -> Packed {
         let head = self.heads[index];
-        let size = if head & WIDE_BIT == 0 {
-            u64::from(self.sizes[index])
-        } else {
-            self.wide.get(&(index as u64)).copied().unwrap_or(u64::MAX)
-        };
+        let size = if head & WIDE_BIT == 0 { u64::from(self.sizes[index]) } else { self.wide_size(index) };
         Packed {
-            kind: Kind::CODES[usize::from(head & 7)],
-            domain: DOMAINS[usize::from((head >> DOMAIN_SHIFT) & 3)],
+            kind: Kind::of_code(head & 7),
+            domain: domain_of_code(head >> DOMAIN_SHIFT),
             null: head & NULL_BIT != 0,
             slot: Slot(self.slots[index]),
             size,
         }
+    }
+
+    /// The columns from `from` to before `to`; they end with the tape.
+    pub(crate) fn rows(&self, from: usize, to: usize) -> Rows<'_> {
+        let to = to.min(self.heads.len());
+        let range = from.min(to)..to;
+        Rows {
+            heads: &self.heads[range.clone()],
+            slots: &self.slots[range.clone()],
+            sizes: &self.sizes[range],
+        }
+    }
+
+    /// A size that its column cannot hold.
+    #[cold]
+    fn wide_size(&self, index: usize) -> u64 {
+        self.wide.get(&(index as u64)).copied().unwrap_or(u64::MAX)
     }
 
     /// The operation after `index` others as it was written, `None` past the end.
@@ -317,7 +367,7 @@ impl Trace {
             Kind::FreeKeep => Call::FreeKeep { id },
             Kind::Act => Call::Act(self.actions.get(packed.size as usize).copied()?),
         };
-        let thread = self.threads.get(i);
+        let thread = self.thread_of(i);
         Some(Op { thread, domain: packed.domain, call })
     }
 
@@ -359,7 +409,7 @@ impl Trace {
             by_head[usize::from(head)] += 1;
         }
         for (head, count) in by_head.into_iter().enumerate().filter(|(_, count)| *count > 0) {
-            let kind = match Kind::CODES[head & 7] {
+            let kind = match Kind::of_code(head as u8 & 7) {
                 Kind::Act => continue,
                 Kind::FreeKeep => Kind::Free,
                 kind => kind,
@@ -563,6 +613,14 @@ impl Trace {
 
     /// Puts notes in order, several at one place as one.
     pub(super) fn complete(&mut self) {
+        // Columns grow by doubling; a finished trace keeps no more than it needs.
+        self.heads.shrink_to_fit();
+        self.slots.shrink_to_fit();
+        self.sizes.shrink_to_fit();
+        match &mut self.ids {
+            Ids::Narrow(ids) => ids.shrink_to_fit(),
+            Ids::Wide(ids) => ids.shrink_to_fit(),
+        }
         self.notes.sort_by_key(|n| n.at);
         for note in std::mem::take(&mut self.notes) {
             match self.notes.last_mut() {

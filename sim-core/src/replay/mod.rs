@@ -1,0 +1,201 @@
+//! A position on the tape: forward, back, and to anywhere.
+//!
+//! Going back starts from the nearest saved state before. Saved states share what did not change between
+//! them, keep to a budget of bytes, and lie closer together near a position that goes back step by step.
+
+mod checkpoints;
+mod scout;
+mod search;
+
+pub use search::{Found, Search};
+
+use std::sync::Arc;
+
+use checkpoints::{Checkpoints, Tracked};
+use scout::Scout;
+
+use crate::addr::Step;
+use crate::arena::{ArenaBackend, SimArenas};
+use crate::domains::AllocatorName;
+use crate::event::Event;
+use crate::index::Index;
+use crate::machine::Machine;
+use crate::profile::{Profile, ProfileError};
+use crate::tape::Trace;
+
+/// A way back of at most this many operations is taken for one of many.
+const NEAR: u64 = 4096;
+
+/// A machine somewhere on a trace, with what the last operation did.
+#[derive(Debug)]
+pub struct Replay {
+    trace: Arc<Trace>,
+    here: Tracked,
+    step: u64,
+    /// Events of the last operation, when it was stepped with them.
+    events: Vec<Event>,
+    last: Option<<SimArenas as ArenaBackend>::Ptr>,
+    checkpoints: Checkpoints,
+    index: Index,
+    /// Runs ahead, and looks into the tape for searches.
+    scout: Option<Scout>,
+    budget_bytes: u64,
+    /// The step that a short way back leads to, 0 on any other way.
+    back_to: u64,
+}
+
+impl Replay {
+    /// At the start of a trace. Saved states and index take at most `budget_bytes` together, the index half
+    /// of it; the state at the start and the last one saved are kept in any case.
+    pub fn new(trace: Arc<Trace>, profile: &Profile, budget_bytes: u64) -> Result<Self, ProfileError> {
+        Self::with_malloc(trace, profile, None, budget_bytes)
+    }
+
+    /// The same under another `PYTHONMALLOC` than the trace's.
+    pub fn with_malloc(
+        trace: Arc<Trace>,
+        profile: &Profile,
+        malloc: Option<AllocatorName>,
+        budget_bytes: u64,
+    ) -> Result<Self, ProfileError> {
+        let machine = Machine::for_trace(profile, &trace, malloc)?;
+        let (checkpoints, here) = Checkpoints::new(machine, budget_bytes);
+        Ok(Self {
+            trace,
+            checkpoints,
+            index: Index::new(profile, budget_bytes / 2),
+            scout: None,
+            budget_bytes,
+            here,
+            step: 0,
+            events: Vec::new(),
+            last: None,
+            back_to: 0,
+        })
+    }
+
+    /// The trace.
+    pub fn trace(&self) -> &Arc<Trace> {
+        &self.trace
+    }
+
+    /// The machine at this position.
+    pub fn machine(&self) -> &Machine {
+        &self.here.machine
+    }
+
+    /// Operations done.
+    pub fn step(&self) -> Step {
+        Step(self.step)
+    }
+
+    /// Operations on the tape.
+    pub fn len(&self) -> u64 {
+        self.trace.len()
+    }
+
+    /// Whether the tape has no operation.
+    pub fn is_empty(&self) -> bool {
+        self.trace.is_empty()
+    }
+
+    /// What the last operation did; empty at the start.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// The pointer that the last operation returned.
+    pub fn last_pointer(&self) -> Option<<SimArenas as ArenaBackend>::Ptr> {
+        self.last
+    }
+
+    /// Bytes that saved states take, what they share counted once.
+    pub fn checkpoint_bytes(&self) -> u64 {
+        self.checkpoints.bytes()
+    }
+
+    /// What is known of the tape so far; see [`Self::advance`].
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Operations that a seek to `step` would have to replay.
+    pub fn seek_cost(&self, step: u64) -> u64 {
+        let target = step.min(self.len());
+        let from = self.checkpoints.before(target);
+        if target < self.step {
+            return target - from;
+        }
+        // A short way on is not worth a copy.
+        let here =
+            if target - self.step <= self.checkpoints.spacing() { self.step } else { from.max(self.step) };
+        target - here
+    }
+
+    /// Goes towards `step`, replaying at most `budget` operations, and says whether it got there.
+    /// The events of the operation before `step` are kept. Call it again until it returns true.
+    pub fn seek(&mut self, step: u64, budget: u64) -> bool {
+        let target = step.min(self.len());
+        if self.step == target && (target == 0 || !self.events.is_empty()) {
+            return true;
+        }
+        // The last operation is done with an observer, so the quiet part ends one before it.
+        let quiet = target.saturating_sub(1);
+        if self.step > quiet {
+            self.back_to = if self.step - quiet <= NEAR { target } else { 0 };
+            self.restore(quiet);
+        } else if quiet - self.step > self.checkpoints.spacing() && self.checkpoints.before(quiet) > self.step
+        {
+            self.back_to = 0;
+            self.restore(quiet);
+        }
+        self.run_quietly(quiet.min(self.step.saturating_add(budget)));
+        if self.step < quiet {
+            return false;
+        }
+        if target > 0 {
+            self.step_with_events();
+        }
+        self.back_to = 0;
+        true
+    }
+
+    /// Goes to `step` at once, however far it is.
+    pub fn seek_now(&mut self, step: u64) {
+        while !self.seek(step, u64::MAX) {}
+    }
+
+    /// Does the next operation and keeps its events; false at the end.
+    pub fn step_forward(&mut self) -> bool {
+        if self.step >= self.len() {
+            return false;
+        }
+        self.step_with_events();
+        true
+    }
+
+    fn step_with_events(&mut self) {
+        self.events.clear();
+        self.last = Some(self.here.machine.step(&self.trace, self.step as usize, &mut self.events));
+        self.step += 1;
+        self.checkpoints.keep(self.step, self.back_to, &mut self.here);
+    }
+
+    fn run_quietly(&mut self, stop: u64) {
+        while self.step < stop {
+            self.events.clear();
+            self.last = None;
+            let until = stop.min(self.checkpoints.next_stop(self.step, self.back_to));
+            self.here.machine.run(&self.trace, self.step as usize, until as usize);
+            self.step = until;
+            self.checkpoints.keep(self.step, self.back_to, &mut self.here);
+        }
+    }
+
+    fn restore(&mut self, step: u64) {
+        self.checkpoints.forget_far(step);
+        self.step = self.checkpoints.restore(step, &mut self.here);
+        self.events.clear();
+        self.last = None;
+    }
+}
