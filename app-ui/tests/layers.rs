@@ -326,9 +326,8 @@ fn snapshots_of_the_program_can_be_compared() {
     window.key(DOMAINS);
     window.must_say("1 #1  malloc(8) = 0x7e");
     window.key(TRACEMALLOC);
-    for (combo, name) in [("A from\u{2026}", "early"), ("B from\u{2026}", "late")] {
-        window.harness.get_by_label_contains(combo).click();
-        window.settle();
+    for (which, name) in [("A", "early"), ("B", "late")] {
+        window.click(Role::ComboBox, &format!("Program's snapshot as {which}"));
         window.click(Role::Button, name);
     }
     window.must_say("A: early");

@@ -230,6 +230,8 @@ fn taken(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
                     }
                 }
             });
+        let label = format!("Program's snapshot as {}", which.name());
+        combo.response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ComboBox, true, &label));
         combo.response.on_hover_text("A snapshot that the program took");
     }
 }
