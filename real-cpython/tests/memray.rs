@@ -1,4 +1,4 @@
-//! memray's own reader, from PyPI, and ours on the same captures: records by function, bytes, peak, addresses and sizes
+//! memray's own reader, from `PyPI`, and ours on the same captures: records by function, bytes, peak, addresses and sizes
 //! in order, threads, and stacks with their lines.
 //!
 //! Captures are those of ../shared/captures and fresh ones, recorded by several versions of memray under every interpreter

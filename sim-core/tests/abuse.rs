@@ -8,6 +8,7 @@ mod support;
 use proptest::prelude::*;
 use sim_core::domains::AllocatorName;
 use sim_core::report::{Occupancy, debugmallocstats, digest, malloc_stats};
+use sim_core::tape::Action;
 use sim_core::{Call, Domain, Machine, Op, Profile, TraceBuilder};
 
 fn run(deeds: &[support::Deed], name: AllocatorName, profile: &Profile) {

@@ -183,7 +183,7 @@ pub(super) fn print(r: &Report, verified: bool, trusted: bool) -> Result<()> {
             writeln!(out, "  until      step {}, where it holds that {condition}", grouped(*step))?;
         }
         Some(UntilReport { condition, stopped_at: None }) => {
-            writeln!(out, "  until      it never holds that {condition}")?
+            writeln!(out, "  until      it never holds that {condition}")?;
         }
         None => {}
     }
