@@ -62,7 +62,17 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
         }
         ui.add_space(4.0);
         let user = layers.map_or(&[][..], |l| l.user());
-        let width = ((ui.available_width() - 42.0) / 4.0).clamp(232.0, 360.0);
+        // Where four columns would be cut off, the arenas' comes below the three.
+        let beside = ui.available_width() >= 4.0 * COLUMN_WIDTH + 42.0;
+        let columns = if beside { 4.0 } else { 3.0 };
+        let width = ((ui.available_width() - 14.0 * (columns - 1.0)) / columns).clamp(COLUMN_WIDTH, 360.0);
+        let arenas = |ui: &mut Ui| {
+            ui.vertical(|ui| {
+                ui.set_width(width);
+                ui.spacing_mut().item_spacing.y = 0.0;
+                super::arena_hook::column(ui, view, view.session.heap().memory().hooks());
+            });
+        };
         ui.horizontal_top(|ui| {
             ui.spacing_mut().item_spacing.x = 12.0;
             for domain in Domain::ALL {
@@ -76,12 +86,14 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
                     column(ui, view, domain, &chain, user, &calls);
                 });
             }
-            ui.vertical(|ui| {
-                ui.set_width(width);
-                ui.spacing_mut().item_spacing.y = 0.0;
-                super::arena_hook::column(ui, view, view.session.heap().memory().hooks());
-            });
+            if beside {
+                arenas(ui);
+            }
         });
+        if !beside {
+            ui.add_space(12.0);
+            arenas(ui);
+        }
         if !user.is_empty() {
             ui.add_space(10.0);
             ui.label(RichText::new("Tables of the program's own").strong());
@@ -105,6 +117,9 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
         }
     });
 }
+
+/// The narrowest column in which the functions' names stand whole.
+const COLUMN_WIDTH: f32 = 240.0;
 
 /// Logged calls that are shown.
 const LOG_LINES: usize = 12;
