@@ -178,7 +178,7 @@ fn an_anonymized_trace_has_none_of_the_names() {
 }
 
 #[test]
-fn a_merge_keeps_every_operation_and_takes_none_for_anothers() {
+fn a_merge_keeps_every_operation_and_mistakes_none_for_another() {
     let traces = [recording(1, 2000), recording(2, 3000), recording(7, 100)];
     for order in [Order::Time, Order::Sequence] {
         let mut merge = Merge::new(order, traces.len());
