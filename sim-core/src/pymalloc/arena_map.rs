@@ -89,7 +89,8 @@ impl ArenaMap {
 
     /// Windows whose leaf is not all zero, by window number, with their coverage.
     pub fn marked(&self) -> impl Iterator<Item = (u64, ArenaCoverage)> + '_ {
-        let near = (self.first..).zip(&self.near).map(|(w, c)| (w, *c));
+        // `first` is the last number of all while `near` is empty, so nothing may be counted on from it.
+        let near = self.near.iter().enumerate().map(|(at, c)| (self.first + at as u64, *c));
         let far = |w: std::ops::Range<u64>| self.far.range(w).map(|(w, c)| (*w, *c));
         // All of `near` lies between the `far` ones below it and those above.
         let all = far(0..self.first).chain(near).chain(far(self.first..u64::MAX));
