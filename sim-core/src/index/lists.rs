@@ -52,21 +52,22 @@ impl Steps {
         self.len += 1;
     }
 
-    /// The entries of the blocks from the one that can hold `step` on.
-    fn from(&self, step: u64) -> impl Iterator<Item = u64> + '_ {
+    /// The last entry before the block that can hold `step`, and the entries from that block on.
+    fn from(&self, step: u64) -> (Option<u64>, impl Iterator<Item = u64> + '_) {
         let block = self.skips.partition_point(|s| s.0 < step).saturating_sub(1);
         let (last, offset) = self.skips.get(block).copied().unwrap_or_default();
-        read(&self.bytes[offset..], last)
+        ((block > 0).then_some(last), read(&self.bytes[offset..], last))
     }
 
     /// The first step after `step`.
     pub(super) fn after(&self, step: u64) -> Option<u64> {
-        self.from(step).find(|&s| s > step)
+        self.from(step).1.find(|&s| s > step)
     }
 
     /// The last step before `step`.
     pub(super) fn before(&self, step: u64) -> Option<u64> {
-        self.from(step).take_while(|&s| s < step).last()
+        let (earlier, entries) = self.from(step);
+        entries.take_while(|&s| s < step).last().or(earlier)
     }
 
     /// Steps in it.
