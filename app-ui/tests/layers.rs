@@ -141,7 +141,7 @@ fn plain_runs_say_how_to_get_layers() {
     window.key(DOMAINS);
     window.must_say("\"pymalloc\"");
     window.must_say("_PyObject_Malloc");
-    window.must_say("goes on at the top of RAW's column");
+    window.must_say("on to the top of RAW's column");
 }
 
 #[test]

@@ -12,65 +12,110 @@ use crate::format::{bytes, grouped};
 /// Arenas and chunks that are listed.
 const ARENA_LINES: usize = 12;
 
-/// The hook that arenas come from, and what it passes calls on to.
-pub(super) fn column(ui: &mut Ui, view: &View<'_>, hooks: Option<&ArenaHooks>) {
-    let calls: Vec<(usize, ArenaAllocator, ArenaFunction, u64)> = view
-        .session
-        .events()
-        .iter()
-        .filter_map(|event| match *event {
-            Event::ArenaHookCalled { hook, function, size, .. } => Some((hook, function, size)),
-            _ => None,
-        })
+/// A call of a hook's function in the current operation.
+struct Called {
+    number: usize,
+    hook: ArenaAllocator,
+    function: ArenaFunction,
+    size: u64,
+}
+
+/// What the current operation asked of hooks. While there is only the default one, its calls are known from
+/// what became of arenas.
+fn calls(view: &View<'_>, hooks: Option<&ArenaHooks>) -> Vec<Called> {
+    let arena_size = view.session.profile().arena_size;
+    let call = |event: &Event| match *event {
+        Event::ArenaHookCalled { hook, function, size, .. } => Some((hook, function, size)),
+        Event::ArenaObtained { .. } if hooks.is_none() => {
+            Some((ArenaAllocator::Default, ArenaFunction::Alloc, arena_size))
+        }
+        Event::ArenaReleased { .. } if hooks.is_none() => {
+            Some((ArenaAllocator::Default, ArenaFunction::Free, arena_size))
+        }
+        _ => None,
+    };
+    let found = view.session.events().iter().filter_map(call);
+    found
         .enumerate()
-        .map(|(at, (hook, function, size))| (at, hook, function, size))
-        .collect();
-    let lit = !calls.is_empty();
-    boxed(ui, view, lit, |ui| {
+        .map(|(at, (hook, function, size))| Called { number: at + 1, hook, function, size })
+        .collect()
+}
+
+/// The hook that arenas come from, and what it passes calls on to: one below the other.
+pub(super) fn column(ui: &mut Ui, view: &View<'_>, hooks: Option<&ArenaHooks>) {
+    let calls = calls(view, hooks);
+    head(ui, view, &calls);
+    for hook in chain(hooks) {
+        arrow(ui, view, calls.iter().any(|c| c.hook == hook), "");
+        link(ui, view, hook, hooks, &calls);
+    }
+}
+
+/// The same from left to right, in boxes of a width.
+pub(super) fn row(ui: &mut Ui, view: &View<'_>, hooks: Option<&ArenaHooks>, width: f32) {
+    let calls = calls(view, hooks);
+    let fixed = |ui: &mut Ui, content: &dyn Fn(&mut Ui)| {
+        ui.vertical(|ui| {
+            ui.set_width(width);
+            content(ui);
+        });
+    };
+    ui.horizontal_top(|ui| {
+        ui.spacing_mut().item_spacing.x = 12.0;
+        fixed(ui, &|ui| head(ui, view, &calls));
+        for hook in chain(hooks) {
+            fixed(ui, &|ui| link(ui, view, hook, hooks, &calls));
+        }
+    });
+}
+
+fn chain(hooks: Option<&ArenaHooks>) -> Vec<ArenaAllocator> {
+    hooks.map_or_else(|| vec![ArenaAllocator::Default], ArenaHooks::chain)
+}
+
+fn head(ui: &mut Ui, view: &View<'_>, calls: &[Called]) {
+    boxed(ui, view, !calls.is_empty(), |ui| {
         ui.label(RichText::new("Arenas").strong().size(14.0));
         ui.label(RichText::new("obj_arena: alloc, free").monospace().size(11.0)).on_hover_text(
             "PyObjectArenaAllocator, set by PyObject_SetArenaAllocator; also for chunks of data stacks",
         );
     });
-    let chain = hooks.map_or_else(|| vec![ArenaAllocator::Default], ArenaHooks::chain);
-    for hook in chain {
-        let mine: Vec<_> = calls.iter().filter(|c| c.1 == hook).collect();
-        arrow(ui, view, !mine.is_empty(), "");
-        boxed(ui, view, !mine.is_empty(), |ui| {
-            ui.horizontal(|ui| {
-                ui.label(RichText::new(hook_title(hook, hooks)).strong());
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                    let ctx = match hook {
-                        ArenaAllocator::Default => "ctx NULL".to_owned(),
-                        ArenaAllocator::User(at) => format!("ctx own state {}", at + 1),
-                    };
-                    ui.label(RichText::new(ctx).monospace().size(10.5).color(view.theme.weak));
-                });
+}
+
+/// One hook of the chain.
+fn link(ui: &mut Ui, view: &View<'_>, hook: ArenaAllocator, hooks: Option<&ArenaHooks>, calls: &[Called]) {
+    let mine = || calls.iter().filter(|c| c.hook == hook);
+    boxed(ui, view, mine().next().is_some(), |ui| {
+        ui.horizontal(|ui| {
+            ui.label(RichText::new(hook_title(hook, hooks)).strong());
+            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                let ctx = match hook {
+                    ArenaAllocator::Default => "ctx NULL".to_owned(),
+                    ArenaAllocator::User(at) => format!("ctx own {}", at + 1),
+                };
+                ui.label(RichText::new(ctx).monospace().size(10.5).color(view.theme.weak));
             });
-            for (function, name) in
-                [ArenaFunction::Alloc, ArenaFunction::Free].into_iter().zip(hook.function_names())
-            {
-                let here: Vec<String> = mine
-                    .iter()
-                    .filter(|c| c.2 == function)
-                    .map(|(at, _, _, size)| format!("{}. {}", at + 1, bytes(*size)))
-                    .take(3)
-                    .collect();
-                ui.horizontal(|ui| {
-                    ui.spacing_mut().item_spacing.x = 6.0;
-                    let text = RichText::new(name).monospace().size(11.0);
-                    if here.is_empty() {
-                        ui.label(text.color(view.theme.weak));
-                    } else {
-                        ui.label(text.strong().color(view.theme.text));
-                        ui.label(
-                            RichText::new(here.join(", ")).size(11.5).strong().color(view.theme.touched),
-                        );
-                    }
-                });
-            }
         });
-    }
+        for (function, name) in
+            [ArenaFunction::Alloc, ArenaFunction::Free].into_iter().zip(hook.function_names())
+        {
+            let here: Vec<String> = mine()
+                .filter(|c| c.function == function)
+                .map(|c| format!("{}. {}", c.number, bytes(c.size)))
+                .take(3)
+                .collect();
+            ui.horizontal(|ui| {
+                ui.spacing_mut().item_spacing.x = 6.0;
+                let text = RichText::new(name).monospace().size(11.0);
+                if here.is_empty() {
+                    ui.label(text.color(view.theme.weak));
+                } else {
+                    ui.label(text.strong().color(view.theme.text));
+                    ui.label(RichText::new(here.join(", ")).size(11.5).strong().color(view.theme.touched));
+                }
+            });
+        }
+    });
 }
 
 fn hook_title(hook: ArenaAllocator, hooks: Option<&ArenaHooks>) -> String {

@@ -66,13 +66,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
         let beside = ui.available_width() >= 4.0 * COLUMN_WIDTH + 42.0;
         let columns = if beside { 4.0 } else { 3.0 };
         let width = ((ui.available_width() - 14.0 * (columns - 1.0)) / columns).clamp(COLUMN_WIDTH, 360.0);
-        let arenas = |ui: &mut Ui| {
-            ui.vertical(|ui| {
-                ui.set_width(width);
-                ui.spacing_mut().item_spacing.y = 0.0;
-                super::arena_hook::column(ui, view, view.session.heap().memory().hooks());
-            });
-        };
+        let hooks = view.session.heap().memory().hooks();
         ui.horizontal_top(|ui| {
             ui.spacing_mut().item_spacing.x = 12.0;
             for domain in Domain::ALL {
@@ -87,12 +81,16 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
                 });
             }
             if beside {
-                arenas(ui);
+                ui.vertical(|ui| {
+                    ui.set_width(width);
+                    ui.spacing_mut().item_spacing.y = 0.0;
+                    super::arena_hook::column(ui, view, hooks);
+                });
             }
         });
         if !beside {
             ui.add_space(12.0);
-            arenas(ui);
+            super::arena_hook::row(ui, view, hooks, width);
         }
         if !user.is_empty() {
             ui.add_space(10.0);
@@ -112,14 +110,14 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
                 ui.weak(format!("and {} before", grouped((log.len() - LOG_LINES) as u64)));
             }
         }
-        if let Some(hooks) = view.session.heap().memory().hooks() {
+        if let Some(hooks) = hooks {
             super::arena_hook::facts(ui, view, hooks);
         }
     });
 }
 
 /// The narrowest column in which the functions' names stand whole.
-const COLUMN_WIDTH: f32 = 240.0;
+const COLUMN_WIDTH: f32 = 220.0;
 
 /// Logged calls that are shown.
 const LOG_LINES: usize = 12;
@@ -225,7 +223,7 @@ fn column(
             && calls.first().is_some_and(|c| c.domain == domain);
         arrow(ui, view, fell, &format!("0 or over {threshold} bytes: PyMem_Raw…"));
         boxed(ui, view, fell, |ui| {
-            ui.label("goes on at the top of RAW's column");
+            ui.label("on to the top of RAW's column");
         });
     }
 }
@@ -298,7 +296,7 @@ fn context(ctx: Context) -> String {
             format!("debug.{} '{}'", domain.name().to_lowercase(), domain.letter())
         }
         Context::Saved(domain) => format!("saved {}", domain.name().to_lowercase()),
-        Context::User(at) => format!("own state {}", at + 1),
+        Context::User(at) => format!("own {}", at + 1),
     }
 }
 

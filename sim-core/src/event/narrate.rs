@@ -197,7 +197,7 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
             if owned {
                 format!("{addr} lies in an arena, so the block is pymalloc's")
             } else {
-                "the pointer lies in no arena, so the block is the C library's".to_owned()
+                "the pointer lies in no arena of this state, so it is taken for the C library's".to_owned()
             },
         ),
         Event::ReallocInPlace { block, block_size, nbytes } => say(
