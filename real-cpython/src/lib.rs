@@ -11,6 +11,8 @@ mod arenas;
 mod clock;
 mod hooks;
 pub mod interpreters;
+pub mod measure;
+pub mod memray;
 mod pristine;
 mod python;
 

@@ -8,71 +8,16 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use real_cpython::interpreters::{self, Interpreter};
+use real_cpython::memray::{self, Memray};
 use real_cpython::or_not_run;
 use serde_json::Value;
 use sim_core::{Call, Kind, Trace};
 use trace_io::{Format, Loader};
 
-/// Versions of memray, the newest first, with the format each writes. Older ones have no wheels for newer interpreters.
-const MEMRAYS: [(&str, u64); 3] = [("1.20.0", 13), ("1.19.3", 12), ("1.18.0", 11)];
-
-/// What [`record`] passes on to the program.
+/// What [`Memray::record`] passes on to the program.
 const RECORDINGS: [&[&str]; 4] = [&["python"], &["packed"], &["python", "native", "packed"], &["native"]];
-
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
-}
-
-fn succeed(command: &mut Command) -> Result<Output, String> {
-    let output = command.output().map_err(|e| format!("{command:?}: {e}"))?;
-    if output.status.success() {
-        return Ok(output);
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{command:?}: {}: {}", output.status, said.lines().last().unwrap_or_default()))
-}
-
-/// A Python with memray installed.
-struct Memray {
-    python: PathBuf,
-    name: String,
-    format: u64,
-    version: (u32, u32, u32),
-}
-
-impl Memray {
-    /// The environment of an earlier run, or a new one.
-    fn new(interpreter: &Interpreter, memray: &str, format: u64) -> Result<Self, String> {
-        let name = format!("memray-{memray}-python-{interpreter}");
-        let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name);
-        let python = environment.join("bin/python");
-        let complete = environment.join("complete");
-        if !complete.exists() {
-            let venv = ["-m", "venv", "--clear"];
-            succeed(Command::new(interpreter.path()).args(venv).arg(&environment))?;
-            let pip =
-                ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"];
-            succeed(Command::new(&python).args(pip).arg(format!("memray=={memray}")).arg("greenlet"))?;
-            File::create(complete).map_err(|e| e.to_string())?;
-        }
-        Ok(Self { python, name, format, version: interpreter.version })
-    }
-
-    fn record(&self, flags: &[&str]) -> PathBuf {
-        let file =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{}.bin", self.name, flags.join("-")));
-        succeed(Command::new(&self.python).arg(script("memray_record.py")).arg(&file).args(flags)).unwrap();
-        file
-    }
-
-    fn says(&self, capture: &Path) -> Value {
-        let output = succeed(Command::new(&self.python).arg(script("memray_api.py")).arg(capture)).unwrap();
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-}
 
 fn load(capture: &Path) -> Trace {
     let (trace, format) = Loader::new("x", Box::new(File::open(capture).unwrap()), None).finish().unwrap();
@@ -83,7 +28,7 @@ fn load(capture: &Path) -> Trace {
 /// Our reader on a capture against memray's. Returns the records compared.
 fn compare(capture: &Path, memray: &Memray) -> u64 {
     let what = capture.display();
-    let expected = memray.says(capture);
+    let expected: Value = serde_json::from_slice(&memray.says(capture).unwrap()).unwrap();
     let number = |key: &str| expected[key].as_u64().unwrap();
     let trace = load(capture);
     let source = &trace.source;
@@ -154,11 +99,11 @@ fn captures_are_read_as_memray_reads_them() {
     captures.sort();
 
     let (mut tested, mut formats, mut operations) = (Vec::new(), Vec::new(), 0);
-    for (memray, format) in MEMRAYS {
+    for (memray, format) in memray::VERSIONS {
         for interpreter in &interpreters {
             // Wheels of every version exist for 3.11; the newest is tried everywhere.
             let sure = (3, 11) == (interpreter.version.0, interpreter.version.1);
-            if !sure && format != MEMRAYS[0].1 {
+            if !sure && format != memray::VERSIONS[0].1 {
                 continue;
             }
             let memray = match Memray::new(interpreter, memray, format) {
@@ -173,12 +118,12 @@ fn captures_are_read_as_memray_reads_them() {
                 operations += compare(&capture, &memray);
             }
             for flags in RECORDINGS {
-                operations += compare(&memray.record(flags), &memray);
+                operations += compare(&memray.record(flags).unwrap(), &memray);
             }
             if memray.format >= 12 && memray.version >= (3, 13, 3) {
-                operations += compare(&memray.record(&["python", "objects"]), &memray);
+                operations += compare(&memray.record(&["python", "objects"]).unwrap(), &memray);
             }
-            let aggregated = memray.record(&["python", "aggregated"]);
+            let aggregated = memray.record(&["python", "aggregated"]).unwrap();
             let error =
                 Loader::new("x", Box::new(File::open(aggregated).unwrap()), None).finish().unwrap_err();
             assert!(error.to_string().contains("without `--aggregate`"), "{error}");
@@ -192,5 +137,5 @@ fn captures_are_read_as_memray_reads_them() {
     }
     formats.dedup();
     eprintln!("{operations} operations compared with {}", tested.join(", "));
-    assert!(formats.contains(&MEMRAYS[0].1), "{formats:?}");
+    assert!(formats.contains(&memray::VERSIONS[0].1), "{formats:?}");
 }

@@ -1,4 +1,4 @@
-"""Records a small program: memray_record.py OUT [python] [native] [objects] [aggregated] [packed]."""
+"""Records a small program: memray_record.py OUT [python] [native] [objects] [aggregated] [packed] [long]."""
 
 import json
 import re
@@ -69,4 +69,5 @@ if "aggregated" in flags:
     options["file_format"] = memray.FileFormat.AGGREGATED_ALLOCATIONS
 destination = memray.FileDestination(path, overwrite=True, compress_on_exit="packed" in flags)
 with memray.Tracker(destination=destination, **options):
-    program()
+    for _ in range(60 if "long" in flags else 1):
+        program()

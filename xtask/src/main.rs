@@ -9,6 +9,7 @@
 mod arrows;
 mod bench;
 mod e2e;
+mod instructions;
 mod serve;
 mod steps;
 mod test;
@@ -38,7 +39,7 @@ enum Task {
     E2e(e2e::Options),
     /// Sets up what is needed and runs every check: what CI runs
     Test(test::Options),
-    /// Measures against the real CPython; arguments go on to the bench program
+    /// Measures against the real CPython and writes docs/benchmarks.md
     Bench(bench::Options),
 }
 

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::steps::Steps;
 use crate::workspace::{cargo, command, root, run as run_command};
-use crate::{arrows, e2e, tools, web};
+use crate::{arrows, e2e, instructions, tools, web};
 
 /// Options of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -39,8 +39,13 @@ const CHEAP: [Step; 9] = [
     ("page-files", page_files),
 ];
 
-const LONG: [Step; 4] =
-    [("tests", tests), ("sanitizer", sanitizer), ("web", web_build), ("browser", e2e::drive)];
+const LONG: [Step; 5] = [
+    ("tests", tests),
+    ("sanitizer", sanitizer),
+    ("instructions", || instructions::hold(false)),
+    ("web", web_build),
+    ("browser", e2e::drive),
+];
 
 /// Sets up and runs the steps.
 pub(crate) fn run(options: &Options) -> Result<()> {

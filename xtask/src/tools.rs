@@ -14,7 +14,7 @@ const TYPOS_VERSION: &str = "1.52.0";
 const CARGO_DENY_VERSION: &str = "0.20.2";
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
 /// A folder of goldens and captures beside the repository, too large to be in it.
-const SHARED_ORACLE: &str = "../shared/oracle";
+pub(crate) const SHARED_ORACLE: &str = "../shared/oracle";
 
 /// Installs or names whatever is missing.
 pub(crate) fn set_up() -> Result<()> {
@@ -71,6 +71,10 @@ fn debian_packages() -> Result<()> {
     // For typos and for memray, which captures are compared with.
     if !has_venv() {
         missing.push("python3-venv");
+    }
+    // Counts the instructions of the replay.
+    if on_path("valgrind").is_none() {
+        missing.push("valgrind");
     }
     if missing.is_empty() {
         return Ok(());

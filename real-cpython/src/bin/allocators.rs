@@ -3,25 +3,21 @@
 //!
 //! `cargo xtask bench` runs it after the simulation's table.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints a table")]
+#![expect(clippy::print_stdout, reason = "it prints a table")]
 #![expect(unsafe_code, reason = "it calls allocators")]
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::ptr;
-use std::time::Instant;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use mmap_arenas::PymallocHeap;
 use real_cpython::RealPymalloc;
+use real_cpython::measure::{self, Arguments, median, ratio};
 use sim_core::tape::Packed;
-use sim_core::{Addr, Domain, Kind, Machine, Profile, Trace};
+use sim_core::{Domain, Kind, Machine, Profile, Trace};
 
 /// At most this many times `CPython`'s own pymalloc's time an operation.
 const BAR: f64 = 1.0;
-/// A shorter trace says little.
-const LEAST_OPERATIONS: u64 = 100_000;
 
 /// What a program calls. Each function is called, not inlined, as across a library's border.
 trait Heap {
@@ -110,9 +106,7 @@ fn run<H: Heap, R: Heap>(trace: &Trace, heap: &mut H, raw: &mut R) -> f64 {
     // Written now, so that no page of the table is met for the first time while the clock runs.
     let mut blocks: Vec<*mut u8> = Vec::new();
     blocks.resize(trace.slot_count() as usize, ptr::null_mut());
-    let start = Instant::now();
-    for index in 0..trace.len() as usize {
-        let op = trace.packed(index);
+    let ns = measure::timed(trace, |op| {
         let p = &mut blocks[op.slot.0 as usize];
         // SAFETY: the trace was checked when it was built: a pointer is passed only while its block is live,
         // and only to the family it came from.
@@ -123,8 +117,7 @@ fn run<H: Heap, R: Heap>(trace: &Trace, heap: &mut H, raw: &mut R) -> f64 {
                 apply(heap, op, p);
             }
         }
-    }
-    let ns = start.elapsed().as_nanos() as f64 / trace.len() as f64;
+    });
     let mut is_raw = vec![false; blocks.len()];
     for index in 0..trace.len() as usize {
         let op = trace.packed(index);
@@ -134,7 +127,7 @@ fn run<H: Heap, R: Heap>(trace: &Trace, heap: &mut H, raw: &mut R) -> f64 {
         // SAFETY: what is left is live, and the last operation with a slot names its family.
         unsafe { if is_raw { raw.free(p) } else { heap.free(p) } }
     }
-    ns
+    ns / trace.len() as f64
 }
 
 /// # Safety
@@ -163,14 +156,14 @@ unsafe fn apply<H: Heap>(heap: &mut H, op: Packed, p: &mut *mut u8) {
     }
 }
 
-/// The contenders: `CPython`'s pymalloc and ours with fresh and with resident arenas, then the others.
-const NAMES: [&str; 7] = ["cpython", "ours", "cpython", "ours", "glibc", "mimalloc", "jemalloc"];
+/// Which of [`compare`]'s times is whose: `CPython`'s pymalloc and ours, with fresh and with resident arenas.
 const CPYTHON_FRESH: usize = 0;
 const OURS_FRESH: usize = 1;
 const CPYTHON: usize = 2;
 const OURS: usize = 3;
 
-fn measure(real: &mut RealPymalloc, trace: &Trace, profile: &Profile, reps: u32) -> Result<[Vec<f64>; 7]> {
+/// Times of `CPython`'s and our pymalloc with fresh arenas, the same with resident ones, glibc, mimalloc, jemalloc.
+fn compare(real: &mut RealPymalloc, trace: &Trace, profile: &Profile, reps: u32) -> Result<[Vec<f64>; 7]> {
     let mut machine = Machine::simulated(profile, trace.slot_count())?;
     for index in 0..trace.len() as usize {
         machine.step(trace, index, &mut ());
@@ -179,7 +172,7 @@ fn measure(real: &mut RealPymalloc, trace: &Trace, profile: &Profile, reps: u32)
     let mut times: [Vec<f64>; 7] = Default::default();
     for _ in 0..reps {
         for (fresh, cpython, ours) in [(true, CPYTHON_FRESH, OURS_FRESH), (false, CPYTHON, OURS)] {
-            times[cpython].push(cpython_run(real, trace, profile, fresh));
+            times[cpython].push(measure::real_run(real, trace, profile, fresh));
             let mut heap = PymallocHeap::placed(profile.arena_placement, if fresh { 0 } else { arenas })?;
             times[ours].push(run(trace, &mut heap, &mut Glibc));
             ensure!(heap.counters().narenas_highwater == u64::from(arenas), "{}: another run", trace.name);
@@ -191,123 +184,59 @@ fn measure(real: &mut RealPymalloc, trace: &Trace, profile: &Profile, reps: u32)
     Ok(times)
 }
 
-fn cpython_run(real: &mut RealPymalloc, trace: &Trace, profile: &Profile, fresh: bool) -> f64 {
-    real.reset(profile, trace.slot_count(), fresh);
-    let start = Instant::now();
-    for index in 0..trace.len() as usize {
-        std::hint::black_box(real.apply(trace.packed(index)));
-    }
-    let ns = start.elapsed().as_nanos() as f64 / trace.len() as f64;
-    let base = sim_core::arena::region_base(profile);
-    real.free_raw(|address| Addr(address).bytes_from(base) >= 16 << 30);
-    ns
-}
-
-fn median(times: &[f64]) -> f64 {
-    let mut sorted = times.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// The median of the ratios of each repetition, which a drift of the machine's speed does not touch.
-fn ratio(ours: &[f64], theirs: &[f64]) -> f64 {
-    median(&ours.iter().zip(theirs).map(|(a, b)| a / b).collect::<Vec<_>>())
-}
-
 fn main() -> ExitCode {
-    match table() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("allocators: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let about = "allocators over real memory, in nanoseconds an operation";
+    measure::main("allocators", about, 7, table)
 }
 
 /// Prints the table; true when the bar is met on all traces.
-fn table() -> Result<bool> {
-    let (mut reps, mut files) = (7, Vec::new());
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        match arg.as_str() {
-            "--reps" => reps = args.next().and_then(|n| n.parse().ok()).context("--reps takes a number")?,
-            _ => files.push(PathBuf::from(arg)),
-        }
-    }
-    ensure!(reps > 0, "--reps takes a number from 1");
-    if files.is_empty() {
-        files = oracle()?;
-    }
+fn table(arguments: Arguments) -> Result<bool> {
+    let files = match arguments.files {
+        files if files.is_empty() => measure::shared("oracle", ".ptrace.zst")?,
+        files => files,
+    };
     let mut real = RealPymalloc::get()?;
-    println!(
-        "Allocators over real memory beside {}, {reps} alternating repetitions, medians in ns an operation;",
-        real.library()
-    );
-    println!(
-        "fresh arenas in the first three columns, resident ones in the next three; ratios are ours to CPython's"
-    );
-    println!(
-        "{:<24} {:>10} {:>9} {:>9} {:>6} {:>9} {:>9} {:>6} {:>9} {:>9} {:>9}",
+    println!("{}, {} alternating repetitions, medians:\n", real.library(), arguments.reps);
+    measure::head(&[
         "trace",
         "operations",
-        NAMES[0],
-        NAMES[1],
+        "CPython fresh ns",
+        "ours ns",
         "ratio",
-        NAMES[2],
-        NAMES[3],
+        "CPython resident ns",
+        "ours ns",
         "ratio",
-        NAMES[4],
-        NAMES[5],
-        NAMES[6]
-    );
-    let mut missed = Vec::new();
-    let mut rows = 0;
+        "glibc ns",
+        "mimalloc ns",
+        "jemalloc ns",
+    ]);
+    let (mut fresh, mut resident) = (Vec::new(), Vec::new());
     for file in &files {
-        let name = file.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-        let source = File::open(file).with_context(|| file.display().to_string())?;
-        let trace = trace_io::open(&name, Box::new(source)).with_context(|| file.display().to_string())?;
+        let (trace, profile) = measure::open(file)?;
         // Limits and failures are the machine's; a heap has none.
-        if trace.len() < LEAST_OPERATIONS || !trace.settings.is_empty() {
+        if trace.len() < measure::TIMED_OPERATIONS || !trace.settings.is_empty() {
             continue;
         }
-        let profile = Profile::default();
-        let t = measure(&mut real, &trace, &profile, reps)?;
-        let (fresh, resident) = (ratio(&t[OURS_FRESH], &t[CPYTHON_FRESH]), ratio(&t[OURS], &t[CPYTHON]));
+        let times = compare(&mut real, &trace, &profile, arguments.reps)?;
+        let fresh_ratio = ratio(&times[OURS_FRESH], &times[CPYTHON_FRESH]);
+        let resident_ratio = ratio(&times[OURS], &times[CPYTHON]);
+        let name = measure::name(file).trim_end_matches(".ptrace.zst").to_owned();
+        let [cpython_fresh, ours_fresh, cpython, ours, others @ ..] = times.map(|t| median(&t));
         println!(
-            "{:<24} {:>10} {:>9.2} {:>9.2} {fresh:>6.2} {:>9.2} {:>9.2} {resident:>6.2} {:>9.2} {:>9.2} {:>9.2}",
-            trace.name,
+            "| {name} | {} | {cpython_fresh:.2} | {ours_fresh:.2} | {fresh_ratio:.2} | {cpython:.2} | {ours:.2} | \
+             {resident_ratio:.2} | {:.2} | {:.2} | {:.2} |",
             trace.len(),
-            median(&t[0]),
-            median(&t[1]),
-            median(&t[2]),
-            median(&t[3]),
-            median(&t[4]),
-            median(&t[5]),
-            median(&t[6])
+            others[0],
+            others[1],
+            others[2],
         );
-        rows += 1;
-        if fresh.max(resident) > BAR {
-            missed.push(trace.name.clone());
-        }
+        fresh.push((name.clone(), fresh_ratio));
+        resident.push((name, resident_ratio));
     }
-    ensure!(rows > 0, "no trace has {LEAST_OPERATIONS} operations");
-    if missed.is_empty() {
-        println!("at most {BAR} x CPython's pymalloc, fresh and resident: met on all {rows} traces");
-    } else {
-        println!("at most {BAR} x CPython's pymalloc, fresh and resident: missed on {}", missed.join(", "));
-    }
-    Ok(missed.is_empty())
-}
-
-fn oracle() -> Result<Vec<PathBuf>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/oracle");
-    let entries = std::fs::read_dir(&folder)
-        .with_context(|| format!("{} is missing; name traces on the command line", folder.display()))?;
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(|e| Some(e.ok()?.path()))
-        .filter(|p| p.to_string_lossy().ends_with(".ptrace.zst"))
-        .collect();
-    files.sort();
-    Ok(files)
+    println!();
+    let bar = |what, rows: &[(String, f64)]| {
+        measure::bar(what, BAR, rows.iter().map(|(name, value)| (name.as_str(), *value)))
+    };
+    let fresh_met = bar("Times CPython's own pymalloc with fresh arenas", &fresh);
+    Ok(bar("times CPython's own pymalloc with its arenas in memory", &resident) && fresh_met)
 }

@@ -1,0 +1,74 @@
+//! memray from `PyPI`, in virtual environments that are kept under `target/` for the next time.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::interpreters::Interpreter;
+
+/// Versions of memray, the newest first, with the format each writes. Older ones have no wheels for newer interpreters.
+pub const VERSIONS: [(&str, u64); 3] = [("1.20.0", 13), ("1.19.3", 12), ("1.18.0", 11)];
+
+/// A Python with memray installed.
+pub struct Memray {
+    python: PathBuf,
+    folder: PathBuf,
+    /// `memray-1.20.0-python-3.11.2`.
+    pub name: String,
+    /// Of the captures it writes.
+    pub format: u64,
+    /// The interpreter's.
+    pub version: (u32, u32, u32),
+}
+
+impl Memray {
+    /// The environment of an earlier run, or a new one.
+    pub fn new(interpreter: &Interpreter, memray: &str, format: u64) -> Result<Self, String> {
+        let name = format!("memray-{memray}-python-{interpreter}");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tmp");
+        std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        let environment = folder.join(&name);
+        let python = environment.join("bin/python");
+        let complete = environment.join("complete");
+        if !complete.exists() {
+            let venv = ["-m", "venv", "--clear"];
+            succeed(Command::new(interpreter.path()).args(venv).arg(&environment))?;
+            let pip =
+                ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"];
+            succeed(Command::new(&python).args(pip).arg(format!("memray=={memray}")).arg("greenlet"))?;
+            File::create(complete).map_err(|e| e.to_string())?;
+        }
+        Ok(Self { python, folder, name, format, version: interpreter.version })
+    }
+
+    /// Its Python.
+    pub fn python(&self) -> Command {
+        Command::new(&self.python)
+    }
+
+    /// Records the program of `tests/memray_record.py` into a file that is kept until the next recording with these flags.
+    pub fn record(&self, flags: &[&str]) -> Result<PathBuf, String> {
+        let file = self.folder.join(format!("{}-{}.bin", self.name, flags.join("-")));
+        succeed(self.python().arg(script("memray_record.py")).arg(&file).args(flags))?;
+        Ok(file)
+    }
+
+    /// What memray's own reader says of a capture, as JSON.
+    pub fn says(&self, capture: &Path) -> Result<Vec<u8>, String> {
+        Ok(succeed(self.python().arg(script("memray_api.py")).arg(capture))?.stdout)
+    }
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
+}
+
+/// Runs a program to its good end; the error is its last word.
+pub fn succeed(command: &mut Command) -> Result<Output, String> {
+    let output = command.output().map_err(|e| format!("{command:?}: {e}"))?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{command:?}: {}: {}", output.status, said.lines().last().unwrap_or_default()))
+}
