@@ -98,6 +98,43 @@ onRunningPage("agrees with the native program on a million operations", async (p
   await page.screenshot({ path: join(out, "million.png") });
 });
 
+onRunningPage("agrees with simulated and real memory on five traces", async (page) => {
+  const recorded = ["tiny-script-3.11", "tiny-script-3.14"].map((name) => join(root, `traces/${name}.ptrace.zst`));
+  const golden = ["t01_classes", "t08_realloc"].map((name) => join(root, `trace-io/tests/data/${name}.ptrace.zst`));
+  for (const file of [...recorded, ...golden, generate("steady.ptrace", 200_000)]) {
+    const { operations, digest } = replay(file);
+    assert.equal(replay(file, "--backend", "mmap").digest, digest, `${file} over real memory`);
+    await open(page, server, file, operations);
+    assert.equal((await press(page, "End", operations)).digest, digest, `${file} in the browser`);
+    const middle = Math.floor(operations / 2);
+    await press(page, "Home", 0);
+    await page.keyboard.press("g");
+    // The dialog has the keyboard from its first picture on.
+    await page.waitForTimeout(500);
+    await page.keyboard.type(String(middle));
+    const half = await press(page, "Enter", middle);
+    for (const backend of ["sim", "mmap"]) {
+      const there = replay(file, "--until", String(middle), "--backend", backend);
+      assert.equal(half.digest, there.digest, `${file} at ${middle}, ${backend}`);
+    }
+  }
+});
+
+onRunningPage("shows the layers of the pitfalls", async (page) => {
+  const panes = { 7: "domains", 8: "debug", 9: "tracemalloc" };
+  const pitfalls = { "13-two-headers": 7, "16-double-free": 8, "19-trace-domains": 9, "25-hook-sizes": 7, "26-malloc-stats": 7, "28-free-threaded": 7 };
+  for (const [name, key] of Object.entries(pitfalls)) {
+    const file = join(root, `traces/pitfalls/${name}.ron`);
+    const { operations, digest } = replay(file);
+    const title = `Pitfall ${name.slice(0, 2)}`;
+    await drop(page, server, file);
+    await until(page, `${name} is open`, (title) => globalThis.arenascope.trace_name()?.startsWith(title), title);
+    await page.keyboard.press(String(key));
+    assert.equal((await press(page, "End", operations)).digest, digest, name);
+    await page.screenshot({ path: join(out, `${name}-${panes[key]}.png`) });
+  }
+});
+
 onRunningPage("opens a chosen file, and the same one again after it changed", async (page) => {
   for (const operations of [1000, 2000]) {
     const file = generate("chosen.ptrace", operations);

@@ -20,16 +20,22 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.no_build {
         web::build(&root().join("dist"))?;
     }
-    drive()
+    drive(&["build", "--package", "app-native"])
 }
 
-/// Tests the page in dist/.
-pub(crate) fn drive() -> Result<()> {
+/// Tests the page in dist/ as the last step of all checks, whose tests have built the program: with the workspace's
+/// features, so that building the one package would build its libraries a second time.
+pub(crate) fn drive_after_tests() -> Result<()> {
+    drive(&["test", "--workspace", "--no-run"])
+}
+
+/// Tests the page in dist/ beside the program that this cargo command builds.
+fn drive(build: &[&str]) -> Result<()> {
     let chromium = tools::chromium().context(
         "there is no Chromium: run `apt-get install chromium`, or set CHROMIUM to the path of its program",
     )?;
     // The page's digests are compared with this program's.
-    run_command(cargo().args(["build", "--locked", "--package", "app-native"]))?;
+    run_command(cargo().args(build).arg("--locked"))?;
     install_packages()?;
     run_command(
         command("node")

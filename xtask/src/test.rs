@@ -44,7 +44,7 @@ const LONG: [Step; 5] = [
     ("sanitizer", sanitizer),
     ("instructions", || instructions::hold(false)),
     ("web", web_build),
-    ("browser", e2e::drive),
+    ("browser", e2e::drive_after_tests),
 ];
 
 /// Sets up and runs the steps.

@@ -221,7 +221,7 @@ fn column(
         let fell = calls.iter().any(|c| c.domain == Domain::Raw)
             && lit_before
             && calls.first().is_some_and(|c| c.domain == domain);
-        arrow(ui, view, fell, &format!("0 or over {threshold} bytes: PyMem_Raw…"));
+        arrow(ui, view, fell, &format!("0 or over {threshold} bytes"));
         boxed(ui, view, fell, |ui| {
             ui.label("on to the top of RAW's column");
         });
