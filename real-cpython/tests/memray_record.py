@@ -69,5 +69,5 @@ if "aggregated" in flags:
     options["file_format"] = memray.FileFormat.AGGREGATED_ALLOCATIONS
 destination = memray.FileDestination(path, overwrite=True, compress_on_exit="packed" in flags)
 with memray.Tracker(destination=destination, **options):
-    for _ in range(60 if "long" in flags else 1):
+    for _ in range(30 if "long" in flags else 1):
         program()
