@@ -416,6 +416,13 @@ fn interpreters_need_a_version_that_has_them() {
     );
 }
 
+#[test]
+fn a_drag_lasts_as_long_as_one_can_wait() {
+    for seconds in ["0", "601", "soon", "NaN"] {
+        fails(&[&format!("--measure-drag={seconds}"), "x.ptrace"], 2, "write seconds, from 0.5 to 600");
+    }
+}
+
 /// The first step, counted from the placements, after which `held` says that a condition holds; it sees the
 /// arenas obtained and released by the operation and those live.
 fn first_step(placements: &str, held: impl Fn(u64, u64, u64) -> bool) -> Option<u64> {

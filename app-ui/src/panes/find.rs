@@ -151,7 +151,9 @@ fn field(ui: &mut Ui, state: &mut FindState, commands: &mut Vec<Command>) {
 /// What is wrong, and what can be written.
 fn grammar(ui: &mut Ui, state: &FindState) {
     if let Some(error) = &state.error {
-        ui.label(RichText::new(error).strong());
+        // The names that it goes on to list stand below.
+        let said = error.split("; events: ").next().unwrap_or(error);
+        ui.label(RichText::new(said).strong());
     }
     let names = |names: Vec<&str>| names.join("  ");
     ui.weak("Events");
