@@ -11,6 +11,8 @@ const SETTLING: u32 = 30;
 pub(crate) struct Drag {
     seconds: f64,
     stage: Stage,
+    /// Frames while the trace was opened and read ahead.
+    opening: Option<FrameSummary>,
     /// What the toolkit says each frame took with painting, in milliseconds.
     painted: Vec<f32>,
 }
@@ -30,7 +32,7 @@ enum Stage {
 impl Drag {
     /// To the end and back in so many seconds.
     pub(crate) fn new(seconds: f64) -> Self {
-        Self { seconds, stage: Stage::Opening(0), painted: Vec::new() }
+        Self { seconds, stage: Stage::Opening(0), opening: None, painted: Vec::new() }
     }
 
     /// Puts what the hand would do into the input of a frame.
@@ -47,6 +49,7 @@ impl Drag {
         input.events.retain(|e| !matches!(e, Event::PointerMoved(_) | Event::PointerGone));
         match self.stage {
             Stage::Opening(SETTLING) => {
+                self.opening = Some(app.frame_times());
                 app.reset_frame_times();
                 input.events.extend([Event::PointerMoved(at(0.0)), button(true, at(0.0))]);
                 self.stage = Stage::Dragging(now);
@@ -97,6 +100,7 @@ impl Drag {
             "median_ms": rounded(median_ms),
             "p99_ms": rounded(p99_ms),
             "worst_ms": rounded(worst_ms),
+            "opening_worst_ms": self.opening.map(|o| rounded(o.worst_ms)),
             "with_painting_median_ms": painted(self.painted.len() / 2),
             "with_painting_worst_ms": painted(self.painted.len().saturating_sub(1)),
         })

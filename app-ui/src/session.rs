@@ -31,7 +31,7 @@ const BUDGET_BYTES: u64 = 256 << 20;
 const CHUNK: u64 = 20_000;
 /// Operations of the first pass between two looks at the clock.
 const FIRST_PASS_CHUNK: u64 = 2048;
-/// What a frame gives the first pass at least, however long a seek takes.
+/// What a frame gives the first pass at least, once no seek is under way.
 const FIRST_PASS_SLICE: Duration = Duration::from_millis(1);
 /// A seek that costs more than this keeps a copy of what was on screen.
 const HOLD_OPERATIONS: u64 = 50_000;
