@@ -13,11 +13,14 @@ use std::thread::{self, Thread};
 use app_ui::{App, Opened, Platform, Startup};
 use eframe::egui;
 
+use crate::measure::Drag;
+
 /// Where the layout is kept in the shell's storage.
 const LAYOUT_KEY: &str = "layout";
 
 /// Opens the window and stays in it until it is closed. `file` opens at once, else a bundled trace does.
-pub(crate) fn run(file: Option<PathBuf>) -> anyhow::Result<()> {
+/// `drag_seconds` makes it drag the position to the end and back by itself, say how long frames took, and close.
+pub(crate) fn run(file: Option<PathBuf>, drag_seconds: Option<f64>) -> anyhow::Result<()> {
     let options = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
             .with_title("Arenascope")
@@ -29,7 +32,7 @@ pub(crate) fn run(file: Option<PathBuf>) -> anyhow::Result<()> {
         renderer: eframe::Renderer::Glow,
         ..eframe::NativeOptions::default()
     };
-    eframe::run_native("arenascope", options, Box::new(move |cc| Ok(Box::new(Shell::new(cc, file)))))
+    eframe::run_native("arenascope", options, Box::new(move |cc| Ok(Box::new(Shell::new(cc, file, drag_seconds)))))
         .map_err(|error| {
             let text = error.to_string();
             anyhow::anyhow!(
@@ -48,10 +51,13 @@ fn cause(text: &str) -> String {
     words.join(" ").trim_end_matches(['.', ')', ';']).to_owned()
 }
 
-struct Shell(App);
+struct Shell {
+    app: App,
+    drag: Option<Drag>,
+}
 
 impl Shell {
-    fn new(cc: &eframe::CreationContext<'_>, file: Option<PathBuf>) -> Self {
+    fn new(cc: &eframe::CreationContext<'_>, file: Option<PathBuf>, drag_seconds: Option<f64>) -> Self {
         let (sender, arrivals) = channel();
         let platform = Desktop { sender, arrivals };
         let mut app = match file {
@@ -61,24 +67,41 @@ impl Shell {
             }
             None => App::new(Box::new(platform), Startup::default()),
         };
-        if let Some(saved) = cc.storage.and_then(|s| s.get_string(LAYOUT_KEY)) {
+        // What is measured is the window as it comes, whatever somebody made of it.
+        let storage = cc.storage.filter(|_| drag_seconds.is_none());
+        if let Some(saved) = storage.and_then(|s| s.get_string(LAYOUT_KEY)) {
             app.restore(&saved);
         }
-        Self(app)
+        Self { app, drag: drag_seconds.map(Drag::new) }
     }
 }
 
 impl eframe::App for Shell {
-    fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
-        self.0.logic(ctx);
+    fn raw_input_hook(&mut self, _ctx: &egui::Context, input: &mut egui::RawInput) {
+        if let Some(drag) = &mut self.drag {
+            drag.input(&mut self.app, input);
+        }
     }
 
-    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
-        self.0.ui(ui);
+    fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        self.app.logic(ctx);
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
+        self.app.ui(ui);
+        if let Some(drag) = &mut self.drag {
+            if let Some(report) = drag.after(&self.app, frame.info().cpu_usage) {
+                println!("{report}");
+                ui.send_viewport_cmd(egui::ViewportCommand::Close);
+            }
+            ui.request_repaint();
+        }
     }
 
     fn save(&mut self, storage: &mut dyn eframe::Storage) {
-        storage.set_string(LAYOUT_KEY, self.0.save());
+        if self.drag.is_none() {
+            storage.set_string(LAYOUT_KEY, self.app.save());
+        }
     }
 }
 
@@ -151,6 +174,12 @@ impl Platform for Desktop {
 
     fn poll_opened(&mut self) -> Option<Result<Opened, String>> {
         self.arrivals.try_recv().ok().map(|arrival| arrival.map(Arrival::into_opened))
+    }
+
+    #[cfg(unix)]
+    fn cpu_seconds(&self) -> Option<f64> {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        Some(time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9)
     }
 
     fn publish_status(&mut self, _status: &str) {

@@ -415,3 +415,69 @@ fn interpreters_need_a_version_that_has_them() {
             .contains("arena hook 1: count; 3 alloc, 1 free, of which 1 and 0")
     );
 }
+
+#[test]
+fn a_drag_lasts_as_long_as_one_can_wait() {
+    for seconds in ["0", "601", "soon", "NaN"] {
+        fails(&[&format!("--measure-drag={seconds}"), "x.ptrace"], 2, "write seconds, from 0.5 to 600");
+    }
+}
+
+/// The first step, counted from the placements, after which `held` says that a condition holds; it sees the
+/// arenas obtained and released by the operation and those live.
+fn first_step(placements: &str, held: impl Fn(u64, u64, u64) -> bool) -> Option<u64> {
+    let (mut step, mut live, mut obtained, mut released) = (0, 0, 0, 0);
+    for line in placements.lines() {
+        match line.split_whitespace().next() {
+            Some("+arena") => obtained += 1,
+            Some("-arena") => released += 1,
+            _ => {
+                step += 1;
+                live = live + obtained - released;
+                if held(obtained, released, live) {
+                    return Some(step);
+                }
+                (obtained, released) = (0, 0);
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn until_stops_where_a_condition_holds() {
+    let trace = data("../../../traces/tiny-script-3.11.ptrace.zst");
+    let small = ["replay", &trace, "--set", "arena_size=64K"];
+    let placements = stdout(&[&small[..], &["--placement", "-"]].concat());
+    let report = |until: &str| -> serde_json::Value {
+        serde_json::from_str(&stdout(&[&small[..], &["--until", until, "--json"]].concat())).unwrap()
+    };
+    for (condition, expected) in [
+        ("arena_obtained && arenas == 3", first_step(&placements, |new, _, live| new > 0 && live == 3)),
+        ("arena_released && arenas > 2", first_step(&placements, |_, gone, live| gone > 0 && live > 2)),
+        ("!(arenas < 5)", first_step(&placements, |_, _, live| live >= 5)),
+        ("step == 0x10 || step == 9", Some(9)),
+    ] {
+        assert!(expected.is_some(), "{condition} holds somewhere");
+        let stopped = report(condition);
+        assert_eq!(stopped["stopped_at"].as_u64(), expected, "{condition}");
+        assert_eq!(stopped["condition"], condition);
+        assert_eq!(stopped["operations"].as_u64(), expected, "{condition}");
+        let there = report(&expected.unwrap_or(0).to_string());
+        assert_eq!(stopped["digest"], there["digest"], "{condition}: the state is that of the step");
+    }
+    let never = report("arenas > 1M");
+    assert_eq!((&never["stopped_at"], &never["operations"]), (&serde_json::Value::Null, &126_631.into()));
+    for (until, expected) in [
+        ("arenas = 5", "column 8: `=` alone means nothing; write `==`"),
+        ("pool_ful", "column 1: nothing is called `pool_ful`"),
+        ("", "column 1"),
+    ] {
+        fails(&["replay", &trace, "--until", until], 2, expected);
+    }
+    fails(
+        &["replay", &trace, "--until", "pool_full", "--backend", "mmap"],
+        1,
+        "--until CONDITION reads events, which --backend mmap does not make",
+    );
+}

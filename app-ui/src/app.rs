@@ -5,13 +5,16 @@ use std::time::Duration;
 use egui::{Align, Button, CentralPanel, Id, LayerId, Layout as UiLayout, Order, Panel, RichText, Ui};
 use egui_tiles::{SimplificationOptions, TileId, UiResponse};
 use serde::{Deserialize, Serialize};
+use web_time::Instant;
 
 use crate::apply::{Request, State};
 use crate::command::{Action, Command, consume_shortcuts};
 use crate::examples::{Kind, of_kind};
 use crate::format::{bytes, count, grouped};
+use crate::frame_times::{FrameSummary, FrameTimes};
 use crate::icons::{Icon, icon_button};
 use crate::layout::{Layout, Pane};
+use crate::panes::find::FindState;
 use crate::panes::help::OverlayState;
 use crate::panes::map::MapState;
 use crate::panes::operations::OperationsState;
@@ -47,11 +50,19 @@ pub struct App {
     title: String,
     /// The revision drawn last, and when it was drawn first.
     pulse: (u64, f64),
+    frames: FrameTimes,
+    /// When the frame under way began.
+    frame_begun: Option<f64>,
+    /// When the program began, for a shell that does not tell its own time.
+    begun: Instant,
+    /// Where the bar of the whole tape was drawn.
+    timeline: Option<egui::Rect>,
 }
 
 /// What panes keep for themselves: scroll positions, textures, typed text.
 #[derive(Default)]
 struct Local {
+    find: FindState,
     map: MapState,
     operations: OperationsState,
     tracemalloc: TracemallocState,
@@ -66,6 +77,9 @@ struct Saved {
     reduce_motion: bool,
     follow: bool,
     layout: Layout,
+    /// Conditions where Play stops, and whether each is heeded.
+    #[serde(default)]
+    breakpoints: Vec<(String, bool)>,
 }
 
 impl App {
@@ -92,10 +106,14 @@ impl App {
             published: String::new(),
             title: String::new(),
             pulse: (u64::MAX, f64::NEG_INFINITY),
+            frames: FrameTimes::default(),
+            frame_begun: None,
+            begun: Instant::now(),
+            timeline: None,
         }
     }
 
-    /// Layout and colors as [`Self::save`] wrote them. What cannot be read is ignored.
+    /// Layout, colors and breakpoints as [`Self::save`] wrote them. What cannot be read is ignored.
     pub fn restore(&mut self, saved: &str) {
         let Ok(mut saved) = ron::from_str::<Saved>(saved) else { return };
         if saved.version != SAVED_VERSION {
@@ -104,6 +122,7 @@ impl App {
         self.state.theme = saved.theme;
         self.state.reduce_motion = saved.reduce_motion;
         self.state.selection.follow = saved.follow;
+        self.state.restore_breakpoints(&saved.breakpoints);
         if saved.layout.sound() {
             saved.layout.tree.tiles.recompute_next_tile_id();
             self.state.layout = saved.layout;
@@ -111,7 +130,7 @@ impl App {
         self.styled = false;
     }
 
-    /// Layout and colors as text, for the shell to keep.
+    /// Layout, colors and breakpoints as text, for the shell to keep.
     pub fn save(&mut self) -> String {
         let layout = std::mem::take(&mut self.state.layout);
         let saved = Saved {
@@ -120,6 +139,7 @@ impl App {
             reduce_motion: self.state.reduce_motion,
             follow: self.state.selection.follow,
             layout,
+            breakpoints: self.state.find.save(),
         };
         // A tree of plain numbers and names always has a form in RON.
         let text = ron::to_string(&saved).unwrap_or_default();
@@ -129,6 +149,7 @@ impl App {
 
     /// Work between frames: files that arrived, replay, playback.
     pub fn logic(&mut self, ctx: &egui::Context) {
+        self.frame_begun = Some(self.clock());
         match self.platform.poll_opened() {
             Some(Ok(opened)) => self.state.open(opened),
             Some(Err(error)) => self.state.fail(error),
@@ -173,6 +194,29 @@ impl App {
             self.apply(&ctx, command);
         }
         self.publish(&ctx);
+        if let Some(begun) = self.frame_begun.take() {
+            self.frames.add(self.clock() - begun);
+        }
+    }
+
+    /// Seconds from some moment on by which frames are measured.
+    fn clock(&self) -> f64 {
+        self.platform.cpu_seconds().unwrap_or_else(|| self.begun.elapsed().as_secs_f64())
+    }
+
+    /// How long frames took, by the shell's clock, from [`Self::logic`] to the end of [`Self::ui`].
+    pub fn frame_times(&self) -> FrameSummary {
+        self.frames.summary()
+    }
+
+    /// Measures frames from now on.
+    pub fn reset_frame_times(&mut self) {
+        self.frames = FrameTimes::default();
+    }
+
+    /// Where the bar of the whole tape was drawn last, for a shell that drags along it.
+    pub fn timeline(&self) -> Option<egui::Rect> {
+        self.timeline
     }
 
     /// The state as one line of text, for screen readers and tests.
@@ -184,6 +228,9 @@ impl App {
         }
         if let Some(loading) = &self.state.loading {
             parts.push(format!("opening {}", loading.name()));
+        }
+        if let Some(notice) = self.state.session.as_ref().and_then(Session::notice) {
+            parts.push(notice.to_owned());
         }
         if let Some(error) = &self.state.error {
             parts.push(format!("error: {error}"));
@@ -225,6 +272,8 @@ impl App {
         match self.state.apply(command) {
             Some(Request::PickFile) => self.platform.pick_file(ctx),
             Some(Request::FocusFilter) => self.local.operations.focus_filter(),
+            Some(Request::FocusCondition(text)) => self.local.find.focus(text),
+            Some(Request::ResetFrameTimes) => self.reset_frame_times(),
             Some(Request::Copy(text)) => ctx.copy_text(text),
             Some(Request::Theme(theme)) => ctx.set_theme(theme),
             None => {}
@@ -269,10 +318,7 @@ impl App {
         Panel::top("toolbar").frame(bar).show(ui, |ui| panes::toolbar::ui(ui, &self.state, commands));
         self.banners(ui, commands);
         Panel::bottom("status").frame(bar.inner_margin(egui::Margin::symmetric(10, 3))).show(ui, |ui| {
-            ui.horizontal(|ui| {
-                let line = self.state.session.as_ref().map_or_else(|| self.status(), session_line);
-                ui.add(egui::Label::new(RichText::new(line).small()).truncate());
-            });
+            ui.horizontal(|ui| self.status_bar(ui));
         });
         let Some(session) = &self.state.session else {
             CentralPanel::default().show(ui, |ui| welcome(ui, self.state.loading.is_some(), commands));
@@ -282,21 +328,44 @@ impl App {
         let view = View {
             session,
             selection: &self.state.selection,
+            find: &self.state.find,
             inspected: self.state.inspected(),
             theme: &self.theme,
             pulse,
         };
-        Panel::bottom("transport").frame(bar).show(ui, |ui| {
-            panes::timeline::ui(ui, &view, commands);
+        let local = &mut self.local;
+        let timeline = Panel::bottom("transport").frame(bar).show(ui, |ui| {
+            let timeline = panes::timeline::ui(ui, &view, commands);
             ui.add_space(2.0);
             panes::transport::ui(ui, &view, commands);
+            panes::find::ui(ui, &view, &mut local.find, commands);
+            timeline
         });
+        self.timeline = Some(timeline.inner);
         let center = egui::Frame::new().fill(ui.visuals().panel_fill);
         CentralPanel::default().frame(center).show(ui, |ui| {
             let mut host = Host { view: &view, local: &mut self.local, commands };
             self.state.layout.tree.ui(&mut host, ui);
         });
         drop_overlay(ui.ctx(), &self.theme);
+    }
+
+    /// The state in a line, how far the tape has been read ahead, and frame times if they are wanted.
+    fn status_bar(&self, ui: &mut Ui) {
+        ui.with_layout(UiLayout::right_to_left(Align::Center), |ui| {
+            if self.state.frame_times {
+                ui.label(RichText::new(self.frame_times().to_string()).small().monospace());
+            }
+            if let Some(reading) = self.state.session.as_ref().and_then(reading_line) {
+                ui.label(RichText::new(reading).small()).on_hover_text(
+                    "A first pass over the tape notes which operation touched what, so that searches are instant and the way back is short",
+                );
+            }
+            ui.with_layout(UiLayout::left_to_right(Align::Center), |ui| {
+                let line = self.state.session.as_ref().map_or_else(|| self.status(), session_line);
+                ui.add(egui::Label::new(RichText::new(line).small()).truncate());
+            });
+        });
     }
 
     /// Errors, loading and hints, under the toolbar.
@@ -395,6 +464,16 @@ fn session_line(session: &Session) -> String {
         count(session.heap().counters().narenas_currently_allocated, "arena"),
         count(session.occupancy().blocks(), "block"),
     )
+}
+
+/// How far the first pass is, or what its index leaves out.
+fn reading_line(session: &Session) -> Option<String> {
+    let (index, len) = (session.index(), session.len());
+    if index.known() < len {
+        return Some(format!("reading ahead {:.0}%", index.known() as f64 / len as f64 * 100.0));
+    }
+    let left_out = index.covered() < index.known();
+    left_out.then(|| format!("index up to step {}", grouped(index.covered())))
 }
 
 /// What stands where the panes will be.

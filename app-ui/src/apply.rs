@@ -9,12 +9,13 @@ use sim_core::Trace;
 use crate::command::{Action, Command};
 use crate::examples::EXAMPLES;
 use crate::facts;
+use crate::find::{Aim, Find};
 use crate::format::{count, grouped};
 use crate::layout::{Layout, Pane};
 use crate::loading::{Loading, Outcome};
 use crate::platform::Opened;
 use crate::selection::{Level, Place, Selection};
-use crate::session::{ArenaJump, LESSON_OPERATIONS, SPEEDS, Session};
+use crate::session::{LESSON_OPERATIONS, SPEEDS, Session};
 use crate::snapshots::{Kept, Snapshots, Which};
 
 /// A window over the others.
@@ -37,6 +38,10 @@ pub(crate) enum Request {
     Copy(String),
     /// Put the text cursor into the operations' filter.
     FocusFilter,
+    /// Put the text cursor into the condition field, after writing something there if there is something.
+    FocusCondition(Option<String>),
+    /// Measure frames from now on.
+    ResetFrameTimes,
     /// Change light and dark.
     Theme(ThemePreference),
 }
@@ -47,6 +52,8 @@ pub(crate) struct State {
     pub(crate) session: Option<Session>,
     /// What is looked at.
     pub(crate) selection: Selection,
+    /// What can be looked for along the tape.
+    pub(crate) find: Find,
     /// The trace on its way in.
     pub(crate) loading: Option<Loading>,
     /// The most bytes a trace may take, see [`crate::Platform::trace_bytes_max`].
@@ -63,6 +70,8 @@ pub(crate) struct State {
     pub(crate) theme: ThemePreference,
     /// No pulses.
     pub(crate) reduce_motion: bool,
+    /// Whether frame times are shown.
+    pub(crate) frame_times: bool,
     /// The revision that the selection has caught up with.
     seen: Option<u64>,
 }
@@ -72,6 +81,7 @@ impl Default for State {
         Self {
             session: None,
             selection: Selection::default(),
+            find: Find::default(),
             loading: None,
             trace_bytes_max: None,
             error: None,
@@ -80,6 +90,7 @@ impl Default for State {
             layout: Layout::default(),
             theme: ThemePreference::System,
             reduce_motion: false,
+            frame_times: false,
             seen: None,
         }
     }
@@ -104,6 +115,12 @@ impl State {
             Command::Copy(text) => return Some(Request::Copy(text)),
             Command::KeepSnapshot(which) => self.keep_snapshot(which),
             Command::UseSnapshot(which, name) => self.use_snapshot(which, name),
+            Command::Aspect(aspect) => self.find.aspect = aspect,
+            Command::Mark(mark) => self.find.mark = mark,
+            Command::Condition(condition) => self.find.condition = condition,
+            Command::WriteCondition(text) => return Some(Request::FocusCondition(Some(text))),
+            Command::ToggleBreakpoint(index) => self.toggle_breakpoint(index),
+            Command::RemoveBreakpoint(index) => self.remove_breakpoint(index),
             Command::CloseOverlay => self.overlay = None,
         }
         None
@@ -124,8 +141,19 @@ impl State {
             Action::Play => self.play(),
             Action::Slower => self.change_speed(-1),
             Action::Faster => self.change_speed(1),
-            Action::NextArena => self.jump(ArenaJump::Next),
-            Action::PreviousArena => self.jump(ArenaJump::Previous),
+            Action::NextArena => self.look_for(Aim::Arena, "an arena obtained or released", true),
+            Action::PreviousArena => self.look_for(Aim::Arena, "an arena obtained or released", false),
+            Action::NextTouch => self.touch(true),
+            Action::PreviousTouch => self.touch(false),
+            Action::Next(mark) => self.go_to_mark(mark, true),
+            Action::Previous(mark) => self.go_to_mark(mark, false),
+            Action::NextChosen => self.go_to_mark(self.find.mark, true),
+            Action::PreviousChosen => self.go_to_mark(self.find.mark, false),
+            Action::EditCondition => return Some(Request::FocusCondition(None)),
+            Action::NextHold => return self.run_to(true),
+            Action::PreviousHold => return self.run_to(false),
+            Action::KeepCondition => return self.keep_condition(),
+            Action::RemoveBreakpoints => self.remove_breakpoints(),
             Action::NextNote => self.seek(|s| s.next_note().unwrap_or(s.target())),
             Action::PreviousNote => self.seek(|s| s.previous_note().unwrap_or(s.target())),
             Action::Filter => {
@@ -162,6 +190,8 @@ impl State {
             Action::ReduceMotion => self.reduce_motion = !self.reduce_motion,
             Action::ResetLayout => self.layout = Layout::default(),
             Action::CopyStats => return self.session.as_ref().map(|s| Request::Copy(s.stats().to_owned())),
+            Action::FrameTimes => self.frame_times = !self.frame_times,
+            Action::ResetFrameTimes => return Some(Request::ResetFrameTimes),
             Action::DismissError => self.error = None,
             Action::DismissHint => self.hint = None,
         }
@@ -230,6 +260,7 @@ impl State {
                 }
                 self.hint = Some(hint(&session, lesson));
                 self.session = Some(session);
+                self.heed_breakpoints();
                 self.selection = Selection { fold: self.selection.fold, ..Selection::default() };
                 self.error = None;
                 self.seen = None;
@@ -252,6 +283,7 @@ impl State {
                 session.playback = old.playback;
                 session.seek(old.target());
                 self.session = Some(session);
+                self.heed_breakpoints();
                 self.selection.pinned = None;
                 self.selection.snapshots = Snapshots::default();
                 self.selection.arena = None;
@@ -296,20 +328,17 @@ impl State {
         }
     }
 
-    fn jump(&mut self, jump: ArenaJump) {
-        if let Some(session) = &mut self.session {
-            session.playback.playing = false;
-            session.jump(jump);
-        }
-    }
-
     fn open_overlay(&mut self, overlay: Overlay) {
         self.overlay = if self.overlay == Some(overlay) { None } else { Some(overlay) };
     }
 
     fn clear(&mut self) {
-        if self.overlay.take().is_none() {
-            self.selection.pinned = None;
+        if self.overlay.take().is_some() {
+            return;
+        }
+        match &mut self.session {
+            Some(session) if session.under_way() => session.cancel(),
+            _ => self.selection.pinned = None,
         }
     }
 

@@ -1,7 +1,10 @@
 //! Everything the user can ask for. Buttons, menus, keys, the palette and the help page read one table.
 
 use egui::{Key, KeyboardShortcut, Modifiers};
+use sim_core::breakpoint::Condition;
+use sim_core::index::Mark;
 
+use crate::find::Aspect;
 use crate::selection::{Level, Place};
 use crate::snapshots::Which;
 
@@ -30,6 +33,18 @@ pub(crate) enum Command {
     KeepSnapshot(Which),
     /// The same with a snapshot that the program took, by its name.
     UseSnapshot(Which, String),
+    /// Follow another aspect of the selection.
+    Aspect(Aspect),
+    /// Choose another rare event to go to.
+    Mark(Mark),
+    /// What the condition field says now, if it is a condition.
+    Condition(Option<Condition>),
+    /// Write a condition into the field.
+    WriteCondition(String),
+    /// Heed or pass over the breakpoint with a number.
+    ToggleBreakpoint(usize),
+    /// Remove the breakpoint with a number.
+    RemoveBreakpoint(usize),
     /// Close what lies over the panes.
     CloseOverlay,
 }
@@ -50,6 +65,17 @@ pub(crate) enum Action {
     Faster,
     NextArena,
     PreviousArena,
+    NextTouch,
+    PreviousTouch,
+    Next(Mark),
+    Previous(Mark),
+    NextChosen,
+    PreviousChosen,
+    EditCondition,
+    NextHold,
+    PreviousHold,
+    KeepCondition,
+    RemoveBreakpoints,
     Filter,
     NextNote,
     PreviousNote,
@@ -77,6 +103,8 @@ pub(crate) enum Action {
     ReduceMotion,
     ResetLayout,
     CopyStats,
+    FrameTimes,
+    ResetFrameTimes,
     DismissError,
     DismissHint,
 }
@@ -113,6 +141,7 @@ const fn meta(
 }
 
 const TIME: &str = "Time";
+const FIND: &str = "Find";
 const MAP: &str = "Map";
 const WINDOW: &str = "Window";
 
@@ -133,13 +162,34 @@ pub(crate) const ACTIONS: &[Meta] = &[
     meta(TIME, Action::NextArena, "Next arena", "Go on to where an arena is obtained or released", &[key(NONE, Key::CloseBracket)]),
     meta(TIME, Action::PreviousNote, "Previous note", "Go back to the author's note before this one", &[key(NONE, Key::P)]),
     meta(TIME, Action::NextNote, "Next note", "Go on to the author's next note", &[key(NONE, Key::N)]),
-    meta(TIME, Action::Cancel, "Cancel", "Stop opening, seeking or playing", &[]),
+    meta(FIND, Action::PreviousTouch, "Previous touch", "Go back to the last operation that touched what is selected", &[key(Modifiers::COMMAND, Key::ArrowLeft)]),
+    meta(FIND, Action::NextTouch, "Next touch", "Go on to the next operation that touches what is selected", &[key(Modifiers::COMMAND, Key::ArrowRight)]),
+    meta(FIND, Action::PreviousChosen, "Previous of the chosen event", "Go back to the last operation with the event chosen in the bar", &[key(SHIFT, Key::OpenBracket)]),
+    meta(FIND, Action::NextChosen, "Next of the chosen event", "Go on to the next operation with the event chosen in the bar", &[key(SHIFT, Key::CloseBracket)]),
+    meta(FIND, Action::EditCondition, "Run to condition…", "Write a condition such as arena_released && arenas > 40", &[key(NONE, Key::R)]),
+    meta(FIND, Action::PreviousHold, "Back to condition", "Go back to the last operation after which the condition holds", &[key(SHIFT, Key::F3)]),
+    meta(FIND, Action::NextHold, "On to condition", "Go on to the next operation after which the condition holds", &[key(NONE, Key::F3)]),
+    meta(FIND, Action::KeepCondition, "Keep as breakpoint", "Let Play stop where the condition holds", &[key(NONE, Key::K)]),
+    meta(FIND, Action::RemoveBreakpoints, "Remove all breakpoints", "Let Play run to the end", &[]),
+    meta(FIND, Action::Previous(Mark::ArenaObtained), "Previous arena obtained", "Go back to where an arena came from the system", &[]),
+    meta(FIND, Action::Next(Mark::ArenaObtained), "Next arena obtained", "Go on to where an arena comes from the system", &[]),
+    meta(FIND, Action::Previous(Mark::ArenaReleased), "Previous arena released", "Go back to where an arena was given back", &[]),
+    meta(FIND, Action::Next(Mark::ArenaReleased), "Next arena released", "Go on to where an arena is given back", &[]),
+    meta(FIND, Action::Previous(Mark::PoolCarved), "Previous pool carved", "Go back to where a pool was cut from an arena", &[]),
+    meta(FIND, Action::Next(Mark::PoolCarved), "Next pool carved", "Go on to where a pool is cut from an arena", &[]),
+    meta(FIND, Action::Previous(Mark::PoolFreed), "Previous pool freed", "Go back to where an empty pool went to its arena", &[]),
+    meta(FIND, Action::Next(Mark::PoolFreed), "Next pool freed", "Go on to where an empty pool goes to its arena", &[]),
+    meta(FIND, Action::Previous(Mark::RawFallback), "Previous RAW fallback", "Go back to where pymalloc passed a request on to RAW", &[]),
+    meta(FIND, Action::Next(Mark::RawFallback), "Next RAW fallback", "Go on to where pymalloc passes a request on to RAW", &[]),
+    meta(FIND, Action::Previous(Mark::ArenaRefused), "Previous hook failure", "Go back to where the arena allocator returned NULL", &[]),
+    meta(FIND, Action::Next(Mark::ArenaRefused), "Next hook failure", "Go on to where the arena allocator returns NULL", &[]),
+    meta(TIME, Action::Cancel, "Cancel", "Stop opening, seeking, searching or playing", &[]),
     meta(MAP, Action::ZoomIn, "Zoom in", "From all arenas to one arena's pools to one pool's blocks", &[key(NONE, Key::Plus), key(NONE, Key::Equals), key(NONE, Key::Enter)]),
     meta(MAP, Action::ZoomOut, "Zoom out", "From blocks to pools to arenas", &[key(NONE, Key::Minus), key(NONE, Key::Backspace)]),
     meta(MAP, Action::Follow, "Follow", "Let the map go to where each step happens", &[key(NONE, Key::F)]),
     meta(MAP, Action::Fold, "Fold", "Leave out most of the blocks that were never carved", &[key(NONE, Key::C)]),
     meta(MAP, Action::Verify, "Check the heap", "Check every list, count, link and sum of the heap at this step", &[key(NONE, Key::V)]),
-    meta(MAP, Action::Clear, "Clear selection", "Let the inspector follow the current step again", &[key(NONE, Key::Escape)]),
+    meta(MAP, Action::Clear, "Clear", "Stop a search, else let the inspector follow the current step again", &[key(NONE, Key::Escape)]),
     meta(WINDOW, Action::Open, "Open…", "Open a trace file: ptrace text or a RON lesson, plain or compressed with zstd", &[key(Modifiers::COMMAND, Key::O)]),
     meta(WINDOW, Action::TabMap, "Map", "Show the map", &[key(NONE, Key::Num1)]),
     meta(WINDOW, Action::TabClasses, "Size classes", "Show the size classes", &[key(NONE, Key::Num2)]),
@@ -159,6 +209,8 @@ pub(crate) const ACTIONS: &[Meta] = &[
     meta(WINDOW, Action::ReduceMotion, "Reduce motion", "Mark what a step touched without a pulse", &[]),
     meta(WINDOW, Action::ResetLayout, "Reset layout", "Put all panes back where they were at first", &[]),
     meta(WINDOW, Action::CopyStats, "Copy malloc stats", "Copy the statistics text to the clipboard", &[]),
+    meta(WINDOW, Action::FrameTimes, "Frame times", "Show how long frames take: median, 99 of a hundred, worst", &[]),
+    meta(WINDOW, Action::ResetFrameTimes, "Reset frame times", "Measure frames from now on", &[]),
     meta(WINDOW, Action::DismissError, "Dismiss error", "Close the error message", &[]),
     meta(WINDOW, Action::DismissHint, "Dismiss hint", "Close the hint", &[]),
 ];
@@ -194,7 +246,15 @@ pub(crate) fn key_text(ctx: &egui::Context, shortcut: KeyboardShortcut) -> Strin
         Key::Slash => "/",
         _ => return ctx.format_shortcut(&shortcut),
     };
-    if shortcut.modifiers.shift { format!("Shift+{plain}") } else { plain.to_owned() }
+    let command = if ctx.os() == egui::os::OperatingSystem::Mac { "Cmd+" } else { "Ctrl+" };
+    let modifiers = [(shortcut.modifiers.command, command), (shortcut.modifiers.shift, "Shift+")];
+    let held: String = modifiers.iter().filter(|(held, _)| *held).map(|(_, name)| *name).collect();
+    held + plain
+}
+
+/// Keys that move a text cursor, whatever is held with them.
+fn moves_cursor(key: Key) -> bool {
+    matches!(key, Key::ArrowLeft | Key::ArrowRight)
 }
 
 /// Keys that a focused widget needs for itself.
@@ -206,6 +266,7 @@ fn belongs_to_focus(key: Key) -> bool {
 pub(crate) fn consume_shortcuts(ctx: &egui::Context) -> Vec<Action> {
     let typing = ctx.text_edit_focused();
     let focused = ctx.memory(|m| m.focused().is_some());
+    let in_menu = egui::Popup::is_any_open(ctx);
     let mut all: Vec<(Action, KeyboardShortcut)> =
         ACTIONS.iter().flat_map(|m| m.keys.iter().map(|k| (m.action, *k))).collect();
     // Extra modifiers are ignored when a key is matched, so the ones with most modifiers come first.
@@ -214,6 +275,11 @@ pub(crate) fn consume_shortcuts(ctx: &egui::Context) -> Vec<Action> {
         let modified = input.modifiers.command || input.modifiers.alt || input.modifiers.ctrl;
         let mut actions = Vec::new();
         for (action, shortcut) in &all {
+            if (typing && moves_cursor(shortcut.logical_key))
+                || (in_menu && shortcut.logical_key == Key::Escape)
+            {
+                continue;
+            }
             if !shortcut.modifiers.command
                 && (typing || modified || (focused && belongs_to_focus(shortcut.logical_key)))
             {

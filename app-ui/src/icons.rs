@@ -25,6 +25,10 @@ pub(crate) enum Icon {
     PreviousArena,
     /// The arena mark after.
     NextArena,
+    /// The operation before that is one of those looked for.
+    Previous,
+    /// The operation after that is one of those looked for.
+    Next,
     /// Close.
     Cross,
 }
@@ -106,6 +110,14 @@ fn paint(painter: &Painter, r: Rect, icon: Icon, color: Color32) {
         Icon::NextArena => {
             triangle(w + 1.0, 1.0);
             square(-w + 2.0);
+        }
+        Icon::Previous => {
+            triangle(-w, 0.0);
+            painter.circle_filled(Pos2::new(c.x + w - 2.0, c.y), 2.5, color);
+        }
+        Icon::Next => {
+            triangle(w, 0.0);
+            painter.circle_filled(Pos2::new(c.x - w + 2.0, c.y), 2.5, color);
         }
         Icon::Cross => {
             let stroke = Stroke::new(1.5, color);

@@ -8,11 +8,14 @@
 mod actions;
 mod app;
 mod apply;
+mod apply_find;
 mod command;
 mod examples;
 mod facts;
 mod filter;
+mod find;
 mod format;
+mod frame_times;
 mod icons;
 mod layout;
 mod loading;
@@ -20,6 +23,7 @@ mod overview;
 mod owner;
 mod panes;
 mod platform;
+mod quest;
 mod raster;
 mod selection;
 mod session;
@@ -27,4 +31,5 @@ mod snapshots;
 mod theme;
 
 pub use app::{App, Startup};
+pub use frame_times::FrameSummary;
 pub use platform::{Opened, Platform};

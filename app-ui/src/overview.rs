@@ -1,23 +1,19 @@
 //! The whole tape at a glance: how much was held and live, and when arenas (mimalloc's segments) came and went.
 //!
-//! A second machine runs the tape once from the start, a little each frame, and is dropped at the end.
-//! It gives the bar at the bottom its curves and tells the arena jumps where to land.
+//! It watches the first pass over the tape, gives the bar at the bottom its curves and tells the arena jumps
+//! where to land.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
 
 use sim_core::arena::Target;
 use sim_core::event::MiEvent;
 use sim_core::mimalloc::SLICE_BYTES;
+use sim_core::replay::Witness;
 use sim_core::tape::Action;
 use sim_core::{Addr, Event, Kind, Machine, Observer, Profile, Trace};
-use web_time::Instant;
 
 /// Columns of the curves.
 const BUCKETS: u64 = 1024;
-/// Operations between two looks at the clock.
-const CHUNK: u64 = 4096;
 
 /// An arena, or a segment of mimalloc, obtained or released.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,13 +44,6 @@ pub(crate) struct Overview {
     pub(crate) marks: Vec<Mark>,
     total: u64,
     known: u64,
-    run: Option<Run>,
-}
-
-#[derive(Debug)]
-struct Run {
-    trace: Arc<Trace>,
-    machine: Machine,
     /// Bytes asked for of the block in each slot, 0 for the C library's.
     asked: Vec<u64>,
     live_bytes: u64,
@@ -66,18 +55,18 @@ struct Run {
 
 impl Overview {
     /// Nothing known yet.
-    pub(crate) fn new(trace: &Arc<Trace>, profile: &Profile) -> Self {
-        // A profile that is wrong never gets here: the session's own machine was made from it first.
-        let run = Machine::for_trace(profile, trace, None).ok().map(|machine| Run {
-            trace: Arc::clone(trace),
-            machine,
+    pub(crate) fn new(trace: &Trace, profile: &Profile) -> Self {
+        Self {
+            buckets: Vec::new(),
+            marks: Vec::new(),
+            total: trace.len(),
+            known: 0,
             asked: vec![0; trace.slot_count() as usize],
             live_bytes: 0,
             arena_size: profile.arena_size,
             threshold: profile.small_request_threshold,
             segments: BTreeMap::new(),
-        });
-        Self { buckets: Vec::new(), marks: Vec::new(), total: trace.len(), known: 0, run }
+        }
     }
 
     /// Operations that curves and marks cover.
@@ -87,7 +76,7 @@ impl Overview {
 
     /// Whether the whole tape is covered.
     pub(crate) fn complete(&self) -> bool {
-        self.run.is_none()
+        self.known == self.total
     }
 
     /// Operations of one bucket.
@@ -105,77 +94,55 @@ impl Overview {
         self.marks[..self.marks.partition_point(|m| m.step < step)].last().copied()
     }
 
-    /// Goes on for about `slice`.
-    pub(crate) fn advance(&mut self, slice: Duration) {
-        let begun = Instant::now();
-        while self.run.is_some() && begun.elapsed() < slice {
-            self.chunk();
-        }
-    }
-
-    fn chunk(&mut self) {
-        let bucket_steps = self.bucket_steps();
-        let Some(run) = &mut self.run else { return };
-        let until = self.total.min(self.known + CHUNK);
-        for index in self.known..until {
-            run.apply(index, &mut self.marks);
-            let arenas = run.machine.pymalloc().counters().narenas_currently_allocated * run.arena_size;
-            let held_bytes = arenas + run.segments.values().sum::<u64>();
-            let bucket = (index / bucket_steps) as usize;
-            if bucket >= self.buckets.len() {
-                self.buckets.push(Bucket::default());
-            }
-            if let Some(peak) = self.buckets.last_mut() {
-                peak.held_bytes = peak.held_bytes.max(held_bytes);
-                peak.live_bytes = peak.live_bytes.max(run.live_bytes);
-            }
-        }
-        self.known = until;
-        if until == self.total {
-            self.run = None;
-        }
-    }
-}
-
-impl Run {
-    fn apply(&mut self, index: u64, marks: &mut Vec<Mark>) {
-        let op = self.trace.packed(index as usize);
-        let mut sink = Sink { step: index + 1, marks, segments: &mut self.segments };
-        self.machine.step(&self.trace, index as usize, &mut sink);
+    /// Bytes asked for in the slot of an operation now.
+    fn asked_for(&self, trace: &Trace, index: usize, machine: &Machine) -> Option<(usize, u64)> {
+        let op = trace.packed(index);
         let deferred = op.kind == Kind::Act
-            && matches!(self.trace.action(op.size), Some(Action::FreeDelayed { id, .. }) if id != 0);
+            && matches!(trace.action(op.size), Some(Action::FreeDelayed { id, .. }) if id != 0);
         if (op.null && op.kind == Kind::Free) || (op.kind == Kind::Act && !deferred) {
-            return;
+            return None;
         }
-        let asked = &mut self.asked[op.slot.0 as usize];
-        let now = match (self.machine.mimalloc(), self.machine.target(op.slot)) {
+        let slot = op.slot.0 as usize;
+        let asked = self.asked[slot];
+        let now = match (machine.mimalloc(), machine.target(op.slot)) {
             (_, Target::Raw(_)) | (None, Target::Null) => 0,
-            (Some(_), _) => match (op.kind, self.machine.address(op.slot)) {
+            (Some(mimalloc), _) => match (op.kind, machine.address(op.slot)) {
                 (_, None | Some(Addr(0))) | (Kind::Free | Kind::FreeKeep | Kind::Act, _) => 0,
                 // A request that failed leaves the old block.
-                (Kind::Realloc, _)
-                    if self.machine.mimalloc().is_some_and(|m| m.returned_addr().is_none()) =>
-                {
-                    *asked
-                }
+                (Kind::Realloc, _) if mimalloc.returned_addr().is_none() => asked,
                 _ => op.size,
             },
             // As above; and no pool block is over the threshold.
             (None, Target::Block(_)) if op.size <= self.threshold => op.size,
-            (None, Target::Block(_)) => *asked,
+            (None, Target::Block(_)) => asked,
         };
-        self.live_bytes = self.live_bytes + now - *asked;
-        *asked = now;
+        Some((slot, now))
     }
 }
 
-struct Sink<'a> {
-    step: u64,
-    marks: &'a mut Vec<Mark>,
-    segments: &'a mut BTreeMap<u32, u64>,
+impl Witness for Overview {
+    fn after(&mut self, trace: &Trace, index: usize, machine: &Machine) {
+        if let Some((slot, now)) = self.asked_for(trace, index, machine) {
+            self.live_bytes = self.live_bytes + now - self.asked[slot];
+            self.asked[slot] = now;
+        }
+        let arenas = machine.pymalloc().counters().narenas_currently_allocated * self.arena_size;
+        let held_bytes = arenas + self.segments.values().sum::<u64>();
+        if self.known.is_multiple_of(self.bucket_steps()) {
+            self.buckets.push(Bucket::default());
+        }
+        if let Some(peak) = self.buckets.last_mut() {
+            peak.held_bytes = peak.held_bytes.max(held_bytes);
+            peak.live_bytes = peak.live_bytes.max(self.live_bytes);
+        }
+        self.known += 1;
+        if self.complete() {
+            self.asked = Vec::new();
+        }
+    }
 }
 
-impl Observer for Sink<'_> {
+impl Observer for Overview {
     // Only arenas matter here, and their events are made in any case.
     const ENABLED: bool = false;
     #[inline]
@@ -193,7 +160,7 @@ impl Observer for Sink<'_> {
             }
             _ => return,
         };
-        self.marks.push(Mark { step: self.step, obtained, ordinal });
+        self.marks.push(Mark { step: self.known + 1, obtained, ordinal });
     }
 }
 
@@ -212,9 +179,10 @@ mod tests {
         for id in (1..=4000).rev() {
             tape.push(Op { thread: 0, domain: Domain::Obj, call: Call::Free { id } }).unwrap();
         }
-        let trace = Arc::new(tape.finish());
-        let mut overview = Overview::new(&trace, &Profile::default());
-        overview.advance(Duration::from_mins(1));
+        let trace = std::sync::Arc::new(tape.finish());
+        let profile = Profile::default();
+        let mut overview = Overview::new(&trace, &profile);
+        sim_core::Replay::new(trace, &profile, 0).unwrap().advance_with(u64::MAX, &mut overview);
         assert!(overview.complete());
         assert_eq!(overview.known(), 8000);
         // 1984 blocks of 512 bytes fill an arena.

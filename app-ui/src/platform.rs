@@ -34,6 +34,10 @@ pub trait Platform {
     fn trace_bytes_max(&self) -> Option<u64> {
         None
     }
+    /// Seconds that this thread has computed, where the system tells; frames are measured by them.
+    fn cpu_seconds(&self) -> Option<f64> {
+        None
+    }
     /// Tells the shell the state as text, for screen readers and tests (the browser mirrors it into the page).
     fn publish_status(&mut self, status: &str);
 }

@@ -8,20 +8,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sim_core::arena::{ArenaBackend as _, SimArenas, SimPtr, Target};
+use sim_core::breakpoint::Condition;
+use sim_core::index::Index;
+use sim_core::replay::Found;
 use sim_core::report::{Occupancy, malloc_stats};
 use sim_core::tape::{SourceLine, StackId};
-use sim_core::{Addr, Call, Event, Machine, Note, Op, Profile, ProfileError, Replay, SizeClass, Trace};
+use sim_core::{
+    Addr, Call, Event, Kind, Machine, Note, Op, Profile, ProfileError, Replay, SizeClass, Slot, Trace,
+};
 use web_time::Instant;
 
 use crate::facts::Heap;
+use crate::find::Aim;
 use crate::overview::Overview;
 use crate::owner::{Owner, OwnerSearch};
+use crate::quest::{Lookout, Quest};
 use crate::selection::Place;
 
-/// Checkpoints for going back take at most this much.
-const CHECKPOINT_BYTES: u64 = 256 << 20;
-/// Operations between two looks at the clock.
+/// Saved states for going back and the index take at most this much together.
+const BUDGET_BYTES: u64 = 256 << 20;
+/// Operations of a seek between two looks at the clock.
 const CHUNK: u64 = 20_000;
+/// Operations of the first pass between two looks at the clock.
+const FIRST_PASS_CHUNK: u64 = 2048;
+/// What a frame gives the first pass at least, once no seek is under way.
+const FIRST_PASS_SLICE: Duration = Duration::from_millis(1);
 /// A seek that costs more than this keeps a copy of what was on screen.
 const HOLD_OPERATIONS: u64 = 50_000;
 /// A machine larger than this is not copied for that; the panes then watch it run.
@@ -68,15 +79,6 @@ struct Held {
     last: Option<SimPtr>,
 }
 
-/// Looking for the next or previous arena mark.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum ArenaJump {
-    /// Back.
-    Previous,
-    /// On.
-    Next,
-}
-
 /// One class's `usedpools` list.
 #[derive(Clone, Debug)]
 pub(crate) struct ClassList {
@@ -103,7 +105,12 @@ pub(crate) struct Session {
     replay: Replay,
     held: Option<Held>,
     seek: Option<Seek>,
-    jump: Option<ArenaJump>,
+    quest: Option<Quest>,
+    /// How the last search ended, or why Play stopped, in a sentence.
+    notice: Option<String>,
+    /// Where Play stops, and the search for the next such place while it runs.
+    breakpoints: Vec<Condition>,
+    lookout: Option<Lookout>,
     /// Play, speed and what is due.
     pub(crate) playback: Playback,
     overview: Overview,
@@ -124,7 +131,7 @@ impl Session {
         for (key, value) in &trace.settings {
             profile.set(key, value)?;
         }
-        let replay = Replay::new(Arc::clone(&trace), &profile, CHECKPOINT_BYTES)?;
+        let replay = Replay::new(Arc::clone(&trace), &profile, BUDGET_BYTES)?;
         Ok(Self {
             overview: Overview::new(&trace, &profile),
             stacks: crate::actions::stack_changes(&trace),
@@ -133,7 +140,10 @@ impl Session {
             replay,
             held: None,
             seek: None,
-            jump: None,
+            quest: None,
+            notice: None,
+            breakpoints: Vec::new(),
+            lookout: None,
             playback: Playback::default(),
             owner: None,
             revision,
@@ -222,6 +232,15 @@ impl Session {
     /// The operation that led to the state shown.
     pub(crate) fn last_op(&self) -> Option<Op> {
         self.trace.op(self.step().checked_sub(1)?)
+    }
+
+    /// The call that led to the state shown, by index, and the slot of its block; none for an action and for
+    /// `free(NULL)`.
+    pub(crate) fn last_call(&self) -> Option<(u64, Slot)> {
+        let index = self.step().checked_sub(1)?;
+        let op = self.trace.packed(index as usize);
+        let is_call = op.kind != Kind::Act && !(op.kind == Kind::Free && op.null);
+        is_call.then_some((index, op.slot))
     }
 
     /// The Python stack that calls come from now, most recent frame first; `None` where the trace says
@@ -355,9 +374,25 @@ impl Session {
         Some(1.0 - (left as f32 / seek.cost.max(1) as f32).min(1.0))
     }
 
-    /// Whether an arena mark is being looked for.
-    pub(crate) fn jumping(&self) -> Option<ArenaJump> {
-        self.jump
+    /// What is being looked for, in words, and the share of the tape that has been looked at.
+    pub(crate) fn looking(&self) -> Option<(String, Option<f32>)> {
+        let quest = self.quest.as_ref()?;
+        Some((quest.doing(), quest.share(self.len())))
+    }
+
+    /// How the last search ended, or why Play stopped.
+    pub(crate) fn notice(&self) -> Option<&str> {
+        self.notice.as_deref()
+    }
+
+    /// Says something about a search until the next one.
+    pub(crate) fn set_notice(&mut self, notice: String) {
+        self.notice = Some(notice);
+    }
+
+    /// What is known of the tape so far.
+    pub(crate) fn index(&self) -> &Index {
+        self.replay.index()
     }
 
     /// Who holds a block.
@@ -382,7 +417,12 @@ impl Session {
     /// Sets out for a step; [`Self::work`] gets there.
     pub(crate) fn seek(&mut self, step: u64) {
         let target = step.min(self.len());
-        self.jump = None;
+        self.quest = None;
+        self.notice = None;
+        self.travel_to(target);
+    }
+
+    fn travel_to(&mut self, target: u64) {
         if self.seek.is_none() && target == self.step() {
             return;
         }
@@ -399,25 +439,46 @@ impl Session {
         self.seek = Some(Seek { target, cost });
     }
 
-    /// Sets out for the next or previous arena obtained or released.
-    pub(crate) fn jump(&mut self, jump: ArenaJump) {
-        self.jump = Some(jump);
-        self.try_jump();
+    /// Sets out for the next or previous operation of some kind; `what` is for sentences.
+    pub(crate) fn look_for(&mut self, aim: Aim, what: String, forward: bool) {
+        self.notice = None;
+        if let Aim::HeldAt(block) | Aim::SiteOf(block) = aim {
+            self.ask_owner(block);
+        }
+        self.quest = Some(Quest::new(aim, what, self.target(), forward));
     }
 
-    /// Stops a seek where it is.
+    /// From now on Play stops where one of these holds.
+    pub(crate) fn set_breakpoints(&mut self, conditions: Vec<Condition>) {
+        self.breakpoints = conditions;
+        self.lookout = None;
+    }
+
+    /// Whether a seek or a search can be stopped.
+    pub(crate) fn under_way(&self) -> bool {
+        self.seek.is_some() || self.quest.is_some()
+    }
+
+    /// Stops a seek or a search where it is.
     pub(crate) fn cancel(&mut self) {
         self.playback.playing = false;
-        self.jump = None;
+        let searched = self.quest.take().is_some();
         if self.seek.take().is_some() {
             self.held = None;
             self.changed();
+        }
+        if searched {
+            self.notice = Some("The search was stopped".to_owned());
         }
     }
 
     /// Time passes: playback adds what is due.
     pub(crate) fn tick(&mut self, seconds: f64) {
-        if !self.playback.playing || self.seek.is_some() {
+        if !self.playback.playing {
+            self.lookout = None;
+            return;
+        }
+        if self.seek.is_some() {
             return;
         }
         if self.step() >= self.len() {
@@ -427,71 +488,129 @@ impl Session {
         let speed = SPEEDS[self.playback.speed.min(SPEEDS.len() - 1)];
         // A window that slept does not owe the time it slept.
         self.playback.due += seconds.min(0.25) * f64::from(speed);
-        let whole = self.playback.due.floor();
+        let mut whole = self.playback.due.floor();
+        if let Some(lookout) = &self.lookout {
+            // What lies beyond has not been looked at for breakpoints yet, and is not owed either.
+            let clear = lookout.clear_to().saturating_sub(self.step()) as f64;
+            if whole > clear {
+                whole = clear;
+                self.playback.due = clear;
+            }
+        } else if !self.breakpoints.is_empty() {
+            return;
+        }
         self.playback.due -= whole;
         if whole >= 1.0 {
-            self.seek(self.step() + whole as u64);
+            self.travel_to(self.step() + whole as u64);
         }
     }
 
     /// Does pending work for about `slice`; the rest waits for the next frame.
     pub(crate) fn work(&mut self, slice: Duration) {
         let begun = Instant::now();
-        if let Some(seek) = self.seek {
-            loop {
-                if self.replay.seek(seek.target, CHUNK) {
-                    self.seek = None;
-                    self.held = None;
-                    self.changed();
-                    break;
-                }
-                if begun.elapsed() >= slice {
-                    if self.held.is_none() {
-                        self.changed();
-                    }
-                    return;
-                }
-            }
+        let more = || begun.elapsed() < slice;
+        if !self.travel(&more) {
+            return;
         }
         if let Some(search) = &mut self.owner
             && search.is_current(self.revision)
         {
             while search.answer() == Owner::Searching {
                 search.advance(self.replay.machine(), &self.trace);
-                if begun.elapsed() >= slice {
+                if !more() {
                     break;
                 }
             }
         }
-        self.overview.advance(slice.saturating_sub(begun.elapsed()).max(Duration::from_millis(1)));
-        self.try_jump();
+        let reads = self.pursue(&more);
+        self.look_out(&more);
+        if reads {
+            let first = Instant::now();
+            while !self.overview.complete() && (more() || first.elapsed() < FIRST_PASS_SLICE) {
+                self.replay.advance_with(FIRST_PASS_CHUNK, &mut self.overview);
+            }
+        }
+    }
+
+    /// Goes on with a seek; says whether it got there.
+    fn travel(&mut self, more: &impl Fn() -> bool) -> bool {
+        let Some(seek) = self.seek else { return true };
+        loop {
+            if self.replay.seek(seek.target, CHUNK) {
+                self.seek = None;
+                self.held = None;
+                self.changed();
+                self.halt();
+                return true;
+            }
+            if !more() {
+                if self.held.is_none() {
+                    self.changed();
+                }
+                return false;
+            }
+        }
+    }
+
+    /// Goes on with a search; says whether the first pass may go on too, whose machine it shares.
+    fn pursue(&mut self, more: &impl Fn() -> bool) -> bool {
+        while let Some(quest) = &mut self.quest {
+            let owner = self.owner.filter(|search| search.is_current(self.revision));
+            let holder = |block| {
+                owner.filter(|o| o.is_for(self.revision, block)).map_or(Owner::Searching, |o| o.answer())
+            };
+            match quest.advance(&mut self.replay, &self.overview, holder) {
+                Found::At(step) => {
+                    self.seek(step);
+                    self.travel(more);
+                }
+                Found::Nowhere => {
+                    self.notice = Some(quest.in_vain());
+                    self.quest = None;
+                }
+                Found::NotRead => return true,
+                Found::Looking if more() => {}
+                Found::Looking => return false,
+            }
+        }
+        true
+    }
+
+    /// Looks for breakpoints ahead of Play.
+    fn look_out(&mut self, more: &impl Fn() -> bool) {
+        /// Seconds of Play that are looked at ahead.
+        const AHEAD: u64 = 1;
+        if !self.playback.playing || self.breakpoints.is_empty() {
+            return;
+        }
+        let step = self.step();
+        let speed = SPEEDS[self.playback.speed.min(SPEEDS.len() - 1)];
+        let breakpoints = &self.breakpoints;
+        let lookout = self.lookout.get_or_insert_with(|| Lookout::new(breakpoints.clone(), step));
+        lookout.advance(&mut self.replay, step + AHEAD * u64::from(speed), more);
+    }
+
+    /// Stops Play at a breakpoint.
+    fn halt(&mut self) {
+        let step = self.step();
+        if let Some(condition) = self.lookout.as_ref().and_then(|l| l.breakpoint(step)) {
+            self.notice = Some(format!("Play stopped at a breakpoint: {condition}"));
+            self.playback.playing = false;
+            self.lookout = None;
+        }
     }
 
     /// Whether [`Self::work`] or [`Self::tick`] has more to do.
     pub(crate) fn busy(&self) -> bool {
-        self.seek.is_some()
+        self.under_way()
             || self.playback.playing
             || !self.overview.complete()
             || self.owner.is_some_and(|s| s.is_current(self.revision) && s.answer() == Owner::Searching)
     }
 
-    fn try_jump(&mut self) {
-        let Some(jump) = self.jump else { return };
-        let step = self.step();
-        let mark = match jump {
-            ArenaJump::Next => self.overview.next_mark(step),
-            ArenaJump::Previous if self.overview.known() < step => None,
-            ArenaJump::Previous => self.overview.previous_mark(step),
-        };
-        if let Some(mark) = mark {
-            self.seek(mark.step);
-        } else if self.overview.complete() {
-            self.jump = None;
-        }
-    }
-
     fn changed(&mut self) {
         self.revision += 1;
+        self.notice = None;
         self.derived = Derived::default();
     }
 }
@@ -536,7 +655,8 @@ mod tests {
     fn a_long_seek_keeps_the_picture() {
         let mut session = session(400_000);
         session.seek(10);
-        settle(&mut session);
+        // The first pass has hardly begun, so that the way is long.
+        session.work(Duration::ZERO);
         session.seek(400_000);
         session.work(Duration::ZERO);
         assert_eq!(session.step(), 10, "the old state stays on screen");
@@ -579,17 +699,90 @@ mod tests {
     #[test]
     fn arena_jumps_find_both_ways() {
         let mut session = session(9_000);
-        session.jump(ArenaJump::Next);
-        settle(&mut session);
-        assert_eq!(session.step(), 1);
-        session.jump(ArenaJump::Next);
-        settle(&mut session);
-        let second = session.step();
+        let mut jump = |forward| {
+            session.look_for(Aim::Arena, "an arena".to_owned(), forward);
+            assert!(session.looking().is_some());
+            settle(&mut session);
+            assert!(session.looking().is_none());
+            (session.step(), session.notice().map(str::to_owned))
+        };
+        assert_eq!(jump(true), (1, None));
+        let (second, _) = jump(true);
         assert!(second > 1);
-        session.jump(ArenaJump::Previous);
+        assert_eq!(jump(false), (1, None));
+        assert_eq!(jump(false), (1, Some("Nothing of an arena before step 1".to_owned())));
+    }
+
+    #[test]
+    fn conditions_are_found_both_ways_and_searches_can_be_stopped() {
+        let mut session = session(300_000);
+        let mut find = |text: &str, forward| {
+            let condition = Condition::parse(text).unwrap();
+            session.look_for(Aim::Condition(condition), format!("`{text}`"), forward);
+            let mut rounds = 0;
+            while session.busy() {
+                session.work(Duration::ZERO);
+                rounds += 1;
+            }
+            (session.step(), session.notice().map(str::to_owned), rounds)
+        };
+        let (at, notice, rounds) = find("step == 250000", true);
+        assert_eq!((at, notice), (250_000, None));
+        assert!(rounds > 20, "in slices: {rounds}");
+        let (at, _, _) = find("arena_obtained && arenas < 3", false);
+        assert!(find("arenas > 2 && arena_obtained", true).0 > at);
+        let (stays, notice, _) = find("size > 9999", true);
+        assert_eq!(
+            notice,
+            Some(format!("Nothing of `size > 9999` after step {}", crate::format::grouped(stays)))
+        );
+        session.seek(300_000);
         settle(&mut session);
-        assert_eq!(session.step(), 1);
-        assert!(session.jumping().is_none());
+        let condition = Condition::parse("size > 9999").unwrap();
+        session.look_for(Aim::Condition(condition), "`size > 9999`".to_owned(), false);
+        session.work(Duration::ZERO);
+        let (doing, share) = session.looking().unwrap();
+        assert_eq!(doing, "looking back for `size > 9999`");
+        assert!(share.is_some_and(|s| s < 1.0));
+        session.cancel();
+        assert!(!session.under_way());
+        assert_eq!((session.step(), session.notice()), (300_000, Some("The search was stopped")));
+    }
+
+    #[test]
+    fn play_stops_at_breakpoints_and_goes_on() {
+        let mut session = session(60_000);
+        let conditions = ["arena_obtained && arenas > 1", "step == 40000"];
+        session.set_breakpoints(conditions.map(|text| Condition::parse(text).unwrap()).to_vec());
+        let mut play = || {
+            session.playback.playing = true;
+            session.playback.speed = SPEEDS.len() - 1;
+            for _ in 0..10_000 {
+                session.tick(0.02);
+                session.work(Duration::from_millis(1));
+                if !session.playback.playing {
+                    break;
+                }
+            }
+            assert!(!session.playback.playing, "it plays for ever");
+            (session.step(), session.notice().map(str::to_owned))
+        };
+        let (second_arena, notice) = play();
+        assert!(second_arena > 1 && second_arena < 40_000);
+        assert_eq!(notice.as_deref(), Some("Play stopped at a breakpoint: arena_obtained && arenas > 1"));
+        let mut stops = vec![second_arena];
+        loop {
+            let (step, notice) = play();
+            stops.push(step);
+            if step == 60_000 {
+                assert_eq!(notice, None, "the end is no breakpoint");
+                break;
+            }
+        }
+        assert!(stops.contains(&40_000) && stops.is_sorted(), "{stops:?}");
+        // Another one each time an arena is obtained.
+        let marks = session.overview().marks.iter().filter(|m| m.obtained).count();
+        assert_eq!(stops.len(), marks - 1 + 2, "{stops:?}");
     }
 
     #[test]

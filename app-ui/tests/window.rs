@@ -440,3 +440,246 @@ fn a_dense_screen_draws() {
     window.key(Key::Plus);
     window.key(Key::Plus);
 }
+
+/// Blocks of 512 bytes, of which 1,984 fill an arena and 31 a pool: enough for some arenas, half of them freed again.
+fn blocks() -> Window {
+    use std::fmt::Write as _;
+    // Writing into a string does not fail.
+    let mut text = String::new();
+    for id in 1..=8_000 {
+        let _ = writeln!(text, "m o {id} 512");
+    }
+    for id in (1..=8_000).rev().step_by(2) {
+        let _ = writeln!(text, "f o {id}");
+    }
+    text.push_str("m o 9001 5000\nf o 7999\n");
+    for id in (3_969..7_999).step_by(2) {
+        let _ = writeln!(text, "f o {id}");
+    }
+    let mut window =
+        Window::new(Some(opened("blocks.ptrace", text.as_bytes())), (1400.0, 900.0), Theme::Dark);
+    window.key(Key::Home);
+    window
+}
+
+impl Window {
+    /// Writes into the condition field, from an empty one.
+    fn write_condition(&mut self, text: &str) {
+        self.key(Key::R);
+        self.modified(Modifiers::COMMAND, Key::A);
+        self.field("Condition to run to").type_text(text);
+        self.harness.run_steps(2);
+    }
+
+    fn field<'a>(&'a self, label: &'a str) -> egui_kittest::Node<'a> {
+        self.harness.get_by_role_and_label(egui::accesskit::Role::TextInput, label)
+    }
+
+    fn choose(&mut self, combo: &str, entry: &str) {
+        self.harness.get_by_role_and_label(egui::accesskit::Role::ComboBox, combo).click();
+        self.harness.run_steps(2);
+        self.harness.get_by_role_and_label(egui::accesskit::Role::Button, entry).click();
+        self.settle();
+    }
+
+    fn palette(&mut self, name: &str) {
+        self.modified(Modifiers::COMMAND, Key::P);
+        self.field("Type a part of a command's name").type_text(name);
+        self.harness.run_steps(2);
+        self.key(Key::Enter);
+    }
+}
+
+#[test]
+fn touches_of_the_selection_are_gone_to() {
+    let mut window = blocks();
+    for _ in 0..3 {
+        window.key(Key::ArrowRight);
+    }
+    // The block of step 3 is touched again when it is freed; its id is odd, so that happens late or never.
+    window.modified(Modifiers::COMMAND, Key::ArrowRight);
+    assert_eq!(window.step(), 3);
+    assert!(window.says("Nothing of 0x7e"), "{}", window.harness.state().status());
+    window.key(Key::ArrowRight);
+    window.modified(Modifiers::COMMAND, Key::ArrowRight);
+    let freed = 8_000 + (8_000 - 4) / 2 + 1;
+    assert_eq!(window.step(), freed);
+    window.modified(Modifiers::COMMAND, Key::ArrowLeft);
+    assert_eq!(window.step(), 4);
+    window.choose("What of the selection to follow", "block's life");
+    window.click("Next touch");
+    assert_eq!(window.step(), freed);
+    window.click("Previous touch");
+    assert_eq!(window.step(), 4);
+    window.choose("What of the selection to follow", "pool");
+    window.click("Next touch");
+    assert_eq!(window.step(), 5);
+    for _ in 0..3 {
+        window.click("Previous touch");
+    }
+    assert_eq!(window.step(), 2);
+    window.choose("What of the selection to follow", "arena");
+    window.key(Key::End);
+    window.click("Previous touch");
+    assert!(window.step() > freed);
+    window.choose("What of the selection to follow", "size class");
+    window.click("Previous touch");
+    assert!(window.harness.state().status().contains("step 14,0"), "{}", window.harness.state().status());
+    window.choose("What of the selection to follow", "call site");
+    window.click("Next touch");
+    assert!(window.says("This trace has no call stacks"));
+}
+
+#[test]
+fn a_pinned_block_is_followed_from_anywhere() {
+    let mut window = blocks();
+    window.key(Key::G);
+    window
+        .field("A step from 0 to 14,017, a share such as 50%, or an address such as 0x7e0000004030")
+        .type_text("100");
+    window.harness.run_steps(1);
+    window.key(Key::Enter);
+    assert_eq!(window.step(), 100);
+    window.choose("What of the selection to follow", "block's life");
+    // Pins the block of step 100, then goes far away.
+    window.key(Key::G);
+    let address = window.harness.state().status();
+    assert!(address.contains("step 100"), "{address}");
+    window
+        .field("A step from 0 to 14,017, a share such as 50%, or an address such as 0x7e0000004030")
+        .type_text("0x7e000000c000");
+    window.harness.run_steps(1);
+    window.key(Key::Enter);
+    window.key(Key::Escape);
+    window.palette("next pool freed");
+    assert!(window.step() > 8_000);
+    window.palette("previous pool carved");
+    assert!(window.step() <= 8_000);
+}
+
+#[test]
+fn rare_events_are_gone_to_by_bar_palette_and_keys() {
+    let mut window = blocks();
+    window.click("Next of the chosen event");
+    assert_eq!(window.step(), 1, "the first arena");
+    window.modified(Modifiers::SHIFT, Key::CloseBracket);
+    assert_eq!(window.step(), 1_985);
+    window.modified(Modifiers::SHIFT, Key::OpenBracket);
+    assert_eq!(window.step(), 1);
+    window.click("Previous of the chosen event");
+    assert!(window.says("Nothing of \u{201c}arena obtained\u{201d} before step 1"));
+    window.choose("Event to go to", "arena released (2)");
+    window.click("Next of the chosen event");
+    let released = window.step();
+    assert!(released > 12_002);
+    window.key(Key::Home);
+    window.palette("next arena released");
+    assert_eq!(window.step(), released);
+    window.key(Key::OpenBracket);
+    assert_eq!(window.step(), 7_937, "obtained or released");
+    for (command, step) in [
+        ("next pool carved", 7_968),
+        ("previous pool carved", 7_937),
+        ("next raw fallback", 12_001),
+        ("previous pool freed", 12_001),
+        ("next hook failure", 12_001),
+    ] {
+        window.palette(command);
+        assert_eq!(window.step(), step, "{command}");
+    }
+    assert!(window.says("Nothing of \u{201c}hook failure\u{201d} after step 12,001"));
+}
+
+#[test]
+fn conditions_run_both_ways_and_errors_say_where() {
+    let mut window = blocks();
+    window.write_condition("arenas = 3");
+    assert!(window.says("column 8: `=` alone means nothing; write `==`"));
+    window.key(Key::Enter);
+    assert_eq!(window.step(), 0, "nothing runs to an error");
+    window.key(Key::Escape);
+    window.write_condition("arena_obtained && arenas == 3");
+    window.key(Key::Enter);
+    assert_eq!(window.step(), 3_969);
+    window.key(Key::F3);
+    assert_eq!(window.step(), 3_969);
+    assert!(window.says("Nothing of `arena_obtained && arenas == 3` after step 3,969"));
+    window.key(Key::End);
+    window.modified(Modifiers::SHIFT, Key::F3);
+    assert_eq!(window.step(), 3_969);
+    window.key(Key::Home);
+    window.click("On to condition");
+    assert_eq!(window.step(), 3_969);
+    window.click("Back to condition");
+    assert_eq!(window.step(), 3_969);
+    assert_eq!(window.desk.borrow().status, window.harness.state().status(), "what came of it is published");
+}
+
+#[test]
+fn a_search_is_stopped_by_escape() {
+    let mut window = Window::new(None, (1400.0, 900.0), Theme::Dark);
+    window.key(Key::Home);
+    window.write_condition("size == 123456789");
+    window.harness.key_press(Key::Enter);
+    window.harness.step();
+    assert!(window.harness.state().busy());
+    window.key(Key::Escape);
+    assert_eq!(window.step(), 0);
+    let said = ["The search was stopped", "Nothing of `size == 123456789` after step 0"];
+    assert!(said.iter().any(|s| window.says(s)), "{}", window.harness.state().status());
+}
+
+#[test]
+fn breakpoints_stop_play_and_are_kept_listed_toggled_and_removed() {
+    let mut window = blocks();
+    window.write_condition("step == 1000");
+    window.click("Keep as breakpoint");
+    window.write_condition("raw_fallback");
+    window.click("Keep as breakpoint");
+    assert!(window.says("Breakpoints (2 of 2)"));
+    for _ in 0..20 {
+        window.key(Key::Period);
+    }
+    window.key(Key::Home);
+    window.key(Key::Space);
+    assert_eq!(window.step(), 1_000);
+    assert!(window.says("Play stopped at a breakpoint: step == 1000"));
+    window.key(Key::Space);
+    assert_eq!(window.step(), 12_001);
+    // They outlive the window.
+    let saved = window.harness.state_mut().save();
+    let mut window = blocks();
+    window.harness.state_mut().restore(&saved);
+    window.settle();
+    window.click("Breakpoints (2 of 2)");
+    window.click("step == 1000");
+    assert!(window.says("Breakpoints (1 of 2)"));
+    window.key(Key::Escape);
+    for _ in 0..20 {
+        window.key(Key::Period);
+    }
+    window.key(Key::Space);
+    assert_eq!(window.step(), 12_001, "the other one is not heeded");
+    window.click("Breakpoints (1 of 2)");
+    window.click("Remove breakpoint raw_fallback");
+    assert!(window.says("Breakpoints (0 of 1)"));
+    window.key(Key::Escape);
+    window.palette("remove all breakpoints");
+    assert!(!window.says("Breakpoints (0 of 1)"));
+    window.key(Key::Space);
+    assert_eq!(window.step(), 14_017);
+}
+
+#[test]
+fn frame_times_can_be_shown_and_reset() {
+    let mut window = Window::lesson();
+    assert!(!window.says("median"));
+    window.palette("frame times");
+    assert!(window.says("median") && window.says("worst"));
+    let before = window.harness.state().frame_times().frames;
+    assert!(before > 5);
+    window.palette("reset frame times");
+    assert!(window.harness.state().frame_times().frames < before);
+    window.palette("frame times");
+    assert!(!window.says("median"));
+}

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use sim_core::arena::{ArenaBackend as _, Target};
+use sim_core::breakpoint::{Condition, Watch};
 use sim_core::index::{Mark, Wanted};
-use sim_core::replay::{Found, Search};
+use sim_core::replay::{Found, Hunt, Search};
 use sim_core::tape::StackId;
 use sim_core::{Addr, Event, Kind, Machine, Profile, Replay, SizeClass, Slot, Trace};
 
@@ -132,6 +133,135 @@ proptest! {
         let stride = all.len() / 60 + 1;
         check(&mut replay, &all, trace.len(), stride);
     }
+}
+
+/// Conditions of every kind: by events, by state, by what is counted along the way, and mixed.
+const CONDITIONS: [&str; 9] = [
+    "arena_released && arenas > 1",
+    "pool_freed || raw_fallback",
+    "arena_refused",
+    "size_class == 3 && pool_full",
+    "blocks > 300 && kind == free",
+    "pool_full && pools > 3",
+    "step == 77",
+    "size > 512 && !raw_fallback",
+    "stopped",
+];
+
+/// The steps after which one of the conditions holds, by asking after every operation, with its number.
+fn all_holds(trace: &Trace, profile: &Profile, conditions: &[Condition]) -> Vec<(u64, usize)> {
+    let mut machine = Machine::for_trace(profile, trace, None).unwrap();
+    let mut watch = Watch::new(conditions.to_vec(), &machine);
+    let mut steps = Vec::new();
+    for index in 0..trace.len() as usize {
+        let mut events = Vec::new();
+        watch.before(&machine);
+        machine.step(trace, index, &mut events);
+        if watch.holds(trace, index, &events, &machine) {
+            steps.push((index as u64 + 1, watch.held().unwrap()));
+        }
+    }
+    steps
+}
+
+/// Hunts in slices of `budget` operations, with another search and the first pass in between.
+fn hunt(
+    replay: &mut Replay,
+    conditions: &[Condition],
+    from: u64,
+    forward: bool,
+    budget: u64,
+) -> Option<(u64, String)> {
+    let mut hunt = Hunt::new(conditions.to_vec(), from, forward);
+    let mut rounds = 0;
+    loop {
+        rounds += 1;
+        assert!(rounds < 100_000, "the hunt goes on for ever");
+        match replay.hunt(&mut hunt, budget) {
+            Found::At(step) => return Some((step, hunt.condition().unwrap().to_string())),
+            Found::Nowhere => return None,
+            Found::NotRead => {
+                replay.advance(3_000);
+            }
+            Found::Looking => {
+                assert!((0.0..=1.0).contains(&hunt.share(replay.len())));
+                if rounds % 8 == 0 {
+                    replay.find(Wanted::Mark(Mark::PoolFull), from / 2, true);
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn hunts_agree_with_asking_after_every_operation(
+        seed in any::<u64>(),
+        count in 1_usize..30_000,
+        profile in support::profiles(),
+        index_budget in prop_oneof![Just(0_u64), Just(30_000), Just(u64::MAX)],
+        first in 0..CONDITIONS.len(),
+        second in prop::option::of(0..CONDITIONS.len()),
+        froms in prop::collection::vec(any::<u32>(), 6),
+        budget in prop_oneof![Just(u64::MAX), 300_u64..9_000],
+    ) {
+        let trace = Arc::new(support::tape(&support::seeded_wishes(seed, count)));
+        let conditions: Vec<Condition> =
+            [Some(first), second].into_iter().flatten().map(|i| Condition::parse(CONDITIONS[i]).unwrap()).collect();
+        let all = all_holds(&trace, &profile, &conditions);
+        let named = |found: Option<&(u64, usize)>| found.map(|&(step, i)| (step, conditions[i].to_string()));
+        let mut replay = Replay::new(Arc::clone(&trace), &profile, index_budget).unwrap();
+        let near = froms.iter().filter_map(|&f| Some(all.get(f as usize % all.len().max(1))?.0));
+        let anywhere = froms.iter().map(|&f| u64::from(f) % (trace.len() + 1));
+        let positions: Vec<u64> = near.chain(anywhere).chain([0, trace.len()]).collect();
+        for from in positions {
+            let next = all.iter().find(|(step, _)| *step > from);
+            prop_assert_eq!(hunt(&mut replay, &conditions, from, true, budget), named(next), "after {}", from);
+            let previous = all.iter().rfind(|(step, _)| *step < from);
+            prop_assert_eq!(hunt(&mut replay, &conditions, from, false, budget), named(previous), "before {}", from);
+            prop_assert_eq!(replay.step().0, 0, "the position stays");
+        }
+    }
+}
+
+/// What a witness is told, to be compared.
+#[derive(Default)]
+struct Diary {
+    events: Vec<Event>,
+    digests: Vec<u64>,
+}
+
+impl sim_core::Observer for Diary {
+    const ENABLED: bool = true;
+    fn event(&mut self, event: Event) {
+        self.events.push(event);
+    }
+}
+
+impl sim_core::replay::Witness for Diary {
+    fn after(&mut self, _trace: &Trace, index: usize, machine: &Machine) {
+        assert_eq!(index, self.digests.len(), "each operation once, in order");
+        self.digests.push(sim_core::report::digest(machine));
+    }
+}
+
+#[test]
+fn a_witness_sees_each_operation_once() {
+    let trace = Arc::new(support::tape(&support::seeded_wishes(21, 3_000)));
+    let mut replay = Replay::new(Arc::clone(&trace), &Profile::default(), 1 << 20).unwrap();
+    let mut diary = Diary::default();
+    while !replay.advance_with(170, &mut diary) {
+        replay.find(Wanted::Mark(Mark::PoolCarved), replay.index().known(), false);
+    }
+    let mut machine = Machine::for_trace(&Profile::default(), &trace, None).unwrap();
+    let mut expected = Diary::default();
+    for index in 0..trace.len() as usize {
+        machine.step(&trace, index, &mut expected.events);
+        expected.digests.push(sim_core::report::digest(&machine));
+    }
+    assert!(diary.events == expected.events && diary.digests == expected.digests);
 }
 
 #[test]

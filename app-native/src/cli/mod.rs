@@ -46,8 +46,24 @@ use clap_complete::Shell;
 struct Cli {
     /// The trace to open in the window
     file: Option<PathBuf>,
+    /// Drag the position to the end of FILE and back in so many seconds, print how long frames took, and close
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "8", hide = true)]
+    measure_drag: Option<Seconds>,
     #[command(subcommand)]
     command: Option<Command>,
+}
+
+/// A length of time that can be waited for.
+#[derive(Clone, Copy, Debug)]
+struct Seconds(f64);
+
+impl std::str::FromStr for Seconds {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        let seconds = text.parse().ok().filter(|s| (0.5..=600.0).contains(s));
+        seconds.map(Self).ok_or("write seconds, from 0.5 to 600")
+    }
 }
 
 #[derive(Subcommand)]
@@ -100,17 +116,17 @@ pub(crate) fn run() -> Result<()> {
             clap_complete::generate(shell, &mut Cli::command(), "arenascope", &mut io::stdout().lock());
             Ok(())
         }
-        None => window(cli.file),
+        None => window(cli.file, cli.measure_drag.map(|s| s.0)),
     }
 }
 
 #[cfg(feature = "window")]
-fn window(file: Option<PathBuf>) -> Result<()> {
-    crate::window::run(file)
+fn window(file: Option<PathBuf>, drag_seconds: Option<f64>) -> Result<()> {
+    crate::window::run(file, drag_seconds)
 }
 
 #[cfg(not(feature = "window"))]
-fn window(file: Option<PathBuf>) -> Result<()> {
+fn window(file: Option<PathBuf>, _drag_seconds: Option<f64>) -> Result<()> {
     let file = file.map_or_else(|| "FILE".to_owned(), |f| f.display().to_string());
     anyhow::bail!(
         "this build has no window; `arenascope replay {file}` prints a report, `arenascope render {file} -o map.svg` a picture"

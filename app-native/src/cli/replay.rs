@@ -178,7 +178,7 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
          them with `memray run --trace-python-allocators`",
         file.display()
     );
-    let until = lookout.map(|l| report::UntilReport { condition: l.condition(), stopped_at: l.stopped_at });
+    let until = lookout.map(|l| report::UntilReport { condition: l.condition, stopped_at: l.stopped_at });
     let to_stdout = args.placement.as_deref() == Some(Path::new("-"));
     if args.json {
         let mut report = Report::of(&machine, trace, &profile, steps, trust);

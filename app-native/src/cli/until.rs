@@ -34,6 +34,8 @@ impl Until {
 
 /// Asks a condition after each operation.
 pub(super) struct Lookout {
+    /// The condition as it was given.
+    pub(super) condition: String,
     watch: Watch,
     events: Vec<Event>,
     /// The step after which it held first.
@@ -48,13 +50,9 @@ impl Lookout {
             machine.is_some(),
             "--until CONDITION reads events, which --backend mmap does not make; leave it out"
         );
-        let watch = machine.map(|machine| Watch::new(condition.clone(), machine));
-        Ok(watch.map(|watch| Self { watch, events: Vec::new(), stopped_at: None }))
-    }
-
-    /// The condition as it was given.
-    pub(super) fn condition(&self) -> String {
-        self.watch.condition().to_string()
+        let watch = machine.map(|machine| Watch::new(vec![condition.clone()], machine));
+        let condition = condition.to_string();
+        Ok(watch.map(|watch| Self { condition, watch, events: Vec::new(), stopped_at: None }))
     }
 
     /// Does the operations of a piece until the condition holds, and says how many.

@@ -53,7 +53,7 @@ fn help(ui: &mut Ui) -> bool {
     );
     ui.add_space(6.0);
     ScrollArea::vertical().max_height(room.height() - 230.0).show(ui, |ui| {
-        for group in ["Time", "Map", "Window"] {
+        for group in ["Time", "Find", "Map", "Window"] {
             ui.label(RichText::new(group).strong());
             Grid::new(("help", group)).num_columns(3).striped(true).spacing([16.0, 3.0]).show(ui, |ui| {
                 for meta in ACTIONS.iter().filter(|m| m.group == group && !m.keys.is_empty()) {

@@ -5,6 +5,7 @@ mod arena_hook;
 pub(crate) mod arenas;
 pub(crate) mod debug_hooks;
 pub(crate) mod domains;
+pub(crate) mod find;
 pub(crate) mod help;
 pub(crate) mod inspector;
 pub(crate) mod malloc_stats;
@@ -22,7 +23,9 @@ pub(crate) mod transport;
 
 use egui::{Response, RichText, Ui};
 
-use crate::command::Command;
+use crate::command::{Action, Command};
+use crate::find::Find;
+use crate::icons::{Icon, icon_button};
 use crate::selection::{Place, Selection};
 use crate::session::Session;
 use crate::theme::Theme;
@@ -33,12 +36,28 @@ pub(crate) struct View<'a> {
     pub(crate) session: &'a Session,
     /// What is looked at.
     pub(crate) selection: &'a Selection,
+    /// What is looked for along the tape.
+    pub(crate) find: &'a Find,
     /// What the inspector shows.
     pub(crate) inspected: Option<Place>,
     /// The colors.
     pub(crate) theme: &'a Theme,
     /// How much of the pulse after a step is left, 1 to 0; always 0 when motion is reduced.
     pub(crate) pulse: f32,
+}
+
+/// A button of one icon for an action.
+pub(crate) fn action_icon(
+    ui: &mut Ui,
+    icon: Icon,
+    action: Action,
+    enabled: bool,
+    commands: &mut Vec<Command>,
+) {
+    let response = icon_button(ui, icon, action.meta().label, enabled);
+    if response.on_hover_text(action.tooltip(ui.ctx())).clicked() {
+        commands.push(Command::Do(action));
+    }
 }
 
 /// A place as a link: a click stays with it, a double click opens it on the map.

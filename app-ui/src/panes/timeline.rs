@@ -11,8 +11,8 @@ const HEIGHT: f32 = 46.0;
 /// Marks drawn at most; with more the bar would be one block of lines anyway.
 const MARKS: usize = 800;
 
-/// Draws the bar. Clicking and dragging seeks.
-pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
+/// Draws the bar and says where it lies. Clicking and dragging seeks.
+pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) -> Rect {
     let session = view.session;
     let total = session.len();
     let overview = session.overview();
@@ -24,7 +24,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         info
     });
     if total == 0 {
-        return;
+        return rect;
     }
     let painter = ui.painter_at(rect);
     let theme = view.theme;
@@ -110,4 +110,5 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
             );
         });
     }
+    rect
 }

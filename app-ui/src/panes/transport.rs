@@ -2,10 +2,10 @@
 
 use egui::{ComboBox, Ui};
 
-use super::View;
+use super::{View, action_icon};
 use crate::command::{Action, Command};
 use crate::format::{call, grouped};
-use crate::icons::{Icon, icon_button};
+use crate::icons::Icon;
 use crate::session::SPEEDS;
 
 /// Draws the row of buttons.
@@ -15,12 +15,8 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
     let at_end = session.target() >= session.len();
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
-        let mut button = |ui: &mut Ui, icon, action: Action, enabled| {
-            let response = icon_button(ui, icon, action.meta().label, enabled);
-            if response.on_hover_text(action.tooltip(ui.ctx())).clicked() {
-                commands.push(Command::Do(action));
-            }
-        };
+        let mut button =
+            |ui: &mut Ui, icon, action, enabled| action_icon(ui, icon, action, enabled, commands);
         button(ui, Icon::Start, Action::Start, !at_start);
         button(ui, Icon::PreviousArena, Action::PreviousArena, !at_start);
         button(ui, Icon::BackFar, Action::BackFar, !at_start);
@@ -45,12 +41,16 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
             if ui.button("Cancel").on_hover_text("Stop where it is").clicked() {
                 commands.push(Command::Do(Action::Cancel));
             }
-        } else if session.jumping().is_some() {
-            ui.spinner();
-            ui.label("looking for an arena\u{2026}");
-            if ui.button("Cancel").on_hover_text("Stop looking").clicked() {
+        } else if let Some((doing, share)) = session.looking() {
+            if ui.button("Cancel").on_hover_text("Stop looking (Escape)").clicked() {
                 commands.push(Command::Do(Action::Cancel));
             }
+            ui.spinner();
+            let share = share.map_or_else(String::new, |s| format!(" {:.0}%", s * 100.0));
+            ui.add(egui::Label::new(format!("{doing}\u{2026}{share}")).truncate());
+        } else if let Some(notice) = session.notice() {
+            ui.add_space(6.0);
+            ui.add(egui::Label::new(egui::RichText::new(notice).strong()).truncate());
         } else if let Some(op) = session.last_op()
             && ui.available_width() > 260.0
         {

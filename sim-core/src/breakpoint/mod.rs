@@ -143,11 +143,6 @@ impl Condition {
     fn counts(&self) -> bool {
         self.root.any_variable(&Variable::is_counted)
     }
-
-    /// Whether a search may leave out operations without the events it needs.
-    pub(crate) fn may_skip(&self) -> Option<Marks> {
-        self.needs_one_of().filter(|_| !self.counts())
-    }
 }
 
 impl Node {
@@ -239,24 +234,25 @@ impl Facts {
     }
 }
 
-/// A condition being asked after one operation after the other.
+/// Conditions being asked after one operation after the other.
 #[derive(Clone, Debug)]
 pub struct Watch {
-    condition: Condition,
+    conditions: Vec<Condition>,
+    held: Option<usize>,
     facts: Facts,
 }
 
 impl Watch {
     /// Beginning at the state of `machine`.
-    pub fn new<A: ArenaBackend>(condition: Condition, machine: &Machine<A>) -> Self {
+    pub fn new<A: ArenaBackend>(conditions: Vec<Condition>, machine: &Machine<A>) -> Self {
         let mut facts = Facts::default();
-        if condition.counts() {
+        if conditions.iter().any(Condition::counts) {
             let occupancy = Occupancy::of(machine.pymalloc());
             facts.pools = occupancy.classes.iter().map(|c| c.pools).sum();
             facts.blocks = occupancy.blocks();
             facts.bytes = occupancy.allocated_bytes;
         }
-        Self { condition, facts }
+        Self { conditions, held: None, facts }
     }
 
     /// To be called before the operation that is to be asked about.
@@ -265,12 +261,19 @@ impl Watch {
         self.facts.stopped = machine.stopped().is_some();
     }
 
-    /// The condition.
-    pub fn condition(&self) -> &Condition {
-        &self.condition
+    /// The number of the condition that held when they were asked last.
+    pub fn held(&self) -> Option<usize> {
+        self.held
     }
 
-    /// Whether it holds after the operation that follows `index` others, which the machine has just done.
+    /// Events of which an operation must have one to be asked about; `None` when all have to be.
+    pub(crate) fn may_skip(conditions: &[Condition]) -> Option<Marks> {
+        conditions.iter().try_fold(Marks::default(), |all, condition| {
+            condition.needs_one_of().filter(|_| !condition.counts()).map(|marks| all.union(marks))
+        })
+    }
+
+    /// Whether one holds after the operation that follows `index` others, which the machine has just done.
     /// Its events are all that it did; [`Self::before`] saw the state before it. A condition on pools, blocks or
     /// bytes must see every operation.
     pub fn holds<A: ArenaBackend>(
@@ -330,6 +333,7 @@ impl Watch {
         if machine.stopped().is_some() && !facts.stopped {
             facts.marks = facts.marks.with(Mark::Stopped);
         }
-        self.condition.root.holds(facts)
+        self.held = self.conditions.iter().position(|condition| condition.root.holds(facts));
+        self.held.is_some()
     }
 }

@@ -4,9 +4,12 @@
 //! them, keep to a budget of bytes, and lie closer together near a position that goes back step by step.
 
 mod checkpoints;
+mod hunt;
 mod scout;
 mod search;
 
+pub use hunt::Hunt;
+pub use scout::Witness;
 pub use search::{Found, Search};
 
 use std::sync::Arc;

@@ -1,8 +1,34 @@
 //! The first pass over a tape: a second machine runs ahead, saves states and fills the index.
 
 use super::Replay;
-use super::checkpoints::Tracked;
+use super::checkpoints::{Checkpoints, Tracked};
+use crate::event::{Event, Observer};
 use crate::index::Touched;
+use crate::machine::Machine;
+use crate::tape::Trace;
+
+/// Somebody who sees the first pass over a tape: the events, and the machine after each operation.
+pub trait Witness: Observer {
+    /// The operation after `index` others has just been done.
+    fn after(&mut self, trace: &Trace, index: usize, machine: &Machine);
+}
+
+impl Witness for () {
+    #[inline]
+    fn after(&mut self, _trace: &Trace, _index: usize, _machine: &Machine) {}
+}
+
+/// Tells both.
+struct Both<'a, W>(&'a mut Touched, &'a mut W);
+
+impl<W: Witness> Observer for Both<'_, W> {
+    const ENABLED: bool = true;
+    #[inline]
+    fn event(&mut self, event: Event) {
+        self.0.event(event);
+        self.1.event(event);
+    }
+}
 
 /// A machine that runs ahead of the position.
 #[derive(Debug)]
@@ -17,34 +43,45 @@ impl Scout {
     pub(super) fn new(tracked: Tracked) -> Self {
         Self { tracked, step: 0, touched: Touched::default() }
     }
+
+    /// Goes to a step, from the saved state before it unless it stands between the two.
+    pub(super) fn go_to(&mut self, step: u64, checkpoints: &mut Checkpoints, trace: &Trace) {
+        if self.step > step || checkpoints.before(step) > self.step {
+            self.step = checkpoints.restore(step, &mut self.tracked);
+        }
+        self.tracked.machine.run(trace, self.step as usize, step as usize);
+        self.step = step;
+    }
 }
 
 impl Replay {
     /// Reads on at most `budget` operations ahead, so that seeks become short and searches find their way, and
     /// says whether the whole tape has been read. The position stays where it is.
     pub fn advance(&mut self, budget: u64) -> bool {
+        self.advance_with(budget, &mut ())
+    }
+
+    /// The same with somebody who sees each operation of the tape once, in order.
+    pub fn advance_with(&mut self, budget: u64, witness: &mut impl Witness) -> bool {
         let Self { scout, checkpoints, index, trace, budget_bytes, .. } = self;
         let end = trace.len();
         let from = index.known();
         if from >= end {
             return true;
         }
-        let Scout { tracked, step, touched } =
-            scout.get_or_insert_with(|| Scout::new(checkpoints.at_start(&self.here)));
-        if *step != from {
-            // A search has borrowed the machine in between.
-            *step = checkpoints.restore(from, tracked);
-            tracked.machine.run(trace, *step as usize, from as usize);
-            *step = from;
-        }
+        let scout = scout.get_or_insert_with(|| Scout::new(checkpoints.at_start(&self.here)));
+        // A search may have borrowed the machine in between.
+        scout.go_to(from, checkpoints, trace);
+        let Scout { tracked, step, touched } = scout;
         let until = end.min(from.saturating_add(budget));
         while *step < until {
             let stop = until.min(checkpoints.next_stop(*step, 0));
             for at in *step..stop {
                 touched.begin(&tracked.machine);
-                tracked.machine.step(trace, at as usize, touched);
+                tracked.machine.step(trace, at as usize, &mut Both(touched, witness));
                 touched.end(&tracked.machine);
                 index.add(trace, touched);
+                witness.after(trace, at as usize, &tracked.machine);
             }
             *step = stop;
             checkpoints.keep(stop, 0, tracked);

@@ -2,8 +2,7 @@
 
 use super::Replay;
 use super::scout::Scout;
-use crate::breakpoint::Watch;
-use crate::index::{Mark, STRETCH, Touched, Wanted};
+use crate::index::{STRETCH, Touched, Wanted};
 use crate::tape::Kind;
 
 /// A search under way, to be taken on with [`Replay::look`].
@@ -80,31 +79,6 @@ impl Replay {
         }
     }
 
-    /// Goes on until the watched condition holds after an operation, at most `budget` operations further. Where
-    /// the index tells that a stretch of the tape lacks the events the condition needs, it is passed quietly.
-    pub fn run_until(&mut self, watch: &mut Watch, budget: u64) -> Found {
-        let stop = self.len().min(self.step.saturating_add(budget));
-        while self.step < stop {
-            let covered = self.index.covered();
-            if let Some(marks) = watch.condition().may_skip()
-                && self.step < covered
-            {
-                let candidates = Mark::ALL.iter().filter(|(mark, _)| marks.has(*mark));
-                let next = candidates.filter_map(|(mark, _)| self.index.marked(*mark, self.step, true)).min();
-                self.run_quietly(next.map_or(covered, |step| step - 1).min(stop));
-                if self.step >= stop {
-                    break;
-                }
-            }
-            watch.before(&self.here.machine);
-            self.step_with_events();
-            if watch.holds(&self.trace, self.step as usize - 1, &self.events, &self.here.machine) {
-                return Found::At(self.step);
-            }
-        }
-        if self.step < self.len() { Found::Looking } else { Found::Nowhere }
-    }
-
     /// What can be said at once: that the tape has not been read, or what the index knows by step.
     fn look_up(&self, search: &Search) -> Option<Found> {
         let index = &self.index;
@@ -141,13 +115,9 @@ impl Replay {
         }
         let Self { scout, checkpoints, trace, .. } = self;
         let probe = scout.get_or_insert_with(|| Scout::new(checkpoints.at_start(&self.here)));
-        if probe.step > first || checkpoints.before(first) > probe.step {
-            probe.step = checkpoints.restore(first, &mut probe.tracked);
-        }
-        probe.tracked.machine.run(trace, probe.step as usize, first as usize);
+        probe.go_to(first, checkpoints, trace);
         let mut touched = Touched::default();
         let mut found = None;
-        probe.step = first;
         while probe.step < last && !(search.forward && found.is_some()) {
             touched.begin(&probe.tracked.machine);
             probe.tracked.machine.step(trace, probe.step as usize, &mut touched);

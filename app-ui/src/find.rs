@@ -1,0 +1,206 @@
+//! What can be looked for along the tape: touches of what is selected, rare events, conditions, breakpoints.
+
+use sim_core::breakpoint::Condition;
+use sim_core::index::{Mark, Wanted};
+
+use crate::facts;
+use crate::format::id_after;
+use crate::selection::Place;
+use crate::session::Session;
+
+/// Which of the things that a selected place belongs to is followed along the tape.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Aspect {
+    /// The block that the program holds there, from its birth to its end.
+    Life,
+    /// The place itself, whoever has it.
+    #[default]
+    Address,
+    /// Its pool.
+    Pool,
+    /// Its arena.
+    Arena,
+    /// Its size class.
+    Class,
+    /// The call site that made it.
+    Site,
+}
+
+impl Aspect {
+    /// All of them, with what they are called and a sentence on each.
+    pub(crate) const ALL: [(Self, &'static str, &'static str); 6] = [
+        (Self::Life, "block's life", "The block that the program holds, from its birth to its end"),
+        (Self::Address, "address", "Whatever block lies here, whoever has it"),
+        (Self::Pool, "pool", "Any block of the pool, and the pool itself"),
+        (Self::Arena, "arena", "Any pool of the arena, and the arena itself"),
+        (Self::Class, "size class", "Any block of the size class"),
+        (Self::Site, "call site", "Calls with the same Python stack"),
+    ];
+
+    /// What it is called.
+    pub(crate) fn label(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+
+    /// What to look for from a selected place, and what to call it; the error says why there is nothing.
+    pub(crate) fn aim(
+        self,
+        session: &Session,
+        place: Option<Place>,
+        pinned: bool,
+    ) -> Result<(Aim, String), String> {
+        let heap = session.heap();
+        let arena = |place: Place| match place {
+            Place::Arena(id) => Some(id.ordinal),
+            _ => place.resolve(heap).0.map(|id| id.ordinal),
+        };
+        let pool = |place: Place| match place {
+            Place::Pool(addr) | Place::Block(addr) => facts::pool_at(heap, addr),
+            Place::Arena(_) => None,
+        };
+        // What the last operation was about is known without looking for who holds it.
+        let elsewhere = pinned && session.focus() != place;
+        let nothing =
+            |what: &str| Err(format!("There is no {what} here; click a place on the map to choose one"));
+        let found = |wanted: Wanted, name: String| Ok((Aim::Of(wanted), name));
+        match (self, place) {
+            (Self::Site, _) if !session.trace().has_stacks() => {
+                Err("This trace has no call stacks, so no call site can be followed".to_owned())
+            }
+            (Self::Site, Some(Place::Block(addr))) if elsewhere => {
+                Ok((Aim::SiteOf(addr), "the call site of this block".to_owned()))
+            }
+            (Self::Site, _) => match session.last_call() {
+                Some((index, _)) => {
+                    let stack = session.trace().stack_of(index as usize);
+                    let line = session.trace().stacks.lines(stack).first().map(ToString::to_string);
+                    found(Wanted::Site(stack), line.unwrap_or_else(|| "the empty stack".to_owned()))
+                }
+                None => Err("No operation has been done yet; step forward first".to_owned()),
+            },
+            (Self::Life, Some(Place::Block(addr))) if elsewhere => {
+                Ok((Aim::HeldAt(addr), format!("the block at {addr}")))
+            }
+            (Self::Life, Some(Place::Block(_)) | None) | (Self::Address, None) => match session.last_call() {
+                Some((index, slot)) => {
+                    let id = session.trace().op(index).and_then(|op| id_after(&op));
+                    let name = id.map_or_else(|| "this block".to_owned(), |id| format!("block #{id}"));
+                    found(Wanted::Block(slot), name)
+                }
+                None => nothing("block"),
+            },
+            (Self::Address, Some(Place::Block(addr))) => found(Wanted::Address(addr), addr.to_string()),
+            (
+                Self::Life | Self::Address | Self::Pool,
+                Some(place @ (Place::Pool(addr) | Place::Block(addr))),
+            ) => {
+                let addr = pool(place).map_or(addr, |p| p.addr);
+                found(Wanted::Pool(addr), format!("the pool at {addr}"))
+            }
+            (Self::Life | Self::Address | Self::Pool | Self::Arena, Some(place)) => match arena(place) {
+                Some(ordinal) => found(Wanted::Arena(ordinal), format!("arena {ordinal}")),
+                None => nothing("arena"),
+            },
+            (Self::Class, Some(place)) => match pool(place).and_then(|p| p.class()) {
+                Some(class) => found(Wanted::Class(class), format!("size class {class}")),
+                None => nothing("size class"),
+            },
+            (Self::Pool, None) => nothing("pool"),
+            (Self::Arena, None) => nothing("arena"),
+            (Self::Class, None) => nothing("size class"),
+        }
+    }
+}
+
+/// What a search along the tape is for.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Aim {
+    /// An arena, or a segment of mimalloc, obtained or released.
+    Arena,
+    /// What the index knows.
+    Of(Wanted),
+    /// The block that the program holds at an address; who that is has to be found first.
+    HeldAt(sim_core::Addr),
+    /// The call site of the block that the program holds at an address.
+    SiteOf(sim_core::Addr),
+    /// Where a condition holds.
+    Condition(Condition),
+}
+
+/// Rare events that one can go to, with what they are called.
+pub(crate) const MARKS: [(Mark, &str); 8] = [
+    (Mark::ArenaObtained, "arena obtained"),
+    (Mark::ArenaReleased, "arena released"),
+    (Mark::PoolCarved, "pool carved"),
+    (Mark::PoolFreed, "pool freed"),
+    (Mark::RawFallback, "RAW fallback"),
+    (Mark::ArenaRefused, "hook failure"),
+    (Mark::ReturnedNull, "NULL returned"),
+    (Mark::Stopped, "end of the process"),
+];
+
+/// What one of [`MARKS`] is called.
+pub(crate) fn mark_name(mark: Mark) -> &'static str {
+    MARKS.iter().find(|(m, _)| *m == mark).map_or("event", |(_, name)| name)
+}
+
+/// A condition at which Play stops.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Breakpoint {
+    /// The condition.
+    pub(crate) condition: Condition,
+    /// Whether it is heeded.
+    pub(crate) on: bool,
+}
+
+/// What is chosen to be looked for. Changed by `apply` alone.
+#[derive(Clone, Debug)]
+pub(crate) struct Find {
+    /// What of the selection is followed.
+    pub(crate) aspect: Aspect,
+    /// The rare event that is gone to.
+    pub(crate) mark: Mark,
+    /// The condition that is written in the field, when it is one.
+    pub(crate) condition: Option<Condition>,
+    /// Where Play stops.
+    pub(crate) breakpoints: Vec<Breakpoint>,
+}
+
+impl Default for Find {
+    fn default() -> Self {
+        Self {
+            aspect: Aspect::default(),
+            mark: Mark::ArenaObtained,
+            condition: None,
+            breakpoints: Vec::new(),
+        }
+    }
+}
+
+impl Find {
+    /// The conditions of the breakpoints that are heeded.
+    pub(crate) fn heeded(&self) -> Vec<Condition> {
+        self.breakpoints.iter().filter(|b| b.on).map(|b| b.condition.clone()).collect()
+    }
+
+    /// Keeps a condition as a breakpoint; one that is kept already is heeded again.
+    pub(crate) fn keep(&mut self, condition: Condition) {
+        match self.breakpoints.iter_mut().find(|b| b.condition.to_string() == condition.to_string()) {
+            Some(breakpoint) => breakpoint.on = true,
+            None => self.breakpoints.push(Breakpoint { condition, on: true }),
+        }
+    }
+
+    /// The breakpoints as they are saved.
+    pub(crate) fn save(&self) -> Vec<(String, bool)> {
+        self.breakpoints.iter().map(|b| (b.condition.to_string(), b.on)).collect()
+    }
+
+    /// Takes saved breakpoints; what is no condition any more is left out.
+    pub(crate) fn restore(&mut self, saved: &[(String, bool)]) {
+        self.breakpoints = saved
+            .iter()
+            .filter_map(|(text, on)| Some(Breakpoint { condition: Condition::parse(text).ok()?, on: *on }))
+            .collect();
+    }
+}
