@@ -30,6 +30,10 @@ pub(crate) trait Reader {
         false
     }
 
+    /// Only counts operations from here on, where the format can do without the rest: the trace then has no rows.
+    /// Asked before the first byte is fed.
+    fn count_only(&mut self) {}
+
     /// The trace so far.
     fn builder(&self) -> &TraceBuilder;
 

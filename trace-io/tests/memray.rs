@@ -155,6 +155,62 @@ fn pieces_are_the_whole() {
     assert_eq!((&trace.source, trace.counts()), (&whole.source, whole.counts()));
 }
 
+/// Between marks of two pieces times go on as in the whole.
+#[test]
+fn times_go_on_over_pieces() {
+    use sim_core::tape::TimeMark;
+    use sim_core::{Op, TraceBuilder};
+    let mut builder = TraceBuilder::new("x");
+    let mark = |builder: &mut TraceBuilder, at, time_ns| {
+        builder.trace_mut().marks.push(TimeMark { at, time_ns, rss_bytes: None });
+    };
+    let free = Op { thread: 0, domain: Domain::Raw, call: Call::Free { id: 0 } };
+    mark(&mut builder, 0, 100);
+    builder.push(free).unwrap();
+    builder.forget();
+    builder.push(free).unwrap();
+    assert_eq!(builder.trace().time_ns(0), Some(100), "the next mark is not known yet");
+    mark(&mut builder, 2, 300);
+    assert_eq!(builder.trace().time_ns(0), Some(200));
+    builder.forget();
+    builder.forget();
+    builder.push(free).unwrap();
+    assert!(builder.trace().timed());
+    assert_eq!(builder.trace().time_ns(0), Some(300));
+}
+
+/// Only counted, it has the same in it and no rows.
+#[test]
+fn counting_finds_what_reading_finds() {
+    for (name, ..) in FIXTURES {
+        let whole = open(file(name)).unwrap();
+        let mut loader = Loader::new("capture.bin", Box::new(Cursor::new(file(name))), None).counting();
+        while !loader.advance().unwrap() {
+            loader.forget();
+        }
+        let trace = loader.trace().unwrap();
+        assert_eq!((trace.len(), trace.first()), (0, whole.len()), "{name}");
+        assert_eq!((&trace.source, trace.counts()), (&whole.source, whole.counts()), "{name}");
+        assert_eq!(
+            (
+                trace.stack_count(),
+                trace.thread_count(),
+                trace.slot_count(),
+                trace.has_addresses(),
+                trace.timed()
+            ),
+            (
+                whole.stack_count(),
+                whole.thread_count(),
+                whole.slot_count(),
+                whole.has_addresses(),
+                whole.timed()
+            ),
+            "{name}"
+        );
+    }
+}
+
 /// A source that gives seven bytes at a time.
 struct Dribble(Cursor<Vec<u8>>);
 

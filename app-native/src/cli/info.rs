@@ -16,7 +16,7 @@ use super::still;
 
 #[derive(clap::Args)]
 #[command(after_help = "Formats read, each plain or packed with zstd, LZ4 or gzip (docs/formats.md):\n  \
-                  atrace              operations in columns (docs/atrace.md); of a whole file only facts and index are read\n  \
+                  atrace              operations in columns (docs/atrace.md); of a whole file only facts and index are unpacked\n  \
                   ptrace              plain text, one operation a line (docs/ptrace.md)\n  \
                   ron                 lessons and scenarios written by hand (docs/lessons.md)\n  \
                   memray              captures, *.bin (docs/memray.md)\n  \
@@ -115,8 +115,7 @@ fn trace_info(args: &Args) -> Result<()> {
     let info = if let Some((trace, notes, bytes)) = indexed(&args.file)? {
         info(&trace, Format::Atrace, Packing::None, Some(bytes), usize::try_from(notes)?)
     } else {
-        let mut pieces = Pieces::open(&args.file, args.taken.domain)?;
-        while pieces.next_piece()?.is_some() {}
+        let pieces = Pieces::count(&args.file, args.taken.domain)?;
         let (Some(trace), Some(format)) = (pieces.trace(), pieces.format()) else {
             bail!("{} has no operation", args.file.display());
         };
@@ -126,7 +125,7 @@ fn trace_info(args: &Args) -> Result<()> {
 }
 
 /// What an .atrace file's index says of the trace, with the number of notes and the file's size; `None`
-/// where there is no such index, so that all has to be read.
+/// where there is no such index or a block is damaged, so that all has to be read.
 fn indexed(path: &Path) -> Result<Option<(Trace, u64, u64)>> {
     if !path.is_file() {
         return Ok(None);
@@ -136,6 +135,9 @@ fn indexed(path: &Path) -> Result<Option<(Trace, u64, u64)>> {
     let name = path.file_stem().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     // What is wrong with it is said when it is read as a whole.
     let Ok(mut file) = AtraceFile::open(&name, BufReader::new(source)) else { return Ok(None) };
+    if !file.intact()? {
+        return Ok(None);
+    }
     let summary = file.summary().with_context(|| path.display().to_string())?;
     Ok(summary.map(|(trace, notes)| (trace, notes, bytes)).filter(|(trace, ..)| trace.first() > 0))
 }

@@ -60,6 +60,17 @@ impl Pieces {
         self
     }
 
+    /// Reads all and keeps no operation; the trace then has what was counted.
+    pub(super) fn count(path: &Path, domain: Option<Domain>) -> Result<Self> {
+        let mut pieces = Self::open(path, domain)?;
+        pieces.loader = pieces.loader.counting();
+        while !pieces.complete {
+            pieces.read_until(1)?;
+            pieces.loader.forget();
+        }
+        Ok(pieces)
+    }
+
     /// Takes the bar away, for several files at once.
     pub(super) fn without_bar(mut self) -> Self {
         self.bar.finish_and_clear();

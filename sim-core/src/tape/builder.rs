@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 
-use super::bulk::Row;
 use super::names::Names;
 use super::trace::Trace;
-use super::{Action, Call, Kind, Op, SourceLine, StackId};
+use super::{Action, Call, Counts, Kind, Op, SourceLine, StackId};
 use crate::addr::Addr;
 use crate::domains::{Domain, ObjectHeap};
 
@@ -141,8 +140,6 @@ pub struct TraceBuilder {
     pub(super) max_id: u64,
     /// Slots of the births of rows that are being appended.
     pub(super) births: Vec<u32>,
-    /// Those rows.
-    pub(super) rows: Vec<Row>,
     /// Numbers of the interpreters besides the main one.
     pub(super) interpreters: BTreeSet<u32>,
     pub(super) interpreters_made: u32,
@@ -194,6 +191,20 @@ impl TraceBuilder {
         self.push(op)?;
         self.trace.keep_origin(stack, address.map_or(0, |a| a.0));
         Ok(())
+    }
+
+    /// Counts calls with recorded addresses as if they had been appended and forgotten: for those who ask only what a
+    /// recording has in it. `slots` are the most blocks live at once so far. Blocks have no names here, so nothing may be
+    /// appended after it.
+    pub fn tally(&mut self, counts: &Counts, slots: u32) {
+        self.trace.tally(counts);
+        self.trace.addresses.begin();
+        self.trace.set_slot_count(slots);
+    }
+
+    /// Where calls came from that [`Self::tally`] counts next. Those on another thread must have been counted.
+    pub fn tally_origin(&mut self, thread: u16, stack: StackId) {
+        self.trace.tally_origin(thread, stack);
     }
 
     /// Appends an operation with all that a trace has of one.

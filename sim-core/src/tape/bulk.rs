@@ -5,7 +5,7 @@
 //! is live, that its family fits, and that an id which is not newer than all others is nobody else's.
 
 use super::builder::{Family, Live, Naming, family, takes_family};
-use super::trace::{NEW_ID_BIT, NULL_BIT, WIDE_BIT};
+use super::trace::{Ids, NEW_ID_BIT, NULL_BIT, WIDE_BIT};
 use super::{Action, StackId, TapeError, TraceBuilder};
 use crate::domains::{Domain, ObjectHeap};
 
@@ -63,12 +63,13 @@ impl Columns {
     }
 }
 
-/// A row on its way to the tape's columns.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Row {
-    pub(super) slot: u32,
-    pub(super) size: u32,
-    pub(super) id: u64,
+/// Where rows go: the tape's columns of slots, sizes and ids from the first new row on.
+struct Out<'a, I> {
+    slots: &'a mut [u32],
+    sizes: &'a mut [u32],
+    ids: &'a mut [I],
+    /// Rows done.
+    done: usize,
 }
 
 /// The next value of a column.
@@ -85,7 +86,7 @@ impl TraceBuilder {
     /// Appends operations from columns, checked as [`TraceBuilder::push`] checks them. After an error the
     /// operations before the wrong one are there.
     pub fn extend_rows(&mut self, rows: &Columns) -> Result<(), TapeError> {
-        check_heads(&rows.heads)?;
+        let heads = count_heads(&rows.heads)?;
         self.name_by_slot();
         let mut columns = Cursor {
             sizes: Next(rows.sizes.iter(), "sizes"),
@@ -99,27 +100,50 @@ impl TraceBuilder {
             births: std::mem::take(&mut self.births),
         };
         columns.births.clear();
-        let mut out = std::mem::take(&mut self.rows);
-        out.clear();
-        out.reserve(rows.heads.len());
-        let done = self.extend(rows, &mut columns, &mut out);
+        // The ids that are told grow by one a row, and are narrow where the given ones are.
+        let given = rows.ids.iter().map(|i| i.1).fold(self.max_id, u64::max);
+        let narrow = given.saturating_add(2 * rows.heads.len() as u64) < u64::from(u32::MAX);
+        let (mut slots, mut sizes, mut ids) = self.trace.take_columns(narrow);
+        let (from, to) = (slots.len(), slots.len() + rows.heads.len());
+        slots.resize(to, 0);
+        sizes.resize(to, 0);
+        ids.resize(to);
+        let (new_slots, new_sizes) = (&mut slots[from..], &mut sizes[from..]);
+        let (rows_done, done) = match &mut ids {
+            Ids::Narrow(ids) => {
+                let mut out = Out { slots: new_slots, sizes: new_sizes, ids: &mut ids[from..], done: 0 };
+                let done = self.extend(rows, &mut columns, &mut out, |id| id as u32);
+                (out.done, done)
+            }
+            Ids::Wide(ids) => {
+                let mut out = Out { slots: new_slots, sizes: new_sizes, ids: &mut ids[from..], done: 0 };
+                let done = self.extend(rows, &mut columns, &mut out, |id| id);
+                (out.done, done)
+            }
+        };
         let left = columns.left();
         self.births = columns.births;
-        self.trace.append_rows(&rows.heads, &out);
-        self.rows = out;
+        slots.truncate(from + rows_done);
+        sizes.truncate(from + rows_done);
+        ids.truncate(from + rows_done);
+        self.trace.put_columns(slots, sizes, ids);
+        let kept = &rows.heads[..rows_done];
+        self.trace.append_heads(kept, &if done.is_ok() { heads } else { count_heads(kept)? });
         done?;
         if left { Err(TapeError::Columns("end of a column")) } else { Ok(()) }
     }
 
-    fn extend(
+    fn extend<I>(
         &mut self,
         rows: &Columns,
         columns: &mut Cursor<'_>,
-        out: &mut Vec<Row>,
+        out: &mut Out<'_, I>,
+        as_id: impl Fn(u64) -> I,
     ) -> Result<(), TapeError> {
         let rule = rows.id_rule;
         let (before, first) = (self.trace.len(), self.len());
-        for (row, &head) in rows.heads.iter().enumerate() {
+        let places = out.slots.iter_mut().zip(out.sizes.iter_mut()).zip(out.ids.iter_mut());
+        for ((row, &head), ((slot_out, size_out), id_out)) in rows.heads.iter().enumerate().zip(places) {
             let row = row as u32;
             let (index, born) = (before + u64::from(row), first + u64::from(row));
             let domain = Domain::ALL[usize::from((head >> 3) & 3)];
@@ -174,7 +198,8 @@ impl TraceBuilder {
             if size >= u64::from(u32::MAX) {
                 self.trace.keep_wide_at(index, size);
             }
-            out.push(Row { slot, size: u32::try_from(size).unwrap_or(u32::MAX), id });
+            (*slot_out, *size_out, *id_out) = (slot, u32::try_from(size).unwrap_or(u32::MAX), as_id(id));
+            out.done = row as usize + 1;
         }
         Ok(())
     }
@@ -275,7 +300,8 @@ impl TraceBuilder {
     }
 
     /// Gives the block in a slot its id: the one given, else by the rule.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "it is called for each birth, and was not inlined")]
+    #[inline(always)]
     fn give_id(
         &mut self,
         slot: u32,
@@ -289,7 +315,8 @@ impl TraceBuilder {
     }
 
     /// Names the block in a slot, if nobody else has the name.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "it is called for each birth, and was not inlined")]
+    #[inline(always)]
     pub(super) fn set_id(&mut self, slot: u32, id: u64) -> Result<(), TapeError> {
         let old = self.live[slot as usize].id;
         self.last_id = id;
@@ -485,13 +512,25 @@ fn head_stands(head: u8) -> bool {
         && (head & NEW_ID_BIT == 0 || (kind == 2 && !null))
 }
 
-fn check_heads(heads: &[u8]) -> Result<(), TapeError> {
-    let mut seen = [false; 256];
-    for &head in heads {
-        seen[usize::from(head)] = true;
+/// How often each head stands there.
+pub(super) type HeadCounts = [u32; 256];
+
+/// Counts heads, each of which must stand. Two tables in turns, since the same head often follows itself.
+fn count_heads(heads: &[u8]) -> Result<HeadCounts, TapeError> {
+    let (mut even, mut odd) = ([0; 256], [0; 256]);
+    let mut pairs = heads.chunks_exact(2);
+    for pair in &mut pairs {
+        even[usize::from(pair[0])] += 1;
+        odd[usize::from(pair[1])] += 1;
     }
-    match (0..=255_u8).find(|&h| seen[usize::from(h)] && !head_stands(h)) {
+    for &head in pairs.remainder() {
+        even[usize::from(head)] += 1;
+    }
+    for (even, odd) in even.iter_mut().zip(odd) {
+        *even += odd;
+    }
+    match (0..=255_u8).find(|&h| even[usize::from(h)] > 0 && !head_stands(h)) {
         Some(head) => Err(TapeError::Head(head)),
-        None => Ok(()),
+        None => Ok(even),
     }
 }

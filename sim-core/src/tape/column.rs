@@ -18,7 +18,9 @@ impl<T: Copy + Default + PartialEq> Column<T> {
     pub(super) fn set(&mut self, before: usize, value: T) {
         if self.begun || value != T::default() {
             self.begun = true;
-            self.rows.resize(before, T::default());
+            if self.rows.len() != before {
+                self.rows.resize(before, T::default());
+            }
             self.rows.push(value);
         }
     }

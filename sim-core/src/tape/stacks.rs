@@ -3,7 +3,8 @@
 //! A stack is the number of the frame on top; its parent is the stack of the caller. Programs call from
 //! hundreds of thousands of stacks that share most of their frames, so a stack costs eight bytes here.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
+use foldhash::HashMapExt as _;
 
 use super::SourceLine;
 
@@ -58,7 +59,7 @@ impl Default for Stacks {
             nodes: Vec::new(),
             used: vec![false],
             used_count: 0,
-            string_ids: HashMap::from([(empty, StringId(0))]),
+            string_ids: HashMap::from_iter([(empty, StringId(0))]),
             frame_ids: HashMap::new(),
             node_ids: HashMap::new(),
             indexed: (1, 0, 0),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::bulk::Row;
+use super::bulk::HeadCounts;
 use super::column::Column;
 use super::{Action, Call, Counts, Kind, Note, Op, Packed, Source, StackId, Stacks, TimeMark};
 use crate::addr::{Addr, Slot};
@@ -61,6 +61,8 @@ pub struct Trace {
     pub(super) op_stacks: Column<u32>,
     /// The pointer each call returned or freed in the recorded process, where the recording has it.
     pub(super) addresses: Column<u64>,
+    /// The last mark that was forgotten.
+    pub(super) mark_before: Option<TimeMark>,
     /// Marks were forgotten.
     pub(super) timed: bool,
     pub(super) slot_count: u32,
@@ -68,7 +70,7 @@ pub struct Trace {
 }
 
 #[derive(Clone, Debug)]
-enum Ids {
+pub(super) enum Ids {
     Narrow(Vec<u32>),
     Wide(Vec<u64>),
 }
@@ -88,23 +90,31 @@ impl Ids {
                 if let Ok(id) = u32::try_from(id) {
                     all.push(id);
                 } else {
-                    let mut wide: Vec<u64> = all.iter().map(|&i| u64::from(i)).collect();
-                    wide.push(id);
-                    *self = Self::Wide(wide);
+                    self.widen();
+                    self.push(id);
                 }
             }
         }
     }
 
-    fn extend(&mut self, rows: &[Row]) {
-        if let Self::Narrow(all) = self
-            && rows.iter().all(|r| u32::try_from(r.id).is_ok())
-        {
-            all.extend(rows.iter().map(|r| r.id as u32));
-        } else {
-            for row in rows {
-                self.push(row.id);
-            }
+    /// Makes room for ids of 64 bits.
+    fn widen(&mut self) {
+        if let Self::Narrow(all) = self {
+            *self = Self::Wide(all.iter().map(|&i| u64::from(i)).collect());
+        }
+    }
+
+    pub(super) fn resize(&mut self, rows: usize) {
+        match self {
+            Self::Narrow(all) => all.resize(rows, 0),
+            Self::Wide(all) => all.resize(rows, 0),
+        }
+    }
+
+    pub(super) fn truncate(&mut self, rows: usize) {
+        match self {
+            Self::Narrow(all) => all.truncate(rows),
+            Self::Wide(all) => all.truncate(rows),
         }
     }
 
@@ -224,11 +234,12 @@ impl Trace {
     }
 
     /// When the operation after `index` others was done, in nanoseconds since the recording began: the
-    /// last mark before it and the first one after it, evenly between.
+    /// last mark before it, a forgotten one too, and the first one after it, evenly between. Where that was not read yet
+    /// it is the time of the one before.
     pub fn time_ns(&self, index: u64) -> Option<u64> {
         let at = self.first + index;
         let after = self.marks.partition_point(|m| m.at <= at);
-        let before = self.marks.get(after.checked_sub(1)?)?;
+        let before = after.checked_sub(1).map_or(self.mark_before.as_ref(), |last| self.marks.get(last))?;
         let Some(next) = self.marks.get(after) else { return Some(before.time_ns) };
         let (done, all) = (at - before.at, (next.at - before.at).max(1));
         let span = u128::from(next.time_ns.saturating_sub(before.time_ns));
@@ -399,27 +410,31 @@ impl Trace {
         }
     }
 
-    /// Appends rows whose heads are as [`super::Columns`] has them; there may be fewer rows than heads. What else
-    /// belongs to them was kept before, by index.
-    pub(super) fn append_rows(&mut self, heads: &[u8], rows: &[Row]) {
-        let before = self.heads.len();
-        let heads = &heads[..rows.len()];
-        let mut by_head = [0_u64; 256];
-        for &head in heads {
-            by_head[usize::from(head)] += 1;
+    /// Lends the columns of slots, sizes and ids, the last for ids of 32 bits only where `narrow`.
+    pub(super) fn take_columns(&mut self, narrow: bool) -> (Vec<u32>, Vec<u32>, Ids) {
+        if !narrow {
+            self.ids.widen();
         }
-        for (head, count) in by_head.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+        (std::mem::take(&mut self.slots), std::mem::take(&mut self.sizes), std::mem::take(&mut self.ids))
+    }
+
+    pub(super) fn put_columns(&mut self, slots: Vec<u32>, sizes: Vec<u32>, ids: Ids) {
+        (self.slots, self.sizes, self.ids) = (slots, sizes, ids);
+    }
+
+    /// Appends heads, which are as [`super::Columns`] has them, for rows whose other columns are there already.
+    /// What else belongs to them was kept before, by index.
+    pub(super) fn append_heads(&mut self, heads: &[u8], by_head: &HeadCounts) {
+        let before = self.heads.len();
+        for (head, count) in by_head.iter().enumerate().filter(|(_, count)| **count > 0) {
             let kind = match Kind::of_code(head as u8 & 7) {
                 Kind::Act => continue,
                 Kind::FreeKeep => Kind::Free,
                 kind => kind,
             };
-            self.counts[(head >> DOMAIN_SHIFT) & 3][kind as usize] += count;
+            self.counts[(head >> DOMAIN_SHIFT) & 3][kind as usize] += u64::from(*count);
         }
         self.heads.extend(heads.iter().map(|head| head & !NEW_ID_BIT));
-        self.slots.extend(rows.iter().map(|r| r.slot));
-        self.sizes.extend(rows.iter().map(|r| r.size));
-        self.ids.extend(rows);
         for &index in self.wide.range(before as u64..).map(|(index, _)| index) {
             self.heads[index as usize] |= WIDE_BIT;
         }
@@ -541,6 +556,25 @@ impl Trace {
         self.threads.set(before, thread);
     }
 
+    /// Counts operations that are not kept.
+    pub(super) fn tally(&mut self, counts: &Counts) {
+        for (all, these) in self.counts.iter_mut().flatten().zip(counts.iter().flatten()) {
+            *all += these;
+            self.first += these;
+        }
+    }
+
+    /// Where an operation that is not kept came from.
+    pub(super) fn tally_origin(&mut self, thread: u16, stack: StackId) {
+        if thread != 0 || !self.seen_threads.is_empty() {
+            self.see_thread(self.heads.len(), thread);
+        }
+        if stack.0 != 0 {
+            self.op_stacks.begin();
+            self.stacks.mark_used(stack);
+        }
+    }
+
     fn see_thread(&mut self, before: usize, thread: u16) {
         let at = usize::from(thread);
         if at >= self.seen_threads.len() {
@@ -608,6 +642,7 @@ impl Trace {
         self.op_stacks.clear();
         self.addresses.clear();
         self.timed |= !self.marks.is_empty();
+        self.mark_before = self.marks.last().copied().or(self.mark_before);
         self.marks.clear();
     }
 

@@ -115,9 +115,15 @@ impl Unpacker {
         if self.zstd.is_none() {
             self.zstd = zstd::bulk::Decompressor::new().ok();
         }
+        let decoder = self.zstd.as_mut()?;
         let start = out.len();
+        if start == 0 {
+            // Room that nobody filled is enough for it; there may be more than was asked for.
+            out.reserve_exact(raw);
+            return decoder.decompress_to_buffer(stored, out).ok().map(|_| ());
+        }
         out.resize(start + raw, 0);
-        let filled = self.zstd.as_mut()?.decompress_to_buffer(stored, &mut out[start..]).ok()?;
+        let filled = decoder.decompress_to_buffer(stored, &mut out[start..]).ok()?;
         out.truncate(start + filled);
         Some(())
     }

@@ -283,7 +283,11 @@ fn take_small(raw: &[u8], out: &mut Vec<u32>) -> Option<()> {
     out.reserve(raw.len());
     let mut numbers = Numbers(raw);
     while !numbers.done() {
-        out.push(numbers.small()?);
+        if let Some(eight) = numbers.eight() {
+            out.extend(eight.map(u32::from));
+        } else {
+            out.push(numbers.small()?);
+        }
     }
     Some(())
 }
@@ -292,8 +296,18 @@ fn take_distances(raw: &[u8], out: &mut Vec<u32>) -> Option<()> {
     out.reserve(raw.len());
     let (mut numbers, mut last) = (Numbers(raw), 0);
     while !numbers.done() {
-        last = moved(last, numbers.next()?);
-        out.push(u32::try_from(last).ok()?);
+        if let Some(eight) = numbers.eight() {
+            let mut wide = 0;
+            out.extend(eight.map(|distance| {
+                last = moved(last, u64::from(distance));
+                wide |= last;
+                last as u32
+            }));
+            u32::try_from(wide).ok()?;
+        } else {
+            last = moved(last, numbers.next()?);
+            out.push(u32::try_from(last).ok()?);
+        }
     }
     Some(())
 }

@@ -178,6 +178,19 @@ impl<S: Read + Seek> AtraceFile<S> {
         Ok(Some((builder.finish(), notes)))
     }
 
+    /// Whether every block up to the last one is whole, by its checksum. Bytes are read once and nothing is unpacked.
+    pub fn intact(&mut self) -> Result<bool, TraceError> {
+        let bytes = self.source.seek(SeekFrom::End(0)).map_err(|e| read_error(0, e))?;
+        let mut offset = FILE_HEADER_BYTES as u64;
+        while let Some((header, _)) = self.block_at(offset, bytes)? {
+            if header.kind() == Some(BlockKind::End) {
+                return Ok(true);
+            }
+            offset += HEADER_BYTES as u64 + u64::from(header.stored);
+        }
+        Ok(false)
+    }
+
     /// The block of an entry.
     fn whole(&mut self, entry: &Entry) -> Result<(Header, Vec<u8>), TraceError> {
         self.block_at(entry.offset, u64::MAX)?

@@ -29,6 +29,8 @@ pub(crate) struct Place {
     /// 0 where there is none.
     pub(crate) address: u64,
     pub(crate) class: u8,
+    /// Its pool, where it is still the one with the address's base: it saves looking for it.
+    pub(crate) pool: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -167,10 +169,8 @@ impl Prediction {
         if old.address == actual && actual != 0 {
             return;
         }
-        self.places[slot] = Place { address: actual, class: birth };
-        if actual != 0 {
-            self.take(birth, predicted, actual);
-        }
+        let pool = if actual == 0 { NONE } else { self.take(birth, predicted, actual) };
+        self.places[slot] = Place { address: actual, class: birth, pool };
         self.release(old);
     }
 
@@ -194,8 +194,8 @@ impl Prediction {
         self.next_pool.wrapping_add(u64::from(OVERHEAD))
     }
 
-    /// A block of a class was given out.
-    fn take(&mut self, class: u8, predicted: u64, actual: u64) {
+    /// A block of a class was given out, from the pool whose number this is.
+    fn take(&mut self, class: u8, predicted: u64, actual: u64) -> u32 {
         self.last[usize::from(class)] = actual;
         if class >= POOL_CLASSES {
             let bin = &mut self.bins[usize::from(class)];
@@ -204,7 +204,7 @@ impl Prediction {
             } else {
                 self.top = actual.wrapping_add(u64::from(class - POOL_CLASSES) << 4);
             }
-            return;
+            return NONE;
         }
         let base = actual & !(self.pool_bytes - 1);
         let offset = (actual - base) as u32;
@@ -253,6 +253,7 @@ impl Prediction {
         } else {
             self.link(at);
         }
+        at
     }
 
     /// The pool at a base, a new one where it is not known.
@@ -298,8 +299,10 @@ impl Prediction {
             return;
         }
         let base = old.address & !(self.pool_bytes - 1);
-        let known = self.by_base.get(&base).copied();
-        let at = known.unwrap_or_else(|| self.pool_at(base, self.pool_bytes as u32, old.class));
+        let at = match self.pools.get(old.pool as usize) {
+            Some(pool) if pool.base == base => old.pool,
+            _ => self.pool_at(base, self.pool_bytes as u32, old.class),
+        };
         let (units, offset) = (self.pool_bytes as usize >> 4, (old.address - base) as u32);
         let pool = &mut self.pools[at as usize];
         if pool.free.len() < units {

@@ -56,6 +56,17 @@ impl<'a> Numbers<'a> {
         self.long()
     }
 
+    /// The next eight numbers where each is one byte.
+    #[inline]
+    pub(crate) fn eight(&mut self) -> Option<[u8; 8]> {
+        let (&bytes, rest) = self.0.split_first_chunk::<8>()?;
+        if u64::from_le_bytes(bytes) & 0x8080_8080_8080_8080 != 0 {
+            return None;
+        }
+        self.0 = rest;
+        Some(bytes)
+    }
+
     fn long(&mut self) -> Option<u64> {
         let mut value = 0;
         for (at, &byte) in self.0.iter().enumerate().take(10) {
@@ -114,6 +125,8 @@ mod tests {
             assert_eq!(unzigzag(zigzag(value)), value);
         }
         assert_eq!(moved(u64::MAX, distance(u64::MAX, 3)), 3);
+        assert_eq!(Numbers(&[5; 9]).eight(), Some([5; 8]));
+        assert_eq!((Numbers(&[5; 7]).eight(), Numbers(&[5, 5, 5, 0x80, 1, 5, 5, 5]).eight()), (None, None));
         assert_eq!(Numbers(&[0x80; 11]).next(), None, "over 64 bits");
         assert_eq!(Numbers(&[0x80]).next(), None, "cut");
     }

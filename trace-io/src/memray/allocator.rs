@@ -22,22 +22,40 @@ pub(super) struct Function(u8);
 /// Numbers go from 1 to this.
 pub(super) const FUNCTIONS: usize = 15;
 
-const ROLES: [(&str, Role); FUNCTIONS] = [
-    ("pymalloc_free", Role::Death),
-    ("pymalloc_malloc", Role::Birth(Kind::Malloc)),
-    ("pymalloc_calloc", Role::Birth(Kind::Calloc)),
-    ("pymalloc_realloc", Role::Birth(Kind::Realloc)),
-    ("free", Role::Death),
-    ("malloc", Role::Birth(Kind::Malloc)),
-    ("realloc", Role::Birth(Kind::Realloc)),
-    ("calloc", Role::Birth(Kind::Calloc)),
-    ("posix_memalign", Role::Birth(Kind::Malloc)),
-    ("aligned_alloc", Role::Birth(Kind::Malloc)),
-    ("memalign", Role::Birth(Kind::Malloc)),
-    ("valloc", Role::Birth(Kind::Malloc)),
-    ("pvalloc", Role::Birth(Kind::Malloc)),
-    ("mmap", Role::Map),
-    ("munmap", Role::Unmap),
+const NAMES: [&str; FUNCTIONS] = [
+    "pymalloc_free",
+    "pymalloc_malloc",
+    "pymalloc_calloc",
+    "pymalloc_realloc",
+    "free",
+    "malloc",
+    "realloc",
+    "calloc",
+    "posix_memalign",
+    "aligned_alloc",
+    "memalign",
+    "valloc",
+    "pvalloc",
+    "mmap",
+    "munmap",
+];
+
+const ROLES: [Role; FUNCTIONS] = [
+    Role::Death,
+    Role::Birth(Kind::Malloc),
+    Role::Birth(Kind::Calloc),
+    Role::Birth(Kind::Realloc),
+    Role::Death,
+    Role::Birth(Kind::Malloc),
+    Role::Birth(Kind::Realloc),
+    Role::Birth(Kind::Calloc),
+    Role::Birth(Kind::Malloc),
+    Role::Birth(Kind::Malloc),
+    Role::Birth(Kind::Malloc),
+    Role::Birth(Kind::Malloc),
+    Role::Birth(Kind::Malloc),
+    Role::Map,
+    Role::Unmap,
 ];
 
 /// The numbers of formats 10 and 11 in those of format 12.
@@ -68,12 +86,12 @@ impl Function {
     }
 
     pub(super) fn name(self) -> &'static str {
-        ROLES[self.row()].0
+        NAMES[self.row()]
     }
 
     #[inline]
     pub(super) fn role(self) -> Role {
-        ROLES[self.row()].1
+        ROLES[self.row()]
     }
 
     /// Whether it is one of Python's domains, and not the C library's.

@@ -107,7 +107,8 @@ impl Body {
             number => number,
         };
         let function = Function::new(number).ok_or(Fault::Damage("an allocation names no function"))?;
-        let death = function.role() == Role::Death;
+        let role = function.role();
+        let death = role == Role::Death;
         let mut native_frame = self.native_frame;
         if self.native && !death {
             native_frame = cursor.delta(native_frame)?;
@@ -115,7 +116,7 @@ impl Body {
         let size = if death { 0 } else { cursor.varint()? };
         self.keep_address(slot, address, pointer);
         self.native_frame = native_frame;
-        to.allocation(function, address, size)
+        to.allocation(function, role, address, size)
     }
 
     /// An object's birth or death, of which only the codes matter here.

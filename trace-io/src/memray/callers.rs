@@ -40,6 +40,9 @@ struct Node {
     stacks: [u32; 2],
     /// Whether an allocation came from it.
     used: bool,
+    /// What was called from it last: programs call the same again and again.
+    last: u32,
+    call: Call,
 }
 
 #[derive(Debug)]
@@ -79,7 +82,8 @@ pub(super) struct Callers {
 
 impl Callers {
     pub(super) fn new(main_thread: u64, skipped_frames: u64, python_version: u32) -> Self {
-        let root = Node { frame: FrameId(0), depth: 0, stacks: [0, 0], used: false };
+        let call = Call { code: 0, parent: 0, entry: false, offset: 0 };
+        let root = Node { frame: FrameId(0), depth: 0, stacks: [0, 0], used: false, last: 0, call };
         Self {
             skipped_frames,
             python_version,
@@ -147,9 +151,16 @@ impl Callers {
         let number = self.thread()?;
         let top = self.threads[number].stack.last().copied().unwrap_or(OnStack { node: 0, stack: 0 });
         let call = Call { code, parent: top.node, entry, offset };
-        let node = match self.calls.get(&call) {
-            Some(&node) => node,
-            None => self.add(stacks, call, bytes)?,
+        let last = self.nodes[top.node as usize].last;
+        let node = if last != 0 && self.nodes[last as usize].call == call {
+            last
+        } else {
+            let node = match self.calls.get(&call) {
+                Some(&node) => node,
+                None => self.add(stacks, call, bytes)?,
+            };
+            self.nodes[top.node as usize].last = node;
+            node
         };
         let form = usize::from(number != 0);
         let entry = &mut self.nodes[node as usize];
@@ -170,7 +181,7 @@ impl Callers {
         }
         let depth = self.nodes[call.parent as usize].depth + 1;
         let frame = self.resolve(stacks, call.code, call.offset);
-        self.nodes.push(Node { frame, depth, stacks: [NONE; 2], used: false });
+        self.nodes.push(Node { frame, depth, stacks: [NONE; 2], used: false, last: 0, call });
         self.calls.insert(call, node as u32);
         Ok(node as u32)
     }

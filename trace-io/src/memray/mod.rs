@@ -12,6 +12,7 @@ mod header;
 mod line_table;
 mod maps;
 mod old_body;
+mod places;
 mod primitives;
 mod recording;
 
@@ -21,7 +22,7 @@ use self::body::{Body, Next};
 pub(crate) use self::header::MAGIC;
 use self::header::{HEADER_BYTES_MAX, Header};
 use self::old_body::OldBody;
-use self::primitives::{Cursor, Fault};
+use self::primitives::{Cursor, Fault, Read};
 use self::recording::Recording;
 use crate::error::TraceError;
 use crate::reader::Reader;
@@ -33,6 +34,7 @@ pub(crate) struct Parser {
     rest: Vec<u8>,
     /// Bytes before `rest`.
     done: u64,
+    counting: bool,
     state: State,
 }
 
@@ -72,7 +74,12 @@ enum AnyBody {
 impl Parser {
     /// A parser for a trace called `name`.
     pub(crate) fn new(name: &str) -> Self {
-        Self { rest: Vec::new(), done: 0, state: State::Header(Box::new(TraceBuilder::new(name))) }
+        Self {
+            rest: Vec::new(),
+            done: 0,
+            counting: false,
+            state: State::Header(Box::new(TraceBuilder::new(name))),
+        }
     }
 
     /// The header once it is complete.
@@ -87,7 +94,7 @@ impl Parser {
         };
         let read = cursor.at();
         let name = builder.trace().name.clone();
-        self.state = State::Records(Box::new(Records::new(&name, header)));
+        self.state = State::Records(Box::new(Records::new(&name, header, self.counting)));
         self.rest.drain(..read);
         self.done = read as u64;
         Ok(())
@@ -123,50 +130,43 @@ impl Parser {
 }
 
 impl Records {
-    fn new(name: &str, header: Header) -> Self {
+    fn new(name: &str, header: Header, counting: bool) -> Self {
         let body = if header.format >= 12 {
             AnyBody::New(Body::new(header.native))
         } else {
             AnyBody::Old(OldBody::default())
         };
-        Self { body, recording: Recording::new(name, header), end: End::Open }
+        Self { body, recording: Recording::new(name, header, counting), end: End::Open }
     }
 
     /// Reads all complete records and gives the bytes they take. `done` bytes were before these.
     fn read(&mut self, bytes: &[u8], done: u64) -> usize {
         self.recording.set_bytes(done);
-        let mut read = 0;
         if let End::Filling(_) = self.end {
             return self.filling(bytes, done);
         }
-        while read < bytes.len() {
-            let mut cursor = Cursor::new(&bytes[read..]);
-            let next = match &mut self.body {
-                AnyBody::New(body) => body.record(&mut cursor, &mut self.recording),
-                AnyBody::Old(body) => body.record(&mut cursor, &mut self.recording),
-            };
-            match next {
-                Ok(Next::Record) => read += cursor.at(),
-                Ok(Next::Trailer) => {
-                    self.end = End::Trailer;
-                    return bytes.len();
-                }
-                Ok(Next::Filler) => {
-                    let at = done + read as u64;
-                    self.end = End::Filling(at);
-                    return read + self.filling(&bytes[read..], at);
-                }
-                Err(Fault::Short) => return read,
-                Err(Fault::Damage(what)) => {
-                    let at = done + read as u64;
-                    self.end = End::Damage(format!(
-                        "byte {at}: the record is damaged: {what}; everything before is kept"
-                    ));
-                    return read;
-                }
+        let (read, ended) = match &mut self.body {
+            AnyBody::New(body) => all(bytes, |cursor| body.record(cursor, &mut self.recording)),
+            AnyBody::Old(body) => all(bytes, |cursor| body.record(cursor, &mut self.recording)),
+        };
+        let at = done + read as u64;
+        match ended {
+            Err(Fault::Short) | Ok(Next::Record) => read,
+            Ok(Next::Trailer) => {
+                self.end = End::Trailer;
+                bytes.len()
+            }
+            Ok(Next::Filler) => {
+                self.end = End::Filling(at);
+                read + self.filling(&bytes[read..], at)
+            }
+            Err(Fault::Damage(what)) => {
+                self.end = End::Damage(format!(
+                    "byte {at}: the record is damaged: {what}; everything before is kept"
+                ));
+                read
             }
         }
-        read
     }
 
     /// Zeros to the end of the file, and nothing else.
@@ -181,6 +181,19 @@ impl Records {
     }
 }
 
+/// Reads records to the last complete one: the bytes they take, and what the next one is.
+#[inline]
+fn all(bytes: &[u8], mut record: impl FnMut(&mut Cursor<'_>) -> Read<Next>) -> (usize, Read<Next>) {
+    let mut cursor = Cursor::new(bytes);
+    loop {
+        let read = cursor.at();
+        match record(&mut cursor) {
+            Ok(Next::Record) => {}
+            ended => return (read, ended),
+        }
+    }
+}
+
 impl Reader for Parser {
     fn feed(&mut self, bytes: &[u8]) -> Result<(), TraceError> {
         self.rest.extend_from_slice(bytes);
@@ -191,6 +204,10 @@ impl Reader for Parser {
             self.done += read as u64;
         }
         Ok(())
+    }
+
+    fn count_only(&mut self) {
+        self.counting = true;
     }
 
     fn complete(&self) -> bool {

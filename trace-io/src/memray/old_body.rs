@@ -35,13 +35,14 @@ impl OldBody {
                 let function =
                     Function::old(flags).ok_or(Fault::Damage("an allocation names no function"))?;
                 let pointer = cursor.delta(self.pointer)?;
-                let sized = kind == 2 || function.role() != Role::Death;
+                let role = function.role();
+                let sized = kind == 2 || role != Role::Death;
                 let size = if sized { cursor.varint()? } else { 0 };
                 if kind == 2 {
                     self.native_frame = cursor.delta(self.native_frame)?;
                 }
                 self.pointer = pointer;
-                to.allocation(function, pointer, size)?;
+                to.allocation(function, role, pointer, size)?;
             }
             3 => {
                 let frame = cursor.delta(self.frame)?;

@@ -1,55 +1,64 @@
 //! What records become: operations, each with its stack and recorded address.
 
-use std::collections::HashMap;
-
-use foldhash::fast::RandomState;
-use sim_core::tape::{CallCount, Frame, FrameId, StackId, TimeMark};
+use sim_core::tape::{CallCount, Counts, Frame, FrameId, StackId, TimeMark};
 use sim_core::{Addr, Call, Domain, Kind, Op, TraceBuilder};
 
 use super::allocator::{FUNCTIONS, Function, Role};
 use super::callers::Callers;
-use super::domains::{Domains, NO_CLASS, stays_in_place};
+use super::domains::{Domains, Found, NO_CLASS, stays_in_place};
 use super::facts;
 use super::header::{Header, PythonAllocator};
 use super::maps::Maps;
+use super::places::Places;
 use super::primitives::{Fault, Read};
 
 /// A live block.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Block {
     size: u64,
-    id: u32,
-    /// Its class where it lies in a pool.
-    class: u16,
-    domain: Domain,
+    found: Found,
 }
 
 /// A free that waits: the next record may show that it was one half of a realloc.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Freed {
     thread: usize,
     python: bool,
     address: u64,
-    /// `None` for a block whose birth is not in the file.
-    block: Option<Block>,
+    /// Its id; 0 for a block whose birth is not in the file.
+    id: u32,
+    block: Block,
+}
+
+/// Operations by domain and kind, and where the last one came from.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    counts: Counts,
+    thread: usize,
+    stack: StackId,
 }
 
 /// A trace being made of records.
 #[derive(Debug)]
 pub(super) struct Recording {
     builder: TraceBuilder,
+    /// Operations since the trace was told, where they are only counted.
+    tally: Option<Tally>,
     header: Header,
     callers: Callers,
-    blocks: HashMap<u64, Block, RandomState>,
+    /// Ids of live blocks by address.
+    places: Places,
+    /// Blocks by id, counted from 1.
+    blocks: Vec<Block>,
     /// Ids that named blocks which are gone, the latest last; ids stay as dense as live blocks.
     free_ids: Vec<u32>,
-    ids: u32,
     domains: Domains,
     /// Whether a small block can be told from one of the C library.
     in_pools: bool,
-    freed: Option<Freed>,
+    freed: Freed,
+    /// Whether there is a free that waits.
+    waits: bool,
     maps: Maps,
-    records: u64,
     calls: [u64; FUNCTIONS],
     objects: u64,
     failed: u64,
@@ -62,19 +71,20 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    pub(super) fn new(name: &str, header: Header) -> Self {
+    pub(super) fn new(name: &str, header: Header, counting: bool) -> Self {
         let version = header.python_version;
         let mut recording = Self {
             builder: TraceBuilder::new(name),
+            tally: counting.then(Tally::default),
             callers: Callers::new(header.main_thread, header.skipped_frames, version.unwrap_or(0)),
-            blocks: HashMap::default(),
+            places: Places::default(),
+            blocks: Vec::new(),
             free_ids: Vec::new(),
-            ids: 0,
             domains: Domains::default(),
             in_pools: header.allocator == PythonAllocator::Pymalloc,
-            freed: None,
+            freed: Freed::default(),
+            waits: false,
             maps: Maps::default(),
-            records: 0,
             calls: [0; FUNCTIONS],
             objects: 0,
             failed: 0,
@@ -116,6 +126,7 @@ impl Recording {
 
     /// Bytes of the file were read before what comes now.
     pub(super) fn set_bytes(&mut self, bytes: u64) {
+        self.flush();
         self.bytes = bytes;
     }
 
@@ -139,6 +150,7 @@ impl Recording {
     }
 
     pub(super) fn time(&mut self, ms: u64, rss_bytes: u64) {
+        self.flush();
         let at = self.builder.len();
         let marks = &mut self.builder.trace_mut().marks;
         let before_ns = marks.last().map_or(0, |m| m.time_ns);
@@ -183,11 +195,10 @@ impl Recording {
 
     /// A call of a recorded function.
     #[inline]
-    pub(super) fn allocation(&mut self, function: Function, address: u64, size: u64) -> Read<()> {
+    pub(super) fn allocation(&mut self, function: Function, role: Role, address: u64, size: u64) -> Read<()> {
         let thread = self.callers.thread()?;
-        self.records += 1;
         self.calls[function.row()] += 1;
-        match function.role() {
+        match role {
             Role::Birth(kind) => self.birth(thread, function, kind, address, size),
             Role::Death => self.death(thread, function, address),
             Role::Map => {
@@ -216,10 +227,16 @@ impl Recording {
     fn birth(&mut self, thread: usize, function: Function, kind: Kind, address: u64, size: u64) -> Read<()> {
         self.add_bytes(size);
         let stack = self.callers.stack(thread);
-        let pair =
-            self.freed.take_if(|freed| is_realloc(freed, self.in_pools, thread, function, address, size));
-        if let Some(freed) = self.freed.take() {
-            self.free(&freed)?;
+        let mut pair = None;
+        if self.waits {
+            self.waits = false;
+            if kind == Kind::Realloc
+                && is_realloc(&self.freed, self.in_pools, thread, function, address, size)
+            {
+                pair = Some(self.freed);
+            } else {
+                self.free()?;
+            }
         }
         // Operations mark their stacks themselves, the empty one excepted.
         if address == 0 || stack == StackId(0) {
@@ -230,30 +247,41 @@ impl Recording {
             self.failed += 1;
             return Ok(());
         }
-        // The block before at this address died unseen. It keeps its id, so that the model keeps it, too.
-        if self.blocks.contains_key(&address) {
+        let mut place = self.places.at(address);
+        if place.block != 0 {
+            // The block before at this address died unseen. It keeps its id, so that the model keeps it, too.
             self.lose(address);
+            place = self.places.at(address);
         }
-        let old = pair.and_then(|p| p.block);
-        let in_place = pair.filter(|p| p.address == address).and(old).filter(|b| b.class != NO_CLASS);
-        let (domain, class) = if let Some(block) = in_place {
+        let old = pair.filter(|p| p.id != 0);
+        let in_place = old.filter(|p| p.address == address && p.block.found.class != NO_CLASS);
+        let mut found = if let Some(Freed { block, .. }) = in_place {
             // A block that shrinks where it is stays in a pool of its old class.
-            self.domains.birth_in_pool(address, block.class);
-            (block.domain, block.class)
+            let page = self.domains.birth_in_pool(address, block.found.class, place.page);
+            Found { page, ..block.found }
         } else if function.is_python() {
-            self.domains.python_birth(address, size)
+            self.domains.python_birth(address, size, place.page)
         } else {
-            self.domains.libc_birth(address);
-            (Domain::Raw, NO_CLASS)
+            self.domains.libc_birth(address, place.page)
         };
         let doubt = &mut self.builder.trace_mut().source.doubt;
         doubt.inferred_domains += u64::from(function.is_python());
-        doubt.ambiguous_reallocs += u64::from(old.is_some() && pair.is_some_and(|p| p.address != address));
-        doubt.unknown_reallocs += u64::from(old.is_none() && pair.is_some());
-        let (domain, id) = match old {
-            Some(block) => (block.domain, block.id),
-            None => (domain, self.new_id()),
+        if let Some(pair) = pair {
+            doubt.ambiguous_reallocs += u64::from(old.is_some() && pair.address != address);
+            doubt.unknown_reallocs += u64::from(old.is_none());
+        }
+        let id = match old {
+            Some(Freed { id, block, .. }) => {
+                found.domain = block.found.domain;
+                self.blocks[id as usize - 1] = Block { size, found };
+                id
+            }
+            None => self.new_id(Block { size, found }),
         };
+        self.places.put(place, id, found.page);
+        if self.counted(thread, found.domain, kind, stack) {
+            return Ok(());
+        }
         let number = u64::from(id);
         let call = match kind {
             Kind::Realloc => {
@@ -262,49 +290,89 @@ impl Recording {
             Kind::Calloc => Call::Calloc { id: number, nelem: 1, elsize: size },
             _ => Call::Malloc { id: number, size },
         };
-        self.blocks.insert(address, Block { size, id, class, domain });
-        self.push(thread, domain, call, stack, address)
+        self.push(thread, found.domain, call, stack, address)
     }
 
     #[inline]
     fn death(&mut self, thread: usize, function: Function, address: u64) -> Read<()> {
-        if let Some(freed) = self.freed.take() {
-            self.free(&freed)?;
+        if self.waits {
+            self.free()?;
         }
-        let block = self.blocks.remove(&address);
-        if let Some(block) = block {
+        let id = self.places.take(address);
+        self.freed = Freed { thread, python: function.is_python(), address, id, block: Block::default() };
+        self.waits = true;
+        if id != 0 {
+            let block = self.blocks[id as usize - 1];
+            self.freed.block = block;
             self.live_bytes = self.live_bytes.wrapping_sub(block.size);
-            self.domains.death(address);
+            self.domains.death(block.found.page);
         }
-        self.freed = Some(Freed { thread, python: function.is_python(), address, block });
         Ok(())
     }
 
-    /// A free that was one.
+    /// The free that waits was one.
     #[inline]
-    fn free(&mut self, freed: &Freed) -> Read<()> {
-        let Some(block) = freed.block else {
+    fn free(&mut self) -> Read<()> {
+        let Freed { thread, id, block, address, .. } = self.freed;
+        if id == 0 {
             self.builder.trace_mut().source.doubt.unknown_frees += 1;
             return Ok(());
-        };
-        self.free_ids.push(block.id);
-        let call = Call::Free { id: u64::from(block.id) };
-        self.push(freed.thread, block.domain, call, StackId(0), freed.address)
+        }
+        self.free_ids.push(id);
+        let domain = block.found.domain;
+        if self.counted(thread, domain, Kind::Free, StackId(0)) {
+            return Ok(());
+        }
+        self.push(thread, domain, Call::Free { id: u64::from(id) }, StackId(0), address)
     }
 
     #[cold]
     fn lose(&mut self, address: u64) {
-        self.blocks.remove(&address);
-        self.domains.death(address);
+        let id = self.places.take(address);
+        self.domains.death(self.blocks[id as usize - 1].found.page);
         self.builder.trace_mut().source.doubt.lost_frees += 1;
     }
 
     #[inline]
-    fn new_id(&mut self) -> u32 {
-        self.free_ids.pop().unwrap_or_else(|| {
-            self.ids = self.ids.saturating_add(1);
-            self.ids
-        })
+    fn new_id(&mut self, block: Block) -> u32 {
+        if let Some(id) = self.free_ids.pop() {
+            self.blocks[id as usize - 1] = block;
+            return id;
+        }
+        self.blocks.push(block);
+        self.blocks.len() as u32
+    }
+
+    /// Counts an operation, where that is all that is asked.
+    #[inline]
+    fn counted(&mut self, thread: usize, domain: Domain, kind: Kind, stack: StackId) -> bool {
+        let Some(tally) = &mut self.tally else { return false };
+        let same = thread == tally.thread && (stack == tally.stack || stack == StackId(0));
+        if !same {
+            self.tell(thread, stack);
+        }
+        if let Some(tally) = &mut self.tally {
+            tally.counts[domain as usize][kind as usize] += 1;
+        }
+        true
+    }
+
+    /// Tells the trace where the next operation comes from.
+    fn tell(&mut self, thread: usize, stack: StackId) {
+        if self.tally.is_some_and(|t| t.thread != thread) {
+            self.flush();
+        }
+        if let Some(tally) = &mut self.tally {
+            (tally.thread, tally.stack) = (thread, stack);
+            self.builder.tally_origin(dense(thread), stack);
+        }
+    }
+
+    /// Tells the trace what was counted.
+    fn flush(&mut self) {
+        if let Some(tally) = &mut self.tally {
+            self.builder.tally(&std::mem::take(&mut tally.counts), self.blocks.len() as u32);
+        }
     }
 
     #[inline]
@@ -317,10 +385,11 @@ impl Recording {
 
     /// No record follows. `truncated` says why, where the trailer does not.
     pub(super) fn finish(&mut self, truncated: Option<String>) {
-        if let Some(freed) = self.freed.take() {
+        if std::mem::take(&mut self.waits) {
             // It can fail only where its birth has failed.
-            let _ = self.free(&freed);
+            let _ = self.free();
         }
+        self.flush();
         let at = self.builder.len();
         let span_ms = self.header.end_ms.saturating_sub(self.header.start_ms);
         let trace = self.builder.trace_mut();
@@ -329,7 +398,7 @@ impl Recording {
             trace.marks.push(TimeMark { at, time_ns, rss_bytes: None });
         }
         let source = &mut trace.source;
-        source.records = Some(self.records);
+        source.records = Some(self.calls.iter().sum());
         source.peak_bytes = (!self.maps.given_up()).then_some(self.peak_bytes);
         source.calls = Function::all()
             .map(|f| CallCount { function: f.name().to_owned(), calls: self.calls[f.row()] })
@@ -352,7 +421,7 @@ impl Recording {
     }
 }
 
-/// Whether a free and a call of `function` can be the two records of one `realloc`.
+/// Whether a free and a call of `function`, a realloc, can be the two records of one `realloc`.
 fn is_realloc(
     freed: &Freed,
     in_pools: bool,
@@ -361,18 +430,15 @@ fn is_realloc(
     address: u64,
     size: u64,
 ) -> bool {
-    if function.role() != Role::Birth(Kind::Realloc)
-        || freed.thread != thread
-        || freed.python != function.is_python()
-    {
+    if freed.thread != thread || freed.python != function.is_python() {
         return false;
     }
-    match freed.block {
-        // pymalloc's rule says whether a block in a pool moves, and it moves before the old one is freed.
-        Some(block) if in_pools && block.class != NO_CLASS => {
-            stays_in_place(block.class, size) == (address == freed.address)
-        }
-        _ => true,
+    // pymalloc's rule says whether a block in a pool moves, and it moves before the old one is freed.
+    let class = freed.block.found.class;
+    if in_pools && class != NO_CLASS {
+        stays_in_place(class, size) == (address == freed.address)
+    } else {
+        true
     }
 }
 

@@ -1,0 +1,218 @@
+//! Which block is live at an address.
+//!
+//! Addresses are looked up twice for each block, so neighbours share one entry of a hash table: a chunk of 64 places
+//! for the multiples of 16 that allocators give. Other addresses have a table of their own.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+const PLACE_BITS: u32 = 4;
+const CHUNK_BITS: u32 = 10;
+const PLACES: usize = 1 << (CHUNK_BITS - PLACE_BITS);
+/// Empty chunks that are kept, since the next block often comes to the same place.
+const EMPTY_FREE: usize = 1 << 10;
+
+#[derive(Clone, Debug)]
+struct Chunk {
+    /// The block at each place; 0 for none.
+    blocks: [u32; PLACES],
+    live: u32,
+    page: u32,
+}
+
+/// Chunks found last, by the low bits of their numbers.
+const RECENT: usize = 1 << 9;
+
+/// Blocks by address. A block is a number from 1; with each chunk goes a number that its blocks share.
+#[derive(Debug)]
+pub(super) struct Places {
+    /// A chunk's number and row; row [`NO_ROW`] for none.
+    recent: Box<[(u64, u32); RECENT]>,
+    rows: HashMap<u64, u32, RandomState>,
+    chunks: Vec<Chunk>,
+    free_rows: Vec<u32>,
+    empty: usize,
+    odd: HashMap<u64, u32, RandomState>,
+}
+
+const NO_ROW: u32 = u32::MAX;
+
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            recent: Box::new([(0, NO_ROW); RECENT]),
+            rows: HashMap::default(),
+            chunks: Vec::new(),
+            free_rows: Vec::new(),
+            empty: 0,
+            odd: HashMap::default(),
+        }
+    }
+}
+
+#[inline]
+fn place(address: u64) -> usize {
+    (address >> PLACE_BITS) as usize % PLACES
+}
+
+#[inline]
+fn is_odd(address: u64) -> bool {
+    !address.is_multiple_of(1 << PLACE_BITS)
+}
+
+/// A place that a block can be put to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    address: u64,
+    row: u32,
+    /// The block that is there; 0 for none.
+    pub(super) block: u32,
+    /// What the chunk's live blocks share, if it has any.
+    pub(super) page: Option<u32>,
+}
+
+impl Places {
+    /// The row of a chunk; [`NO_ROW`] for none.
+    #[inline]
+    fn row(&mut self, number: u64) -> u32 {
+        let recent = &mut self.recent[number as usize % RECENT];
+        if recent.0 != number || recent.1 == NO_ROW {
+            *recent = (number, self.rows.get(&number).copied().unwrap_or(NO_ROW));
+        }
+        recent.1
+    }
+
+    /// The place of an address.
+    #[expect(clippy::inline_always, reason = "it is called for each block, and was not inlined")]
+    #[inline(always)]
+    pub(super) fn at(&mut self, address: u64) -> Place {
+        if is_odd(address) {
+            let block = self.odd.get(&address).copied().unwrap_or(0);
+            return Place { address, row: 0, block, page: None };
+        }
+        let number = address >> CHUNK_BITS;
+        let row = match self.row(number) {
+            NO_ROW => self.add(number),
+            row => row,
+        };
+        let chunk = &self.chunks[row as usize];
+        Place {
+            address,
+            row,
+            block: chunk.blocks[place(address)],
+            page: (chunk.live > 0).then_some(chunk.page),
+        }
+    }
+
+    /// Puts a block to a place where none is. Nothing may have been taken or put in between.
+    #[inline]
+    pub(super) fn put(&mut self, at: Place, block: u32, page: u32) {
+        if is_odd(at.address) {
+            self.odd.insert(at.address, block);
+            return;
+        }
+        let chunk = &mut self.chunks[at.row as usize];
+        // Blocks from before anything was known of pools keep their chunk without a page.
+        if chunk.live == 0 {
+            self.empty -= 1;
+            chunk.page = page;
+        }
+        chunk.live += 1;
+        chunk.blocks[place(at.address)] = block;
+    }
+
+    /// Takes the block away that is at an address; 0 for none.
+    #[inline]
+    pub(super) fn take(&mut self, address: u64) -> u32 {
+        if is_odd(address) {
+            return self.odd.remove(&address).unwrap_or(0);
+        }
+        let row = self.row(address >> CHUNK_BITS);
+        let Some(chunk) = self.chunks.get_mut(row as usize) else { return 0 };
+        let block = std::mem::take(&mut chunk.blocks[place(address)]);
+        if block != 0 {
+            chunk.live -= 1;
+            if chunk.live == 0 {
+                self.empty += 1;
+            }
+        }
+        block
+    }
+
+    #[cold]
+    fn add(&mut self, number: u64) -> u32 {
+        if self.empty > EMPTY_FREE && 2 * self.empty > self.rows.len() {
+            self.sweep();
+        }
+        let chunk = Chunk { blocks: [0; PLACES], live: 0, page: 0 };
+        let row = if let Some(row) = self.free_rows.pop() {
+            self.chunks[row as usize] = chunk;
+            row
+        } else {
+            self.chunks.push(chunk);
+            self.chunks.len() as u32 - 1
+        };
+        self.empty += 1;
+        self.rows.insert(number, row);
+        self.recent[number as usize % RECENT] = (number, row);
+        row
+    }
+
+    fn sweep(&mut self) {
+        let (chunks, free_rows) = (&self.chunks, &mut self.free_rows);
+        self.rows.retain(|_, row| {
+            let keep = chunks[*row as usize].live > 0;
+            if !keep {
+                free_rows.push(*row);
+            }
+            keep
+        });
+        self.empty = 0;
+        self.recent.fill((0, NO_ROW));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_where_they_were_put() {
+        let mut places = Places::default();
+        let mut known = std::collections::BTreeMap::new();
+        let mut state = 1_u64;
+        for block in 1..200_000_u32 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            // Every address is a multiple of 8; some blocks come back to where others were.
+            let address = (state >> 40) << 3;
+            let place = places.at(address);
+            assert_eq!(place.block, known.get(&address).copied().unwrap_or(0));
+            if state >> 20 & 1 == 0 || place.block != 0 {
+                assert_eq!(places.take(address), known.remove(&address).unwrap_or(0));
+            } else {
+                places.put(place, block, (address >> 14) as u32);
+                known.insert(address, block);
+                let page = places.at(address).page;
+                assert!(is_odd(address) || page == Some((address >> 14) as u32));
+            }
+        }
+        assert!(known.len() > 50_000);
+        for (address, block) in known {
+            assert_eq!(places.take(address), block);
+        }
+        assert_eq!(places.empty, places.rows.len());
+        assert!(places.odd.is_empty());
+    }
+
+    #[test]
+    fn places_that_are_left_cost_nothing() {
+        let mut places = Places::default();
+        for n in 0..100_000 {
+            let place = places.at(n << 20);
+            places.put(place, 7, 0);
+            assert_eq!(places.take(n << 20), 7);
+        }
+        assert!(places.chunks.len() <= EMPTY_FREE + 2);
+    }
+}
