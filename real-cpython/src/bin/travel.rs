@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use real_cpython::WorkClock;
+use real_cpython::{WorkClock, measure};
 use sim_core::arena::{ArenaBackend as _, Target};
 use sim_core::index::{Mark, Wanted};
 use sim_core::{Addr, Call, Event, Machine, Op, Profile, Replay, SizeClass, Trace, TraceBuilder};
@@ -43,11 +43,23 @@ fn run() -> Result<bool> {
     if millions.is_empty() {
         millions = vec![10, 100];
     }
-    println!(
-        "| tape | operations | first pass ns | plain ns | events ns | seek median ms | seek worst ms | step on µs | \
-         step back µs | search median ms | search worst ms | tape B/op | index B/op | states MiB | resident MiB |"
-    );
-    println!("|---|{}", "---:|".repeat(14));
+    measure::head(&[
+        "tape",
+        "operations",
+        "first pass ns",
+        "plain ns",
+        "events ns",
+        "seek median ms",
+        "seek worst ms",
+        "step on µs",
+        "step back µs",
+        "search median ms",
+        "search worst ms",
+        "tape B/op",
+        "index B/op",
+        "states MiB",
+        "resident MiB",
+    ]);
     let mut met = true;
     for &m in &millions {
         met &= measure(generated(m * 1_000_000)?)?;
