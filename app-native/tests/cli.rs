@@ -470,7 +470,7 @@ fn until_stops_where_a_condition_holds() {
     assert_eq!((&never["stopped_at"], &never["operations"]), (&serde_json::Value::Null, &126_631.into()));
     for (until, expected) in [
         ("arenas = 5", "column 8: `=` alone means nothing; write `==`"),
-        ("pool_ful", "column 1: nothing is called `pool_ful`"),
+        ("pools_full", "column 1: nothing is called `pools_full`"),
         ("", "column 1"),
     ] {
         fails(&["replay", &trace, "--until", until], 2, expected);

@@ -204,7 +204,7 @@ proptest! {
         index_budget in prop_oneof![Just(0_u64), Just(30_000), Just(u64::MAX)],
         first in 0..CONDITIONS.len(),
         second in prop::option::of(0..CONDITIONS.len()),
-        froms in prop::collection::vec(any::<u32>(), 6),
+        starts in prop::collection::vec(any::<u32>(), 6),
         budget in prop_oneof![Just(u64::MAX), 300_u64..9_000],
     ) {
         let trace = Arc::new(support::tape(&support::seeded_wishes(seed, count)));
@@ -213,8 +213,8 @@ proptest! {
         let all = all_holds(&trace, &profile, &conditions);
         let named = |found: Option<&(u64, usize)>| found.map(|&(step, i)| (step, conditions[i].to_string()));
         let mut replay = Replay::new(Arc::clone(&trace), &profile, index_budget).unwrap();
-        let near = froms.iter().filter_map(|&f| Some(all.get(f as usize % all.len().max(1))?.0));
-        let anywhere = froms.iter().map(|&f| u64::from(f) % (trace.len() + 1));
+        let near = starts.iter().filter_map(|&f| Some(all.get(f as usize % all.len().max(1))?.0));
+        let anywhere = starts.iter().map(|&f| u64::from(f) % (trace.len() + 1));
         let positions: Vec<u64> = near.chain(anywhere).chain([0, trace.len()]).collect();
         for from in positions {
             let next = all.iter().find(|(step, _)| *step > from);
