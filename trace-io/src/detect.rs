@@ -19,11 +19,12 @@ pub(crate) fn detect(head: &[u8]) -> Result<Format, TraceError> {
     if mtrace_utils::is_magic(head) {
         return Ok(Format::MtraceUtils);
     }
-    if stats_text::is_in(head) {
-        return Ok(Format::StatsText);
-    }
+    // A table's name or note may quote the line that a picture is known by; its own first line says more.
     if let Some(format) = recorded_text(head) {
         return Ok(format);
+    }
+    if stats_text::is_in(head) {
+        return Ok(Format::StatsText);
     }
     if let Some(error) = refused::refused(head) {
         return Err(error);
