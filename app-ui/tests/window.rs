@@ -617,7 +617,9 @@ fn conditions_run_both_ways_and_errors_say_where() {
 
 #[test]
 fn a_search_is_stopped_by_escape() {
-    let mut window = Window::new(None, (1400.0, 900.0), Theme::Dark);
+    // So long that no machine searches it within a frame.
+    let tape = "m o 1 16\nf o 1\n".repeat(1_000_000);
+    let mut window = Window::new(Some(opened("long.ptrace", tape.as_bytes())), (1400.0, 900.0), Theme::Dark);
     window.key(Key::Home);
     window.write_condition("size == 123456789");
     window.harness.key_press(Key::Enter);
