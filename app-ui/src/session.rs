@@ -56,6 +56,13 @@ pub(crate) struct Playback {
     due: f64,
 }
 
+impl Playback {
+    /// Operations a second.
+    fn per_second(&self) -> u32 {
+        SPEEDS[self.speed.min(SPEEDS.len() - 1)]
+    }
+}
+
 impl Default for Playback {
     fn default() -> Self {
         Self { playing: false, speed: 3, due: 0.0 }
@@ -485,7 +492,7 @@ impl Session {
             self.playback.playing = false;
             return;
         }
-        let speed = SPEEDS[self.playback.speed.min(SPEEDS.len() - 1)];
+        let speed = self.playback.per_second();
         // A window that slept does not owe the time it slept.
         self.playback.due += seconds.min(0.25) * f64::from(speed);
         let mut whole = self.playback.due.floor();
@@ -555,7 +562,7 @@ impl Session {
     /// Goes on with a search; says whether the first pass may go on too, whose machine it shares.
     fn pursue(&mut self, more: &impl Fn() -> bool) -> bool {
         while let Some(quest) = &mut self.quest {
-            let owner = self.owner.filter(|search| search.is_current(self.revision));
+            let owner = self.owner;
             let holder = |block| {
                 owner.filter(|o| o.is_for(self.revision, block)).map_or(Owner::Searching, |o| o.answer())
             };
@@ -584,7 +591,7 @@ impl Session {
             return;
         }
         let step = self.step();
-        let speed = SPEEDS[self.playback.speed.min(SPEEDS.len() - 1)];
+        let speed = self.playback.per_second();
         let breakpoints = &self.breakpoints;
         let lookout = self.lookout.get_or_insert_with(|| Lookout::new(breakpoints.clone(), step));
         lookout.advance(&mut self.replay, step + AHEAD * u64::from(speed), more);

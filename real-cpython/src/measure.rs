@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use sim_core::tape::Packed;
-use sim_core::{Addr, Profile, Trace};
+use sim_core::{Addr, Event, Machine, Profile, Trace};
 
 use crate::{RealPymalloc, WorkClock};
 
@@ -23,20 +23,47 @@ pub struct Arguments {
     /// Repetitions.
     pub reps: u32,
     /// Files named on the command line.
-    pub files: Vec<PathBuf>,
+    files: Vec<PathBuf>,
+}
+
+impl Arguments {
+    /// The files that were named, else those of folders of `../shared` whose names end so.
+    pub fn files_or(&self, shared_ones: &[(&str, &str)]) -> Result<Vec<PathBuf>> {
+        if !self.files.is_empty() {
+            return Ok(self.files.clone());
+        }
+        let folders = shared_ones.iter().map(|(folder, ending)| shared(folder, ending));
+        Ok(folders.collect::<Result<Vec<_>>>()?.concat())
+    }
+
+    /// Whether files were named.
+    pub fn names_files(&self) -> bool {
+        !self.files.is_empty()
+    }
+
+    /// Begins a table of medians beside what `name` does.
+    pub fn head(&self, name: &str, columns: &[&str]) {
+        println!("{name}, {} alternating repetitions, medians:\n", self.reps);
+        head(columns);
+    }
 }
 
 /// The `main` of a bench program: reads `[--reps N] [FILE…]`, runs it, and fails when a bar was missed, which `run` tells
 /// with `false`.
-pub fn main(name: &str, about: &str, reps: u32, run: impl FnOnce(Arguments) -> Result<bool>) -> ExitCode {
+pub fn main(name: &str, about: &str, reps: u32, run: impl FnOnce(&Arguments) -> Result<bool>) -> ExitCode {
     let answer = arguments(reps).and_then(|arguments| {
         if let Some(arguments) = arguments {
-            return run(arguments);
+            return run(&arguments);
         }
         println!("{name} [--reps N] [FILE…]: {about}");
         Ok(true)
     });
-    match answer {
+    exit(name, answer)
+}
+
+/// How a program called `name` ends: well when all bars were met.
+pub fn exit(name: &str, met: Result<bool>) -> ExitCode {
+    match met {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -64,7 +91,7 @@ fn arguments(reps: u32) -> Result<Option<Arguments>> {
 }
 
 /// The files of a folder of `../shared` whose names end so, in order.
-pub fn shared(folder: &str, ending: &str) -> Result<Vec<PathBuf>> {
+fn shared(folder: &str, ending: &str) -> Result<Vec<PathBuf>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(folder);
     let entries = std::fs::read_dir(&folder)
         .with_context(|| format!("{} is missing; name files on the command line", folder.display()))?;
@@ -79,6 +106,11 @@ pub fn shared(folder: &str, ending: &str) -> Result<Vec<PathBuf>> {
 /// The name of a file without its folders.
 pub fn name(file: &Path) -> String {
     file.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
+}
+
+/// The same without the ending of a trace of `../shared/oracle`.
+pub fn trace_name(file: &Path) -> String {
+    name(file).trim_end_matches(".ptrace.zst").to_owned()
 }
 
 /// A trace and the profile that its settings ask for.
@@ -143,6 +175,16 @@ pub fn timed(trace: &Trace, mut each: impl FnMut(Packed)) -> f64 {
         ns += start.elapsed_ns();
     }
     ns
+}
+
+/// Runs a trace with every event made and kept for one operation.
+pub fn run_with_events(machine: &mut Machine, trace: &Trace) {
+    let mut events: Vec<Event> = Vec::new();
+    for index in 0..trace.len() as usize {
+        events.clear();
+        machine.step(trace, index, &mut events);
+        std::hint::black_box(&events);
+    }
 }
 
 /// Nanoseconds an operation of the real pymalloc; `fresh` arenas are met for the first time, others are in memory.

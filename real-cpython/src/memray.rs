@@ -12,7 +12,8 @@ pub const VERSIONS: [(&str, u64); 3] = [("1.20.0", 13), ("1.19.3", 12), ("1.18.0
 /// A Python with memray installed.
 pub struct Memray {
     python: PathBuf,
-    folder: PathBuf,
+    /// Where recordings go, and what is made of them.
+    pub folder: PathBuf,
     /// `memray-1.20.0-python-3.11.2`.
     pub name: String,
     /// Of the captures it writes.

@@ -6,7 +6,7 @@ use sim_core::arena::ArenaHooks;
 use sim_core::domains::{ArenaAllocator, ArenaChoice, ArenaFunction};
 
 use super::View;
-use super::domains::{arrow, boxed};
+use super::domains::{arrow, boxed, boxes, function_line, table_head};
 use crate::format::{bytes, grouped};
 
 /// Arenas and chunks that are listed.
@@ -54,17 +54,11 @@ pub(super) fn column(ui: &mut Ui, view: &View<'_>, hooks: Option<&ArenaHooks>) {
 /// The same from left to right, in boxes of a width.
 pub(super) fn row(ui: &mut Ui, view: &View<'_>, hooks: Option<&ArenaHooks>, width: f32) {
     let calls = calls(view, hooks);
-    let fixed = |ui: &mut Ui, content: &dyn Fn(&mut Ui)| {
-        ui.vertical(|ui| {
-            ui.set_width(width);
-            content(ui);
-        });
-    };
     ui.horizontal_top(|ui| {
         ui.spacing_mut().item_spacing.x = 12.0;
-        fixed(ui, &|ui| head(ui, view, &calls));
+        boxes(ui, width, |ui| head(ui, view, &calls));
         for hook in chain(hooks) {
-            fixed(ui, &|ui| link(ui, view, hook, hooks, &calls));
+            boxes(ui, width, |ui| link(ui, view, hook, hooks, &calls));
         }
     });
 }
@@ -86,16 +80,11 @@ fn head(ui: &mut Ui, view: &View<'_>, calls: &[Called]) {
 fn link(ui: &mut Ui, view: &View<'_>, hook: ArenaAllocator, hooks: Option<&ArenaHooks>, calls: &[Called]) {
     let mine = || calls.iter().filter(|c| c.hook == hook);
     boxed(ui, view, mine().next().is_some(), |ui| {
-        ui.horizontal(|ui| {
-            ui.label(RichText::new(hook_title(hook, hooks)).strong());
-            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                let ctx = match hook {
-                    ArenaAllocator::Default => "ctx NULL".to_owned(),
-                    ArenaAllocator::User(at) => format!("ctx own {}", at + 1),
-                };
-                ui.label(RichText::new(ctx).monospace().size(10.5).color(view.theme.weak));
-            });
-        });
+        let context = match hook {
+            ArenaAllocator::Default => "NULL".to_owned(),
+            ArenaAllocator::User(at) => format!("own {}", at + 1),
+        };
+        table_head(ui, view, &hook_title(hook, hooks), &context);
         for (function, name) in
             [ArenaFunction::Alloc, ArenaFunction::Free].into_iter().zip(hook.function_names())
         {
@@ -104,16 +93,7 @@ fn link(ui: &mut Ui, view: &View<'_>, hook: ArenaAllocator, hooks: Option<&Arena
                 .map(|c| format!("{}. {}", c.number, bytes(c.size)))
                 .take(3)
                 .collect();
-            ui.horizontal(|ui| {
-                ui.spacing_mut().item_spacing.x = 6.0;
-                let text = RichText::new(name).monospace().size(11.0);
-                if here.is_empty() {
-                    ui.label(text.color(view.theme.weak));
-                } else {
-                    ui.label(text.strong().color(view.theme.text));
-                    ui.label(RichText::new(here.join(", ")).size(11.5).strong().color(view.theme.touched));
-                }
-            });
+            function_line(ui, view, name, &here);
         }
     });
 }

@@ -1,7 +1,7 @@
 //! The table of each domain and the chain it begins: what a call passes on its way to memory. The path
 //! that the current operation took is lit, with what each table asked of the next.
 
-use egui::{Frame, Margin, Pos2, RichText, ScrollArea, Stroke, Ui, Vec2};
+use egui::{Frame, Margin, Pos2, Response, RichText, ScrollArea, Stroke, Ui, Vec2};
 use sim_core::arena::ArenaBackend as _;
 use sim_core::domains::{AllocatorTable, Allocators, Context, Functions, UserAllocator, UserState};
 use sim_core::event::Function;
@@ -74,18 +74,10 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
                     Some(layers) => layers.chain(domain),
                     None => allocators.chain(domain, &|_| None),
                 };
-                ui.vertical(|ui| {
-                    ui.set_width(width);
-                    ui.spacing_mut().item_spacing.y = 0.0;
-                    column(ui, view, domain, &chain, user, &calls);
-                });
+                boxes(ui, width, |ui| column(ui, view, domain, &chain, user, &calls));
             }
             if beside {
-                ui.vertical(|ui| {
-                    ui.set_width(width);
-                    ui.spacing_mut().item_spacing.y = 0.0;
-                    super::arena_hook::column(ui, view, hooks);
-                });
+                boxes(ui, width, |ui| super::arena_hook::column(ui, view, hooks));
             }
         });
         if !beside {
@@ -177,18 +169,8 @@ fn column(
         let lit = !mine.is_empty();
         arrow(ui, view, lit && lit_before, "");
         boxed(ui, view, lit, |ui| {
-            ui.horizontal(|ui| {
-                ui.label(RichText::new(title(*table, user)).strong());
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                    ui.label(
-                        RichText::new(format!("ctx {}", context(table.ctx)))
-                            .monospace()
-                            .size(10.5)
-                            .color(view.theme.weak),
-                    )
-                    .on_hover_text("The first argument of each of the four functions");
-                });
-            });
+            table_head(ui, view, &title(*table, user), &context(table.ctx))
+                .on_hover_text("The first argument of each of the four functions");
             for (at, name) in table.function_names().into_iter().enumerate() {
                 let here: Vec<String> = mine
                     .iter()
@@ -198,18 +180,7 @@ fn column(
                         _ => format!("{}. {}", number + 1, count(c.nbytes, "byte")),
                     })
                     .collect();
-                ui.horizontal(|ui| {
-                    ui.spacing_mut().item_spacing.x = 6.0;
-                    let text = RichText::new(name).monospace().size(11.0);
-                    if here.is_empty() {
-                        ui.label(text.color(view.theme.weak));
-                    } else {
-                        ui.label(text.strong().color(view.theme.text));
-                        ui.label(
-                            RichText::new(here.join(", ")).size(11.5).strong().color(view.theme.touched),
-                        );
-                    }
-                });
+                function_line(ui, view, name, &here);
             }
         });
         lit_before = lit;
@@ -226,6 +197,41 @@ fn column(
             ui.label("on to the top of RAW's column");
         });
     }
+}
+
+/// Boxes one below the other, of a width.
+pub(super) fn boxes(ui: &mut Ui, width: f32, content: impl FnOnce(&mut Ui)) {
+    ui.vertical(|ui| {
+        ui.set_width(width);
+        ui.spacing_mut().item_spacing.y = 0.0;
+        content(ui);
+    });
+}
+
+/// What a table is called, and its context on the right, which is given back.
+pub(super) fn table_head(ui: &mut Ui, view: &View<'_>, title: &str, context: &str) -> Response {
+    ui.horizontal(|ui| {
+        ui.label(RichText::new(title).strong());
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            ui.label(RichText::new(format!("ctx {context}")).monospace().size(10.5).color(view.theme.weak))
+        })
+        .inner
+    })
+    .inner
+}
+
+/// One function of a table, lit where the current operation called it, with what each call asked for.
+pub(super) fn function_line(ui: &mut Ui, view: &View<'_>, name: &str, calls: &[String]) {
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = 6.0;
+        let text = RichText::new(name).monospace().size(11.0);
+        if calls.is_empty() {
+            ui.label(text.color(view.theme.weak));
+        } else {
+            ui.label(text.strong().color(view.theme.text));
+            ui.label(RichText::new(calls.join(", ")).size(11.5).strong().color(view.theme.touched));
+        }
+    });
 }
 
 pub(super) fn boxed(ui: &mut Ui, view: &View<'_>, lit: bool, content: impl FnOnce(&mut Ui)) {

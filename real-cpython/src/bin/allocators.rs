@@ -190,14 +190,10 @@ fn main() -> ExitCode {
 }
 
 /// Prints the table; true when the bar is met on all traces.
-fn table(arguments: Arguments) -> Result<bool> {
-    let files = match arguments.files {
-        files if files.is_empty() => measure::shared("oracle", ".ptrace.zst")?,
-        files => files,
-    };
+fn table(arguments: &Arguments) -> Result<bool> {
+    let files = arguments.files_or(&[("oracle", ".ptrace.zst")])?;
     let mut real = RealPymalloc::get()?;
-    println!("{}, {} alternating repetitions, medians:\n", real.library(), arguments.reps);
-    measure::head(&[
+    let columns = [
         "trace",
         "operations",
         "CPython fresh ns",
@@ -209,7 +205,8 @@ fn table(arguments: Arguments) -> Result<bool> {
         "glibc ns",
         "mimalloc ns",
         "jemalloc ns",
-    ]);
+    ];
+    arguments.head(real.library(), &columns);
     let (mut fresh, mut resident) = (Vec::new(), Vec::new());
     for file in &files {
         let (trace, profile) = measure::open(file)?;
@@ -220,7 +217,7 @@ fn table(arguments: Arguments) -> Result<bool> {
         let times = compare(&mut real, &trace, &profile, arguments.reps)?;
         let fresh_ratio = ratio(&times[OURS_FRESH], &times[CPYTHON_FRESH]);
         let resident_ratio = ratio(&times[OURS], &times[CPYTHON]);
-        let name = measure::name(file).trim_end_matches(".ptrace.zst").to_owned();
+        let name = measure::trace_name(file);
         let [cpython_fresh, ours_fresh, cpython, ours, others @ ..] = times.map(|t| median(&t));
         println!(
             "| {name} | {} | {cpython_fresh:.2} | {ours_fresh:.2} | {fresh_ratio:.2} | {cpython:.2} | {ours:.2} | \

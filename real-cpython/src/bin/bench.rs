@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use real_cpython::measure::{self, median, ratio};
 use real_cpython::{RealPymalloc, WorkClock};
-use sim_core::{Event, Machine, Profile, Trace};
+use sim_core::Machine;
 
 /// Nanoseconds an operation of one allocator on one trace, one entry a repetition.
 type Times = Vec<f64>;
@@ -40,13 +40,9 @@ const STATE_BAR: f64 = 0.25;
 fn main() -> ExitCode {
     let about = "the simulation against the real pymalloc, in nanoseconds an operation";
     measure::main("bench", about, 7, |arguments| {
-        let files = match arguments.files {
-            files if files.is_empty() => measure::shared("oracle", ".ptrace.zst")?,
-            files => files,
-        };
+        let files = arguments.files_or(&[("oracle", ".ptrace.zst")])?;
         let mut real = RealPymalloc::get()?;
-        println!("{}, {} alternating repetitions, medians:\n", real.library(), arguments.reps);
-        measure::head(&[
+        let columns = [
             "trace",
             "operations",
             "real ns",
@@ -57,7 +53,8 @@ fn main() -> ExitCode {
             "events ns",
             "to plain",
             "state/heap",
-        ]);
+        ];
+        arguments.head(real.library(), &columns);
         let mut rows = Vec::new();
         for file in &files {
             let row = measure(&mut real, file, arguments.reps)?;
@@ -72,7 +69,7 @@ fn measure(real: &mut RealPymalloc, file: &Path, reps: u32) -> Result<Row> {
     let (trace, profile) = measure::open(file)?;
     let mut machine = Machine::simulated(&profile, trace.slot_count())?;
     let mut row = Row {
-        name: measure::name(file).trim_end_matches(".ptrace.zst").to_owned(),
+        name: measure::trace_name(file),
         operations: trace.len(),
         fresh_ns: Times::new(),
         resident_ns: Times::new(),
@@ -89,23 +86,14 @@ fn measure(real: &mut RealPymalloc, file: &Path, reps: u32) -> Result<Row> {
         let start = WorkClock::now();
         machine.run(&trace, 0, trace.len() as usize);
         row.simulated_ns.push(per_operation(start));
-        row.events_ns.push(with_events(&trace, &profile)?);
+        let mut watched = Machine::simulated(&profile, trace.slot_count())?;
+        let start = WorkClock::now();
+        measure::run_with_events(&mut watched, &trace);
+        row.events_ns.push(per_operation(start));
     }
     row.state_bytes = machine.state_bytes();
     row.heap_bytes = machine.pymalloc().counters().narenas_highwater * profile.arena_size;
     Ok(row)
-}
-
-fn with_events(trace: &Trace, profile: &Profile) -> Result<f64> {
-    let mut machine = Machine::simulated(profile, trace.slot_count())?;
-    let mut events: Vec<Event> = Vec::new();
-    let start = WorkClock::now();
-    for index in 0..trace.len() as usize {
-        events.clear();
-        machine.step(trace, index, &mut events);
-        std::hint::black_box(&events);
-    }
-    Ok(start.elapsed_ns() / trace.len() as f64)
 }
 
 fn print_row(row: &Row) {

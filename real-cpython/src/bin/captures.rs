@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "it prints a table")]
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -13,6 +14,7 @@ use anyhow::{Context as _, Result, ensure};
 use real_cpython::interpreters;
 use real_cpython::measure::{self, Arguments, median, ratio};
 use real_cpython::memray::{self, Memray};
+use trace_io::Loader;
 
 /// `memray stats` takes at least this many times as long as `info`.
 const INFO_BAR: f64 = 10.0;
@@ -27,16 +29,14 @@ fn main() -> ExitCode {
     measure::main("captures", about, 3, table)
 }
 
-fn table(arguments: Arguments) -> Result<bool> {
+fn table(arguments: &Arguments) -> Result<bool> {
     let arenascope = build()?;
     let memray = newest().map_err(anyhow::Error::msg)?;
-    let mut files = arguments.files;
-    if files.is_empty() {
-        files = measure::shared("captures", ".bin")?;
+    let mut files = arguments.files_or(&[("captures", ".bin")])?;
+    if !arguments.names_files() {
         files.push(memray.record(&["python", "packed", "long"]).map_err(anyhow::Error::msg)?);
     }
-    println!("{}, {} alternating repetitions, medians:\n", memray.name, arguments.reps);
-    measure::head(&[
+    let columns = [
         "capture",
         "records",
         "MB",
@@ -46,7 +46,8 @@ fn table(arguments: Arguments) -> Result<bool> {
         "convert s",
         ".atrace MB",
         "convert Mops/s",
-    ]);
+    ];
+    arguments.head(&memray.name, &columns);
     let mut rows = Vec::new();
     for file in &files {
         let row = compare(&arenascope, &memray, file, arguments.reps)?;
@@ -135,11 +136,10 @@ fn compare(arenascope: &Path, memray: &Memray, file: &Path, reps: u32) -> Result
         memray::succeed(command).map_err(anyhow::Error::msg)?;
         Ok(start.elapsed().as_secs_f64())
     };
-    let out = file.with_file_name("converted.atrace");
-    let out = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tmp").join(measure::name(&out));
+    let out = memray.folder.join("converted.atrace");
     let mut row = Row {
         name: measure::name(file).trim_end_matches(".bin").to_owned(),
-        records: records(arenascope, file)?,
+        records: records(file)?,
         bytes: std::fs::metadata(file)?.len(),
         atrace_bytes: 0,
         memray: Vec::new(),
@@ -157,10 +157,12 @@ fn compare(arenascope: &Path, memray: &Memray, file: &Path, reps: u32) -> Result
     Ok(row)
 }
 
-fn records(arenascope: &Path, file: &Path) -> Result<u64> {
-    let said = memray::succeed(Command::new(arenascope).args(["info", "--json"]).arg(file));
-    let said = String::from_utf8(said.map_err(anyhow::Error::msg)?.stdout)?;
-    let number = said.split_once("\"records\":").map_or("", |(_, rest)| rest.trim_start());
-    let digits = number.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-    digits.parse().with_context(|| format!("{}: no records in {said}", file.display()))
+/// memray's `total_allocations`.
+fn records(file: &Path) -> Result<u64> {
+    let mut loader = Loader::new(&measure::name(file), Box::new(File::open(file)?), None).counting();
+    while !loader.advance()? {
+        loader.forget();
+    }
+    let records = loader.trace().and_then(|trace| trace.source.records);
+    records.with_context(|| format!("{}: a capture has records, and this has none", file.display()))
 }

@@ -5,11 +5,10 @@
 
 #![expect(clippy::print_stdout, reason = "it prints a table")]
 
-use std::fs::File;
 use std::io::Cursor;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use real_cpython::{WorkClock, measure};
 use sim_core::tape::StackId;
 use sim_core::{Trace, TraceBuilder};
@@ -25,12 +24,7 @@ const SIZE_BARS: [(FileProfile, f64); 2] = [(FileProfile::Archive, 0.6), (FilePr
 fn main() -> ExitCode {
     let about = "`.atrace` in bytes an operation and operations a second";
     measure::main("files", about, 5, |arguments| {
-        let mut files = arguments.files;
-        if files.is_empty() {
-            for (folder, ending) in [("oracle", ".ptrace.zst"), ("captures", ".bin")] {
-                files.extend(measure::shared(folder, ending)?);
-            }
-        }
+        let files = arguments.files_or(&[("oracle", ".ptrace.zst"), ("captures", ".bin")])?;
         measure::head(&[
             "trace",
             "operations",
@@ -44,11 +38,10 @@ fn main() -> ExitCode {
         ]);
         let mut rows = Vec::new();
         for file in &files {
-            let name = measure::name(file);
-            let trace = trace_io::open(&name, Box::new(File::open(file)?)).with_context(|| name.clone())?;
+            let (trace, _) = measure::open(file)?;
             let bytes = std::fs::metadata(file)?.len();
-            let name = name.trim_end_matches(".ptrace.zst");
-            rows.push(row(&trace, name, Some(bytes), arguments.reps)?);
+            let name = measure::trace_name(file);
+            rows.push(row(&trace, &name, Some(bytes), arguments.reps)?);
             if trace.has_addresses() {
                 let name = format!("{name} no addr.");
                 rows.push(row(&without_addresses(&trace)?, &name, None, arguments.reps)?);

@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask bench travel`; with operations in millions as arguments other lengths than 10 and 100.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints a table")]
+#![expect(clippy::print_stdout, reason = "it prints a table")]
 
 use std::fs::File;
 use std::path::Path;
@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use real_cpython::{WorkClock, measure};
 use sim_core::arena::{ArenaBackend as _, Target};
 use sim_core::index::{Mark, Wanted};
-use sim_core::{Addr, Call, Event, Machine, Op, Profile, Replay, SizeClass, Trace, TraceBuilder};
+use sim_core::{Addr, Call, Machine, Op, Profile, Replay, SizeClass, Trace, TraceBuilder};
 use trace_io::workload::Workload;
 
 /// Saved states and index of a tape of 10 million operations.
@@ -25,14 +25,7 @@ const STEPS: u64 = 2000;
 const SEARCHES: usize = 12;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("travel: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    measure::exit("travel", run())
 }
 
 fn run() -> Result<bool> {
@@ -135,9 +128,8 @@ fn ms(since: WorkClock) -> f64 {
     since.elapsed_ns() / 1e6
 }
 
-fn median_and_worst(times: &mut [f64]) -> (f64, f64) {
-    times.sort_by(f64::total_cmp);
-    (times[times.len() / 2], times[times.len() - 1])
+fn median_and_worst(times: &[f64]) -> (f64, f64) {
+    (measure::median(times), times.iter().copied().fold(0.0, f64::max))
 }
 
 fn measure(trace: Trace) -> Result<bool> {
@@ -151,13 +143,8 @@ fn measure(trace: Trace) -> Result<bool> {
     machine.run(&trace, 0, len as usize);
     let plain_ns = per_operation(start);
     let mut machine = Machine::simulated(&profile, trace.slot_count())?;
-    let mut events: Vec<Event> = Vec::new();
     let start = WorkClock::now();
-    for index in 0..len as usize {
-        events.clear();
-        machine.step(&trace, index, &mut events);
-        std::hint::black_box(&events);
-    }
+    measure::run_with_events(&mut machine, &trace);
     let events_ns = per_operation(start);
     drop(machine);
 
@@ -168,7 +155,7 @@ fn measure(trace: Trace) -> Result<bool> {
     let first_pass_ns = per_operation(start);
 
     let mut dice = Dice(7);
-    let mut seeks: Vec<f64> = (0..SEEKS)
+    let seeks: Vec<f64> = (0..SEEKS)
         .map(|_| {
             let to = dice.below(len + 1);
             let start = WorkClock::now();
@@ -176,7 +163,7 @@ fn measure(trace: Trace) -> Result<bool> {
             ms(start)
         })
         .collect();
-    let (seek_median, seek_worst) = median_and_worst(&mut seeks);
+    let (seek_median, seek_worst) = median_and_worst(&seeks);
 
     replay.seek_now(len / 2);
     let start = WorkClock::now();
@@ -202,7 +189,7 @@ fn measure(trace: Trace) -> Result<bool> {
             }
         }
     }
-    let (search_median, search_worst) = median_and_worst(&mut searches);
+    let (search_median, search_worst) = median_and_worst(&searches);
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     let resident = resident_mib();
     println!(

@@ -22,41 +22,34 @@ pub(super) struct Function(u8);
 /// Numbers go from 1 to this.
 pub(super) const FUNCTIONS: usize = 15;
 
-const NAMES: [&str; FUNCTIONS] = [
-    "pymalloc_free",
-    "pymalloc_malloc",
-    "pymalloc_calloc",
-    "pymalloc_realloc",
-    "free",
-    "malloc",
-    "realloc",
-    "calloc",
-    "posix_memalign",
-    "aligned_alloc",
-    "memalign",
-    "valloc",
-    "pvalloc",
-    "mmap",
-    "munmap",
+const TABLE: [(&str, Role); FUNCTIONS] = [
+    ("pymalloc_free", Role::Death),
+    ("pymalloc_malloc", Role::Birth(Kind::Malloc)),
+    ("pymalloc_calloc", Role::Birth(Kind::Calloc)),
+    ("pymalloc_realloc", Role::Birth(Kind::Realloc)),
+    ("free", Role::Death),
+    ("malloc", Role::Birth(Kind::Malloc)),
+    ("realloc", Role::Birth(Kind::Realloc)),
+    ("calloc", Role::Birth(Kind::Calloc)),
+    ("posix_memalign", Role::Birth(Kind::Malloc)),
+    ("aligned_alloc", Role::Birth(Kind::Malloc)),
+    ("memalign", Role::Birth(Kind::Malloc)),
+    ("valloc", Role::Birth(Kind::Malloc)),
+    ("pvalloc", Role::Birth(Kind::Malloc)),
+    ("mmap", Role::Map),
+    ("munmap", Role::Unmap),
 ];
 
-const ROLES: [Role; FUNCTIONS] = [
-    Role::Death,
-    Role::Birth(Kind::Malloc),
-    Role::Birth(Kind::Calloc),
-    Role::Birth(Kind::Realloc),
-    Role::Death,
-    Role::Birth(Kind::Malloc),
-    Role::Birth(Kind::Realloc),
-    Role::Birth(Kind::Calloc),
-    Role::Birth(Kind::Malloc),
-    Role::Birth(Kind::Malloc),
-    Role::Birth(Kind::Malloc),
-    Role::Birth(Kind::Malloc),
-    Role::Birth(Kind::Malloc),
-    Role::Map,
-    Role::Unmap,
-];
+/// The roles alone, close together: one is looked up for each record.
+const ROLES: [Role; FUNCTIONS] = {
+    let mut roles = [Role::Map; FUNCTIONS];
+    let mut row = 0;
+    while row < FUNCTIONS {
+        roles[row] = TABLE[row].1;
+        row += 1;
+    }
+    roles
+};
 
 /// The numbers of formats 10 and 11 in those of format 12.
 const OLD_NUMBERS: [u8; FUNCTIONS] = [6, 5, 8, 7, 9, 10, 11, 12, 13, 14, 15, 2, 3, 4, 1];
@@ -86,7 +79,7 @@ impl Function {
     }
 
     pub(super) fn name(self) -> &'static str {
-        NAMES[self.row()]
+        TABLE[self.row()].0
     }
 
     #[inline]
