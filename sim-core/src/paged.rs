@@ -251,6 +251,18 @@ impl<T: Copy + PartialEq> Paged<T> {
         self.dirty[page] = 1;
     }
 
+    /// Drops the items from `len` on.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        if len < self.items.len() {
+            self.items.truncate(len);
+            self.dirty.truncate(len.div_ceil(PAGE));
+            // The page that was cut is saved with its new length.
+            if let Some(last) = self.dirty.last_mut() {
+                *last = 1;
+            }
+        }
+    }
+
     /// Appends an item until there are `len`.
     pub(crate) fn grow(&mut self, len: usize, item: T) {
         while self.items.len() < len {

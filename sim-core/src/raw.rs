@@ -34,6 +34,15 @@ struct RawCounts {
 
 const NONE: u64 = u64::MAX;
 
+/// What one call can change of a [`RawModel`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawBefore {
+    counts: RawCounts,
+    rows: usize,
+    row: u64,
+    block: RawBlock,
+}
+
 /// A saved [`RawModel`].
 #[derive(Clone, Debug)]
 pub(crate) struct SavedRaw {
@@ -117,6 +126,28 @@ impl RawModel {
     /// Bytes this table takes.
     pub fn state_bytes(&self) -> u64 {
         self.blocks.state_bytes()
+    }
+
+    /// What the next call can change: on the block `id`, or, without one, a malloc.
+    pub(crate) fn before(&self, id: Option<RawId>) -> RawBefore {
+        let row = id.map_or(self.counts.free, |id| u64::from(id.0));
+        let block = self.blocks.as_slice().get(row as usize).copied();
+        RawBefore {
+            counts: self.counts,
+            rows: self.blocks.len(),
+            row,
+            block: block.unwrap_or(RawBlock { nbytes: 0, label: 0 }),
+        }
+    }
+
+    /// Takes a call back.
+    pub(crate) fn take_back(&mut self, before: &RawBefore) {
+        self.blocks.truncate(before.rows);
+        // Other operations leave the table as it is.
+        if self.blocks.as_slice().get(before.row as usize).is_some_and(|now| *now != before.block) {
+            self.blocks.replace(before.row as usize, before.block);
+        }
+        self.counts = before.counts;
     }
 
     /// See [`Paged::save`].

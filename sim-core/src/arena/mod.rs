@@ -9,7 +9,7 @@ mod sim;
 
 pub use hooks::{ArenaHooks, Made};
 pub use sim::{RawId, SimArenas, SimBlock, SimPool, SimPtr, arena_base, region_base};
-pub(crate) use sim::{SavedArenas, Tables};
+pub(crate) use sim::{Region, SavedArenas, Tables, WriteLog, WriteMark};
 
 use std::fmt::Debug;
 

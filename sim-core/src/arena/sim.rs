@@ -104,11 +104,52 @@ pub struct SimArenas {
     region: Region,
     /// For each pool whether its header or a link in it was written since it was last saved.
     dirty: Vec<u8>,
+    /// Takes down what is overwritten, while somebody wants to take it back.
+    log: Option<Box<WriteLog>>,
+}
+
+/// Headers and links as they were before they were written, in order, by pool and by block number.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WriteLog {
+    headers: Vec<(u32, PoolHeader<SimPool, SimBlock>)>,
+    links: Vec<(u32, u16)>,
+}
+
+impl WriteLog {
+    /// How much it holds now.
+    pub(crate) fn mark(&self) -> WriteMark {
+        WriteMark { headers: self.headers.len(), links: self.links.len() }
+    }
+
+    /// Drops what was taken down before a mark.
+    pub(crate) fn forget_before(&mut self, mark: WriteMark) {
+        self.headers.drain(..mark.headers);
+        self.links.drain(..mark.links);
+    }
+
+    /// Bytes it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(self.headers.as_slice()) + size_of_val(self.links.as_slice())
+    }
+}
+
+/// A place in a [`WriteLog`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WriteMark {
+    headers: usize,
+    links: usize,
+}
+
+impl WriteMark {
+    /// The same place after what lies before `start` was dropped.
+    pub(crate) fn after(self, start: Self) -> Self {
+        Self { headers: self.headers - start.headers, links: self.links - start.links }
+    }
 }
 
 /// Which slots of the region are in use, and what was asked for so far.
 #[derive(Clone, Debug, Default)]
-struct Region {
+pub(crate) struct Region {
     free_slots: BTreeSet<u32>,
     slots: u32,
     live: u64,
@@ -121,7 +162,7 @@ struct Region {
 
 impl Region {
     /// Bytes beside its own size that a copy takes.
-    fn copied_bytes(&self) -> u64 {
+    pub(crate) fn copied_bytes(&self) -> u64 {
         // A B-tree of small keys is about half full.
         self.free_slots.len() as u64 * 8 + self.hooks.as_ref().map_or(0, |h| h.made().count() as u64 * 40)
     }
@@ -210,6 +251,48 @@ impl SimArenas {
             pointer_bytes: profile.pointer_bytes,
             region: Region::default(),
             dirty: vec![0],
+            log: None,
+        }
+    }
+
+    /// From now on what is overwritten is taken down; `None` ends that. Gives back the log there was.
+    pub(crate) fn log_to(&mut self, log: Option<Box<WriteLog>>) -> Option<Box<WriteLog>> {
+        std::mem::replace(&mut self.log, log)
+    }
+
+    /// Takes back what was written since a mark.
+    pub(crate) fn take_back(&mut self, log: &mut WriteLog, mark: WriteMark) {
+        for (at, header) in log.headers.drain(mark.headers..).rev() {
+            self.pools[at as usize] = header;
+            self.dirty[at as usize] = 1;
+        }
+        for (at, link) in log.links.drain(mark.links..).rev() {
+            self.links[at as usize] = link;
+            self.dirty[(at >> self.units_bits) as usize] = 1;
+        }
+    }
+
+    /// Which slots are in use, and what was asked for.
+    pub(crate) fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// Goes back to what [`Self::region`] gave, when the memory does too.
+    pub(crate) fn set_region(&mut self, region: Region) {
+        self.region = region;
+    }
+
+    #[inline]
+    fn log_header(&mut self, at: u32) {
+        if let Some(log) = &mut self.log {
+            log.headers.push((at, self.pools[at as usize]));
+        }
+    }
+
+    #[inline]
+    fn log_link(&mut self, at: u32) {
+        if let Some(log) = &mut self.log {
+            log.links.push((at, self.links[at as usize]));
         }
     }
 
@@ -488,9 +571,10 @@ impl ArenaBackend for SimArenas {
 
     #[inline]
     fn header_mut(&mut self, pool: SimPool) -> &mut PoolHeader<SimPool, SimBlock> {
-        let at = pool.0.get() as usize;
-        self.dirty[at] = 1;
-        &mut self.pools[at]
+        let at = pool.0.get();
+        self.log_header(at);
+        self.dirty[at as usize] = 1;
+        &mut self.pools[at as usize]
     }
 
     #[inline]
@@ -507,6 +591,7 @@ impl ArenaBackend for SimArenas {
     fn set_link(&mut self, block: SimBlock, next: Option<SimBlock>) {
         let mask = (1_u32 << self.units_bits) - 1;
         let at = block.0.get();
+        self.log_link(at);
         self.dirty[(at >> self.units_bits) as usize] = 1;
         self.links[at as usize] = next.map_or(0, |b| (b.0.get() & mask) as u16);
     }
@@ -515,6 +600,7 @@ impl ArenaBackend for SimArenas {
     #[inline]
     fn pop(&mut self, pool: SimPool) -> Option<(SimBlock, Option<SimBlock>, u32)> {
         let at = pool.0.get();
+        self.log_header(at);
         let header = &mut self.pools[at as usize];
         let block = header.freeblock?;
         let unit = u32::from(self.links[block.0.get() as usize]);
@@ -528,6 +614,8 @@ impl ArenaBackend for SimArenas {
     #[inline]
     fn push(&mut self, block: SimBlock) -> (SimPool, Option<SimBlock>, u32, u32) {
         let pool = self.pool_of(block);
+        self.log_header(pool.0.get());
+        self.log_link(block.0.get());
         let at = pool.0.get() as usize;
         let header = &mut self.pools[at];
         let last_free = header.freeblock.replace(block);

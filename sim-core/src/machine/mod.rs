@@ -12,6 +12,7 @@ mod mimalloc;
 mod quick;
 mod saved;
 mod stack;
+mod undo;
 
 pub use fatal::Fatal;
 pub use interpreters::Interpreters;
@@ -19,6 +20,7 @@ pub use layers::{Layers, MallocStats};
 pub use libc::{Libc, LibcAbort};
 pub use mimalloc::MiRun;
 pub(crate) use saved::SavedMachine;
+pub(crate) use undo::UndoLog;
 
 use crate::addr::{Addr, Slot};
 use crate::arena::{ArenaBackend, RawId, SimArenas, Target};

@@ -11,6 +11,7 @@ mod free;
 mod realloc;
 mod saved;
 mod state;
+mod undo;
 mod verify;
 
 pub use arena_map::{ArenaCoverage, ArenaMap};
@@ -18,6 +19,7 @@ pub use arena_object::ArenaObject;
 pub use realloc::Realloc;
 pub(crate) use saved::SavedPymalloc;
 pub use state::Parked;
+pub(crate) use undo::{Beside, Changed};
 pub use verify::Violation;
 
 use std::sync::Arc;

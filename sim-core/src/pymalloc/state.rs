@@ -6,7 +6,7 @@ use std::mem::swap;
 use std::sync::Arc;
 
 use super::{ArenaMap, ArenaObject, Pymalloc};
-use crate::addr::Addr;
+use crate::addr::{Addr, SizeClass};
 use crate::arena::ArenaBackend;
 use crate::event::{Event, Observer};
 
@@ -33,6 +33,13 @@ impl<P> Parked<P> {
                 + size_of_val(self.used.as_slice())
                 + size_of_val(self.arenas.as_slice())
                 + size_of_val(self.nfp2lasta.as_slice())) as u64
+    }
+}
+
+impl<P: Copy> Parked<P> {
+    /// The front pool of a class.
+    pub(super) fn front_mut(&mut self, class: SizeClass) -> Option<&mut Option<P>> {
+        self.used.get_mut(usize::from(class.0))
     }
 }
 

@@ -7,6 +7,7 @@ mod checkpoints;
 mod hunt;
 mod scout;
 mod search;
+mod trail;
 
 pub use hunt::Hunt;
 pub use scout::Witness;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use checkpoints::{Checkpoints, Tracked};
 use scout::Scout;
+use trail::Trail;
 
 use crate::addr::Step;
 use crate::arena::{ArenaBackend, SimArenas};
@@ -43,13 +45,14 @@ pub struct Replay {
     /// Runs ahead, and looks into the tape for searches.
     scout: Option<Scout>,
     budget_bytes: u64,
+    trail: Trail,
     /// The step that a short way back leads to, 0 on any other way.
     back_to: u64,
 }
 
 impl Replay {
-    /// At the start of a trace. Saved states and index take at most `budget_bytes` together, the index half
-    /// of it; the state at the start and the last one saved are kept in any case.
+    /// At the start of a trace. Saved states, index and the way back take at most `budget_bytes` together, the
+    /// index half of it; the state at the start and the last one saved are kept in any case.
     pub fn new(trace: Arc<Trace>, profile: &Profile, budget_bytes: u64) -> Result<Self, ProfileError> {
         Self::with_malloc(trace, profile, None, budget_bytes)
     }
@@ -62,6 +65,8 @@ impl Replay {
         budget_bytes: u64,
     ) -> Result<Self, ProfileError> {
         let machine = Machine::for_trace(profile, &trace, malloc)?;
+        let trail = Trail::new(budget_bytes);
+        let budget_bytes = budget_bytes - trail.most_bytes();
         let (checkpoints, here) = Checkpoints::new(machine, budget_bytes);
         Ok(Self {
             trace,
@@ -73,6 +78,7 @@ impl Replay {
             step: 0,
             events: Vec::new(),
             last: None,
+            trail,
             back_to: 0,
         })
     }
@@ -126,6 +132,9 @@ impl Replay {
     pub fn seek_cost(&self, step: u64) -> u64 {
         let target = step.min(self.len());
         let from = self.checkpoints.before(target);
+        if self.trail.leads(self.step, target) {
+            return 0;
+        }
         if target < self.step {
             return target - from;
         }
@@ -142,18 +151,32 @@ impl Replay {
         if self.step == target && (target == 0 || !self.events.is_empty()) {
             return true;
         }
-        // The last operation is done with an observer, so the quiet part ends one before it.
-        let quiet = target.saturating_sub(1);
-        if self.step > quiet {
-            self.back_to = if self.step - quiet <= NEAR { target } else { 0 };
-            self.restore(quiet);
-        } else if quiet - self.step > self.checkpoints.spacing() && self.checkpoints.before(quiet) > self.step
-        {
-            self.back_to = 0;
-            self.restore(quiet);
+        if self.trail.leads(self.step, target) {
+            while self.step > target {
+                self.trail.step_back(&mut self.here.machine);
+                self.step -= 1;
+            }
+            self.last = self.trail.recall(&mut self.events);
+            return true;
         }
-        self.run_quietly(quiet.min(self.step.saturating_add(budget)));
-        if self.step < quiet {
+        // The last operation is done with an observer, so the quiet part ends one before it.
+        let last = target.saturating_sub(1);
+        if self.step > last {
+            self.back_to = if self.step - last <= NEAR { target } else { 0 };
+            self.restore(last);
+        } else if last - self.step > self.checkpoints.spacing() && self.checkpoints.before(last) > self.step {
+            self.back_to = 0;
+            self.restore(last);
+        }
+        // After a short way back more such steps are likely, so they are prepared.
+        let prepares = self.back_to == target && self.trail.serves(&self.here.machine);
+        let quiet = if prepares { target.saturating_sub(trail::LENGTH) } else { last };
+        let until = self.step.saturating_add(budget);
+        self.run_quietly(quiet.min(until));
+        while self.step < last.min(until) {
+            self.step_with_events();
+        }
+        if self.step < last {
             return false;
         }
         if target > 0 {
@@ -179,23 +202,33 @@ impl Replay {
 
     fn step_with_events(&mut self) {
         self.events.clear();
-        self.last = Some(self.here.machine.step(&self.trace, self.step as usize, &mut self.events));
+        let Self { here, trace, step, events, .. } = self;
+        self.last = Some(self.trail.step(&mut here.machine, trace, *step as usize, events));
         self.step += 1;
-        self.checkpoints.keep(self.step, self.back_to, &mut self.here);
+        self.checkpoints.keep(self.step, self.near(), &mut self.here);
     }
 
     fn run_quietly(&mut self, stop: u64) {
+        if self.step < stop {
+            self.trail.clear();
+        }
         while self.step < stop {
             self.events.clear();
             self.last = None;
-            let until = stop.min(self.checkpoints.next_stop(self.step, self.back_to));
+            let until = stop.min(self.checkpoints.next_stop(self.step, self.near()));
             self.here.machine.run(&self.trace, self.step as usize, until as usize);
             self.step = until;
-            self.checkpoints.keep(self.step, self.back_to, &mut self.here);
+            self.checkpoints.keep(self.step, self.near(), &mut self.here);
         }
     }
 
+    /// Where a short way back leads that no trail makes shorter.
+    fn near(&self) -> u64 {
+        if self.trail.serves(&self.here.machine) { 0 } else { self.back_to }
+    }
+
     fn restore(&mut self, step: u64) {
+        self.trail.clear();
         self.checkpoints.forget_far(step);
         self.step = self.checkpoints.restore(step, &mut self.here);
         self.events.clear();
