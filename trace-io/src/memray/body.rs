@@ -1,7 +1,8 @@
 //! The records of formats 12 and 13.
 
+use super::Codes;
 use super::allocator::{Function, Role};
-use super::primitives::{Cursor, Fault, Read};
+use super::primitives::{Cursor, Fault, Read, zig_zag};
 use super::recording::Recording;
 
 /// What a record was.
@@ -19,6 +20,9 @@ pub(super) enum Next {
 const TABLE_BYTES_MAX: u64 = 1 << 24;
 
 const MISS: u8 = 15;
+
+/// More bytes than a call in the usual form has.
+const WINDOW: usize = 32;
 
 /// What the codes of format 12 refer back to. A record is read whole before any of it changes.
 #[derive(Debug, Default)]
@@ -54,14 +58,59 @@ impl Recent {
     }
 }
 
-impl Body {
-    pub(super) fn new(native: bool) -> Self {
-        Self { native, ..Self::default() }
+/// A number in at most eight bytes that begins at `at`, and where it ends. There are two such in a window.
+#[inline]
+fn code(window: &[u8; WINDOW], at: usize) -> Option<(u64, usize)> {
+    let first = window[at % WINDOW];
+    if first < 0x80 { Some((u64::from(first), at + 1)) } else { long_code(window, at) }
+}
+
+fn long_code(window: &[u8; WINDOW], at: usize) -> Option<(u64, usize)> {
+    let mut number = 0;
+    for n in 0..8 {
+        let byte = window[(at + n) % WINDOW];
+        number |= u64::from(byte & 0x7f) << (7 * n);
+        if byte < 0x80 {
+            return Some((number, at + n + 1));
+        }
+    }
+    None
+}
+
+impl Codes for Body {
+    #[inline]
+    fn calls(&mut self, cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<()> {
+        if self.native || self.segments > 0 {
+            return Ok(());
+        }
+        while let Some(window) = cursor.window::<WINDOW>() {
+            let head = window[0];
+            let number = head & 7;
+            if head < 0x80 || number == 0 {
+                break;
+            }
+            let function = Function::of_bits(u64::from(number));
+            let slot = head >> 3 & 15;
+            let (mut address, mut pointer, mut read) = (self.recent.get(slot), self.pointer, 1);
+            if slot == MISS {
+                let Some((number, end)) = code(window, read) else { break };
+                (pointer, read) = (pointer.wrapping_add_signed(zig_zag(number)), end);
+                address = pointer << 3;
+            }
+            let mut size = 0;
+            if function.role() != Role::Free {
+                let Some(sized) = code(window, read) else { break };
+                (size, read) = sized;
+            }
+            to.allocation_inlined(function, address, size)?;
+            self.keep_address(slot, address, pointer);
+            cursor.skip(read);
+        }
+        Ok(())
     }
 
-    /// Reads one record.
     #[inline]
-    pub(super) fn record(&mut self, cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<Next> {
+    fn record(&mut self, cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<Next> {
         let head = cursor.byte()?;
         if self.segments > 0 {
             return self.segment(head, cursor);
@@ -78,6 +127,12 @@ impl Body {
             _ => return self.rare(head, cursor, to),
         }
         Ok(Next::Record)
+    }
+}
+
+impl Body {
+    pub(super) fn new(native: bool) -> Self {
+        Self { native, ..Self::default() }
     }
 
     #[inline]
@@ -106,9 +161,8 @@ impl Body {
             0 => cursor.byte()?,
             number => number,
         };
-        let function = Function::new(number).ok_or(Fault::Damage("an allocation names no function"))?;
-        let role = function.role();
-        let death = role == Role::Death;
+        let function = Function::new(number).ok_or(Fault::Damage(&"an allocation names no function"))?;
+        let death = function.role() == Role::Free;
         let mut native_frame = self.native_frame;
         if self.native && !death {
             native_frame = cursor.delta(native_frame)?;
@@ -116,7 +170,7 @@ impl Body {
         let size = if death { 0 } else { cursor.varint()? };
         self.keep_address(slot, address, pointer);
         self.native_frame = native_frame;
-        to.allocation(function, role, address, size)
+        to.allocation(function, address, size)
     }
 
     /// An object's birth or death, of which only the codes matter here.
@@ -166,20 +220,20 @@ impl Body {
                 let first_line = cursor.delta(self.first_line)?;
                 let bytes = cursor.varint()?;
                 if bytes > TABLE_BYTES_MAX {
-                    return Err(Fault::Damage("a line table has more than 16 megabytes"));
+                    return Err(Fault::Damage(&"a line table has more than 16 megabytes"));
                 }
                 let table = cursor.take(bytes as usize)?;
                 self.first_line = first_line;
                 to.code(id, function, file, (first_line as u32).cast_signed(), table);
             }
-            _ => return Err(Fault::Damage("no record begins so")),
+            _ => return Err(Fault::Damage(&"no record begins so")),
         }
         Ok(Next::Record)
     }
 
     fn segment(&mut self, head: u8, cursor: &mut Cursor<'_>) -> Read<Next> {
         if head != 8 {
-            return Err(Fault::Damage("a segment of an image is missing"));
+            return Err(Fault::Damage(&"a segment of an image is missing"));
         }
         cursor.u64()?;
         cursor.varint()?;

@@ -53,8 +53,8 @@ struct Code {
     table: Box<[u8]>,
 }
 
-/// A frame on a thread's stack.
-#[derive(Clone, Copy, Debug)]
+/// A frame on a thread's stack; the default is the bottom.
+#[derive(Clone, Copy, Debug, Default)]
 struct OnStack {
     node: u32,
     stack: u32,
@@ -72,7 +72,11 @@ pub(super) struct Callers {
     python_version: u32,
     numbers: Map<u64, u32>,
     threads: Vec<Thread>,
-    current: Option<usize>,
+    current: Option<u32>,
+    /// The uppermost frame of the thread in force.
+    top: OnStack,
+    /// Whether nothing was told of it since it became that.
+    fresh: bool,
     codes: Map<u64, Code>,
     frames: Map<(u64, i64), FrameId>,
     nodes: Vec<Node>,
@@ -90,6 +94,8 @@ impl Callers {
             numbers: Map::from_iter([(main_thread, 0)]),
             threads: vec![Thread::default()],
             current: None,
+            top: OnStack::default(),
+            fresh: true,
             codes: Map::default(),
             frames: Map::default(),
             nodes: vec![root],
@@ -105,13 +111,21 @@ impl Callers {
         if number == next {
             self.threads.push(Thread::default());
         }
-        self.current = Some(number as usize);
+        self.current = Some(number);
+        self.settle(number);
+    }
+
+    /// What changed the stack of the thread in force is over.
+    #[inline]
+    fn settle(&mut self, number: u32) {
+        self.top = self.threads[number as usize].stack.last().copied().unwrap_or_default();
+        self.fresh = true;
     }
 
     /// The number of the thread in force.
     #[inline]
-    pub(super) fn thread(&self) -> Read<usize> {
-        self.current.ok_or(Fault::Damage("it belongs to no thread"))
+    pub(super) fn thread(&self) -> Read<u32> {
+        self.current.ok_or(Fault::Damage(&"it belongs to no thread"))
     }
 
     /// Which thread is in force, if the file did not say so before the first record.
@@ -149,7 +163,7 @@ impl Callers {
         bytes: u64,
     ) -> Read<()> {
         let number = self.thread()?;
-        let top = self.threads[number].stack.last().copied().unwrap_or(OnStack { node: 0, stack: 0 });
+        let top = self.top;
         let call = Call { code, parent: top.node, entry, offset };
         let last = self.nodes[top.node as usize].last;
         let node = if last != 0 && self.nodes[last as usize].call == call {
@@ -169,7 +183,9 @@ impl Callers {
             entry.stacks[form] = if dropped { 0 } else { stacks.push(StackId(top.stack), entry.frame).0 };
         }
         let stack = entry.stacks[form];
-        self.threads[number].stack.push(OnStack { node, stack });
+        self.top = OnStack { node, stack };
+        self.fresh = true;
+        self.threads[number as usize].stack.push(self.top);
         Ok(())
     }
 
@@ -177,7 +193,7 @@ impl Callers {
     fn add(&mut self, stacks: &mut Stacks, call: Call, bytes: u64) -> Read<u32> {
         let node = self.nodes.len() as u64;
         if node > NODES_FREE + bytes / BYTES_A_NODE || node >= u64::from(NONE) {
-            return Err(Fault::Damage("it has more stacks than a capture of its size can have"));
+            return Err(Fault::Damage(&"it has more stacks than a capture of its size can have"));
         }
         let depth = self.nodes[call.parent as usize].depth + 1;
         let frame = self.resolve(stacks, call.code, call.offset);
@@ -208,22 +224,36 @@ impl Callers {
     #[inline]
     pub(super) fn pop(&mut self, frames: usize) -> Read<()> {
         let number = self.thread()?;
-        let stack = &mut self.threads[number].stack;
+        let stack = &mut self.threads[number as usize].stack;
         let left = stack.len().checked_sub(frames);
-        stack.truncate(left.ok_or(Fault::Damage("it returns from more calls than were made"))?);
+        stack.truncate(left.ok_or(Fault::Damage(&"it returns from more calls than were made"))?);
+        self.settle(number);
         Ok(())
     }
 
-    /// The stack of the thread in force, from which an allocation comes.
+    /// The stack of the thread in force.
     #[inline]
-    pub(super) fn stack(&mut self, number: usize) -> StackId {
-        let top = self.threads[number].stack.last().copied().unwrap_or(OnStack { node: 0, stack: 0 });
-        let node = &mut self.nodes[top.node as usize];
+    pub(super) fn stack(&self) -> StackId {
+        StackId(self.top.stack)
+    }
+
+    /// Whether [`Self::set_told`] was not called since it became the stack in force.
+    #[inline]
+    pub(super) fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    pub(super) fn set_told(&mut self) {
+        self.fresh = false;
+    }
+
+    /// An allocation comes from the stack in force.
+    pub(super) fn mark_used(&mut self) {
+        let node = &mut self.nodes[self.top.node as usize];
         if !node.used {
             node.used = true;
             self.used += 1;
         }
-        StackId(top.stack)
     }
 
     /// Different stacks that allocations came from, in memray's own count: by instruction and code object.

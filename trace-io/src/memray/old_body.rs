@@ -1,5 +1,6 @@
 //! The records of formats 10 and 11.
 
+use super::Codes;
 use super::allocator::{Function, Role};
 use super::body::Next;
 use super::primitives::{Cursor, Fault, Read};
@@ -17,13 +18,13 @@ pub(super) struct OldBody {
     segments: u64,
 }
 
-impl OldBody {
+impl Codes for OldBody {
     /// Reads one record: its kind in the low half of the first byte, flags in the high half.
-    pub(super) fn record(&mut self, cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<Next> {
+    fn record(&mut self, cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<Next> {
         let head = cursor.byte()?;
         let (kind, flags) = (head & 15, head >> 4);
         if self.segments > 0 && kind != 8 {
-            return Err(Fault::Damage("a segment of an image is missing"));
+            return Err(Fault::Damage(&"a segment of an image is missing"));
         }
         if !matches!(kind, 0 | 12) {
             to.begin_on(0);
@@ -33,16 +34,15 @@ impl OldBody {
             0 if flags == 0 => return Ok(Next::Filler),
             1 | 2 => {
                 let function =
-                    Function::old(flags).ok_or(Fault::Damage("an allocation names no function"))?;
+                    Function::old(flags).ok_or(Fault::Damage(&"an allocation names no function"))?;
                 let pointer = cursor.delta(self.pointer)?;
-                let role = function.role();
-                let sized = kind == 2 || role != Role::Death;
+                let sized = kind == 2 || function.role() != Role::Free;
                 let size = if sized { cursor.varint()? } else { 0 };
                 if kind == 2 {
                     self.native_frame = cursor.delta(self.native_frame)?;
                 }
                 self.pointer = pointer;
-                to.allocation(function, role, pointer, size)?;
+                to.allocation(function, pointer, size)?;
             }
             3 => {
                 let frame = cursor.delta(self.frame)?;
@@ -85,7 +85,7 @@ impl OldBody {
                 let thread = cursor.u64()?;
                 to.context_switch(thread);
             }
-            _ => return Err(Fault::Damage("no record begins so")),
+            _ => return Err(Fault::Damage(&"no record begins so")),
         }
         Ok(Next::Record)
     }
