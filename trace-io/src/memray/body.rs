@@ -21,7 +21,7 @@ const TABLE_BYTES_MAX: u64 = 1 << 24;
 
 const MISS: u8 = 15;
 
-/// More bytes than a call in the usual form has.
+/// More bytes than a record in a usual form has.
 const WINDOW: usize = 32;
 
 /// What the codes of format 12 refer back to. A record is read whole before any of it changes.
@@ -30,8 +30,6 @@ pub(super) struct Body {
     native: bool,
     /// The last address that missed the table, in units of 8 bytes.
     pointer: u64,
-    native_frame: u64,
-    instruction: u64,
     first_line: u64,
     recent: Recent,
     /// Segments still to come of the image read last.
@@ -58,14 +56,14 @@ impl Recent {
     }
 }
 
-/// A number in at most eight bytes that begins at `at`, and where it ends. There are two such in a window.
+/// A number in at most eight bytes that begins at `at`, and where it ends. Three have room in a window.
 #[inline]
-fn code(window: &[u8; WINDOW], at: usize) -> Option<(u64, usize)> {
+fn number(window: &[u8; WINDOW], at: usize) -> Option<(u64, usize)> {
     let first = window[at % WINDOW];
-    if first < 0x80 { Some((u64::from(first), at + 1)) } else { long_code(window, at) }
+    if first < 0x80 { Some((u64::from(first), at + 1)) } else { long_number(window, at) }
 }
 
-fn long_code(window: &[u8; WINDOW], at: usize) -> Option<(u64, usize)> {
+fn long_number(window: &[u8; WINDOW], at: usize) -> Option<(u64, usize)> {
     let mut number = 0;
     for n in 0..8 {
         let byte = window[(at + n) % WINDOW];
@@ -78,33 +76,15 @@ fn long_code(window: &[u8; WINDOW], at: usize) -> Option<(u64, usize)> {
 }
 
 impl Codes for Body {
-    #[inline]
-    fn calls(&mut self, cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<()> {
-        if self.native || self.segments > 0 {
+    fn usual(&mut self, cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<()> {
+        if self.segments > 0 {
             return Ok(());
         }
-        while let Some(window) = cursor.window::<WINDOW>() {
-            let head = window[0];
-            let number = head & 7;
-            if head < 0x80 || number == 0 {
-                break;
+        while let Some(window) = cursor.window() {
+            match self.usual_record(window, to)? {
+                0 => break,
+                read => cursor.skip(read),
             }
-            let function = Function::of_bits(u64::from(number));
-            let slot = head >> 3 & 15;
-            let (mut address, mut pointer, mut read) = (self.recent.get(slot), self.pointer, 1);
-            if slot == MISS {
-                let Some((number, end)) = code(window, read) else { break };
-                (pointer, read) = (pointer.wrapping_add_signed(zig_zag(number)), end);
-                address = pointer << 3;
-            }
-            let mut size = 0;
-            if function.role() != Role::Free {
-                let Some(sized) = code(window, read) else { break };
-                (size, read) = sized;
-            }
-            to.allocation_inlined(function, address, size)?;
-            self.keep_address(slot, address, pointer);
-            cursor.skip(read);
         }
         Ok(())
     }
@@ -113,7 +93,7 @@ impl Codes for Body {
     fn record(&mut self, cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<Next> {
         let head = cursor.byte()?;
         if self.segments > 0 {
-            return self.segment(head, cursor);
+            return segment(head, &mut self.segments, cursor);
         }
         match head {
             0x80.. => self.allocation(head, cursor, to)?,
@@ -133,6 +113,48 @@ impl Codes for Body {
 impl Body {
     pub(super) fn new(native: bool) -> Self {
         Self { native, ..Self::default() }
+    }
+
+    /// Reads a record in a usual form: the bytes it takes, 0 where it is something else.
+    #[inline]
+    fn usual_record(&mut self, window: &[u8; WINDOW], to: &mut Recording) -> Read<usize> {
+        let head = window[0];
+        if head < 0x80 {
+            return match head {
+                0x40.. => {
+                    let Some((code, at)) = number(window, 1) else { return Ok(0) };
+                    let Some((offset, end)) = number(window, at) else { return Ok(0) };
+                    to.frame_push(code, zig_zag(offset), head & 1 != 0)?;
+                    Ok(end)
+                }
+                0x10..0x20 => to.frame_pop(usize::from(head & 15) + 1).map(|()| 1),
+                _ => Ok(0),
+            };
+        }
+        let kind = head & 7;
+        if kind == 0 {
+            return Ok(0);
+        }
+        let function = Function::of_bits(u64::from(kind));
+        let slot = head >> 3 & 15;
+        let (mut address, mut pointer, mut read) = (self.recent.get(slot), self.pointer, 1);
+        if slot == MISS {
+            let Some((step, end)) = number(window, read) else { return Ok(0) };
+            (pointer, read) = (pointer.wrapping_add_signed(zig_zag(step)), end);
+            address = pointer << 3;
+        }
+        let mut size = 0;
+        if function.role() != Role::Free {
+            if self.native {
+                let Some((_, end)) = number(window, read) else { return Ok(0) };
+                read = end;
+            }
+            let Some(sized) = number(window, read) else { return Ok(0) };
+            (size, read) = sized;
+        }
+        to.allocation_inlined(function, address, size)?;
+        self.keep_address(slot, address, pointer);
+        Ok(read)
     }
 
     #[inline]
@@ -163,13 +185,11 @@ impl Body {
         };
         let function = Function::new(number).ok_or(Fault::Damage(&"an allocation names no function"))?;
         let death = function.role() == Role::Free;
-        let mut native_frame = self.native_frame;
         if self.native && !death {
-            native_frame = cursor.delta(native_frame)?;
+            cursor.varint()?;
         }
         let size = if death { 0 } else { cursor.varint()? };
         self.keep_address(slot, address, pointer);
-        self.native_frame = native_frame;
         to.allocation(function, address, size)
     }
 
@@ -178,7 +198,7 @@ impl Body {
         let slot = head >> 1 & 15;
         let (address, pointer) = self.address(slot, cursor)?;
         if self.native && head & 1 != 0 {
-            self.native_frame = cursor.delta(self.native_frame)?;
+            cursor.varint()?;
         }
         self.keep_address(slot, address, pointer);
         to.object();
@@ -190,30 +210,7 @@ impl Body {
         match head {
             0 => return Ok(Next::Filler),
             1 => return Ok(Next::Trailer),
-            2 => {
-                let (rss_bytes, ms) = (cursor.varint()?, cursor.varint()?);
-                to.time(ms, rss_bytes);
-            }
-            5 => {
-                let instruction = cursor.delta(self.instruction)?;
-                self.native_frame = cursor.delta(self.native_frame)?;
-                self.instruction = instruction;
-            }
-            6 => {}
-            7 => {
-                cursor.string()?;
-                let segments = cursor.varint()?;
-                cursor.u64()?;
-                self.segments = segments;
-            }
-            10 => {
-                let name = cursor.string()?;
-                to.thread_name(name)?;
-            }
-            12 => {
-                let thread = cursor.u64()?;
-                to.context_switch(thread);
-            }
+            2 => time(cursor, to)?,
             14 => {
                 let id = cursor.varint()?;
                 let (function, file) = (cursor.string()?, cursor.string()?);
@@ -226,18 +223,49 @@ impl Body {
                 self.first_line = first_line;
                 to.code(id, function, file, (first_line as u32).cast_signed(), table);
             }
-            _ => return Err(Fault::Damage(&"no record begins so")),
+            kind => other(kind, &mut self.segments, cursor, to)?,
         }
         Ok(Next::Record)
     }
+}
 
-    fn segment(&mut self, head: u8, cursor: &mut Cursor<'_>) -> Read<Next> {
-        if head != 8 {
-            return Err(Fault::Damage(&"a segment of an image is missing"));
+/// A record that formats 10 to 13 have alike, by its kind.
+pub(super) fn other(kind: u8, segments: &mut u64, cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<()> {
+    match kind {
+        // A native frame: its instruction and the one that called it.
+        5 => {
+            cursor.varint()?;
+            cursor.varint()?;
         }
-        cursor.u64()?;
-        cursor.varint()?;
-        self.segments -= 1;
-        Ok(Next::Record)
+        // The images in memory are listed anew, each with so many segments.
+        6 => {}
+        7 => {
+            cursor.string()?;
+            let count = cursor.varint()?;
+            cursor.u64()?;
+            *segments = count;
+        }
+        10 => to.thread_name(cursor.string()?)?,
+        12 => to.context_switch(cursor.u64()?),
+        _ => return Err(Fault::Damage(&"no record begins so")),
     }
+    Ok(())
+}
+
+/// A segment of an image, of which there are still some to come.
+pub(super) fn segment(kind: u8, segments: &mut u64, cursor: &mut Cursor<'_>) -> Read<Next> {
+    if kind != 8 {
+        return Err(Fault::Damage(&"a segment of an image is missing"));
+    }
+    cursor.u64()?;
+    cursor.varint()?;
+    *segments -= 1;
+    Ok(Next::Record)
+}
+
+/// The size of the process at a time.
+pub(super) fn time(cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<()> {
+    let (rss_bytes, ms) = (cursor.varint()?, cursor.varint()?);
+    to.time(ms, rss_bytes);
+    Ok(())
 }

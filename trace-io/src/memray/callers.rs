@@ -40,8 +40,10 @@ struct Node {
     stacks: [u32; 2],
     /// Whether an allocation came from it.
     used: bool,
-    /// What was called from it last: programs call the same again and again.
+    /// What was called from it last; 0 for nothing.
     last: u32,
+    /// What its caller called after it the last time; 0 for nothing. Programs do the same again and again.
+    next: u32,
     call: Call,
 }
 
@@ -86,8 +88,9 @@ pub(super) struct Callers {
 
 impl Callers {
     pub(super) fn new(main_thread: u64, skipped_frames: u64, python_version: u32) -> Self {
-        let call = Call { code: 0, parent: 0, entry: false, offset: 0 };
-        let root = Node { frame: FrameId(0), depth: 0, stacks: [0, 0], used: false, last: 0, call };
+        // Nothing is called from there, so that no call is this one.
+        let call = Call { code: 0, parent: NONE, entry: false, offset: 0 };
+        let root = Node { frame: FrameId(0), depth: 0, stacks: [0, 0], used: false, last: 0, next: 0, call };
         Self {
             skipped_frames,
             python_version,
@@ -166,16 +169,18 @@ impl Callers {
         let top = self.top;
         let call = Call { code, parent: top.node, entry, offset };
         let last = self.nodes[top.node as usize].last;
-        let node = if last != 0 && self.nodes[last as usize].call == call {
-            last
+        let guess = self.nodes[last as usize].next;
+        let node = if self.nodes[guess as usize].call == call {
+            guess
         } else {
             let node = match self.calls.get(&call) {
                 Some(&node) => node,
                 None => self.add(stacks, call, bytes)?,
             };
-            self.nodes[top.node as usize].last = node;
+            self.nodes[last as usize].next = node;
             node
         };
+        self.nodes[top.node as usize].last = node;
         let form = usize::from(number != 0);
         let entry = &mut self.nodes[node as usize];
         if entry.stacks[form] == NONE {
@@ -197,7 +202,7 @@ impl Callers {
         }
         let depth = self.nodes[call.parent as usize].depth + 1;
         let frame = self.resolve(stacks, call.code, call.offset);
-        self.nodes.push(Node { frame, depth, stacks: [NONE; 2], used: false, last: 0, call });
+        self.nodes.push(Node { frame, depth, stacks: [NONE; 2], used: false, last: 0, next: 0, call });
         self.calls.insert(call, node as u32);
         Ok(node as u32)
     }

@@ -75,9 +75,9 @@ enum AnyBody {
 
 /// The records of a format.
 trait Codes {
-    /// Reads calls in the form that nearly all have, up to the first record that is something else, may be incomplete
-    /// or is damaged.
-    fn calls(&mut self, _: &mut Cursor<'_>, _: &mut Recording) -> Read<()> {
+    /// Reads records in the forms that nearly all have, up to one that is something else, may be incomplete or is
+    /// damaged.
+    fn usual(&mut self, _: &mut Cursor<'_>, _: &mut Recording) -> Read<()> {
         Ok(())
     }
 
@@ -200,9 +200,9 @@ impl Records {
 fn all(body: &mut impl Codes, bytes: &[u8], to: &mut Recording) -> (usize, Read<Next>) {
     let mut cursor = Cursor::new(bytes);
     loop {
-        let called = body.calls(&mut cursor, to);
+        let usual = body.usual(&mut cursor, to);
         let read = cursor.at();
-        match called.and_then(|()| body.record(&mut cursor, to)) {
+        match usual.and_then(|()| body.record(&mut cursor, to)) {
             Ok(Next::Record) => {}
             ended => return (read, ended),
         }
