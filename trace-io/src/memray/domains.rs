@@ -199,7 +199,7 @@ impl Default for Found {
 #[inline]
 fn is_multiple(bytes: u32, class: u16) -> bool {
     const INVERSES: [u32; CLASSES + 1] = {
-        // No class asks for what is no multiple.
+        // Of [`NO_CLASS`] nothing is a multiple.
         let mut inverses = [0; CLASSES + 1];
         let mut class = 1;
         while class <= CLASSES {
