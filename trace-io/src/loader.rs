@@ -146,8 +146,8 @@ impl Loader {
         self
     }
 
-    /// Asks only for what the trace has in it, which takes less time: its counts, tables and facts. Formats that make
-    /// rows for that keep them as ever.
+    /// Asks only for what the trace has in it, which takes less time: its counts, tables and facts, complete once
+    /// [`Self::advance`] returned true. Formats that make rows for that keep them as ever.
     #[must_use]
     pub fn counting(mut self) -> Self {
         self.counting = true;

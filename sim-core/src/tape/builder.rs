@@ -194,17 +194,17 @@ impl TraceBuilder {
     }
 
     /// Counts calls with recorded addresses as if they had been appended and forgotten: for those who ask only what a
-    /// recording has in it. `slots` are the most blocks live at once so far. Blocks have no names here, so nothing may be
-    /// appended after it.
-    pub fn tally(&mut self, counts: &Counts, slots: u32) {
-        self.trace.tally(counts);
+    /// recording has in it. `threads` says of each number whether one of these calls was done there, `slots` are the most
+    /// blocks live at once so far. Blocks have no names here, so nothing may be appended after it.
+    pub fn tally(&mut self, counts: &Counts, threads: &[bool], slots: u32) {
+        self.trace.tally(counts, threads);
         self.trace.addresses.begin();
         self.trace.set_slot_count(slots);
     }
 
-    /// Where calls came from that [`Self::tally`] counts next. Those on another thread must have been counted.
-    pub fn tally_origin(&mut self, thread: u16, stack: StackId) {
-        self.trace.tally_origin(thread, stack);
+    /// Notes a stack that a call came from which [`Self::tally`] counts.
+    pub fn tally_stack(&mut self, stack: StackId) {
+        self.trace.tally_stack(stack);
     }
 
     /// Appends an operation with all that a trace has of one.

@@ -556,8 +556,17 @@ impl Trace {
         self.threads.set(before, thread);
     }
 
-    /// Counts operations that are not kept.
-    pub(super) fn tally(&mut self, counts: &Counts) {
+    /// Counts operations that are not kept, with the threads they were done on.
+    pub(super) fn tally(&mut self, counts: &Counts, threads: &[bool]) {
+        // The first thread is not noted while it is the only one.
+        if !self.seen_threads.is_empty() || threads.iter().skip(1).any(|seen| *seen) {
+            let first = self.seen_threads.is_empty() && self.first > 0;
+            self.seen_threads.resize(self.seen_threads.len().max(threads.len()), false);
+            self.seen_threads[0] |= first;
+            for (seen, these) in self.seen_threads.iter_mut().zip(threads) {
+                *seen |= these;
+            }
+        }
         for (all, these) in self.counts.iter_mut().flatten().zip(counts.iter().flatten()) {
             *all += these;
             self.first += these;
@@ -565,13 +574,10 @@ impl Trace {
     }
 
     /// Where an operation that is not kept came from.
-    pub(super) fn tally_origin(&mut self, thread: u16, stack: StackId) {
-        if thread != 0 || !self.seen_threads.is_empty() {
-            self.see_thread(self.heads.len(), thread);
-        }
+    pub(super) fn tally_stack(&mut self, stack: StackId) {
+        self.stacks.mark_used(stack);
         if stack.0 != 0 {
             self.op_stacks.begin();
-            self.stacks.mark_used(stack);
         }
     }
 

@@ -1,14 +1,14 @@
 //! The functions that memray records, in the numbering of formats 12 and 13.
 
-use sim_core::Kind;
-
 /// What a recorded function does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Role {
-    /// Gives memory.
-    Birth(Kind),
+    /// These give memory.
+    Malloc,
+    Calloc,
+    Realloc,
     /// Takes it back.
-    Death,
+    Free,
     /// `mmap`.
     Map,
     /// `munmap`.
@@ -20,32 +20,34 @@ pub(super) enum Role {
 pub(super) struct Function(u8);
 
 /// Numbers go from 1 to this.
-pub(super) const FUNCTIONS: usize = 15;
+const FUNCTIONS: usize = 15;
+/// They have four bits.
+pub(super) const NUMBERS: usize = 1 << 4;
 
 const TABLE: [(&str, Role); FUNCTIONS] = [
-    ("pymalloc_free", Role::Death),
-    ("pymalloc_malloc", Role::Birth(Kind::Malloc)),
-    ("pymalloc_calloc", Role::Birth(Kind::Calloc)),
-    ("pymalloc_realloc", Role::Birth(Kind::Realloc)),
-    ("free", Role::Death),
-    ("malloc", Role::Birth(Kind::Malloc)),
-    ("realloc", Role::Birth(Kind::Realloc)),
-    ("calloc", Role::Birth(Kind::Calloc)),
-    ("posix_memalign", Role::Birth(Kind::Malloc)),
-    ("aligned_alloc", Role::Birth(Kind::Malloc)),
-    ("memalign", Role::Birth(Kind::Malloc)),
-    ("valloc", Role::Birth(Kind::Malloc)),
-    ("pvalloc", Role::Birth(Kind::Malloc)),
+    ("pymalloc_free", Role::Free),
+    ("pymalloc_malloc", Role::Malloc),
+    ("pymalloc_calloc", Role::Calloc),
+    ("pymalloc_realloc", Role::Realloc),
+    ("free", Role::Free),
+    ("malloc", Role::Malloc),
+    ("realloc", Role::Realloc),
+    ("calloc", Role::Calloc),
+    ("posix_memalign", Role::Malloc),
+    ("aligned_alloc", Role::Malloc),
+    ("memalign", Role::Malloc),
+    ("valloc", Role::Malloc),
+    ("pvalloc", Role::Malloc),
     ("mmap", Role::Map),
     ("munmap", Role::Unmap),
 ];
 
-/// The roles alone, close together: one is looked up for each record.
-const ROLES: [Role; FUNCTIONS] = {
-    let mut roles = [Role::Map; FUNCTIONS];
+/// The roles alone by number, close together: one is looked up for each record.
+const ROLES: [Role; NUMBERS] = {
+    let mut roles = [Role::Map; NUMBERS];
     let mut row = 0;
     while row < FUNCTIONS {
-        roles[row] = TABLE[row].1;
+        roles[row + 1] = TABLE[row].1;
         row += 1;
     }
     roles
@@ -67,10 +69,15 @@ impl Function {
         OLD_NUMBERS.get(at).map(|&n| Self(n))
     }
 
-    /// Its row in a table of [`FUNCTIONS`].
+    /// By the lowest four bits.
     #[inline]
-    pub(super) fn row(self) -> usize {
-        usize::from(self.0) - 1
+    pub(super) fn of_bits(bits: u64) -> Self {
+        Self(bits as u8 & 15)
+    }
+
+    #[inline]
+    pub(super) fn number(self) -> usize {
+        usize::from(self.0 & 15)
     }
 
     /// All of them.
@@ -79,12 +86,12 @@ impl Function {
     }
 
     pub(super) fn name(self) -> &'static str {
-        TABLE[self.row()].0
+        TABLE[self.number() - 1].0
     }
 
     #[inline]
     pub(super) fn role(self) -> Role {
-        ROLES[self.row()]
+        ROLES[self.number()]
     }
 
     /// Whether it is one of Python's domains, and not the C library's.

@@ -1,7 +1,8 @@
 //! The records of formats 12 and 13.
 
+use super::Codes;
 use super::allocator::{Function, Role};
-use super::primitives::{Cursor, Fault, Read};
+use super::primitives::{Cursor, Fault, Read, zig_zag};
 use super::recording::Recording;
 
 /// What a record was.
@@ -20,14 +21,15 @@ const TABLE_BYTES_MAX: u64 = 1 << 24;
 
 const MISS: u8 = 15;
 
+/// More bytes than a record in a usual form has.
+const WINDOW: usize = 32;
+
 /// What the codes of format 12 refer back to. A record is read whole before any of it changes.
 #[derive(Debug, Default)]
 pub(super) struct Body {
     native: bool,
     /// The last address that missed the table, in units of 8 bytes.
     pointer: u64,
-    native_frame: u64,
-    instruction: u64,
     first_line: u64,
     recent: Recent,
     /// Segments still to come of the image read last.
@@ -54,17 +56,44 @@ impl Recent {
     }
 }
 
-impl Body {
-    pub(super) fn new(native: bool) -> Self {
-        Self { native, ..Self::default() }
+/// A number in at most eight bytes that begins at `at`, and where it ends. Three have room in a window.
+#[inline]
+fn number(window: &[u8; WINDOW], at: usize) -> Option<(u64, usize)> {
+    let first = window[at % WINDOW];
+    if first < 0x80 { Some((u64::from(first), at + 1)) } else { long_number(window, at) }
+}
+
+fn long_number(window: &[u8; WINDOW], at: usize) -> Option<(u64, usize)> {
+    let mut number = 0;
+    for n in 0..8 {
+        let byte = window[(at + n) % WINDOW];
+        number |= u64::from(byte & 0x7f) << (7 * n);
+        if byte < 0x80 {
+            return Some((number, at + n + 1));
+        }
+    }
+    None
+}
+
+impl Codes for Body {
+    fn usual(&mut self, cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<()> {
+        if self.segments > 0 {
+            return Ok(());
+        }
+        while let Some(window) = cursor.window() {
+            match self.usual_record(window, to)? {
+                0 => break,
+                read => cursor.skip(read),
+            }
+        }
+        Ok(())
     }
 
-    /// Reads one record.
     #[inline]
-    pub(super) fn record(&mut self, cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<Next> {
+    fn record(&mut self, cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<Next> {
         let head = cursor.byte()?;
         if self.segments > 0 {
-            return self.segment(head, cursor);
+            return segment(head, &mut self.segments, cursor);
         }
         match head {
             0x80.. => self.allocation(head, cursor, to)?,
@@ -78,6 +107,54 @@ impl Body {
             _ => return self.rare(head, cursor, to),
         }
         Ok(Next::Record)
+    }
+}
+
+impl Body {
+    pub(super) fn new(native: bool) -> Self {
+        Self { native, ..Self::default() }
+    }
+
+    /// Reads a record in a usual form: the bytes it takes, 0 where it is something else.
+    #[inline]
+    fn usual_record(&mut self, window: &[u8; WINDOW], to: &mut Recording) -> Read<usize> {
+        let head = window[0];
+        if head < 0x80 {
+            return match head {
+                0x40.. => {
+                    let Some((code, at)) = number(window, 1) else { return Ok(0) };
+                    let Some((offset, end)) = number(window, at) else { return Ok(0) };
+                    to.frame_push(code, zig_zag(offset), head & 1 != 0)?;
+                    Ok(end)
+                }
+                0x10..0x20 => to.frame_pop(usize::from(head & 15) + 1).map(|()| 1),
+                _ => Ok(0),
+            };
+        }
+        let kind = head & 7;
+        if kind == 0 {
+            return Ok(0);
+        }
+        let function = Function::of_bits(u64::from(kind));
+        let slot = head >> 3 & 15;
+        let (mut address, mut pointer, mut read) = (self.recent.get(slot), self.pointer, 1);
+        if slot == MISS {
+            let Some((step, end)) = number(window, read) else { return Ok(0) };
+            (pointer, read) = (pointer.wrapping_add_signed(zig_zag(step)), end);
+            address = pointer << 3;
+        }
+        let mut size = 0;
+        if function.role() != Role::Free {
+            if self.native {
+                let Some((_, end)) = number(window, read) else { return Ok(0) };
+                read = end;
+            }
+            let Some(sized) = number(window, read) else { return Ok(0) };
+            (size, read) = sized;
+        }
+        to.allocation_inlined(function, address, size)?;
+        self.keep_address(slot, address, pointer);
+        Ok(read)
     }
 
     #[inline]
@@ -106,17 +183,14 @@ impl Body {
             0 => cursor.byte()?,
             number => number,
         };
-        let function = Function::new(number).ok_or(Fault::Damage("an allocation names no function"))?;
-        let role = function.role();
-        let death = role == Role::Death;
-        let mut native_frame = self.native_frame;
+        let function = Function::new(number).ok_or(Fault::Damage(&"an allocation names no function"))?;
+        let death = function.role() == Role::Free;
         if self.native && !death {
-            native_frame = cursor.delta(native_frame)?;
+            cursor.varint()?;
         }
         let size = if death { 0 } else { cursor.varint()? };
         self.keep_address(slot, address, pointer);
-        self.native_frame = native_frame;
-        to.allocation(function, role, address, size)
+        to.allocation(function, address, size)
     }
 
     /// An object's birth or death, of which only the codes matter here.
@@ -124,7 +198,7 @@ impl Body {
         let slot = head >> 1 & 15;
         let (address, pointer) = self.address(slot, cursor)?;
         if self.native && head & 1 != 0 {
-            self.native_frame = cursor.delta(self.native_frame)?;
+            cursor.varint()?;
         }
         self.keep_address(slot, address, pointer);
         to.object();
@@ -136,54 +210,62 @@ impl Body {
         match head {
             0 => return Ok(Next::Filler),
             1 => return Ok(Next::Trailer),
-            2 => {
-                let (rss_bytes, ms) = (cursor.varint()?, cursor.varint()?);
-                to.time(ms, rss_bytes);
-            }
-            5 => {
-                let instruction = cursor.delta(self.instruction)?;
-                self.native_frame = cursor.delta(self.native_frame)?;
-                self.instruction = instruction;
-            }
-            6 => {}
-            7 => {
-                cursor.string()?;
-                let segments = cursor.varint()?;
-                cursor.u64()?;
-                self.segments = segments;
-            }
-            10 => {
-                let name = cursor.string()?;
-                to.thread_name(name)?;
-            }
-            12 => {
-                let thread = cursor.u64()?;
-                to.context_switch(thread);
-            }
+            2 => time(cursor, to)?,
             14 => {
                 let id = cursor.varint()?;
                 let (function, file) = (cursor.string()?, cursor.string()?);
                 let first_line = cursor.delta(self.first_line)?;
                 let bytes = cursor.varint()?;
                 if bytes > TABLE_BYTES_MAX {
-                    return Err(Fault::Damage("a line table has more than 16 megabytes"));
+                    return Err(Fault::Damage(&"a line table has more than 16 megabytes"));
                 }
                 let table = cursor.take(bytes as usize)?;
                 self.first_line = first_line;
                 to.code(id, function, file, (first_line as u32).cast_signed(), table);
             }
-            _ => return Err(Fault::Damage("no record begins so")),
+            kind => other(kind, &mut self.segments, cursor, to)?,
         }
         Ok(Next::Record)
     }
+}
 
-    fn segment(&mut self, head: u8, cursor: &mut Cursor<'_>) -> Read<Next> {
-        if head != 8 {
-            return Err(Fault::Damage("a segment of an image is missing"));
+/// A record that formats 10 to 13 have alike, by its kind.
+pub(super) fn other(kind: u8, segments: &mut u64, cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<()> {
+    match kind {
+        // A native frame: its instruction and the one that called it.
+        5 => {
+            cursor.varint()?;
+            cursor.varint()?;
         }
-        cursor.u64()?;
-        cursor.varint()?;
-        self.segments -= 1;
-        Ok(Next::Record)
+        // The images in memory are listed anew, each with so many segments.
+        6 => {}
+        7 => {
+            cursor.string()?;
+            let count = cursor.varint()?;
+            cursor.u64()?;
+            *segments = count;
+        }
+        10 => to.thread_name(cursor.string()?)?,
+        12 => to.context_switch(cursor.u64()?),
+        _ => return Err(Fault::Damage(&"no record begins so")),
     }
+    Ok(())
+}
+
+/// A segment of an image, of which there are still some to come.
+pub(super) fn segment(kind: u8, segments: &mut u64, cursor: &mut Cursor<'_>) -> Read<Next> {
+    if kind != 8 {
+        return Err(Fault::Damage(&"a segment of an image is missing"));
+    }
+    cursor.u64()?;
+    cursor.varint()?;
+    *segments -= 1;
+    Ok(Next::Record)
+}
+
+/// The size of the process at a time.
+pub(super) fn time(cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<()> {
+    let (rss_bytes, ms) = (cursor.varint()?, cursor.varint()?);
+    to.time(ms, rss_bytes);
+    Ok(())
 }

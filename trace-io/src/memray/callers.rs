@@ -40,8 +40,10 @@ struct Node {
     stacks: [u32; 2],
     /// Whether an allocation came from it.
     used: bool,
-    /// What was called from it last: programs call the same again and again.
+    /// What was called from it last; 0 for nothing.
     last: u32,
+    /// What its caller called after it the last time; 0 for nothing. Programs do the same again and again.
+    next: u32,
     call: Call,
 }
 
@@ -53,8 +55,8 @@ struct Code {
     table: Box<[u8]>,
 }
 
-/// A frame on a thread's stack.
-#[derive(Clone, Copy, Debug)]
+/// A frame on a thread's stack; the default is the bottom.
+#[derive(Clone, Copy, Debug, Default)]
 struct OnStack {
     node: u32,
     stack: u32,
@@ -72,7 +74,11 @@ pub(super) struct Callers {
     python_version: u32,
     numbers: Map<u64, u32>,
     threads: Vec<Thread>,
-    current: Option<usize>,
+    current: Option<u32>,
+    /// The uppermost frame of the thread in force.
+    top: OnStack,
+    /// Whether nothing was told of it since it became that.
+    fresh: bool,
     codes: Map<u64, Code>,
     frames: Map<(u64, i64), FrameId>,
     nodes: Vec<Node>,
@@ -82,14 +88,17 @@ pub(super) struct Callers {
 
 impl Callers {
     pub(super) fn new(main_thread: u64, skipped_frames: u64, python_version: u32) -> Self {
-        let call = Call { code: 0, parent: 0, entry: false, offset: 0 };
-        let root = Node { frame: FrameId(0), depth: 0, stacks: [0, 0], used: false, last: 0, call };
+        // Nothing is called from there, so that no call is this one.
+        let call = Call { code: 0, parent: NONE, entry: false, offset: 0 };
+        let root = Node { frame: FrameId(0), depth: 0, stacks: [0, 0], used: false, last: 0, next: 0, call };
         Self {
             skipped_frames,
             python_version,
             numbers: Map::from_iter([(main_thread, 0)]),
             threads: vec![Thread::default()],
             current: None,
+            top: OnStack::default(),
+            fresh: true,
             codes: Map::default(),
             frames: Map::default(),
             nodes: vec![root],
@@ -105,13 +114,21 @@ impl Callers {
         if number == next {
             self.threads.push(Thread::default());
         }
-        self.current = Some(number as usize);
+        self.current = Some(number);
+        self.settle(number);
+    }
+
+    /// What changed the stack of the thread in force is over.
+    #[inline]
+    fn settle(&mut self, number: u32) {
+        self.top = self.threads[number as usize].stack.last().copied().unwrap_or_default();
+        self.fresh = true;
     }
 
     /// The number of the thread in force.
     #[inline]
-    pub(super) fn thread(&self) -> Read<usize> {
-        self.current.ok_or(Fault::Damage("it belongs to no thread"))
+    pub(super) fn thread(&self) -> Read<u32> {
+        self.current.ok_or(Fault::Damage(&"it belongs to no thread"))
     }
 
     /// Which thread is in force, if the file did not say so before the first record.
@@ -149,19 +166,21 @@ impl Callers {
         bytes: u64,
     ) -> Read<()> {
         let number = self.thread()?;
-        let top = self.threads[number].stack.last().copied().unwrap_or(OnStack { node: 0, stack: 0 });
+        let top = self.top;
         let call = Call { code, parent: top.node, entry, offset };
         let last = self.nodes[top.node as usize].last;
-        let node = if last != 0 && self.nodes[last as usize].call == call {
-            last
+        let guess = self.nodes[last as usize].next;
+        let node = if self.nodes[guess as usize].call == call {
+            guess
         } else {
             let node = match self.calls.get(&call) {
                 Some(&node) => node,
                 None => self.add(stacks, call, bytes)?,
             };
-            self.nodes[top.node as usize].last = node;
+            self.nodes[last as usize].next = node;
             node
         };
+        self.nodes[top.node as usize].last = node;
         let form = usize::from(number != 0);
         let entry = &mut self.nodes[node as usize];
         if entry.stacks[form] == NONE {
@@ -169,7 +188,9 @@ impl Callers {
             entry.stacks[form] = if dropped { 0 } else { stacks.push(StackId(top.stack), entry.frame).0 };
         }
         let stack = entry.stacks[form];
-        self.threads[number].stack.push(OnStack { node, stack });
+        self.top = OnStack { node, stack };
+        self.fresh = true;
+        self.threads[number as usize].stack.push(self.top);
         Ok(())
     }
 
@@ -177,11 +198,11 @@ impl Callers {
     fn add(&mut self, stacks: &mut Stacks, call: Call, bytes: u64) -> Read<u32> {
         let node = self.nodes.len() as u64;
         if node > NODES_FREE + bytes / BYTES_A_NODE || node >= u64::from(NONE) {
-            return Err(Fault::Damage("it has more stacks than a capture of its size can have"));
+            return Err(Fault::Damage(&"it has more stacks than a capture of its size can have"));
         }
         let depth = self.nodes[call.parent as usize].depth + 1;
         let frame = self.resolve(stacks, call.code, call.offset);
-        self.nodes.push(Node { frame, depth, stacks: [NONE; 2], used: false, last: 0, call });
+        self.nodes.push(Node { frame, depth, stacks: [NONE; 2], used: false, last: 0, next: 0, call });
         self.calls.insert(call, node as u32);
         Ok(node as u32)
     }
@@ -208,22 +229,36 @@ impl Callers {
     #[inline]
     pub(super) fn pop(&mut self, frames: usize) -> Read<()> {
         let number = self.thread()?;
-        let stack = &mut self.threads[number].stack;
+        let stack = &mut self.threads[number as usize].stack;
         let left = stack.len().checked_sub(frames);
-        stack.truncate(left.ok_or(Fault::Damage("it returns from more calls than were made"))?);
+        stack.truncate(left.ok_or(Fault::Damage(&"it returns from more calls than were made"))?);
+        self.settle(number);
         Ok(())
     }
 
-    /// The stack of the thread in force, from which an allocation comes.
+    /// The stack of the thread in force.
     #[inline]
-    pub(super) fn stack(&mut self, number: usize) -> StackId {
-        let top = self.threads[number].stack.last().copied().unwrap_or(OnStack { node: 0, stack: 0 });
-        let node = &mut self.nodes[top.node as usize];
+    pub(super) fn stack(&self) -> StackId {
+        StackId(self.top.stack)
+    }
+
+    /// Whether [`Self::set_told`] was not called since it became the stack in force.
+    #[inline]
+    pub(super) fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    pub(super) fn set_told(&mut self) {
+        self.fresh = false;
+    }
+
+    /// An allocation comes from the stack in force.
+    pub(super) fn mark_used(&mut self) {
+        let node = &mut self.nodes[self.top.node as usize];
         if !node.used {
             node.used = true;
             self.used += 1;
         }
-        StackId(top.stack)
     }
 
     /// Different stacks that allocations came from, in memray's own count: by instruction and code object.

@@ -16,6 +16,7 @@ pub(super) const NO_CLASS: u16 = 0;
 
 const ALIGNMENT: u64 = 16;
 const THRESHOLD_BYTES: u64 = 512;
+const CLASSES: usize = (THRESHOLD_BYTES / ALIGNMENT) as usize;
 const POOL_OVERHEAD_BYTES: u64 = 48;
 /// Neighbourhoods that are asked where a page itself tells nothing.
 const REGION_BITS: u32 = 20;
@@ -75,74 +76,72 @@ impl Domains {
         self.around_bytes = 24;
     }
 
-    /// A block of one of Python's domains is born. `page` is that of a live block in the same chunk of addresses.
+    /// A block of one of Python's domains is born. `page` is that of a live block in the same chunk of addresses, 0 for none.
     #[inline]
-    pub(super) fn python_birth(&mut self, address: u64, size: u64, page: Option<u32>) -> Found {
-        let class = size.saturating_add(self.around_bytes).div_ceil(ALIGNMENT);
-        let small = class > 0 && class <= THRESHOLD_BYTES / ALIGNMENT;
+    pub(super) fn python_birth(&mut self, address: u64, size: u64, page: u32) -> Found {
+        let class =
+            if size > THRESHOLD_BYTES { 0 } else { (size + self.around_bytes).div_ceil(ALIGNMENT) as usize };
+        let class = if class > CLASSES { NO_CLASS } else { class as u16 };
         let Some(pool_bits) = self.pool_bits else {
-            return Found {
-                domain: Domain::Obj,
-                class: if small { class as u16 } else { NO_CLASS },
-                page: 0,
-            };
+            return Found { domain: Domain::Obj, class, page: 0 };
         };
-        if !small {
-            return Found { domain: Domain::Obj, ..self.birth(address, pool_bits, NO_CLASS, page) };
-        }
-        let start = address.wrapping_sub(self.front_bytes);
-        let bytes = class * ALIGNMENT;
-        let place = start & ((1 << pool_bits) - 1);
+        let bytes = u64::from(class) * ALIGNMENT;
+        let place = address.wrapping_sub(self.front_bytes) & ((1 << pool_bits) - 1);
         let fits = place >= POOL_OVERHEAD_BYTES
-            && ((place - POOL_OVERHEAD_BYTES) as u32).is_multiple_of(bytes as u32)
+            && is_multiple((place - POOL_OVERHEAD_BYTES) as u32, class)
             && place + bytes <= 1 << pool_bits;
-        self.birth(address, pool_bits, if fits { class as u16 } else { NO_CLASS }, page)
+        let (found, page) = self.birth(address, pool_bits, if fits { class } else { NO_CLASS }, page);
+        let large = class == NO_CLASS;
+        Found {
+            domain: if large || found != NO_CLASS { Domain::Obj } else { Domain::Raw },
+            class: found,
+            page,
+        }
     }
 
     /// A block is where one of this class was just now.
-    pub(super) fn birth_in_pool(&mut self, address: u64, class: u16, page: Option<u32>) -> u32 {
-        self.pool_bits.map_or(0, |pool_bits| self.birth(address, pool_bits, class, page).page)
+    pub(super) fn birth_in_pool(&mut self, address: u64, class: u16, page: u32) -> u32 {
+        self.pool_bits.map_or(0, |pool_bits| self.birth(address, pool_bits, class, page).1)
     }
 
     /// A block of the C library is born.
-    pub(super) fn libc_birth(&mut self, address: u64, page: Option<u32>) -> Found {
-        match self.pool_bits {
-            Some(pool_bits) => {
-                Found { domain: Domain::Raw, ..self.birth(address, pool_bits, NO_CLASS, page) }
-            }
-            None => Found { domain: Domain::Raw, class: NO_CLASS, page: 0 },
-        }
+    pub(super) fn libc_birth(&mut self, address: u64, page: u32) -> Found {
+        let page = self.pool_bits.map_or(0, |pool_bits| self.birth(address, pool_bits, NO_CLASS, page).1);
+        Found { page, ..Found::default() }
     }
 
     /// Counts a block to its page, which says what it makes of the class asked for.
-    #[expect(clippy::inline_always, reason = "it is called for each block, and was not inlined")]
-    #[inline(always)]
-    fn birth(&mut self, address: u64, pool_bits: u32, class: u16, page: Option<u32>) -> Found {
-        let number = match page {
-            Some(page) if page != 0 => page,
-            _ => match self.by_number.get(&(address >> pool_bits)) {
-                Some(&page) => page,
-                None => return self.first(address >> pool_bits, address >> REGION_BITS, class),
-            },
-        };
-        let page = &mut self.pages[number as usize];
-        page.live = page.live.saturating_add(1);
+    #[inline]
+    fn birth(&mut self, address: u64, pool_bits: u32, class: u16, page: u32) -> (u16, u32) {
+        let row = if page == 0 { self.row(address, pool_bits, class) } else { page };
+        let page = &mut self.pages[row as usize];
+        page.live += 1;
         if page.class == class {
-            return Found::new(class, number);
+            return (class, row);
         }
         if page.class != NO_CLASS {
-            // Two classes side by side: this never was a pool.
-            page.class = NO_CLASS;
-            let region = self.regions.entry(address >> REGION_BITS).or_default();
-            region.pools = region.pools.saturating_sub(1);
-            region.others += 1;
+            self.mixed(row, address);
         }
-        Found::new(NO_CLASS, number)
+        (NO_CLASS, row)
     }
 
+    /// Two classes side by side: this never was a pool.
     #[cold]
-    fn first(&mut self, number: u64, region: u64, class: u16) -> Found {
-        let region = self.regions.entry(region).or_default();
+    fn mixed(&mut self, page: u32, address: u64) {
+        self.pages[page as usize].class = NO_CLASS;
+        let region = self.regions.entry(address >> REGION_BITS).or_default();
+        region.pools = region.pools.saturating_sub(1);
+        region.others += 1;
+    }
+
+    /// The row of a page, which the first block to live in it gives a class.
+    #[cold]
+    fn row(&mut self, address: u64, pool_bits: u32, class: u16) -> u32 {
+        let number = address >> pool_bits;
+        if let Some(&row) = self.by_number.get(&number) {
+            return row;
+        }
+        let region = self.regions.entry(address >> REGION_BITS).or_default();
         // Among blocks of the C library alone a block that would fit a pool does so by chance.
         let class = if region.pools == 0 && region.others > 0 { NO_CLASS } else { class };
         if class == NO_CLASS {
@@ -150,7 +149,7 @@ impl Domains {
         } else {
             region.pools += 1;
         }
-        let page = Page { number, class, live: 1 };
+        let page = Page { number, class, live: 0 };
         let row = if let Some(row) = self.free_pages.pop() {
             self.pages[row as usize] = page;
             row
@@ -159,7 +158,7 @@ impl Domains {
             self.pages.len() as u32 - 1
         };
         self.by_number.insert(number, row);
-        Found::new(class, row)
+        row
     }
 
     /// A block of this page dies.
@@ -190,14 +189,27 @@ impl Domains {
 
 impl Default for Found {
     fn default() -> Self {
-        Self::new(NO_CLASS, 0)
+        Self { domain: Domain::Raw, class: NO_CLASS, page: 0 }
     }
 }
 
-impl Found {
-    fn new(class: u16, page: u32) -> Self {
-        Self { domain: if class == NO_CLASS { Domain::Raw } else { Domain::Obj }, class, page }
-    }
+/// Whether a distance in a pool is a whole number of blocks of a class, without a division for each block: of the
+/// multiples of a number, and of no others, the product with its inverse is small (Lemire, Kaser and Kurz, "Faster
+/// remainder by direct computation", 2019).
+#[inline]
+fn is_multiple(bytes: u32, class: u16) -> bool {
+    const INVERSES: [u32; CLASSES + 1] = {
+        // Of [`NO_CLASS`] nothing is a multiple.
+        let mut inverses = [0; CLASSES + 1];
+        let mut class = 1;
+        while class <= CLASSES {
+            inverses[class] = u32::MAX / (class * ALIGNMENT as usize) as u32 + 1;
+            class += 1;
+        }
+        inverses
+    };
+    let inverse = INVERSES[usize::from(class)];
+    bytes.wrapping_mul(inverse) < inverse
 }
 
 /// Whether `realloc` leaves a block of this class where it is (`pymalloc_realloc`): it has room, and not a
@@ -221,7 +233,7 @@ mod tests {
     }
 
     fn born(domains: &mut Domains, address: u64, size: u64) -> (Domain, u16) {
-        let found = domains.python_birth(address, size, None);
+        let found = domains.python_birth(address, size, 0);
         (found.domain, found.class)
     }
 
@@ -236,11 +248,11 @@ mod tests {
     #[test]
     fn beside_blocks_of_the_c_library_chance_does_not_count() {
         let mut domains = domains();
-        let large = domains.python_birth(HEAP + 0x2a0, 4000, None);
+        let large = domains.python_birth(HEAP + 0x2a0, 4000, 0);
         assert_eq!((large.domain, large.class), (Domain::Obj, NO_CLASS));
-        let beside = domains.python_birth(HEAP + 0x1300, 16, Some(large.page));
+        let beside = domains.python_birth(HEAP + 0x1300, 16, large.page);
         assert_eq!(beside, Found { domain: Domain::Raw, class: NO_CLASS, page: large.page }, "the same page");
-        let near = domains.python_birth(HEAP + 0x4040, 16, None);
+        let near = domains.python_birth(HEAP + 0x4040, 16, 0);
         assert_eq!((near.domain, near.class), (Domain::Raw, NO_CLASS), "the same neighbourhood");
         for page in [large.page, large.page, near.page] {
             domains.death(page);
@@ -254,6 +266,19 @@ mod tests {
         let mut domains = Domains::default();
         assert_eq!(born(&mut domains, HEAP + 8, 512), (Domain::Obj, 32));
         assert_eq!(born(&mut domains, HEAP + 8, 0), (Domain::Obj, NO_CLASS));
+    }
+
+    #[test]
+    fn multiples_are_told_without_dividing() {
+        for class in 1..=CLASSES as u16 {
+            for bytes in 0..1 << 16 {
+                assert_eq!(
+                    is_multiple(bytes, class),
+                    bytes % (16 * u32::from(class)) == 0,
+                    "{bytes} of {class}"
+                );
+            }
+        }
     }
 
     #[test]

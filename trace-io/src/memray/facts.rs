@@ -6,8 +6,10 @@ use sim_core::domains::AllocatorName;
 use super::header::{Header, PythonAllocator};
 
 /// Sizes that depend on Python's version.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Geometry {
-    pub(super) pool_bytes: u64,
+    /// `None` where no block is in a pool.
+    pub(super) pool_bytes: Option<u64>,
     pub(super) arena_bytes: u64,
 }
 
@@ -64,9 +66,9 @@ pub(super) fn version(trace: &mut Trace, version: u32, how: &str) -> Geometry {
     };
     trace.profile = Some(profile.to_owned());
     if major == 3 && minor <= 9 {
-        Geometry { pool_bytes: 4 << 10, arena_bytes: 256 << 10 }
+        Geometry { pool_bytes: Some(4 << 10), arena_bytes: 256 << 10 }
     } else {
-        Geometry { pool_bytes: 16 << 10, arena_bytes: 1 << 20 }
+        Geometry { pool_bytes: Some(16 << 10), arena_bytes: 1 << 20 }
     }
 }
 

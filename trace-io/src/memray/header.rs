@@ -72,7 +72,7 @@ pub(super) struct Header {
 /// Reads a header; `Ok(Err(…))` is a file that is complete and not for us.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Read<Result<Header, TraceError>> {
     if cursor.take(MAGIC.len())? != MAGIC {
-        return Err(Fault::Damage("a memray capture begins otherwise"));
+        return Err(Fault::Damage(&"a memray capture begins otherwise"));
     }
     let format = cursor.u32()?;
     if !VERSIONS.contains(&format) {

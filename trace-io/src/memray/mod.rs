@@ -6,9 +6,11 @@
 mod allocator;
 mod body;
 mod callers;
+mod counter;
 mod domains;
 mod facts;
 mod header;
+mod ledger;
 mod line_table;
 mod maps;
 mod old_body;
@@ -69,6 +71,18 @@ enum End {
 enum AnyBody {
     New(Body),
     Old(OldBody),
+}
+
+/// The records of a format.
+trait Codes {
+    /// Reads records in the forms that nearly all have, up to one that is something else, may be incomplete or is
+    /// damaged.
+    fn usual(&mut self, _: &mut Cursor<'_>, _: &mut Recording) -> Read<()> {
+        Ok(())
+    }
+
+    /// Reads one record.
+    fn record(&mut self, cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<Next>;
 }
 
 impl Parser {
@@ -146,9 +160,10 @@ impl Records {
             return self.filling(bytes, done);
         }
         let (read, ended) = match &mut self.body {
-            AnyBody::New(body) => all(bytes, |cursor| body.record(cursor, &mut self.recording)),
-            AnyBody::Old(body) => all(bytes, |cursor| body.record(cursor, &mut self.recording)),
+            AnyBody::New(body) => all(body, bytes, &mut self.recording),
+            AnyBody::Old(body) => all(body, bytes, &mut self.recording),
         };
+        self.recording.tell_doubt();
         let at = done + read as u64;
         match ended {
             Err(Fault::Short) | Ok(Next::Record) => read,
@@ -182,12 +197,12 @@ impl Records {
 }
 
 /// Reads records to the last complete one: the bytes they take, and what the next one is.
-#[inline]
-fn all(bytes: &[u8], mut record: impl FnMut(&mut Cursor<'_>) -> Read<Next>) -> (usize, Read<Next>) {
+fn all(body: &mut impl Codes, bytes: &[u8], to: &mut Recording) -> (usize, Read<Next>) {
     let mut cursor = Cursor::new(bytes);
     loop {
+        let usual = body.usual(&mut cursor, to);
         let read = cursor.at();
-        match record(&mut cursor) {
+        match usual.and_then(|()| body.record(&mut cursor, to)) {
             Ok(Next::Record) => {}
             ended => return (read, ended),
         }

@@ -1,7 +1,8 @@
 //! The records of formats 10 and 11.
 
+use super::Codes;
 use super::allocator::{Function, Role};
-use super::body::Next;
+use super::body::{Next, other, segment, time};
 use super::primitives::{Cursor, Fault, Read};
 use super::recording::Recording;
 
@@ -11,19 +12,17 @@ pub(super) struct OldBody {
     pointer: u64,
     frame: u64,
     line: u64,
-    native_frame: u64,
-    instruction: u64,
     /// Segments still to come of the image read last.
     segments: u64,
 }
 
-impl OldBody {
+impl Codes for OldBody {
     /// Reads one record: its kind in the low half of the first byte, flags in the high half.
-    pub(super) fn record(&mut self, cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<Next> {
+    fn record(&mut self, cursor: &mut Cursor<'_>, to: &mut Recording) -> Read<Next> {
         let head = cursor.byte()?;
         let (kind, flags) = (head & 15, head >> 4);
-        if self.segments > 0 && kind != 8 {
-            return Err(Fault::Damage("a segment of an image is missing"));
+        if self.segments > 0 {
+            return segment(kind, &mut self.segments, cursor);
         }
         if !matches!(kind, 0 | 12) {
             to.begin_on(0);
@@ -33,16 +32,15 @@ impl OldBody {
             0 if flags == 0 => return Ok(Next::Filler),
             1 | 2 => {
                 let function =
-                    Function::old(flags).ok_or(Fault::Damage("an allocation names no function"))?;
+                    Function::old(flags).ok_or(Fault::Damage(&"an allocation names no function"))?;
                 let pointer = cursor.delta(self.pointer)?;
-                let role = function.role();
-                let sized = kind == 2 || role != Role::Death;
+                let sized = kind == 2 || function.role() != Role::Free;
                 let size = if sized { cursor.varint()? } else { 0 };
                 if kind == 2 {
-                    self.native_frame = cursor.delta(self.native_frame)?;
+                    cursor.varint()?;
                 }
                 self.pointer = pointer;
-                to.allocation(function, role, pointer, size)?;
+                to.allocation(function, pointer, size)?;
             }
             3 => {
                 let frame = cursor.delta(self.frame)?;
@@ -55,37 +53,9 @@ impl OldBody {
                 self.frame = cursor.delta(self.frame)?;
                 to.frame_push(self.frame, 0, true)?;
             }
-            5 => {
-                let instruction = cursor.delta(self.instruction)?;
-                self.native_frame = cursor.delta(self.native_frame)?;
-                self.instruction = instruction;
-            }
-            6 => {}
-            7 => {
-                cursor.string()?;
-                let segments = cursor.varint()?;
-                cursor.u64()?;
-                self.segments = segments;
-            }
-            8 if self.segments > 0 => {
-                cursor.u64()?;
-                cursor.varint()?;
-                self.segments -= 1;
-            }
             9 => to.frame_pop(usize::from(flags) + 1)?,
-            10 => {
-                let name = cursor.string()?;
-                to.thread_name(name)?;
-            }
-            11 => {
-                let (rss_bytes, ms) = (cursor.varint()?, cursor.varint()?);
-                to.time(ms, rss_bytes);
-            }
-            12 => {
-                let thread = cursor.u64()?;
-                to.context_switch(thread);
-            }
-            _ => return Err(Fault::Damage("no record begins so")),
+            11 => time(cursor, to)?,
+            kind => other(kind, &mut self.segments, cursor, to)?,
         }
         Ok(Next::Record)
     }

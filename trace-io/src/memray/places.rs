@@ -18,6 +18,7 @@ struct Chunk {
     /// The block at each place; 0 for none.
     blocks: [u32; PLACES],
     live: u32,
+    /// What its live blocks share; 0 while it has none.
     page: u32,
 }
 
@@ -27,7 +28,7 @@ const RECENT: usize = 1 << 9;
 /// Blocks by address. A block is a number from 1; with each chunk goes a number that its blocks share.
 #[derive(Debug)]
 pub(super) struct Places {
-    /// A chunk's number and row; row [`NO_ROW`] for none.
+    /// A chunk's number, [`NO_CHUNK`] for none, and row; row [`NO_ROW`] for a chunk that there is not.
     recent: Box<[(u64, u32); RECENT]>,
     rows: HashMap<u64, u32, RandomState>,
     chunks: Vec<Chunk>,
@@ -37,11 +38,13 @@ pub(super) struct Places {
 }
 
 const NO_ROW: u32 = u32::MAX;
+/// No address has it: numbers are short of the bits inside a chunk.
+const NO_CHUNK: u64 = u64::MAX;
 
 impl Default for Places {
     fn default() -> Self {
         Self {
-            recent: Box::new([(0, NO_ROW); RECENT]),
+            recent: Box::new([(NO_CHUNK, NO_ROW); RECENT]),
             rows: HashMap::default(),
             chunks: Vec::new(),
             free_rows: Vec::new(),
@@ -68,28 +71,30 @@ pub(super) struct Place {
     row: u32,
     /// The block that is there; 0 for none.
     pub(super) block: u32,
-    /// What the chunk's live blocks share, if it has any.
-    pub(super) page: Option<u32>,
+    /// What the chunk's live blocks share; 0 if it has none.
+    pub(super) page: u32,
 }
 
 impl Places {
     /// The row of a chunk; [`NO_ROW`] for none.
     #[inline]
     fn row(&mut self, number: u64) -> u32 {
-        let recent = &mut self.recent[number as usize % RECENT];
-        if recent.0 != number || recent.1 == NO_ROW {
-            *recent = (number, self.rows.get(&number).copied().unwrap_or(NO_ROW));
-        }
-        recent.1
+        let recent = self.recent[number as usize % RECENT];
+        if recent.0 == number { recent.1 } else { self.find(number) }
+    }
+
+    #[cold]
+    fn find(&mut self, number: u64) -> u32 {
+        let row = self.rows.get(&number).copied().unwrap_or(NO_ROW);
+        self.recent[number as usize % RECENT] = (number, row);
+        row
     }
 
     /// The place of an address.
-    #[expect(clippy::inline_always, reason = "it is called for each block, and was not inlined")]
-    #[inline(always)]
+    #[inline]
     pub(super) fn at(&mut self, address: u64) -> Place {
         if is_odd(address) {
-            let block = self.odd.get(&address).copied().unwrap_or(0);
-            return Place { address, row: 0, block, page: None };
+            return self.odd_at(address);
         }
         let number = address >> CHUNK_BITS;
         let row = match self.row(number) {
@@ -97,20 +102,14 @@ impl Places {
             row => row,
         };
         let chunk = &self.chunks[row as usize];
-        Place {
-            address,
-            row,
-            block: chunk.blocks[place(address)],
-            page: (chunk.live > 0).then_some(chunk.page),
-        }
+        Place { address, row, block: chunk.blocks[place(address)], page: chunk.page }
     }
 
     /// Puts a block to a place where none is. Nothing may have been taken or put in between.
     #[inline]
     pub(super) fn put(&mut self, at: Place, block: u32, page: u32) {
         if is_odd(at.address) {
-            self.odd.insert(at.address, block);
-            return;
+            return self.odd_put(at.address, block);
         }
         let chunk = &mut self.chunks[at.row as usize];
         // Blocks from before anything was known of pools keep their chunk without a page.
@@ -126,7 +125,7 @@ impl Places {
     #[inline]
     pub(super) fn take(&mut self, address: u64) -> u32 {
         if is_odd(address) {
-            return self.odd.remove(&address).unwrap_or(0);
+            return self.odd_take(address);
         }
         let row = self.row(address >> CHUNK_BITS);
         let Some(chunk) = self.chunks.get_mut(row as usize) else { return 0 };
@@ -134,10 +133,27 @@ impl Places {
         if block != 0 {
             chunk.live -= 1;
             if chunk.live == 0 {
+                chunk.page = 0;
                 self.empty += 1;
             }
         }
         block
+    }
+
+    #[cold]
+    fn odd_at(&self, address: u64) -> Place {
+        let block = self.odd.get(&address).copied().unwrap_or(0);
+        Place { address, row: 0, block, page: 0 }
+    }
+
+    #[cold]
+    fn odd_put(&mut self, address: u64, block: u32) {
+        self.odd.insert(address, block);
+    }
+
+    #[cold]
+    fn odd_take(&mut self, address: u64) -> u32 {
+        self.odd.remove(&address).unwrap_or(0)
     }
 
     #[cold]
@@ -169,7 +185,7 @@ impl Places {
             keep
         });
         self.empty = 0;
-        self.recent.fill((0, NO_ROW));
+        self.recent.fill((NO_CHUNK, NO_ROW));
     }
 }
 
@@ -194,7 +210,7 @@ mod tests {
                 places.put(place, block, (address >> 14) as u32);
                 known.insert(address, block);
                 let page = places.at(address).page;
-                assert!(is_odd(address) || page == Some((address >> 14) as u32));
+                assert!(is_odd(address) || page == (address >> 14) as u32);
             }
         }
         assert!(known.len() > 50_000);

@@ -5,8 +5,8 @@
 pub(super) enum Fault {
     /// It goes on after the bytes that are here.
     Short,
-    /// It says what memray never writes.
-    Damage(&'static str),
+    /// It says what memray never writes. Behind a second pointer, so that results fit two registers.
+    Damage(&'static &'static str),
 }
 
 pub(super) type Read<T> = Result<T, Fault>;
@@ -30,6 +30,18 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(super) fn at(&self) -> usize {
         self.at
+    }
+
+    /// The next bytes, if there are as many.
+    #[inline]
+    pub(super) fn window<const N: usize>(&self) -> Option<&'a [u8; N]> {
+        self.bytes.get(self.at..)?.first_chunk()
+    }
+
+    /// Goes on to after bytes that [`Self::window`] gave.
+    #[inline]
+    pub(super) fn skip(&mut self, n: usize) {
+        self.at += n;
     }
 
     #[inline]
@@ -67,7 +79,7 @@ impl<'a> Cursor<'a> {
         loop {
             let byte = self.byte()?;
             if shift == 63 && byte > 1 {
-                return Err(Fault::Damage("a number has more than 64 bits"));
+                return Err(Fault::Damage(&"a number has more than 64 bits"));
             }
             n |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
@@ -80,8 +92,7 @@ impl<'a> Cursor<'a> {
     /// A signed number in zig-zag order.
     #[inline]
     pub(super) fn signed(&mut self) -> Read<i64> {
-        let n = self.varint()?;
-        Ok((n >> 1).cast_signed() ^ -(n & 1).cast_signed())
+        self.varint().map(zig_zag)
     }
 
     /// A number written as its difference to the last one of its kind.
@@ -99,10 +110,18 @@ impl<'a> Cursor<'a> {
                 self.at += end + 1;
                 Ok(&rest[..end])
             }
-            None if window.len() == STRING_BYTES_MAX => Err(Fault::Damage("a name has more than a megabyte")),
+            None if window.len() == STRING_BYTES_MAX => {
+                Err(Fault::Damage(&"a name has more than a megabyte"))
+            }
             None => Err(Fault::Short),
         }
     }
+}
+
+/// The signed number of an unsigned one.
+#[inline]
+pub(super) fn zig_zag(n: u64) -> i64 {
+    (n >> 1).cast_signed() ^ -(n & 1).cast_signed()
 }
 
 #[cfg(test)]
