@@ -284,13 +284,30 @@ impl SimArenas {
 
     #[inline]
     fn log_header(&mut self, at: u32) {
-        if let Some(log) = &mut self.log {
-            log.headers.push((at, self.pools[at as usize]));
+        if self.log.is_some() {
+            self.take_down_header(at);
         }
     }
 
     #[inline]
     fn log_link(&mut self, at: u32) {
+        if self.log.is_some() {
+            self.take_down_link(at);
+        }
+    }
+
+    // Out of the way: a replay that nobody steps through only passes by.
+    #[cold]
+    #[inline(never)]
+    fn take_down_header(&mut self, at: u32) {
+        if let Some(log) = &mut self.log {
+            log.headers.push((at, self.pools[at as usize]));
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_down_link(&mut self, at: u32) {
         if let Some(log) = &mut self.log {
             log.links.push((at, self.links[at as usize]));
         }
