@@ -42,6 +42,45 @@ fn fails(args: &[&str], code: i32, expected: &str) {
 }
 
 #[test]
+fn a_start_has_the_blocks_of_its_picture() {
+    let trace = data("../../../traces/tiny-script-3.14.ptrace.zst");
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_string_lossy().into_owned()
+    };
+    let stats = stdout(&["replay", &trace, "--until", "30000", "--malloc-stats"]);
+    let picture = file("picture.txt", &stats);
+    let begun = stdout(&["replay", &trace, "--start", &picture, "--until", "0", "--malloc-stats"]);
+    // Arenas given back before are not in the picture.
+    let present = |text: &str| {
+        let past = ["arenas allocated total", "arenas reclaimed", "arenas highwater"];
+        text.lines().filter(|l| !past.iter().any(|p| l.contains(p))).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(present(&begun), present(&stats));
+
+    let report = |args: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&stdout(&[&["replay", &trace, "--json", "--verify"], args].concat())).unwrap()
+    };
+    let (plain, with) = (report(&[]), report(&["--start", &picture]));
+    let blocks = with["start"]["blocks"].as_u64().unwrap();
+    assert!(blocks > 100 && plain["start"].is_null());
+    assert_eq!(with["blocks_live"].as_u64().unwrap(), plain["blocks_live"].as_u64().unwrap() + blocks);
+
+    let cut = file("cut.txt", &stats[..stats.len() / 2]);
+    fails(&["replay", &trace, "--start", &cut], 1, "cut.txt is no whole picture: ");
+    fails(&["replay", &trace, "--start", &trace], 1, "not the text of sys._debugmallocstats()");
+    fails(
+        &["replay", &trace, "--start", &picture, "--profile", "cpython-3.9"],
+        1,
+        "has arenas of 1048576 bytes",
+    );
+    fails(&["replay", &trace, "--start", &picture, "--malloc", "debug"], 1, "over the bare tables");
+    fails(&["replay", &trace, "--start", &picture, "--backend", "mmap"], 2, "without --backend mmap");
+}
+
+#[test]
 fn placement_and_statistics_are_the_goldens() {
     for (name, variant, placement) in [
         ("t08_realloc", "", "aligned"),

@@ -23,7 +23,7 @@ pub(crate) fn detect(head: &[u8]) -> Result<Format, TraceError> {
     if let Some(format) = recorded_text(head) {
         return Ok(format);
     }
-    if stats_text::is_in(head) {
+    if stats_text::is_in(head) && !is_lesson(head) {
         return Ok(Format::StatsText);
     }
     if let Some(error) = refused::refused(head) {
@@ -47,6 +47,19 @@ fn recorded_text(head: &[u8]) -> Option<Format> {
         }
         _ => csv::is_header(first).then_some(Format::Csv),
     }
+}
+
+/// Whether it begins as a lesson does, with comments or a field. A terminal's text can begin with `(` too.
+fn is_lesson(head: &[u8]) -> bool {
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    let field = |text: &[u8]| {
+        let text = text.trim_ascii_start();
+        let name = text.iter().take_while(|b| b.is_ascii_alphabetic() || **b == b'_').count();
+        name > 0 && text[name..].trim_ascii_start().starts_with(b":")
+    };
+    matches!(text, [b'/', b'/' | b'*', ..])
+        || text.starts_with(b"#![")
+        || text.strip_prefix(b"(").is_some_and(field)
 }
 
 /// The formats that are text.

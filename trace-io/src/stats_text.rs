@@ -15,9 +15,13 @@ const LINE_BYTES_MAX: usize = 256;
 /// More rows than any build prints.
 const ROWS_MAX: usize = 4096;
 
-/// Whether the first bytes of a file have the beginning of a picture.
+/// Whether the first bytes of a file have the beginning of a picture. What a program or a log writes may stand
+/// before it in its line; a comment or a quotation of it is none.
 pub(crate) fn is_in(head: &[u8]) -> bool {
-    head.windows(BEGINNING.len()).any(|w| w == BEGINNING)
+    head.split(|&b| b == b'\n').any(|line| {
+        let at = line.windows(BEGINNING.len()).position(|w| w == BEGINNING);
+        at.is_some_and(|at| !line[..at].iter().any(|b| matches!(b, b'"' | b'#')))
+    })
 }
 
 /// A size class that has pools.

@@ -202,6 +202,23 @@ fn a_pasted_text_is_a_still_picture() {
     assert_eq!((stats.bytes_in_use(), stats.bytes_held(), stats.bytes_free()), (4096, 65536, 61440));
 }
 
+#[test]
+fn a_trace_that_quotes_a_picture_is_none() {
+    let quote = "Small block threshold = 512, in 32 size classes.";
+    for text in [
+        format!("# {quote}\nm o 1 8\nf o 1\n"),
+        format!("(\n name: \"{quote}\", operations: [malloc(id: 1, size: 8), free(id: 1)])"),
+        format!("( name : r#\"\n{quote}\n\"#, operations: [malloc(id: 1, size: 8), free(id: 1)])"),
+        format!("// {quote}\n(name: \"\n{quote}\", operations: [malloc(id: 1, size: 8), free(id: 1)])"),
+    ] {
+        assert_eq!(open(text.clone()).unwrap().len(), 2, "{text}");
+    }
+    for before in ["(venv) $ python stats.py\n", "# python stats.py\n", "(venv) root# x\n", "12:00 INFO: "] {
+        let text = [before.as_bytes(), STATS].concat();
+        assert!(matches!(open(text), Err(TraceError::Still(_))), "{before}");
+    }
+}
+
 fn csv(trace: &Trace) -> (String, Vec<String>) {
     let mut out = Vec::new();
     let mut writer = writer(Format::Csv, &mut out).unwrap();

@@ -15,6 +15,7 @@ mod run;
 mod sink;
 mod split;
 mod stack;
+mod start;
 mod stats;
 mod still;
 mod trim;

@@ -16,6 +16,7 @@ use super::output::{self, Output};
 use super::report::{self, Report};
 use super::run::Run;
 use super::stack::{self, SnapshotArgs};
+use super::start::StartReport;
 use super::trust::TrustReport;
 use super::until::{Lookout, Until};
 
@@ -35,6 +36,9 @@ pub(super) struct Args {
     /// mimalloc_debug; default: what the trace says, else default
     #[arg(long, value_name = "NAME", value_parser = malloc_name)]
     malloc: Option<AllocatorName>,
+    /// Begin with the blocks that were there before the recording: FILE is the text of sys._debugmallocstats() from then
+    #[arg(long, value_name = "FILE", conflicts_with = "bench")]
+    start: Option<PathBuf>,
     /// Where arenas come from
     #[arg(long, value_enum, default_value_t = Backend::Sim)]
     backend: Backend,
@@ -88,6 +92,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if args.files.len() > 1 && args.placement.as_deref().is_some_and(|p| p != Path::new("-")) {
         super::usage_error("--placement FILE takes one trace; run them one by one");
     }
+    if args.start.is_some() && (args.files.len() > 1 || matches!(args.backend, Backend::Mmap)) {
+        super::usage_error(
+            "--start is the past of one trace over simulated arenas; run it by itself, without --backend mmap",
+        );
+    }
     if args.trust && matches!(args.backend, Backend::Mmap) {
         super::usage_error("--trust compares with the simulated arenas; leave --backend mmap out");
     }
@@ -123,6 +132,10 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
     let Some(first) = pieces.next_piece()? else { bail!("{} has no operation", file.display()) };
     let profile = args.profile.for_trace(first)?;
     let mut machine = R::for_trace(&profile, first, args.malloc)?;
+    let start = match (&args.start, machine.simulated_mut()) {
+        (Some(path), Some(machine)) => Some(StartReport::begin(machine, path, &profile)?),
+        _ => None,
+    };
     let mut placement =
         args.placement.as_deref().map(|path| Placement::create(path, args.placement_state)).transpose()?;
     let mut trust = if args.trust { Trust::with_arenas(&profile) } else { Trust::new(&profile) };
@@ -178,11 +191,13 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
          them with `memray run --trace-python-allocators`",
         file.display()
     );
+    let start = start.map(|start| start.after(trace));
     let until = lookout.map(|l| report::UntilReport { condition: l.condition, stopped_at: l.stopped_at });
     let to_stdout = args.placement.as_deref() == Some(Path::new("-"));
     if args.json {
         let mut report = Report::of(&machine, trace, &profile, steps, trust);
         report.until = until;
+        report.start = start;
         report.malloc_stats = args.malloc_stats.then(|| machine.debugmallocstats());
         report.snapshots = statistics;
         report.compared = compared;
@@ -203,6 +218,7 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
     } else if !to_stdout && statistics.is_none() && compared.is_none() {
         let mut report = Report::of(&machine, trace, &profile, steps, trust);
         report.until = until;
+        report.start = start;
         report::print(&report, args.verify, args.trust)?;
     }
     Ok(())

@@ -11,6 +11,7 @@ use sim_core::{Machine, Profile, Trace};
 use super::output::grouped;
 use super::run::Run;
 use super::stack::StackReport;
+use super::start::StartReport;
 use super::trust::TrustReport;
 
 /// What a replay came to. Sizes in bytes.
@@ -31,6 +32,9 @@ pub(super) struct Report {
     /// How far recorded addresses agree, where the trace has them.
     #[serde(skip_serializing_if = "Option::is_none")]
     trust: Option<TrustReport>,
+    /// What it began with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) start: Option<StartReport>,
     #[serde(flatten)]
     pub(super) until: Option<UntilReport>,
     /// What would have ended the process, as it would have been printed.
@@ -117,6 +121,7 @@ impl Report {
             state_bytes,
             digest: format!("{:016x}", summary.digest),
             trust,
+            start: None,
             until: None,
             stopped: simulated.and_then(Machine::stopped).map(ToString::to_string),
             malloc_stats: None,
@@ -186,6 +191,9 @@ pub(super) fn print(r: &Report, verified: bool, trusted: bool) -> Result<()> {
             writeln!(out, "  until      it never holds that {condition}")?;
         }
         None => {}
+    }
+    if let Some(start) = &r.start {
+        start.print(&mut out)?;
     }
     let mut for_pymalloc = String::new();
     let mut ratio = String::new();

@@ -12,6 +12,7 @@ mod mimalloc;
 mod quick;
 mod saved;
 mod stack;
+mod start;
 mod undo;
 
 pub use fatal::Fatal;
@@ -20,6 +21,7 @@ pub use layers::{Layers, MallocStats};
 pub use libc::{Libc, LibcAbort};
 pub use mimalloc::MiRun;
 pub(crate) use saved::SavedMachine;
+pub use start::{StartClass, StartError, StartPicture};
 pub(crate) use undo::UndoLog;
 
 use crate::addr::{Addr, Slot};
@@ -45,6 +47,8 @@ pub struct Machine<A: ArenaBackend = SimArenas> {
     /// Whether there is neither of the two: what replay at full speed asks.
     plain: bool,
     stopped: Option<Box<Fatal>>,
+    /// Blocks from before the trace, which no pointer names.
+    start_blocks: u64,
 }
 
 impl Machine<SimArenas> {
@@ -103,6 +107,7 @@ impl<A: ArenaBackend> Machine<A> {
             mimalloc: None,
             plain: true,
             stopped: None,
+            start_blocks: 0,
         }
     }
 
@@ -336,9 +341,10 @@ impl<A: ArenaBackend> Machine<A> {
             .flat_map(|i| self.pymalloc.carved_pools(i))
             .map(|p| u64::from(memory.header(p).ref_count))
             .sum();
-        if used != blocks || raw != self.raw.live_blocks() {
+        if used != blocks + self.start_blocks || raw != self.raw.live_blocks() {
             return bad(format!(
-                "{used} blocks used for {blocks} pointers, {} raw for {raw}",
+                "{used} blocks used for {blocks} pointers and {} from before the trace, {} raw for {raw}",
+                self.start_blocks,
                 self.raw.live_blocks()
             ));
         }

@@ -109,7 +109,7 @@ pub(super) fn end(trace: &mut Trace, counts: &Counts) {
     }
     source.lacks(
         "process birth",
-        "memray starts inside a running interpreter; nothing in memray gives the blocks from before",
+        "memray starts inside a running interpreter; print sys._debugmallocstats() there and give it to `replay --start`",
     );
     source.lacks(
         "times finer than its memory records, 10 ms apart",
