@@ -184,7 +184,7 @@ impl App {
 
         let mut commands = Vec::new();
         self.panels(ui, &mut commands);
-        if panes::help::ui(&ctx, &self.state, &mut self.local.overlay, &mut commands) {
+        if panes::help::ui(&ctx, &self.state, &mut self.local.overlay, &self.theme, &mut commands) {
             commands.insert(0, Command::CloseOverlay);
         }
         if self.state.busy() || !commands.is_empty() {
@@ -231,6 +231,9 @@ impl App {
         }
         if let Some(notice) = self.state.session.as_ref().and_then(Session::notice) {
             parts.push(notice.to_owned());
+        }
+        if let Some(still) = &self.state.still {
+            parts.push(format!("statistics of {}", still.name));
         }
         if let Some(error) = &self.state.error {
             parts.push(format!("error: {error}"));
@@ -284,6 +287,16 @@ impl App {
         let dropped = ctx.input(|i| i.raw.dropped_files.first().cloned());
         if let Some(file) = dropped {
             self.platform.take_dropped(ctx, &file);
+        }
+        let pasted = ctx.input(|i| {
+            i.events
+                .iter()
+                .find_map(|e| if let egui::Event::Paste(text) = e { Some(text.clone()) } else { None })
+        });
+        if let Some(text) = pasted.filter(|_| !ctx.text_edit_focused()) {
+            let bytes = text.into_bytes();
+            let total = Some(bytes.len() as u64);
+            self.state.open(Opened::new("pasted text", Box::new(std::io::Cursor::new(bytes)), total));
         }
     }
 

@@ -13,6 +13,7 @@ use crate::find::{Aim, Find};
 use crate::format::{count, grouped};
 use crate::layout::{Layout, Pane};
 use crate::loading::{Loading, Outcome};
+use crate::panes::still::Still;
 use crate::platform::Opened;
 use crate::selection::{Level, Place, Selection};
 use crate::session::{LESSON_OPERATIONS, SPEEDS, Session};
@@ -27,6 +28,8 @@ pub(crate) enum Overlay {
     GoTo,
     /// All commands.
     Palette,
+    /// A text of `sys._debugmallocstats()`.
+    Still,
 }
 
 /// What the shell or the toolkit has to do, since nothing here can.
@@ -64,6 +67,8 @@ pub(crate) struct State {
     pub(crate) hint: Option<String>,
     /// What lies over the panes.
     pub(crate) overlay: Option<Overlay>,
+    /// The text of statistics that was opened last.
+    pub(crate) still: Option<Still>,
     /// Where the panes are.
     pub(crate) layout: Layout,
     /// Light, dark or the system's.
@@ -87,6 +92,7 @@ impl Default for State {
             error: None,
             hint: None,
             overlay: None,
+            still: None,
             layout: Layout::default(),
             theme: ThemePreference::System,
             reduce_motion: false,
@@ -121,7 +127,10 @@ impl State {
             Command::WriteCondition(text) => return Some(Request::FocusCondition(Some(text))),
             Command::ToggleBreakpoint(index) => self.toggle_breakpoint(index),
             Command::RemoveBreakpoint(index) => self.remove_breakpoint(index),
-            Command::CloseOverlay => self.overlay = None,
+            Command::CloseOverlay => {
+                self.overlay = None;
+                self.still = None;
+            }
         }
         None
     }
@@ -226,6 +235,10 @@ impl State {
             match loading.advance(slice, self.trace_bytes_max) {
                 Outcome::Running(loading) => self.loading = Some(loading),
                 Outcome::Done(trace) => self.show(Arc::new(*trace)),
+                Outcome::Still(still) => {
+                    self.still = Some(*still);
+                    self.overlay = Some(Overlay::Still);
+                }
                 Outcome::Failed(error) => self.error = Some(error),
             }
         }
@@ -561,6 +574,19 @@ mod tests {
         }
         open(&mut state, b"m o 1 48\n");
         assert_eq!((state.error.as_deref(), step(&state)), (None, 0));
+    }
+
+    #[test]
+    fn statistics_are_shown_over_what_is_open() {
+        let mut state = state(THREE);
+        act(&mut state, Action::End);
+        let text = state.session.as_ref().map(|s| s.stats().to_owned()).unwrap_or_default();
+        open(&mut state, text.leak().as_bytes());
+        let classes = state.still.as_ref().map(|still| still.stats.classes.clone()).unwrap_or_default();
+        assert_eq!(classes.iter().map(|c| (c.size, c.in_use)).collect::<Vec<_>>(), [(48, 1)]);
+        assert_eq!((state.overlay, step(&state)), (Some(Overlay::Still), 3));
+        state.apply(Command::CloseOverlay);
+        assert!(state.still.is_none() && state.overlay.is_none());
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use sim_core::Trace;
-use trace_io::{Loader, Progress};
+use trace_io::{Loader, Progress, TraceError};
 use web_time::Instant;
 
 use crate::format::{bytes, count};
+use crate::panes::still::Still;
 use crate::platform::Opened;
 
 /// A trace being read.
@@ -22,6 +23,8 @@ pub(crate) enum Outcome {
     Running(Loading),
     /// The trace is complete.
     Done(Box<Trace>),
+    /// It is no trace but the text of statistics.
+    Still(Box<Still>),
     /// It is no trace: the file's name and the reason in one line.
     Failed(String),
 }
@@ -57,6 +60,9 @@ impl Loading {
                 return Outcome::Failed(too_large(&self.name, trace.len(), max));
             }
             match self.loader.advance() {
+                Err(TraceError::Still(stats)) => {
+                    return Outcome::Still(Box::new(Still { name: self.name, stats: *stats }));
+                }
                 Err(error) => return Outcome::Failed(format!("{}: {error}", self.name)),
                 Ok(true) => {
                     return match self.loader.finish() {
@@ -94,6 +100,7 @@ mod tests {
             match loading.advance(Duration::ZERO, None) {
                 Outcome::Running(more) => loading = more,
                 Outcome::Done(trace) => return Ok(*trace),
+                Outcome::Still(_) => return Err("statistics".to_owned()),
                 Outcome::Failed(error) => return Err(error),
             }
         }
@@ -119,7 +126,7 @@ mod tests {
         let error = loop {
             match loading.advance(Duration::ZERO, Some(1 << 17)) {
                 Outcome::Running(more) => loading = more,
-                Outcome::Done(_) => panic!("it was opened"),
+                Outcome::Done(_) | Outcome::Still(_) => panic!("it was opened"),
                 Outcome::Failed(error) => break error,
             }
         };

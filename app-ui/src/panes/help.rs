@@ -6,6 +6,9 @@ use crate::apply::{Overlay, State};
 use crate::command::{ACTIONS, Action, Command, key_text};
 use crate::format::{grouped, parse_address, parse_step};
 use crate::selection::Place;
+use crate::theme::Theme;
+
+use super::still;
 
 /// What is being typed.
 #[derive(Default)]
@@ -20,6 +23,7 @@ pub(crate) fn ui(
     ctx: &egui::Context,
     state: &State,
     local: &mut OverlayState,
+    theme: &Theme,
     commands: &mut Vec<Command>,
 ) -> bool {
     let Some(overlay) = state.overlay else {
@@ -31,10 +35,12 @@ pub(crate) fn ui(
         *local = OverlayState { open: Some(overlay), ..OverlayState::default() };
     }
     let mut close = false;
+    let still = state.still.as_ref();
     let modal = Modal::new(Id::unique("overlay").with(overlay as u8)).show(ctx, |ui| match overlay {
         Overlay::Help => close |= help(ui),
         Overlay::GoTo => close |= go_to(ui, state, local, fresh, commands),
         Overlay::Palette => close |= palette(ui, local, fresh, commands),
+        Overlay::Still => close |= still.is_none_or(|still| still::ui(ui, still, theme)),
     });
     close || modal.should_close()
 }
@@ -68,7 +74,7 @@ fn help(ui: &mut Ui) -> bool {
         }
         ui.label(RichText::new("Mouse").strong());
         ui.label("Click pins a place in the inspector, a double click opens it. The wheel goes a level in or out; where there is something to scroll, Ctrl and the wheel do.");
-        ui.label("Drop a file anywhere to open it. Nothing leaves this machine.");
+        ui.label("Drop a file anywhere to open it, or paste the text of sys._debugmallocstats() or of a trace. Nothing leaves this machine.");
     });
     ui.add_space(4.0);
     ui.button("Close").clicked()

@@ -16,6 +16,7 @@ pub(crate) mod mimalloc;
 pub(crate) mod narration;
 pub(crate) mod operations;
 pub(crate) mod size_classes;
+pub(crate) mod still;
 pub(crate) mod timeline;
 pub(crate) mod toolbar;
 pub(crate) mod tracemalloc;
