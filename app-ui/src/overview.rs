@@ -10,7 +10,7 @@ use sim_core::event::MiEvent;
 use sim_core::mimalloc::SLICE_BYTES;
 use sim_core::replay::Witness;
 use sim_core::tape::Action;
-use sim_core::{Addr, Event, Kind, Machine, Observer, Profile, Trace};
+use sim_core::{Addr, Event, Kind, Machine, Profile, Trace};
 
 /// Columns of the curves.
 const BUCKETS: u64 = 1024;
@@ -120,8 +120,31 @@ impl Overview {
     }
 }
 
+impl Overview {
+    /// Notes an arena's or a segment's coming and going.
+    fn note(&mut self, event: &Event) {
+        let (obtained, ordinal) = match *event {
+            Event::ArenaObtained { arena, .. } => (true, arena.ordinal),
+            Event::ArenaReleased { arena, .. } => (false, arena.ordinal),
+            Event::Mimalloc(MiEvent::SegmentObtained { ordinal, slices, .. }) => {
+                self.segments.insert(ordinal, u64::from(slices) * SLICE_BYTES);
+                (true, u64::from(ordinal))
+            }
+            Event::Mimalloc(MiEvent::SegmentFreed { ordinal, .. }) => {
+                self.segments.remove(&ordinal);
+                (false, u64::from(ordinal))
+            }
+            _ => return,
+        };
+        self.marks.push(Mark { step: self.known + 1, obtained, ordinal });
+    }
+}
+
 impl Witness for Overview {
-    fn after(&mut self, trace: &Trace, index: usize, machine: &Machine) {
+    fn after(&mut self, trace: &Trace, index: usize, events: &[Event], machine: &Machine) {
+        for event in events {
+            self.note(event);
+        }
         if let Some((slot, now)) = self.asked_for(trace, index, machine) {
             self.live_bytes = self.live_bytes + now - self.asked[slot];
             self.asked[slot] = now;
@@ -139,28 +162,6 @@ impl Witness for Overview {
         if self.complete() {
             self.asked = Vec::new();
         }
-    }
-}
-
-impl Observer for Overview {
-    // Only arenas matter here, and their events are made in any case.
-    const ENABLED: bool = false;
-    #[inline]
-    fn event(&mut self, event: Event) {
-        let (obtained, ordinal) = match event {
-            Event::ArenaObtained { arena, .. } => (true, arena.ordinal),
-            Event::ArenaReleased { arena, .. } => (false, arena.ordinal),
-            Event::Mimalloc(MiEvent::SegmentObtained { ordinal, slices, .. }) => {
-                self.segments.insert(ordinal, u64::from(slices) * SLICE_BYTES);
-                (true, u64::from(ordinal))
-            }
-            Event::Mimalloc(MiEvent::SegmentFreed { ordinal, .. }) => {
-                self.segments.remove(&ordinal);
-                (false, u64::from(ordinal))
-            }
-            _ => return,
-        };
-        self.marks.push(Mark { step: self.known + 1, obtained, ordinal });
     }
 }
 

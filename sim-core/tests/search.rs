@@ -233,15 +233,9 @@ struct Diary {
     digests: Vec<u64>,
 }
 
-impl sim_core::Observer for Diary {
-    const ENABLED: bool = true;
-    fn event(&mut self, event: Event) {
-        self.events.push(event);
-    }
-}
-
 impl sim_core::replay::Witness for Diary {
-    fn after(&mut self, _trace: &Trace, index: usize, machine: &Machine) {
+    fn after(&mut self, _trace: &Trace, index: usize, events: &[Event], machine: &Machine) {
+        self.events.extend_from_slice(events);
         assert_eq!(index, self.digests.len(), "each operation once, in order");
         self.digests.push(sim_core::report::digest(machine));
     }

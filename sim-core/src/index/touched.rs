@@ -2,7 +2,7 @@
 
 use crate::addr::{Addr, SizeClass};
 use crate::arena::ArenaBackend;
-use crate::event::{Event, Observer};
+use crate::event::Event;
 use crate::machine::Machine;
 
 /// Something that happens in few operations and is worth going to.
@@ -124,11 +124,10 @@ pub struct Touched {
     was_stopped: bool,
 }
 
-impl Observer for Touched {
-    const ENABLED: bool = true;
+impl Touched {
     #[inline]
-    fn event(&mut self, event: Event) {
-        match event {
+    fn add(&mut self, event: &Event) {
+        match *event {
             Event::SizeClassChosen { class, .. } => self.classes.push(class),
             Event::BlockPopped { pool, block, .. }
             | Event::BlockPushed { pool, block, .. }
@@ -155,13 +154,11 @@ impl Observer for Touched {
             Event::ReallocInPlace { block, .. } => self.blocks.push(block),
             _ => {}
         }
-        if let Some(mark) = Mark::of(&event) {
+        if let Some(mark) = Mark::of(event) {
             self.marks = self.marks.with(mark);
         }
     }
-}
 
-impl Touched {
     /// Empty, before an operation of `machine`.
     pub fn begin<A: ArenaBackend>(&mut self, machine: &Machine<A>) {
         self.blocks.clear();
@@ -173,8 +170,12 @@ impl Touched {
         self.was_stopped = machine.stopped().is_some();
     }
 
-    /// Completes it after the operation: classes and arenas of the pools, and what only the state tells.
-    pub fn end<A: ArenaBackend>(&mut self, machine: &Machine<A>) {
+    /// Completes it after the operation: what its events touched, classes and arenas of the pools, and what only
+    /// the state tells.
+    pub fn end<A: ArenaBackend>(&mut self, machine: &Machine<A>, events: &[Event]) {
+        for event in events {
+            self.add(event);
+        }
         let pymalloc = machine.pymalloc();
         if pymalloc.raw_allocated_blocks > self.raw_blocks {
             self.marks = self.marks.with(Mark::RawFallback);

@@ -2,32 +2,20 @@
 
 use super::Replay;
 use super::checkpoints::{Checkpoints, Tracked};
-use crate::event::{Event, Observer};
+use crate::event::Event;
 use crate::index::Touched;
 use crate::machine::Machine;
 use crate::tape::Trace;
 
 /// Somebody who sees the first pass over a tape: the events, and the machine after each operation.
-pub trait Witness: Observer {
+pub trait Witness {
     /// The operation after `index` others has just been done.
-    fn after(&mut self, trace: &Trace, index: usize, machine: &Machine);
+    fn after(&mut self, trace: &Trace, index: usize, events: &[Event], machine: &Machine);
 }
 
 impl Witness for () {
     #[inline]
-    fn after(&mut self, _trace: &Trace, _index: usize, _machine: &Machine) {}
-}
-
-/// Tells both.
-struct Both<'a, W>(&'a mut Touched, &'a mut W);
-
-impl<W: Witness> Observer for Both<'_, W> {
-    const ENABLED: bool = true;
-    #[inline]
-    fn event(&mut self, event: Event) {
-        self.0.event(event);
-        self.1.event(event);
-    }
+    fn after(&mut self, _trace: &Trace, _index: usize, _events: &[Event], _machine: &Machine) {}
 }
 
 /// A machine that runs ahead of the position.
@@ -36,12 +24,13 @@ pub(super) struct Scout {
     pub(super) tracked: Tracked,
     pub(super) step: u64,
     touched: Touched,
+    events: Vec<Event>,
 }
 
 impl Scout {
     /// At the start of the tape.
     pub(super) fn new(tracked: Tracked) -> Self {
-        Self { tracked, step: 0, touched: Touched::default() }
+        Self { tracked, step: 0, touched: Touched::default(), events: Vec::new() }
     }
 
     /// Goes to a step, from the saved state before it unless it stands between the two.
@@ -51,6 +40,18 @@ impl Scout {
         }
         self.tracked.machine.run(trace, self.step as usize, step as usize);
         self.step = step;
+    }
+
+    /// Does the next operation, and says what it touched.
+    #[inline]
+    pub(super) fn step(&mut self, trace: &Trace) -> &Touched {
+        let Self { tracked, step, touched, events } = self;
+        events.clear();
+        touched.begin(&tracked.machine);
+        tracked.machine.step(trace, *step as usize, events);
+        touched.end(&tracked.machine, events);
+        *step += 1;
+        touched
     }
 }
 
@@ -72,19 +73,15 @@ impl Replay {
         let scout = scout.get_or_insert_with(|| Scout::new(checkpoints.at_start(&self.here)));
         // A search may have borrowed the machine in between.
         scout.go_to(from, checkpoints, trace);
-        let Scout { tracked, step, touched } = scout;
         let until = end.min(from.saturating_add(budget));
-        while *step < until {
-            let stop = until.min(checkpoints.next_stop(*step, 0));
-            for at in *step..stop {
-                touched.begin(&tracked.machine);
-                tracked.machine.step(trace, at as usize, &mut Both(touched, witness));
-                touched.end(&tracked.machine);
-                index.add(trace, touched);
-                witness.after(trace, at as usize, &tracked.machine);
+        while scout.step < until {
+            let stop = until.min(checkpoints.next_stop(scout.step, 0));
+            while scout.step < stop {
+                let at = scout.step as usize;
+                index.add(trace, scout.step(trace));
+                witness.after(trace, at, &scout.events, &scout.tracked.machine);
             }
-            *step = stop;
-            checkpoints.keep(stop, 0, tracked);
+            checkpoints.keep(stop, 0, &mut scout.tracked);
         }
         if until == end {
             index.finish();

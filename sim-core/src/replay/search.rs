@@ -2,7 +2,7 @@
 
 use super::Replay;
 use super::scout::Scout;
-use crate::index::{STRETCH, Touched, Wanted};
+use crate::index::{STRETCH, Wanted};
 use crate::tape::Kind;
 
 /// A search under way, to be taken on with [`Replay::look`].
@@ -116,14 +116,9 @@ impl Replay {
         let Self { scout, checkpoints, trace, .. } = self;
         let probe = scout.get_or_insert_with(|| Scout::new(checkpoints.at_start(&self.here)));
         probe.go_to(first, checkpoints, trace);
-        let mut touched = Touched::default();
         let mut found = None;
         while probe.step < last && !(search.forward && found.is_some()) {
-            touched.begin(&probe.tracked.machine);
-            probe.tracked.machine.step(trace, probe.step as usize, &mut touched);
-            touched.end(&probe.tracked.machine);
-            probe.step += 1;
-            if search.wanted.is_touched(&touched) {
+            if search.wanted.is_touched(probe.step(trace)) {
                 found = Some(probe.step);
             }
         }
