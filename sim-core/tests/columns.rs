@@ -5,7 +5,9 @@
 use proptest::prelude::*;
 use sim_core::domains::{Domain, ObjectHeap};
 use sim_core::report::digest;
-use sim_core::tape::{Action, Call, Columns, IdRule, Op, Poked, Splitter, TapeError, Trace, TraceBuilder};
+use sim_core::tape::{
+    Action, Call, Columns, IdRule, Op, Poked, SIZE_COLUMNS, Splitter, TapeError, Trace, TraceBuilder,
+};
 use sim_core::{Machine, Profile};
 
 /// Whatever of `draws` can stand. Ids come again, are large, or follow each other.
@@ -84,7 +86,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn columns_lose_nothing(draws in draws(), scenario: bool, slot_rule: bool, block in 1_usize..80) {
+    fn columns_lose_nothing(draws in draws(), scenario: bool, slot_rule: bool, tight: u8, block in 1_usize..80) {
         let trace = trace(&draws, scenario);
         let id_rule = if slot_rule { IdRule::Slot } else { IdRule::Next };
         let (mut splitter, mut columns) = (Splitter::default(), Columns { id_rule, ..Columns::default() });
@@ -94,6 +96,7 @@ proptest! {
         let mut at = 0;
         while at < trace.len() as usize {
             columns.clear();
+            columns.tight = tight >> (at / block % 8) & 1 == 1;
             splitter.split(&trace, at, block, &mut columns).unwrap();
             let rows = columns.heads.len();
             let runs = &threads(&trace)[at..at + rows];
@@ -108,6 +111,8 @@ proptest! {
             prop_assert_eq!(splitter.state(), back.state());
             if late.is_none() && at * 3 > trace.len() as usize {
                 let mut builder = TraceBuilder::new("late");
+                splitter.forget_uses();
+                back.forget_uses();
                 builder.resume(&splitter.state()).unwrap();
                 late = Some((at as u64, builder));
             }
@@ -137,16 +142,17 @@ proptest! {
     }
 
     #[test]
-    fn wrong_columns_are_refused_or_run(draws in draws(), scenario: bool, column in 0_u8..6, at: u16, value: u32) {
+    fn wrong_columns_are_refused_or_run(draws in draws(), scenario: bool, tight: bool, column in 0_u8..7, at: u16, value: u32) {
         let trace = trace(&draws, scenario);
-        let (mut splitter, mut columns) = (Splitter::default(), Columns::default());
+        let (mut splitter, mut columns) = (Splitter::default(), Columns { tight, ..Columns::default() });
         splitter.split(&trace, 0, usize::MAX >> 1, &mut columns).unwrap();
         let at = usize::from(at);
         match column {
             0 => set(&mut columns.heads, at, value as u8),
-            1 => set(&mut columns.sizes, at, value),
-            2 => set(&mut columns.near, at, value % 50),
+            1 => set(&mut columns.sizes[at % SIZE_COLUMNS], at, value),
+            2 => set(&mut columns.codes, at, value as u8),
             3 => set(&mut columns.far, at, value % 50),
+            6 => set(&mut columns.near, at, value % 50),
             4 => set(&mut columns.ids, at, (value % 400, u64::from(value % 7))),
             _ => columns.callocs.truncate(at % 9),
         }

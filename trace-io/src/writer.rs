@@ -32,7 +32,7 @@ pub fn writer<'a>(format: Format, out: impl Write + 'a) -> Option<Box<dyn Writer
 
 /// A writer of `.atrace` for a profile. An archive is packed with LZ4 where this build has no zstd.
 pub fn atrace_writer<'a>(out: impl Write + 'a, profile: FileProfile) -> Box<dyn Writer + 'a> {
-    Box::new(AtraceWriter::new(out, profile, atrace::BLOCK_OPERATIONS))
+    Box::new(AtraceWriter::new(out, profile, atrace::BLOCK_OPERATIONS, atrace::TIGHT))
 }
 
 /// A format of text: a header, operations, a footer.

@@ -59,9 +59,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
-    fn everything_comes_back(seed: u64, operations in 1_u64..600, extras in extras(), piece in 1_u64..200, block in 1_usize..90) {
+    fn everything_comes_back(seed: u64, operations in 1_u64..600, extras in extras(), piece in 1_u64..200, block in 1_usize..90, tight in 0_u8..40) {
         let whole = trace(seed, operations, extras, |_| {}).finish();
-        let packed = pack_in_blocks(&whole, FileProfile::Archive, block);
+        // The bytes an operation fall along the file, so that all, some or no columns are tight.
+        let packed = pack_in_blocks(&whole, block, 0.0..f64::from(tight));
         check_same(&open(packed.clone()).unwrap(), &whole, 0);
         check_middles(&packed, &whole);
         // The same written a piece at a time.
@@ -149,6 +150,33 @@ fn addresses_that_pymalloc_gives_cost_next_to_nothing() {
         eprintln!("{}: {more:.4} bytes an operation for addresses", profile.name());
         assert!(more < 0.02, "{more} bytes an operation");
     }
+}
+
+#[test]
+fn the_start_of_a_program_stays_small() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces/tiny-script-3.11.ptrace.zst");
+    let whole = open(std::fs::read(path).unwrap()).unwrap();
+    let packed = pack(&whole, FileProfile::Archive);
+    // Without the feature zstd the archive is packed with LZ4.
+    if FileProfile::best() == FileProfile::Archive {
+        assert!(packed.len() as f64 <= 0.6 * whole.len() as f64, "{} bytes", packed.len());
+    }
+    check_same(&open(packed).unwrap(), &whole, 0);
+    // Tight columns, and states between them.
+    let states = |packed: &[u8]| {
+        let file = AtraceFile::open("test", Cursor::new(packed)).unwrap();
+        file.blocks().iter().filter(|e| e.kind == BlockKind::State).count()
+    };
+    let mut tape = TraceBuilder::new("again");
+    for op in &Workload::python(4, 60_000, 300) {
+        tape.push(op).unwrap();
+    }
+    let whole = tape.finish();
+    let packed = pack_in_blocks(&whole, 512, 0.0..9.0);
+    let plain = pack_in_blocks(&whole, 512, 0.0..0.0);
+    assert!(packed.len() < plain.len() && states(&packed) > 1, "{} of {}", packed.len(), plain.len());
+    check_same(&open(packed.clone()).unwrap(), &whole, 0);
+    check_middles(&packed, &whole);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 
 use super::names::Names;
+use super::order::BirthOrder;
 use super::trace::Trace;
 use super::{Action, Call, Counts, Kind, Op, SourceLine, StackId};
 use crate::addr::Addr;
@@ -65,14 +66,9 @@ pub enum TapeError {
         /// The slot.
         slot: u32,
     },
-    /// A use of a birth that is not in these rows.
-    #[error(
-        "a block of {back} births ago is used where there are not so many; the columns do not belong together"
-    )]
-    UnknownBirth {
-        /// Births back.
-        back: u32,
-    },
+    /// The code of a use that names no block.
+    #[error("{0} names no block that is used; the columns do not belong together")]
+    UnknownUse(u32),
     /// A stack that is not in the table.
     #[error("stack {0} is not in the table of stacks")]
     UnknownStack(u32),
@@ -113,6 +109,8 @@ pub(super) struct Live {
     pub(super) born: u64,
     pub(super) id: u64,
     pub(super) family: Family,
+    /// Of its last malloc, calloc or realloc.
+    pub(super) domain: Domain,
 }
 
 /// What `names` knows.
@@ -138,8 +136,12 @@ pub struct TraceBuilder {
     /// The id given last, and the largest.
     pub(super) last_id: u64,
     pub(super) max_id: u64,
+    /// Live blocks by birth, while operations come in tight columns.
+    pub(super) order: Option<BirthOrder>,
     /// Slots of the births of rows that are being appended.
     pub(super) births: Vec<u32>,
+    /// Room for heads.
+    pub(super) heads: Vec<u8>,
     /// Numbers of the interpreters besides the main one.
     pub(super) interpreters: BTreeSet<u32>,
     pub(super) interpreters_made: u32,
@@ -372,6 +374,7 @@ impl TraceBuilder {
     #[cold]
     fn name_live_blocks(&mut self) {
         self.naming = Naming::LiveBlocks;
+        self.order = None;
         self.names = Names::default();
         for slot in 0..self.live.len() {
             let Live { id, family, .. } = self.live[slot];
@@ -384,7 +387,7 @@ impl TraceBuilder {
     fn name(&mut self, id: u64, domain: Domain, size: u64) -> Result<u32, TapeError> {
         self.check_new(id)?;
         let family = if size > i64::MAX as u64 { Family::Null } else { family(domain) };
-        let slot = self.take_slot(Live { born: self.len(), id, family })?;
+        let slot = self.take_slot(Live { born: self.len(), id, family, domain })?;
         self.keep_id(id, slot);
         Ok(slot)
     }
@@ -446,6 +449,7 @@ pub(super) fn family(domain: Domain) -> Family {
 /// A realloc of NULL under a name gives the name a block.
 #[inline]
 pub(super) fn takes_family(live: &mut Live, domain: Domain, size: u64) {
+    live.domain = domain;
     if live.family == Family::Null && i64::try_from(size).is_ok() {
         live.family = family(domain);
     }

@@ -1,13 +1,17 @@
 //! Many operations at once, from columns: no id is looked up, yet nothing passes that cannot stand.
 //!
-//! A file that keeps operations in columns names a block by its slot or by how many births ago it was
-//! born, and gives an id only where it is not the one expected. What remains to be checked is that a slot
+//! A file that keeps operations in columns names a block by its slot, by how many births ago it was born or by where it
+//! stands in the order of live blocks, and gives an id only where it is not the one expected. What remains to be checked is that a slot
 //! is live, that its family fits, and that an id which is not newer than all others is nobody else's.
 
 use super::builder::{Family, Live, Naming, family, takes_family};
-use super::trace::{Ids, NEW_ID_BIT, NULL_BIT, WIDE_BIT};
-use super::{Action, StackId, TapeError, TraceBuilder};
+use super::order::{BirthOrder, JUMP};
+use super::trace::{DOMAIN_SHIFT, Ids, NEW_ID_BIT, NULL_BIT, WIDE_BIT};
+use super::{Action, Kind, StackId, TapeError, TraceBuilder};
 use crate::domains::{Domain, ObjectHeap};
+
+/// The bits of a head's domain, all set where the used block tells it.
+pub(super) const DOMAIN_OF_BLOCK: u8 = 3 << DOMAIN_SHIFT;
 
 /// How an id is told that is not given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -20,26 +24,45 @@ pub enum IdRule {
     Slot,
 }
 
-/// Operations in columns.
+/// Columns of sizes.
+pub const SIZE_COLUMNS: usize = 5;
+
+/// The column of a size in tight columns: reallocs, RAW, MEM, OBJ after a free, and the rest of OBJ, 0 to 4.
+#[inline]
+pub(super) fn size_column(realloc: bool, domain: Domain, after_free: bool) -> usize {
+    match domain {
+        _ if realloc => 0,
+        Domain::Raw => 1,
+        Domain::Mem => 2,
+        Domain::Obj => 4 - usize::from(after_free),
+    }
+}
+
+/// Operations in columns. There are two kinds: tight ones are a third smaller, the others read in two thirds of the time.
 ///
 /// A head is a byte: bits 0 to 2 are the kind (malloc, calloc, realloc, free, kept free, action: 0 to 5), bits 3 and 4
-/// the domain (RAW, MEM, OBJ: 0 to 2), bit 5 says that the pointer passed is NULL (realloc and free) or that an action is about no block, bit 6 that the
+/// the domain (RAW, MEM, OBJ: 0 to 2; tight: 3 for that of the used block's last malloc, calloc or realloc), bit 5 says that the pointer passed is NULL (realloc and free) or that an action is about no block, bit 6 that the
 /// size stands in `wide` (malloc and realloc only), bit 7 that a realloc gives a new id.
 #[derive(Clone, Debug, Default)]
 pub struct Columns {
     /// A byte for each operation.
     pub heads: Vec<u8>,
-    /// Bytes of each malloc and realloc that is not wide.
-    pub sizes: Vec<u32>,
+    /// Which kind they are.
+    pub tight: bool,
+    /// Bytes of each malloc and realloc that is not wide. Tight: reallocs, RAW, MEM, OBJ where the row before is a free, the
+    /// rest of OBJ. Else all are in the last one.
+    pub sizes: [Vec<u32>; SIZE_COLUMNS],
     /// Bytes of those that are.
     pub wide: Vec<u64>,
     /// Elements of each calloc and bytes of one.
     pub callocs: Vec<(u64, u64)>,
-    /// For each use of a block: births back to its own among those of these rows, 1 for the last; 0 for a
-    /// block of `far`. Malloc, calloc and realloc are births; free and realloc of a block, kept free and actions on
-    /// a block are uses (but `VirtualAlloc` is a birth), and a realloc's use comes before its birth.
+    /// Not tight: for each use of a block births back to its own among those of these rows, 1 for the last; 0 for a
+    /// block of `far`. Malloc, calloc, realloc and `VirtualAlloc` are births; free and realloc of a block, kept free and other
+    /// actions on a block are uses, and a realloc's use comes before its birth.
     pub near: Vec<u32>,
-    /// Slots of blocks that were born before these rows.
+    /// Tight: for each use its code in the order of live blocks, 0 for a block of `far`.
+    pub codes: Vec<u8>,
+    /// Slots of the other blocks.
     pub far: Vec<u32>,
     /// Ids that are not told by `id_rule`: row and id.
     pub ids: Vec<(u32, u64)>,
@@ -53,10 +76,11 @@ impl Columns {
     /// Takes all rows away, and keeps the room for others.
     pub fn clear(&mut self) {
         self.heads.clear();
-        self.sizes.clear();
+        self.sizes.iter_mut().for_each(Vec::clear);
         self.wide.clear();
         self.callocs.clear();
         self.near.clear();
+        self.codes.clear();
         self.far.clear();
         self.ids.clear();
         self.actions.clear();
@@ -68,6 +92,7 @@ struct Out<'a, I> {
     slots: &'a mut [u32],
     sizes: &'a mut [u32],
     ids: &'a mut [I],
+    heads: &'a mut [u8],
     /// Rows done.
     done: usize,
 }
@@ -86,20 +111,30 @@ impl TraceBuilder {
     /// Appends operations from columns, checked as [`TraceBuilder::push`] checks them. After an error the
     /// operations before the wrong one are there.
     pub fn extend_rows(&mut self, rows: &Columns) -> Result<(), TapeError> {
-        let heads = count_heads(&rows.heads)?;
+        let counts = count_heads(&rows.heads, rows.tight)?;
         self.name_by_slot();
+        let order = if rows.tight { self.take_order() } else { BirthOrder::default() };
         let mut columns = Cursor {
-            sizes: Next(rows.sizes.iter(), "sizes"),
+            sizes: std::array::from_fn(|column| Next(rows.sizes[column].iter(), "sizes")),
             wide: Next(rows.wide.iter(), "wide sizes"),
             callocs: Next(rows.callocs.iter(), "arguments of calloc"),
             near: Next(rows.near.iter(), "uses"),
+            codes: Next(rows.codes.iter(), "uses"),
             far: Next(rows.far.iter(), "slots"),
             ids: rows.ids.iter(),
             next_id: rows.ids.first().map_or(u32::MAX, |i| i.0),
             actions: Next(rows.actions.iter(), "actions"),
             births: std::mem::take(&mut self.births),
+            order,
+            after_free: false,
         };
         columns.births.clear();
+        // Those of tight columns may have to be told their domain.
+        let mut heads = std::mem::take(&mut self.heads);
+        heads.clear();
+        if rows.tight {
+            heads.extend_from_slice(&rows.heads);
+        }
         // The ids that are told grow by one a row, and are narrow where the given ones are.
         let given = rows.ids.iter().map(|i| i.1).fold(self.max_id, u64::max);
         let narrow = given.saturating_add(2 * rows.heads.len() as u64) < u64::from(u32::MAX);
@@ -111,29 +146,45 @@ impl TraceBuilder {
         let (new_slots, new_sizes) = (&mut slots[from..], &mut sizes[from..]);
         let (rows_done, done) = match &mut ids {
             Ids::Narrow(ids) => {
-                let mut out = Out { slots: new_slots, sizes: new_sizes, ids: &mut ids[from..], done: 0 };
-                let done = self.extend(rows, &mut columns, &mut out, |id| id as u32);
+                let ids = &mut ids[from..];
+                let mut out = Out { slots: new_slots, sizes: new_sizes, ids, heads: &mut heads, done: 0 };
+                let done = if rows.tight {
+                    self.extend::<_, true>(rows, &mut columns, &mut out, |id| id as u32)
+                } else {
+                    self.extend::<_, false>(rows, &mut columns, &mut out, |id| id as u32)
+                };
                 (out.done, done)
             }
             Ids::Wide(ids) => {
-                let mut out = Out { slots: new_slots, sizes: new_sizes, ids: &mut ids[from..], done: 0 };
-                let done = self.extend(rows, &mut columns, &mut out, |id| id);
+                let ids = &mut ids[from..];
+                let mut out = Out { slots: new_slots, sizes: new_sizes, ids, heads: &mut heads, done: 0 };
+                let done = if rows.tight {
+                    self.extend::<_, true>(rows, &mut columns, &mut out, |id| id)
+                } else {
+                    self.extend::<_, false>(rows, &mut columns, &mut out, |id| id)
+                };
                 (out.done, done)
             }
         };
         let left = columns.left();
         self.births = columns.births;
+        // After an error it may not know the last block.
+        self.order = (rows.tight && done.is_ok()).then_some(columns.order);
         slots.truncate(from + rows_done);
         sizes.truncate(from + rows_done);
         ids.truncate(from + rows_done);
         self.trace.put_columns(slots, sizes, ids);
-        let kept = &rows.heads[..rows_done];
-        self.trace.append_heads(kept, &if done.is_ok() { heads } else { count_heads(kept)? });
+        let kept = if rows.tight { &heads[..rows_done] } else { &rows.heads[..rows_done] };
+        let same = !rows.tight && done.is_ok();
+        self.trace.append_heads(kept, &if same { counts } else { count_heads(kept, false)? });
+        self.heads = heads;
         done?;
         if left { Err(TapeError::Columns("end of a column")) } else { Ok(()) }
     }
 
-    fn extend<I>(
+    // Each kind of columns has a loop of its own.
+    #[inline(never)]
+    fn extend<I, const TIGHT: bool>(
         &mut self,
         rows: &Columns,
         columns: &mut Cursor<'_>,
@@ -146,13 +197,13 @@ impl TraceBuilder {
         for ((row, &head), ((slot_out, size_out), id_out)) in rows.heads.iter().enumerate().zip(places) {
             let row = row as u32;
             let (index, born) = (before + u64::from(row), first + u64::from(row));
-            let domain = Domain::ALL[usize::from((head >> 3) & 3)];
+            let domain = head_domain(head);
             let (slot, size, id) = match head & 7 {
                 0 => {
-                    let size = columns.size(head)?;
+                    let size = columns.size::<TIGHT>(head, domain)?;
                     let slot = self.birth_at(born, domain, size)?;
                     let id = self.give_id(slot, columns.id(row), rule, false)?;
-                    columns.births.push(slot);
+                    columns.born::<TIGHT>(slot);
                     (slot, size, id)
                 }
                 1 => {
@@ -160,43 +211,49 @@ impl TraceBuilder {
                     let size = nelem.saturating_mul(elsize);
                     let slot = self.birth_at(born, domain, size)?;
                     let id = self.give_id(slot, columns.id(row), rule, false)?;
-                    columns.births.push(slot);
+                    columns.born::<TIGHT>(slot);
                     self.trace.keep_calloc_at(index, nelem, elsize);
                     (slot, size, id)
                 }
                 2 if head & NULL_BIT != 0 => {
-                    let size = columns.size(head)?;
+                    let size = columns.size::<TIGHT>(head, domain)?;
                     let slot = self.birth_at(born, domain, size)?;
                     let id = self.give_id(slot, columns.id(row), rule, false)?;
-                    columns.births.push(slot);
+                    columns.born::<TIGHT>(slot);
                     (slot, size, id)
                 }
                 2 => {
-                    let size = columns.size(head)?;
-                    let (slot, id) = self.used(columns, domain)?;
+                    let size = columns.size::<TIGHT>(head, domain)?;
+                    let (slot, id, domain) = self.used::<TIGHT>(columns, head, out.heads, row)?;
                     if head & NEW_ID_BIT != 0 {
                         let newid = self.give_id(slot, columns.id(row), rule, true)?;
                         self.trace.keep_newid_at(index, newid);
                     }
                     takes_family(&mut self.live[slot as usize], domain, size);
-                    columns.births.push(slot);
+                    columns.gone::<TIGHT>(slot);
+                    columns.born::<TIGHT>(slot);
                     (slot, size, id)
                 }
                 3 if head & NULL_BIT != 0 => (0, 0, 0),
                 3 => {
-                    let (slot, id) = self.used(columns, domain)?;
+                    let (slot, id, _) = self.used::<TIGHT>(columns, head, out.heads, row)?;
+                    columns.gone::<TIGHT>(slot);
                     self.release_slot(slot);
                     (slot, 0, id)
                 }
                 4 => {
-                    let (slot, id) = self.used(columns, domain)?;
+                    let (slot, id, _) = self.used::<TIGHT>(columns, head, out.heads, row)?;
+                    columns.stays::<TIGHT>(slot);
                     self.trace.needs_layers = true;
                     (slot, 0, id)
                 }
-                _ => self.act(columns, (row, born), domain, head, rule)?,
+                _ => self.act::<TIGHT>(columns, (row, born), domain, head, rule)?,
             };
             if size >= u64::from(u32::MAX) {
                 self.trace.keep_wide_at(index, size);
+            }
+            if TIGHT {
+                columns.after_free = head & 7 == Kind::Free as u8;
             }
             (*slot_out, *size_out, *id_out) = (slot, u32::try_from(size).unwrap_or(u32::MAX), as_id(id));
             out.done = row as usize + 1;
@@ -205,7 +262,7 @@ impl TraceBuilder {
     }
 
     #[cold]
-    fn act(
+    fn act<const TIGHT: bool>(
         &mut self,
         columns: &mut Cursor<'_>,
         (row, born): (u32, u64),
@@ -225,24 +282,28 @@ impl TraceBuilder {
                 let slot = self.birth_at(born, domain, *size)?;
                 *id = self.give_id(slot, columns.id(row), rule, false)?;
                 self.live[slot as usize].family = Family::Chunk;
-                columns.births.push(slot);
+                columns.born::<TIGHT>(slot);
                 about = (slot, *id);
             }
             Action::FreeDelayed { id, .. } if !null => {
-                about = self.used(columns, domain)?;
+                about = self.slot::<TIGHT>(columns)?;
+                self.check_family(about.0, about.1, domain)?;
                 *id = about.1;
+                columns.gone::<TIGHT>(about.0);
                 self.release_slot(about.0);
             }
             Action::VirtualFree { id } => {
-                about = self.slot(columns)?;
+                about = self.slot::<TIGHT>(columns)?;
                 *id = about.1;
                 if self.live[about.0 as usize].family != Family::Chunk {
                     return Err(TapeError::NotAChunk { id: *id });
                 }
+                columns.gone::<TIGHT>(about.0);
                 self.release_slot(about.0);
             }
             Action::Poke { id, .. } | Action::Track { id, .. } | Action::Untrack { id, .. } => {
-                about = self.slot(columns)?;
+                about = self.slot::<TIGHT>(columns)?;
+                columns.stays::<TIGHT>(about.0);
                 *id = about.1;
             }
             Action::Stack(stack) => self.use_stack(*stack)?,
@@ -266,13 +327,23 @@ impl TraceBuilder {
 
     /// Slot and id of the block that is used next.
     #[inline]
-    fn slot(&self, columns: &mut Cursor<'_>) -> Result<(u32, u64), TapeError> {
-        let back = columns.near.take()?;
-        let slot = if back == 0 {
-            columns.far.take()?
+    fn slot<const TIGHT: bool>(&self, columns: &mut Cursor<'_>) -> Result<(u32, u64), TapeError> {
+        let slot = if TIGHT {
+            let code = columns.codes.take()?;
+            if code == JUMP {
+                columns.order.jump();
+                columns.far.take()?
+            } else {
+                columns.order.slot(code).ok_or(TapeError::UnknownUse(u32::from(code)))?
+            }
         } else {
-            let at = columns.births.len().checked_sub(back as usize);
-            *at.and_then(|at| columns.births.get(at)).ok_or(TapeError::UnknownBirth { back })?
+            let back = columns.near.take()?;
+            if back == 0 {
+                columns.far.take()?
+            } else {
+                let at = columns.births.len().checked_sub(back as usize);
+                *at.and_then(|at| columns.births.get(at)).ok_or(TapeError::UnknownUse(back))?
+            }
         };
         match self.live.get(slot as usize) {
             Some(live) if live.family != Family::None => Ok((slot, live.id)),
@@ -280,12 +351,24 @@ impl TraceBuilder {
         }
     }
 
-    /// The same, its family checked.
+    /// The same with the domain of the call: its family is checked, or the head is told its domain.
     #[inline]
-    fn used(&self, columns: &mut Cursor<'_>, domain: Domain) -> Result<(u32, u64), TapeError> {
-        let (slot, id) = self.slot(columns)?;
+    fn used<const TIGHT: bool>(
+        &self,
+        columns: &mut Cursor<'_>,
+        head: u8,
+        heads: &mut [u8],
+        row: u32,
+    ) -> Result<(u32, u64, Domain), TapeError> {
+        let (slot, id) = self.slot::<TIGHT>(columns)?;
+        if TIGHT && head & DOMAIN_OF_BLOCK == DOMAIN_OF_BLOCK {
+            let domain = self.live[slot as usize].domain;
+            heads[row as usize] = head & !DOMAIN_OF_BLOCK | (domain as u8) << DOMAIN_SHIFT;
+            return Ok((slot, id, domain));
+        }
+        let domain = head_domain(head);
         self.check_family(slot, id, domain)?;
-        Ok((slot, id))
+        Ok((slot, id, domain))
     }
 
     /// The id that a rule expects for the block in a slot.
@@ -441,29 +524,60 @@ impl TraceBuilder {
     #[inline]
     fn birth_at(&mut self, born: u64, domain: Domain, size: u64) -> Result<u32, TapeError> {
         let family = if size > i64::MAX as u64 { Family::Null } else { family(domain) };
-        self.take_slot(Live { born, id: 0, family })
+        self.take_slot(Live { born, id: 0, family, domain })
     }
 }
 
 /// Where the loop is in each column.
 struct Cursor<'a> {
-    sizes: Next<'a, u32>,
+    sizes: [Next<'a, u32>; SIZE_COLUMNS],
     wide: Next<'a, u64>,
     callocs: Next<'a, (u64, u64)>,
     near: Next<'a, u32>,
+    codes: Next<'a, u8>,
     far: Next<'a, u32>,
     ids: std::slice::Iter<'a, (u32, u64)>,
     /// The row of the next id that is given.
     next_id: u32,
     actions: Next<'a, Action>,
-    /// Slots by birth.
+    /// Not tight: slots by birth.
     births: Vec<u32>,
+    /// Tight: all live blocks.
+    order: BirthOrder,
+    /// The row before is a free.
+    after_free: bool,
 }
 
 impl Cursor<'_> {
     #[inline]
-    fn size(&mut self, head: u8) -> Result<u64, TapeError> {
-        if head & WIDE_BIT == 0 { self.sizes.take().map(u64::from) } else { self.wide.take() }
+    fn born<const TIGHT: bool>(&mut self, slot: u32) {
+        if TIGHT { self.order.born(slot) } else { self.births.push(slot) }
+    }
+
+    #[inline]
+    fn gone<const TIGHT: bool>(&mut self, slot: u32) {
+        if TIGHT {
+            self.order.gone(slot);
+        }
+    }
+
+    #[inline]
+    fn stays<const TIGHT: bool>(&mut self, slot: u32) {
+        if TIGHT {
+            self.order.used(slot);
+        }
+    }
+
+    #[inline]
+    fn size<const TIGHT: bool>(&mut self, head: u8, domain: Domain) -> Result<u64, TapeError> {
+        if head & WIDE_BIT != 0 {
+            return self.wide.take();
+        }
+        if !TIGHT {
+            return self.sizes[SIZE_COLUMNS - 1].take().map(u64::from);
+        }
+        let realloc = head & (7 | NULL_BIT) == Kind::Realloc as u8;
+        self.sizes[size_column(realloc, domain, self.after_free)].take().map(u64::from)
     }
 
     #[inline]
@@ -478,10 +592,11 @@ impl Cursor<'_> {
 
     /// Whether a column has values that no operation asked for.
     fn left(&self) -> bool {
-        self.sizes.0.len()
+        self.sizes.iter().map(|sizes| sizes.0.len()).sum::<usize>()
             + self.wide.0.len()
             + self.callocs.0.len()
             + self.near.0.len()
+            + self.codes.0.len()
             + self.far.0.len()
             + self.ids.len()
             + self.actions.0.len()
@@ -503,20 +618,27 @@ fn names_block(action: Action, null: bool) -> bool {
 }
 
 /// Whether a head's bits fit together.
-fn head_stands(head: u8) -> bool {
+fn head_stands(head: u8, tight: bool) -> bool {
     let (kind, null) = (head & 7, head & NULL_BIT != 0);
     kind <= 5
-        && (head >> 3) & 3 <= 2
+        && (head & DOMAIN_OF_BLOCK != DOMAIN_OF_BLOCK || (tight && matches!(kind, 2..=4) && !null))
         && (!null || matches!(kind, 2 | 3 | 5))
         && (head & WIDE_BIT == 0 || matches!(kind, 0 | 2))
         && (head & NEW_ID_BIT == 0 || (kind == 2 && !null))
+}
+
+/// The domain in a head; what stands there where the block tells it does not matter.
+#[inline]
+fn head_domain(head: u8) -> Domain {
+    const DOMAINS: [Domain; 4] = [Domain::Raw, Domain::Mem, Domain::Obj, Domain::Obj];
+    DOMAINS[usize::from(head >> DOMAIN_SHIFT & 3)]
 }
 
 /// How often each head stands there.
 pub(super) type HeadCounts = [u32; 256];
 
 /// Counts heads, each of which must stand. Two tables in turns, since the same head often follows itself.
-fn count_heads(heads: &[u8]) -> Result<HeadCounts, TapeError> {
+fn count_heads(heads: &[u8], tight: bool) -> Result<HeadCounts, TapeError> {
     let (mut even, mut odd) = ([0; 256], [0; 256]);
     let mut pairs = heads.chunks_exact(2);
     for pair in &mut pairs {
@@ -529,7 +651,7 @@ fn count_heads(heads: &[u8]) -> Result<HeadCounts, TapeError> {
     for (even, odd) in even.iter_mut().zip(odd) {
         *even += odd;
     }
-    match (0..=255_u8).find(|&h| even[usize::from(h)] > 0 && !head_stands(h)) {
+    match (0..=255_u8).find(|&h| even[usize::from(h)] > 0 && !head_stands(h, tight)) {
         Some(head) => Err(TapeError::Head(head)),
         None => Ok(even),
     }

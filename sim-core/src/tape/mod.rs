@@ -9,6 +9,7 @@ mod builder;
 mod bulk;
 mod column;
 mod names;
+mod order;
 mod source;
 mod split;
 mod stacks;
@@ -17,7 +18,7 @@ mod trace;
 
 pub use action::{Action, Poked, SourceLine, TableChoice};
 pub use builder::{NAMES_MAX, TapeError, TraceBuilder};
-pub use bulk::{Columns, IdRule};
+pub use bulk::{Columns, IdRule, SIZE_COLUMNS};
 pub use source::{CallCount, Doubt, Missing, Source, TimeMark};
 pub use split::Splitter;
 pub use stacks::{Frame, FrameId, StackId, Stacks, StringId};

@@ -1,7 +1,8 @@
 //! A trace's operations as columns: the way back from [`TraceBuilder::extend_rows`].
 
 use super::builder::{Family, takes_family};
-use super::bulk::{Columns, IdRule};
+use super::bulk::{Columns, DOMAIN_OF_BLOCK, IdRule, SIZE_COLUMNS, size_column};
+use super::order::{BirthOrder, JUMP};
 use super::trace::{NEW_ID_BIT, NULL_BIT, WIDE_BIT};
 use super::{Action, Kind, TapeError, Trace, TraceBuilder, TraceState};
 
@@ -9,14 +10,21 @@ use super::{Action, Kind, TapeError, Trace, TraceBuilder, TraceState};
 #[derive(Debug, Default)]
 pub struct Splitter {
     state: TraceBuilder,
-    /// By slot: births before that of its block.
+    /// By slot: births up to that of its block, as far as columns are not tight.
     born: Vec<u64>,
     births: u64,
     /// Births before the block that is being filled.
     block: u64,
+    /// The last row of the block that is being filled is a free.
+    after_free: bool,
 }
 
 impl Splitter {
+    /// Forgets what a reader that begins here does not know, see [`TraceBuilder::forget_uses`].
+    pub fn forget_uses(&mut self) {
+        self.state.forget_uses();
+    }
+
     /// What a reader needs to go on from here.
     pub fn state(&self) -> TraceState {
         self.state.state()
@@ -42,11 +50,22 @@ impl Splitter {
         self.state.name_by_slot();
         if columns.heads.is_empty() {
             self.block = self.births;
+            self.after_free = false;
         }
-        (index..(index + rows).min(trace.len() as usize)).try_for_each(|i| self.row(trace, i, columns))
+        let mut order = columns.tight.then(|| self.state.take_order());
+        let mut rows = index..(index + rows).min(trace.len() as usize);
+        let done = rows.try_for_each(|i| self.row(trace, i, &mut order, columns));
+        self.state.order = order;
+        done
     }
 
-    fn row(&mut self, trace: &Trace, index: usize, columns: &mut Columns) -> Result<(), TapeError> {
+    fn row(
+        &mut self,
+        trace: &Trace,
+        index: usize,
+        order: &mut Option<BirthOrder>,
+        columns: &mut Columns,
+    ) -> Result<(), TapeError> {
         let op = trace.packed(index);
         let row = columns.heads.len() as u32;
         let mut head = op.kind as u8 | (op.domain as u8) << 3;
@@ -63,12 +82,27 @@ impl Splitter {
         };
         if used {
             self.check_live(slot)?;
-            if let Some(back) = self.births.checked_sub(self.born[slot as usize])
-                && self.born[slot as usize] >= self.block
-            {
-                columns.near.push(back as u32);
+            let is_far = if let Some(order) = order {
+                if op.kind != Kind::Act && self.state.live[slot as usize].domain == op.domain {
+                    head |= DOMAIN_OF_BLOCK;
+                }
+                let code = order.code(slot);
+                columns.codes.push(code);
+                let goes = matches!(op.kind, Kind::Realloc | Kind::Free)
+                    || matches!(action, Some(Action::FreeDelayed { .. } | Action::VirtualFree { .. }));
+                if goes {
+                    order.gone(slot);
+                } else {
+                    order.used(slot);
+                }
+                code == JUMP
             } else {
-                columns.near.push(0);
+                let born = self.born.get(slot as usize).copied().filter(|&born| born > self.block);
+                let back = born.map_or(0, |born| self.births + 1 - born);
+                columns.near.push(back as u32);
+                back == 0
+            };
+            if is_far {
                 columns.far.push(slot);
             }
         }
@@ -96,14 +130,24 @@ impl Splitter {
             if birth || renamed {
                 self.name_row(row, slot, id, renamed, columns)?;
             }
-            self.born.resize(self.state.live.len(), 0);
-            self.born[slot as usize] = self.births;
-            self.births += 1;
+            if let Some(order) = order {
+                order.born(slot);
+            } else {
+                self.born.resize(self.state.live.len(), 0);
+                self.births += 1;
+                self.born[slot as usize] = self.births;
+            }
         }
         match op.kind {
             Kind::Malloc | Kind::Realloc => {
                 if let Ok(size) = u32::try_from(op.size) {
-                    columns.sizes.push(size);
+                    let realloc = op.kind == Kind::Realloc && !op.null;
+                    let column = if order.is_some() {
+                        size_column(realloc, op.domain, self.after_free)
+                    } else {
+                        SIZE_COLUMNS - 1
+                    };
+                    columns.sizes[column].push(size);
                 } else {
                     head |= WIDE_BIT;
                     columns.wide.push(op.size);
@@ -129,6 +173,7 @@ impl Splitter {
             takes_family(&mut self.state.live[slot as usize], op.domain, op.size);
         }
         columns.heads.push(head);
+        self.after_free = op.kind == Kind::Free;
         self.state.trace.needs_layers |=
             op.kind == Kind::FreeKeep || action.is_some_and(|a| a.of_mimalloc().is_none());
         self.state.trace.first += 1;

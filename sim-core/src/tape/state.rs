@@ -1,7 +1,9 @@
 //! What a reader must know to begin in the middle of a trace, and what is known of a trace without its operations.
 
 use super::builder::{Family, Live, Naming};
+use super::order::BirthOrder;
 use super::{Counts, TapeError, TraceBuilder};
+use crate::domains::Domain;
 
 /// A slot in the middle of a trace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -116,6 +118,23 @@ impl super::Trace {
 }
 
 impl TraceBuilder {
+    /// Forgets in which order blocks were born and used, and which of their domains they came from: as a reader that
+    /// begins here.
+    pub fn forget_uses(&mut self) {
+        for live in &mut self.live {
+            live.domain = if live.family == Family::Raw { Domain::Raw } else { Domain::Obj };
+        }
+        self.order = None;
+    }
+
+    /// The list of live blocks, by slot where it is not known.
+    pub(super) fn take_order(&mut self) -> BirthOrder {
+        self.order.take().unwrap_or_else(|| {
+            let live = self.live.iter().zip(0..).filter(|(live, _)| live.family != Family::None);
+            BirthOrder::of_slots(live.map(|(_, slot)| slot))
+        })
+    }
+
     /// What a reader needs to go on from here with [`Self::resume`].
     pub fn state(&self) -> TraceState {
         let slot = |live: &Live| SlotState {
@@ -180,7 +199,9 @@ impl TraceBuilder {
                 SlotOwner::Null => Family::Null,
                 SlotOwner::Chunk => Family::Chunk,
             },
+            domain: Domain::Obj,
         }));
+        self.forget_uses();
         self.free_slots.clone_from(&state.free);
         self.interpreters = state.interpreters.iter().copied().collect();
         self.interpreters_made = state.interpreters_made;

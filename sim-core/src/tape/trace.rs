@@ -126,7 +126,7 @@ impl Ids {
     }
 }
 
-const DOMAIN_SHIFT: u8 = 3;
+pub(super) const DOMAIN_SHIFT: u8 = 3;
 pub(super) const NULL_BIT: u8 = 1 << 5;
 pub(super) const WIDE_BIT: u8 = 1 << 6;
 /// In columns that come in; the tape itself keeps new ids apart.

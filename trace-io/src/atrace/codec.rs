@@ -31,6 +31,9 @@ pub(crate) struct Packer {
 /// The level that pays: higher ones gain a few hundredths and take several times as long.
 #[cfg(feature = "zstd")]
 const ZSTD_LEVEL: i32 = 3;
+/// The level where a few hundredths are wanted.
+#[cfg(feature = "zstd")]
+const ZSTD_LEVEL_TIGHT: i32 = 6;
 
 impl Packer {
     /// For a codec; [`Codec::Zstd`] falls back to LZ4 where this build cannot write it.
@@ -46,6 +49,19 @@ impl Packer {
             #[cfg(feature = "zstd")]
             zstd,
             packed: Vec::new(),
+        }
+    }
+
+    /// Packs what follows as well as it goes, or fast.
+    #[cfg_attr(
+        not(feature = "zstd"),
+        expect(clippy::unused_self, reason = "the other build has a compressor")
+    )]
+    pub(crate) fn set_tight(&mut self, _tight: bool) {
+        #[cfg(feature = "zstd")]
+        if let Some(zstd) = &mut self.zstd {
+            // Every level that is asked for here exists.
+            let _ = zstd.set_compression_level(if _tight { ZSTD_LEVEL_TIGHT } else { ZSTD_LEVEL });
         }
     }
 

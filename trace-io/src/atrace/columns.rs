@@ -1,14 +1,14 @@
 //! A block of operations: a directory of columns, then the columns, each packed on its own.
 
 use sim_core::domains::ObjectHeap;
-use sim_core::tape::{Columns, IdRule};
+use sim_core::tape::{Columns, IdRule, SIZE_COLUMNS};
 
 use super::action::{put_action, take_action};
 use super::codec::{Codec, Packer, Unpacker};
 use super::varint::{Numbers, distance, moved, put};
 
 const HEADS: u8 = 1;
-const SIZES: u8 = 2;
+const OBJ_SIZES: u8 = 2;
 const WIDE: u8 = 3;
 const CALLOCS: u8 = 4;
 const NEAR: u8 = 5;
@@ -21,7 +21,21 @@ const FREE_STACKS: u8 = 11;
 const HITS: u8 = 12;
 const MISSES: u8 = 13;
 const HEAPS: u8 = 14;
-const COLUMNS: usize = 15;
+const CODES: u8 = 15;
+const FAR_LOW: u8 = 16;
+const FAR_HIGH: u8 = 17;
+const REALLOC_SIZES: u8 = 18;
+const RAW_SIZES: u8 = 19;
+const MEM_SIZES: u8 = 20;
+const AFTER_FREE_SIZES: u8 = 21;
+const COLUMNS: usize = 22;
+
+/// Bits of a block's rule.
+const BY_SLOT: u8 = 1;
+const TIGHT: u8 = 2;
+
+/// Columns of sizes, in the order in which a tape has them.
+const SIZES: [u8; SIZE_COLUMNS] = [REALLOC_SIZES, RAW_SIZES, MEM_SIZES, AFTER_FREE_SIZES, OBJ_SIZES];
 
 /// The operations of one block.
 #[derive(Debug, Default)]
@@ -68,11 +82,12 @@ impl BlockWriter {
         Self { packer: Packer::new(codec), raw: Vec::new(), data: Vec::new() }
     }
 
-    /// The payload of a block, and its raw bytes.
-    pub(crate) fn pack(&mut self, block: &Block, out: &mut Vec<u8>) -> u32 {
+    /// The payload of a block, its raw bytes, and the bytes that addresses take of it.
+    pub(crate) fn pack(&mut self, block: &Block, out: &mut Vec<u8>) -> (u32, u64) {
         let mut directory = Vec::new();
-        let (mut count, mut raw_bytes) = (0, 0);
+        let (mut count, mut raw_bytes, mut of_addresses) = (0, 0, 0);
         self.data.clear();
+        self.packer.set_tight(block.columns.tight);
         for id in HEADS..COLUMNS as u8 {
             self.raw.clear();
             put_column(id, block, &mut self.raw);
@@ -86,12 +101,16 @@ impl BlockWriter {
             self.data.extend_from_slice(stored);
             count += 1;
             raw_bytes += self.raw.len();
+            if matches!(id, HITS | MISSES) {
+                of_addresses += stored.len() as u64;
+            }
         }
-        out.push(u8::from(block.columns.id_rule == IdRule::Slot));
+        let by_slot = if block.columns.id_rule == IdRule::Slot { BY_SLOT } else { 0 };
+        out.push(by_slot | if block.columns.tight { TIGHT } else { 0 });
         put(out, count);
         out.extend_from_slice(&directory);
         out.extend_from_slice(&self.data);
-        raw_bytes as u32
+        (raw_bytes as u32, of_addresses)
     }
 }
 
@@ -99,14 +118,16 @@ fn put_column(id: u8, block: &Block, out: &mut Vec<u8>) {
     let columns = &block.columns;
     match id {
         HEADS => out.extend_from_slice(&columns.heads),
-        SIZES => columns.sizes.iter().for_each(|&n| put(out, u64::from(n))),
         WIDE => columns.wide.iter().for_each(|&n| put(out, n)),
         CALLOCS => columns.callocs.iter().for_each(|&(nelem, elsize)| {
             put(out, nelem);
             put(out, elsize);
         }),
         NEAR => columns.near.iter().for_each(|&n| put(out, u64::from(n))),
-        FAR => put_distances(out, columns.far.iter().map(|&slot| u64::from(slot))),
+        FAR if !columns.tight => put_distances(out, columns.far.iter().map(|&slot| u64::from(slot))),
+        CODES => out.extend_from_slice(&columns.codes),
+        FAR_LOW if columns.tight => out.extend(columns.far.iter().map(|&slot| slot as u8)),
+        FAR_HIGH if columns.tight => columns.far.iter().for_each(|&slot| put(out, u64::from(slot >> 8))),
         IDS => {
             let (mut row, mut id) = (0, 0);
             for &(at, given) in &columns.ids {
@@ -135,7 +156,11 @@ fn put_column(id: u8, block: &Block, out: &mut Vec<u8>) {
             put(out, u64::from(length));
             put(out, heap as u64);
         }),
-        _ => {}
+        _ => {
+            if let Some(sizes) = SIZES.iter().position(|&s| s == id) {
+                columns.sizes[sizes].iter().for_each(|&n| put(out, u64::from(n)));
+            }
+        }
     }
 }
 
@@ -165,11 +190,12 @@ impl BlockReader {
         block.clear();
         let mut numbers = Numbers(payload);
         let cut = || "the directory of columns ends early".to_owned();
-        block.columns.id_rule = match numbers.bytes(1).ok_or_else(cut)?[0] {
-            0 => IdRule::Next,
-            1 => IdRule::Slot,
-            other => return Err(format!("rule {other} for ids is unknown; use a newer version")),
-        };
+        let rule = numbers.bytes(1).ok_or_else(cut)?[0];
+        if rule > BY_SLOT | TIGHT {
+            return Err(format!("rule {rule} is unknown; use a newer version"));
+        }
+        block.columns.id_rule = if rule & BY_SLOT == 0 { IdRule::Next } else { IdRule::Slot };
+        block.columns.tight = rule & TIGHT != 0;
         let count = numbers.small().filter(|&n| n <= 255).ok_or_else(cut)?;
         let mut directory = Vec::with_capacity(count as usize);
         for _ in 0..count {
@@ -193,16 +219,22 @@ impl BlockReader {
                 return Err(format!("column {id} is too long for {rows} operations"));
             }
             let damaged = || format!("column {id} cannot be unpacked");
-            if id == HEADS {
-                self.unpacker
-                    .unpack(codec, stored, raw as usize, &mut block.columns.heads)
-                    .ok_or_else(damaged)?;
+            let bytes = match id {
+                HEADS => Some(&mut block.columns.heads),
+                CODES => Some(&mut block.columns.codes),
+                _ => None,
+            };
+            if let Some(bytes) = bytes {
+                self.unpacker.unpack(codec, stored, raw as usize, bytes).ok_or_else(damaged)?;
                 continue;
             }
             self.raw.clear();
             self.unpacker.unpack(codec, stored, raw as usize, &mut self.raw).ok_or_else(damaged)?;
             take_column(id, &self.raw, &mut self.numbers, block)
                 .ok_or_else(|| format!("column {id} does not hold what it must"))?;
+        }
+        if seen[usize::from(FAR_LOW)] != seen[usize::from(FAR_HIGH)] {
+            return Err("half of the slots is missing".to_owned());
         }
         if block.columns.heads.len() != rows as usize {
             return Err(format!("{} operations stand where {rows} are announced", block.columns.heads.len()));
@@ -216,10 +248,20 @@ fn take_column(id: u8, raw: &[u8], numbers: &mut Vec<u32>, block: &mut Block) ->
     let mut from = Numbers(raw);
     let columns = &mut block.columns;
     match id {
-        SIZES => take_small(raw, &mut columns.sizes)?,
-        NEAR => take_small(raw, &mut columns.near)?,
         HITS => take_small(raw, &mut block.hits)?,
+        NEAR => take_small(raw, &mut columns.near)?,
         FAR => take_distances(raw, &mut columns.far)?,
+        FAR_LOW => columns.far.extend(raw.iter().map(|&low| u32::from(low))),
+        FAR_HIGH => {
+            numbers.clear();
+            take_small(raw, numbers)?;
+            if numbers.len() != columns.far.len() {
+                return None;
+            }
+            for (slot, &high) in columns.far.iter_mut().zip(&*numbers) {
+                *slot |= high.checked_mul(1 << 8)?;
+            }
+        }
         WIDE => {
             while !from.done() {
                 columns.wide.push(from.next()?);
@@ -274,7 +316,7 @@ fn take_column(id: u8, raw: &[u8], numbers: &mut Vec<u32>, block: &mut Block) ->
                 block.heaps.push((length, *heap.get(from.small()? as usize)?));
             }
         }
-        _ => return None,
+        _ => take_small(raw, &mut columns.sizes[SIZES.iter().position(|&s| s == id)?])?,
     }
     Some(())
 }

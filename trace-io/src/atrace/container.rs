@@ -14,7 +14,7 @@ pub(crate) const HEADER_BYTES: usize = 44;
 pub(crate) const SYNC: [u8; 4] = [0xc5, b'B', b'L', b'K'];
 /// A reader of this major version reads files of it, whatever their minor version.
 pub(crate) const MAJOR: u8 = 1;
-const MINOR: u8 = 0;
+const MINOR: u8 = 1;
 /// The most bytes a block takes, stored or raw.
 pub(crate) const BLOCK_BYTES_MAX: u32 = 1 << 26;
 /// The most operations or entries of one block.

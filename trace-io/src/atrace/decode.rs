@@ -61,6 +61,7 @@ impl Decoder {
             Some(BlockKind::Operations) => self.operations(header, payload)?,
             Some(BlockKind::State) => {
                 self.prediction.restart();
+                self.builder.forget_uses();
                 if header.first != self.builder.len() {
                     return Err(self.misplaced(header.first));
                 }

@@ -24,14 +24,15 @@ pub use index::Entry;
 
 pub(crate) use container::MAGIC;
 pub(crate) use reader::AtraceReader;
-pub(crate) use writer::{AtraceWriter, BLOCK_OPERATIONS};
+pub(crate) use writer::{AtraceWriter, BLOCK_OPERATIONS, TIGHT};
 
 /// A writer whose blocks have this many operations. Shorter ones are larger in all; a program that is
-/// killed loses less.
+/// killed loses less. An archive's columns are tight where they take between so many bytes an operation.
 pub fn writer_in_blocks<'a>(
     out: impl std::io::Write + 'a,
     profile: FileProfile,
     operations: usize,
+    tight: std::ops::Range<f64>,
 ) -> Box<dyn crate::Writer + 'a> {
-    Box::new(AtraceWriter::new(out, profile, operations))
+    Box::new(AtraceWriter::new(out, profile, operations, tight))
 }

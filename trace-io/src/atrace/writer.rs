@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
+use std::ops::Range;
 
 use sim_core::domains::ObjectHeap;
 use sim_core::tape::{Splitter, TimeMark, Totals};
@@ -26,6 +27,12 @@ const STATE_BLOCKS: u64 = 16;
 const STATE_OPERATIONS_PER_SLOT: u64 = 64;
 /// More slots than this make no STATE block.
 const STATE_SLOTS_MAX: u32 = 1 << 22;
+/// Bytes an operation, without addresses, between which an archive's columns become tight; so far under it they cease to be.
+/// What is small anyway is better read fast, and so is what stays large.
+pub(crate) const TIGHT: Range<f64> = 0.585..0.85;
+const TIGHT_UNDER: f64 = 0.025;
+/// Operations that tell how the first columns should be.
+const TRIAL_OPERATIONS: u64 = 1 << 12;
 /// Entries of a block of strings, frames or stacks.
 const TABLE_ENTRIES: u32 = 1 << 14;
 /// Raw bytes after which a block of strings is closed.
@@ -37,6 +44,8 @@ pub(crate) struct AtraceWriter<W> {
     offset: u64,
     block_operations: usize,
     profile: FileProfile,
+    /// See [`TIGHT`].
+    tight: Range<f64>,
     packer: Packer,
     blocks: BlockWriter,
     begun: bool,
@@ -47,6 +56,8 @@ pub(crate) struct AtraceWriter<W> {
     prediction: Prediction,
     /// Operations in blocks that are written.
     first: u64,
+    /// Bytes that addresses took so far.
+    address_bytes: u64,
     last_state: u64,
     time_ns: u64,
     notes: VecDeque<Note>,
@@ -70,13 +81,14 @@ const TABLES: [(BlockKind, Put); 3] = [
 ];
 
 impl<W: Write> AtraceWriter<W> {
-    pub(crate) fn new(out: W, profile: FileProfile, block_operations: usize) -> Self {
+    pub(crate) fn new(out: W, profile: FileProfile, block_operations: usize, tight: Range<f64>) -> Self {
         let codec = if profile == FileProfile::Archive { Codec::Zstd } else { Codec::Lz4 };
         Self {
             out,
             offset: 0,
             block_operations: block_operations.clamp(1, COUNT_MAX as usize),
             profile,
+            tight,
             packer: Packer::new(codec),
             blocks: BlockWriter::new(codec),
             begun: false,
@@ -86,6 +98,7 @@ impl<W: Write> AtraceWriter<W> {
             block: Block::default(),
             prediction: Prediction::new(14),
             first: 0,
+            address_bytes: 0,
             last_state: 0,
             time_ns: 0,
             notes: VecDeque::new(),
@@ -110,10 +123,28 @@ impl<W: Write> AtraceWriter<W> {
         let pool_bits = pool_bits(trace);
         self.prediction = Prediction::new(pool_bits);
         self.block.columns.id_rule = Splitter::better_rule(trace, BLOCK_OPERATIONS);
+        if self.profile == FileProfile::Archive {
+            let first = self.try_first(trace);
+            self.block.columns.tight = self.tight.contains(&first);
+        }
         let header = FileHeader { profile: self.profile, pool_bits }.encode();
         self.out.write_all(&header)?;
         self.offset = header.len() as u64;
         self.write_meta(trace)
+    }
+
+    /// Bytes an operation that the first block would take if it were not tight; 0 if it is too short to tell.
+    fn try_first(&mut self, trace: &Trace) -> f64 {
+        if trace.len() < TRIAL_OPERATIONS {
+            return 0.0;
+        }
+        let mut block = Block::default();
+        block.columns.id_rule = self.block.columns.id_rule;
+        // A trace that cannot be split is refused when it is written.
+        let _ = Splitter::default().split(trace, 0, self.block_operations, &mut block.columns);
+        let mut payload = Vec::new();
+        self.blocks.pack(&block, &mut payload);
+        payload.len() as f64 / block.columns.heads.len().max(1) as f64
     }
 
     fn write_meta(&mut self, trace: &Trace) -> io::Result<()> {
@@ -230,6 +261,7 @@ impl<W: Write> AtraceWriter<W> {
             return Ok(());
         }
         self.last_state = self.first;
+        self.splitter.forget_uses();
         let mut raw = Vec::new();
         let places = if self.has_addresses { &self.prediction.places[..] } else { &[] };
         put_state(&self.splitter.state(), places, &mut raw);
@@ -318,7 +350,8 @@ impl<W: Write> AtraceWriter<W> {
             self.block.heaps.clear();
         }
         let mut payload = Vec::new();
-        let raw = self.blocks.pack(&self.block, &mut payload);
+        let (raw, of_addresses) = self.blocks.pack(&self.block, &mut payload);
+        self.address_bytes += of_addresses;
         let header = Header {
             kind: BlockKind::Operations.code(),
             codec: Codec::None as u8,
@@ -335,6 +368,10 @@ impl<W: Write> AtraceWriter<W> {
         self.block.clear();
         (self.threads, self.sizes) = (0, 0);
         self.first += count as u64;
+        let average = (self.offset - self.address_bytes) as f64 / self.first as f64;
+        let over = self.tight.start - if self.block.columns.tight { TIGHT_UNDER } else { 0.0 };
+        self.block.columns.tight =
+            self.profile == FileProfile::Archive && (over..self.tight.end).contains(&average);
         self.write_state()
     }
 

@@ -200,10 +200,10 @@ fn act(tape: &mut TraceBuilder, draw: &mut Draw, next: &Op) {
     }
 }
 
-/// A trace as `.atrace` with blocks of `operations`.
-pub fn pack_in_blocks(trace: &Trace, profile: FileProfile, operations: usize) -> Vec<u8> {
+/// A trace as an archive with blocks of `operations`, tight where they take between so many bytes an operation.
+pub fn pack_in_blocks(trace: &Trace, operations: usize, tight: std::ops::Range<f64>) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut writer = trace_io::atrace::writer_in_blocks(&mut out, profile, operations);
+    let mut writer = trace_io::atrace::writer_in_blocks(&mut out, FileProfile::Archive, operations, tight);
     writer.write(trace).unwrap();
     writer.finish(trace).unwrap();
     out
