@@ -127,6 +127,57 @@ fn steps_back_in_a_row_pass_through_every_state() {
 }
 
 #[test]
+fn long_walks_step_by_step_meet_the_straight_run() {
+    // Small arenas that come and go, some of them refused.
+    let sets = [("arena_size", "64K"), ("arena_placement", "mixed"), ("arena_fail_at", "2,9,11")];
+    let mut profile = Profile::default();
+    for (key, value) in sets {
+        profile.set(key, value).unwrap();
+    }
+    let trace = Arc::new(support::tape(&support::seeded_wishes(77, 60_000)));
+    let mut random = 5_u64;
+    let mut draw = |below: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % below
+    };
+    let mut at = 30_000_u64;
+    // Ways back of more steps than are kept, and back and forth over the same ones.
+    let stops: Vec<u64> = (0..60)
+        .map(|_| {
+            let most = 16 << draw(10);
+            let by = draw(most);
+            at = if draw(2) == 0 { at.saturating_sub(by) } else { (at + by).min(trace.len()) };
+            at
+        })
+        .collect();
+    let mut expected = std::collections::BTreeMap::new();
+    let mut straight = Machine::for_trace(&profile, &trace, None).unwrap();
+    for index in 0..trace.len() {
+        straight.step(&trace, index as usize, &mut ());
+        if stops.contains(&(index + 1)) {
+            expected.insert(index + 1, digest(&straight));
+        }
+    }
+    for budget in [400_000, 1 << 20, u64::MAX] {
+        let mut replay = Replay::new(Arc::clone(&trace), &profile, budget).unwrap();
+        replay.seek_now(30_000);
+        for &stop in &stops {
+            while replay.step().0 != stop {
+                let step = replay.step().0;
+                replay.seek_now(if stop < step { step - 1 } else { step + 1 });
+            }
+            if stop > 0 {
+                assert_eq!(digest(replay.machine()), expected[&stop], "step {stop}, budget {budget}");
+            }
+            replay.machine().verify().unwrap();
+        }
+        // What was taken back leaves nothing behind that the rest would show.
+        replay.seek_now(trace.len());
+        assert_eq!(digest(replay.machine()), digest(&straight), "budget {budget}");
+    }
+}
+
+#[test]
 fn checkpoints_keep_their_budget_and_lead_back() {
     let trace = Arc::new(support::tape(&support::seeded_wishes(5, 200_000)));
     let profile = sim_core::Profile::default();

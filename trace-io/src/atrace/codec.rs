@@ -53,15 +53,11 @@ impl Packer {
     }
 
     /// Packs what follows as well as it goes, or fast.
-    #[cfg_attr(
-        not(feature = "zstd"),
-        expect(clippy::unused_self, reason = "the other build has a compressor")
-    )]
-    pub(crate) fn set_tight(&mut self, _tight: bool) {
-        #[cfg(feature = "zstd")]
+    #[cfg(feature = "zstd")]
+    pub(crate) fn set_tight(&mut self, tight: bool) {
         if let Some(zstd) = &mut self.zstd {
             // Every level that is asked for here exists.
-            let _ = zstd.set_compression_level(if _tight { ZSTD_LEVEL_TIGHT } else { ZSTD_LEVEL });
+            let _ = zstd.set_compression_level(if tight { ZSTD_LEVEL_TIGHT } else { ZSTD_LEVEL });
         }
     }
 

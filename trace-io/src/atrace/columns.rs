@@ -87,6 +87,7 @@ impl BlockWriter {
         let mut directory = Vec::new();
         let (mut count, mut raw_bytes, mut of_addresses) = (0, 0, 0);
         self.data.clear();
+        #[cfg(feature = "zstd")]
         self.packer.set_tight(block.columns.tight);
         for id in HEADS..COLUMNS as u8 {
             self.raw.clear();
