@@ -111,7 +111,7 @@ fn a_version_to_come_is_refused_and_unknown_blocks_are_skipped() {
     let mut newer = whole.clone();
     newer[8] = 2;
     assert!(
-        open(newer).unwrap_err().to_string().contains("version 2.0, this program reads 1.x; use a newer one")
+        open(newer).unwrap_err().to_string().contains("version 2.1, this program reads 1.x; use a newer one")
     );
     let mut strange = whole[..16].to_vec();
     let mut unknown = [0; 44 + 5];
