@@ -26,6 +26,8 @@ use crate::theme::{self, Theme};
 
 /// Work done in one frame; the rest of a 60th of a second is for drawing.
 const SLICE: Duration = Duration::from_millis(6);
+/// The same while the first trace is on its way.
+const OPENING_SLICE: Duration = Duration::from_millis(25);
 /// Length of the pulse around what a step touched, in seconds.
 const PULSE_SECONDS: f64 = 0.3;
 /// Raised when a saved layout no longer means what it did.
@@ -156,7 +158,9 @@ impl App {
             None => {}
         }
         let seconds = ctx.input(|i| f64::from(i.stable_dt));
-        self.state.work(seconds, SLICE);
+        // Before there is anything to look at, opening may take most of the time.
+        let slice = if self.state.session.is_some() { SLICE } else { OPENING_SLICE };
+        self.state.work(seconds, slice);
         if self.state.busy() {
             ctx.request_repaint();
         }

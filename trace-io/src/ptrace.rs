@@ -221,7 +221,19 @@ impl Parser {
                 let at = fields.at + 1;
                 match fields.next(self)? {
                     b"start" => {
-                        Action::TracemallocStart(i32::try_from(fields.number(self)?).unwrap_or(i32::MAX))
+                        let at = fields.at + 1;
+                        let word = fields.next(self)?;
+                        let frames = std::str::from_utf8(word).ok().and_then(|w| w.parse::<i128>().ok());
+                        let frames = frames.ok_or_else(|| {
+                            let problem = format!("`{}` is no number of frames", shown(word));
+                            self.syntax(
+                                at,
+                                problem,
+                                "write 1 to 65535; Python refuses others, and so will the run",
+                            )
+                        })?;
+                        let (least, most) = (i128::from(i32::MIN), i128::from(i32::MAX));
+                        Action::TracemallocStart(frames.clamp(least, most) as i32)
                     }
                     b"stop" => Action::TracemallocStop,
                     b"clear_traces" => Action::TracemallocClear,

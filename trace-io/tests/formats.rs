@@ -135,6 +135,7 @@ x set_allocator o pymalloc
 x setup_debug_hooks
 x stack with%20space.py:3 main.py:1
 x stack
+x tracemalloc start -1
 x tracemalloc start 5
 m o 1 40
 x poke 1 -3 00ff
