@@ -158,8 +158,13 @@ impl App {
             None => {}
         }
         let seconds = ctx.input(|i| f64::from(i.stable_dt));
-        // Before there is anything to look at, opening may take most of the time.
-        let slice = if self.state.session.is_some() { SLICE } else { OPENING_SLICE };
+        // Before there is anything to look at, opening may take most of the time; and where frames are slow anyway
+        // a part of theirs.
+        let slice = match (&self.state.loading, &self.state.session) {
+            (Some(_), None) => OPENING_SLICE,
+            (Some(_), Some(_)) => Duration::from_secs_f64(seconds / 3.0).clamp(SLICE, OPENING_SLICE),
+            (None, _) => SLICE,
+        };
         self.state.work(seconds, slice);
         if self.state.busy() {
             ctx.request_repaint();

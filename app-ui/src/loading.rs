@@ -47,7 +47,7 @@ impl Loading {
     }
 
     /// Reads for about `slice`, at least one piece if its bytes are there. A trace of more than `bytes_max` is
-    /// given up.
+    /// given up, one that will be much larger as soon as that is seen.
     pub(crate) fn advance(mut self, slice: Duration, bytes_max: Option<u64>) -> Outcome {
         let begun = Instant::now();
         loop {
@@ -58,6 +58,9 @@ impl Loading {
                 && trace.state_bytes() > max
             {
                 return Outcome::Failed(too_large(&self.name, trace.len(), max));
+            }
+            if let Some(refusal) = bytes_max.and_then(|max| self.will_be_too_large(max)) {
+                return Outcome::Failed(refusal);
             }
             match self.loader.advance() {
                 Err(TraceError::Still(stats)) => {
@@ -74,6 +77,33 @@ impl Loading {
                 Ok(false) => {}
             }
         }
+    }
+}
+
+impl Loading {
+    /// What to say when the part read so far tells that the whole takes more than twice `bytes_max`.
+    fn will_be_too_large(&self, bytes_max: u64) -> Option<String> {
+        /// The part of a file that tells: a fiftieth, and enough to be like the rest.
+        const PART: u64 = 50;
+        const PART_BYTES: u64 = 4 << 20;
+        let Progress { bytes: read, total_bytes, operations } = self.loader.progress();
+        let (total, taken) = (total_bytes?, self.loader.trace()?.state_bytes());
+        if read < PART_BYTES || read < total / PART || taken == 0 {
+            return None;
+        }
+        let expected = taken as f64 * (total as f64 / read as f64);
+        let fit = (operations as f64 * (bytes_max as f64 / taken as f64)) as u64;
+        (expected > 2.0 * bytes_max as f64).then(|| {
+            format!(
+                "{}: it would take about {}, more than is safe here; open it in the desktop program, or cut a part out \
+                 first: `arenascope trim {} part.atrace --to {}`",
+                self.name,
+                bytes(expected as u64),
+                self.name,
+                // Two digits say enough of what is a guess.
+                fit - fit % 10_u64.pow(fit.max(1).ilog10().saturating_sub(1))
+            )
+        })
     }
 }
 
@@ -131,6 +161,23 @@ mod tests {
             }
         };
         assert!(error.starts_with("big.ptrace: ") && error.contains("arenascope trim"), "{error}");
+    }
+
+    #[test]
+    fn a_trace_that_will_be_too_large_is_given_up_at_once() {
+        let text = b"f o 0\n".repeat(4 << 20);
+        let total = Some(text.len() as u64);
+        let mut loading =
+            Loading::new(Opened::new("big.ptrace", Box::new(std::io::Cursor::new(text)), total));
+        let error = loop {
+            match loading.advance(Duration::ZERO, Some(24 << 20)) {
+                Outcome::Running(more) => loading = more,
+                Outcome::Done(_) | Outcome::Still(_) => panic!("it was opened"),
+                Outcome::Failed(error) => break error,
+            }
+        };
+        // Before what was read reached the limit.
+        assert!(error.contains("it would take about") && error.contains("--to 1200000`"), "{error}");
     }
 
     #[test]
