@@ -1,10 +1,7 @@
 //! Everything the user can ask for. Buttons, menus, keys, the palette and the help page read one table.
 
 use egui::{Key, KeyboardShortcut, Modifiers};
-use session::find::Aspect;
-use session::snapshots::Which;
-use session::{Level, Place};
-use sim_core::breakpoint::Condition;
+use session::Order;
 use sim_core::index::Mark;
 
 /// What the window can be told; `apply` does it.
@@ -12,38 +9,14 @@ use sim_core::index::Mark;
 pub(crate) enum Command {
     /// Something without arguments.
     Do(Action),
-    /// Go to a step.
-    Seek(u64),
-    /// Stay with a place and show it on the map.
-    Pin(Place),
-    /// Open a place on the map: an arena's pools, a pool's blocks.
-    Enter(Place),
-    /// Show one of the map's levels.
-    Level(Level),
-    /// Play at one of the speeds.
-    Speed(usize),
-    /// Replay under another preset.
-    Profile(&'static str),
+    /// An order to the engine.
+    Order(Order),
     /// Open a bundled trace.
     Example(usize),
     /// Put a text on the clipboard.
     Copy(String),
-    /// Keep what tracemalloc knows at this step, to compare it later.
-    KeepSnapshot(Which),
-    /// The same with a snapshot that the program took, by its name.
-    UseSnapshot(Which, String),
-    /// Follow another aspect of the selection.
-    Aspect(Aspect),
-    /// Choose another rare event to go to.
-    Mark(Mark),
-    /// What the condition field says now, if it is a condition.
-    Condition(Option<Condition>),
     /// Write a condition into the field.
     WriteCondition(String),
-    /// Heed or pass over the breakpoint with a number.
-    ToggleBreakpoint(usize),
-    /// Remove the breakpoint with a number.
-    RemoveBreakpoint(usize),
     /// Close what lies over the panes.
     CloseOverlay,
 }

@@ -57,6 +57,7 @@ impl Window {
             app,
         );
         let mut window = Self { harness, desk };
+        window.harness.state_mut().keep_digests();
         window.settle();
         window
     }

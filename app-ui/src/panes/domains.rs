@@ -1,80 +1,57 @@
 //! The table of each domain and the chain it begins: what a call passes on its way to memory. The path
 //! that the current operation took is lit, with what each table asked of the next.
 
-use egui::{Frame, Margin, Pos2, Response, RichText, ScrollArea, Stroke, Ui, Vec2};
+use egui::{RichText, ScrollArea, Ui};
 use session::format::{bytes, count, grouped};
-use sim_core::arena::ArenaBackend as _;
-use sim_core::domains::{AllocatorTable, Allocators, Context, Functions, UserAllocator, UserState};
+use session::view::layers::TableCall;
+use sim_core::Domain;
+use sim_core::domains::{AllocatorTable, Context, Functions, UserAllocator, UserState};
 use sim_core::event::Function;
-use sim_core::{Domain, Event};
 
 use super::View;
-
-/// A table that the current operation called.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Called {
-    domain: Domain,
-    table: AllocatorTable,
-    function: Function,
-    nbytes: u64,
-}
+use super::boxes::{arrow, boxed, boxes, function_line, table_head};
 
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
-    let layers = view.session.machine().layers();
-    let allocators: &Allocators = &view.session.machine().allocators();
-    let calls: Vec<Called> = view
-        .session
-        .events()
-        .iter()
-        .filter_map(|event| match *event {
-            Event::TableCalled { domain, table, function, nbytes } => {
-                Some(Called { domain, table, function, nbytes })
-            }
-            _ => None,
-        })
-        .collect();
+    let Some(domains) = &view.picture.domains else { return };
+    let (calls, layers) = (&domains.calls, view.head.layers);
     ScrollArea::both().auto_shrink(false).show(ui, |ui| {
-        if layers.is_none() {
+        if !layers {
             super::no_layers(ui);
             ui.label("These are the tables that the run begins with:");
         }
         ui.horizontal_wrapped(|ui| {
             ui.monospace("_PyMem_GetCurrentAllocatorName()");
-            let name = allocators.current_name().map_or_else(|| "NULL".to_owned(), |n| format!("\"{n}\""));
+            let name = domains.current_name.as_ref().map_or_else(|| "NULL".to_owned(), |n| format!("\"{n}\""));
             ui.label(RichText::new(name).monospace().strong())
                 .on_hover_text("NULL as soon as the tables are none of the known sets");
             ui.add_space(12.0);
-            if let Some(all) = view.session.machine().interpreters() {
+            if let Some((running, state_of)) = domains.interpreter {
                 ui.monospace("interpreter");
-                ui.label(RichText::new(interpreter(all.running(), all.state_of())).monospace().strong())
+                ui.label(RichText::new(interpreter(running, state_of)).monospace().strong())
                     .on_hover_text("The one that runs. Map, arenas and statistics show the pymalloc state it uses");
                 ui.add_space(12.0);
             }
             ui.monospace("is_debug_enabled");
-            ui.label(RichText::new(u8::from(allocators.is_debug_enabled).to_string()).monospace().strong())
+            ui.label(RichText::new(u8::from(domains.is_debug_enabled).to_string()).monospace().strong())
                 .on_hover_text("Written by PYTHONMALLOC and PyMem_SetupDebugHooks() only: it stays 1 when a table is replaced later");
         });
-        if layers.is_some() {
+        if layers {
             ui.horizontal_wrapped(|ui| {
-                ui.label(path(&calls));
+                ui.label(path(calls));
             });
         }
         ui.add_space(4.0);
-        let user = layers.map_or(&[][..], |l| l.user());
+        let user = domains.user.as_slice();
         // Where four columns would be cut off, the arenas' comes below the three.
         let beside = ui.available_width() >= 4.0 * COLUMN_WIDTH + 42.0;
         let columns = if beside { 4.0 } else { 3.0 };
         let width = ((ui.available_width() - 14.0 * (columns - 1.0)) / columns).clamp(COLUMN_WIDTH, 360.0);
-        let hooks = view.session.heap().memory().hooks();
+        let hooks = &domains.hooks;
         ui.horizontal_top(|ui| {
             ui.spacing_mut().item_spacing.x = 12.0;
-            for domain in Domain::ALL {
-                let chain = match layers {
-                    Some(layers) => layers.chain(domain),
-                    None => allocators.chain(domain, &|_| None),
-                };
-                boxes(ui, width, |ui| column(ui, view, domain, &chain, user, &calls));
+            for (domain, chain) in Domain::ALL.into_iter().zip(&domains.chains) {
+                boxes(ui, width, |ui| column(ui, view, domain, chain, user, calls));
             }
             if beside {
                 boxes(ui, width, |ui| super::arena_hook::column(ui, view, hooks));
@@ -91,28 +68,26 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
                 ui.label(user_line(at, state, user));
             }
         }
-        if let Some(log) = layers.map(sim_core::machine::Layers::log).filter(|log| !log.is_empty()) {
+        if !domains.log.is_empty() {
             ui.add_space(10.0);
             ui.label(RichText::new("Logged calls, the last first").strong());
-            for call in log.iter().rev().take(LOG_LINES) {
+            for call in &domains.log {
                 let text = format!("{} #{}  {call}", call.table + 1, call.number + 1);
                 ui.label(RichText::new(text).monospace().size(11.5));
             }
-            if log.len() > LOG_LINES {
-                ui.weak(format!("and {} before", grouped((log.len() - LOG_LINES) as u64)));
+            let before = domains.logged - domains.log.len() as u64;
+            if before > 0 {
+                ui.weak(format!("and {} before", grouped(before)));
             }
         }
-        if let Some(hooks) = hooks {
-            super::arena_hook::facts(ui, view, hooks);
+        if hooks.replaced {
+            super::arena_hook::facts(ui, hooks);
         }
     });
 }
 
 /// The narrowest column in which the functions' names stand whole.
 const COLUMN_WIDTH: f32 = 220.0;
-
-/// Logged calls that are shown.
-const LOG_LINES: usize = 12;
 
 fn interpreter(running: u32, state_of: u32) -> String {
     match (running, state_of) {
@@ -123,7 +98,7 @@ fn interpreter(running: u32, state_of: u32) -> String {
 }
 
 /// What the current operation asked of whom, in a line.
-fn path(calls: &[Called]) -> String {
+fn path(calls: &[TableCall]) -> String {
     let Some(first) = calls.first() else {
         return "This step called no table.".to_owned();
     };
@@ -154,7 +129,7 @@ fn column(
     domain: Domain,
     chain: &[AllocatorTable],
     user: &[UserState],
-    calls: &[Called],
+    calls: &[TableCall],
 ) {
     let entry = calls.first().is_some_and(|c| c.domain == domain && chain.first() == Some(&c.table));
     boxed(ui, view, entry, |ui| {
@@ -163,7 +138,7 @@ fn column(
     });
     let mut lit_before = entry;
     for table in chain {
-        let mine: Vec<(usize, Called)> = calls
+        let mine: Vec<(usize, TableCall)> = calls
             .iter()
             .copied()
             .enumerate()
@@ -191,7 +166,7 @@ fn column(
     if chain.len() >= 16 {
         arrow(ui, view, false, "in a circle: the next call overflows the stack");
     } else if chain.last().is_some_and(|t| t.functions == Functions::Pymalloc) {
-        let threshold = view.session.profile().small_request_threshold;
+        let threshold = view.profile().small_request_threshold;
         let fell = calls.iter().any(|c| c.domain == Domain::Raw)
             && lit_before
             && calls.first().is_some_and(|c| c.domain == domain);
@@ -200,77 +175,6 @@ fn column(
             ui.label("on to the top of RAW's column");
         });
     }
-}
-
-/// Boxes one below the other, of a width.
-pub(super) fn boxes(ui: &mut Ui, width: f32, content: impl FnOnce(&mut Ui)) {
-    ui.vertical(|ui| {
-        ui.set_width(width);
-        ui.spacing_mut().item_spacing.y = 0.0;
-        content(ui);
-    });
-}
-
-/// What a table is called, and its context on the right, which is given back.
-pub(super) fn table_head(ui: &mut Ui, view: &View<'_>, title: &str, context: &str) -> Response {
-    ui.horizontal(|ui| {
-        ui.label(RichText::new(title).strong());
-        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-            ui.label(RichText::new(format!("ctx {context}")).monospace().size(10.5).color(view.theme.weak))
-        })
-        .inner
-    })
-    .inner
-}
-
-/// One function of a table, lit where the current operation called it, with what each call asked for.
-pub(super) fn function_line(ui: &mut Ui, view: &View<'_>, name: &str, calls: &[String]) {
-    ui.horizontal(|ui| {
-        ui.spacing_mut().item_spacing.x = 6.0;
-        let text = RichText::new(name).monospace().size(11.0);
-        if calls.is_empty() {
-            ui.label(text.color(view.theme.weak));
-        } else {
-            ui.label(text.strong().color(view.theme.text));
-            ui.label(RichText::new(calls.join(", ")).size(11.5).strong().color(view.theme.touched));
-        }
-    });
-}
-
-pub(super) fn boxed(ui: &mut Ui, view: &View<'_>, lit: bool, content: impl FnOnce(&mut Ui)) {
-    let theme = view.theme;
-    // The frame keeps its size when it lights up.
-    let (stroke, margin) =
-        if lit { (Stroke::new(2.0, theme.touched), 7) } else { (Stroke::new(1.0, theme.line), 8) };
-    Frame::new()
-        .fill(theme.tile)
-        .stroke(stroke)
-        .corner_radius(5)
-        .inner_margin(Margin { left: margin, right: margin, top: margin - 2, bottom: margin - 2 })
-        .show(ui, |ui| {
-            ui.set_width(ui.available_width());
-            ui.spacing_mut().item_spacing.y = 2.0;
-            content(ui);
-        });
-}
-
-/// An arrow down to what is drawn next, with a remark beside it.
-pub(super) fn arrow(ui: &mut Ui, view: &View<'_>, lit: bool, remark: &str) {
-    let theme = view.theme;
-    let (color, wide) = if lit { (theme.touched, 2.5) } else { (theme.line, 1.5) };
-    ui.horizontal(|ui| {
-        ui.add_space(22.0);
-        let (rect, _) = ui.allocate_exact_size(Vec2::new(14.0, 22.0), egui::Sense::hover());
-        let (top, tip) = (rect.center_top(), rect.center_bottom() - Vec2::new(0.0, 1.0));
-        let stroke = Stroke::new(wide, color);
-        ui.painter().line_segment([top, tip], stroke);
-        for side in [-5.0, 5.0] {
-            ui.painter().line_segment([Pos2::new(tip.x + side, tip.y - 6.0), tip], stroke);
-        }
-        if !remark.is_empty() {
-            ui.label(RichText::new(remark).size(11.5).color(theme.weak));
-        }
-    });
 }
 
 fn title(table: AllocatorTable, user: &[UserState]) -> String {

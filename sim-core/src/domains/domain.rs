@@ -2,6 +2,7 @@
 
 /// An allocation domain, `PyMemAllocatorDomain`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Domain {
     /// `PYMEM_DOMAIN_RAW`.
     Raw,
