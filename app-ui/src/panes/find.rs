@@ -10,7 +10,7 @@ use sim_core::index::Mark;
 
 use super::{View, action_icon};
 use crate::command::{Action, Command};
-use crate::find::{Aspect, MARKS, mark_name};
+use crate::find::{Aspect, mark_name};
 use crate::format::grouped;
 use crate::icons::{Icon, icon_button};
 
@@ -82,8 +82,8 @@ fn mark(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
     let now = view.find.mark;
     let index = view.session.index();
     let combo = ComboBox::from_id_salt("mark").width(120.0).selected_text(mark_name(now)).show_ui(ui, |ui| {
-        for (mark, name) in MARKS {
-            let label = format!("{name} ({})", grouped(index.count(mark)));
+        for (mark, _) in Mark::ALL {
+            let label = format!("{} ({})", mark_name(mark), grouped(index.count(mark)));
             if ui.selectable_label(mark == now, label).clicked() {
                 commands.push(Command::Mark(mark));
             }
