@@ -8,7 +8,7 @@ use egui::{
 use session::find::Aspect;
 use session::format::grouped;
 use session::order::Order;
-use session::search::{MARKS, mark_name};
+use session::search::mark_name;
 use sim_core::breakpoint::{Condition, Variable};
 use sim_core::index::Mark;
 
@@ -83,8 +83,8 @@ fn aspect(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
 fn mark(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
     let now = view.status.finding.mark;
     let combo = ComboBox::from_id_salt("mark").width(120.0).selected_text(mark_name(now)).show_ui(ui, |ui| {
-        for ((mark, name), count) in MARKS.into_iter().zip(view.travel.counts) {
-            let label = format!("{name} ({})", grouped(count));
+        for ((mark, _), count) in Mark::ALL.into_iter().zip(view.travel.counts) {
+            let label = format!("{} ({})", mark_name(mark), grouped(count));
             if ui.selectable_label(mark == now, label).clicked() {
                 commands.push(Command::Order(Order::ChooseMark(mark)));
             }

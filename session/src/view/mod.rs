@@ -22,7 +22,6 @@ use crate::find::{Aspect, Find};
 use crate::open::Still;
 use crate::place::Place;
 use crate::run::Session;
-use crate::search::MARKS;
 use crate::selection::Selection;
 use inspect::Inspected;
 use layers::{DebugHooks, Domains};
@@ -157,8 +156,8 @@ pub struct Travel {
     pub known: u64,
     /// Operations that the index covers.
     pub covered: u64,
-    /// How often each of [`MARKS`] happens in what has been read.
-    pub counts: [u64; MARKS.len()],
+    /// How often each of [`Mark::ALL`] happens in what has been read.
+    pub counts: [u64; Mark::ALL.len()],
 }
 
 impl Travel {
@@ -173,7 +172,7 @@ impl Travel {
             speed: session.playback.speed,
             known: index.known(),
             covered: index.covered(),
-            counts: MARKS.map(|(mark, _)| index.count(mark)),
+            counts: Mark::ALL.map(|(mark, _)| index.count(mark)),
         }
     }
 }
