@@ -5,12 +5,13 @@ use std::time::Duration;
 use egui::{Align, Button, CentralPanel, Id, LayerId, Layout as UiLayout, Order, Panel, RichText, Ui};
 use egui_tiles::{SimplificationOptions, TileId, UiResponse};
 use serde::{Deserialize, Serialize};
+use session::format::{bytes, count, grouped};
+use session::{Opened, Session};
 use web_time::Instant;
 
 use crate::apply::{Request, State};
 use crate::command::{Action, Command, consume_shortcuts};
 use crate::examples::{Kind, of_kind};
-use crate::format::{bytes, count, grouped};
 use crate::frame_times::{FrameSummary, FrameTimes};
 use crate::icons::{Icon, icon_button};
 use crate::layout::{Layout, Pane};
@@ -20,8 +21,7 @@ use crate::panes::map::MapState;
 use crate::panes::operations::OperationsState;
 use crate::panes::tracemalloc::TracemallocState;
 use crate::panes::{self, View};
-use crate::platform::{Opened, Platform};
-use crate::session::Session;
+use crate::platform::Platform;
 use crate::theme::{self, Theme};
 
 /// Work done in one frame; the rest of a 60th of a second is for drawing.

@@ -4,20 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use egui::ThemePreference;
+use session::Opened;
+use session::facts;
+use session::find::Find;
+use session::format::{count, grouped};
+use session::open::Still;
+use session::open::{Loading, Outcome};
+use session::run::{LESSON_OPERATIONS, SPEEDS, Session};
+use session::search::Aim;
+use session::snapshots::{Kept, Snapshots, Which};
+use session::{Level, Place, Selection};
 use sim_core::Trace;
 
 use crate::command::{Action, Command};
 use crate::examples::EXAMPLES;
-use crate::facts;
-use crate::find::{Aim, Find};
-use crate::format::{count, grouped};
 use crate::layout::{Layout, Pane};
-use crate::loading::{Loading, Outcome};
-use crate::panes::still::Still;
-use crate::platform::Opened;
-use crate::selection::{Level, Place, Selection};
-use crate::session::{LESSON_OPERATIONS, SPEEDS, Session};
-use crate::snapshots::{Kept, Snapshots, Which};
 
 /// A window over the others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -506,8 +507,8 @@ fn hint(session: &Session, lesson: bool) -> String {
         "CPython's heap in the middle of a run of {}. Each tile is an arena of {}, each cell a pool of {}, filled as far as its blocks are in use. \
          Right arrow steps, Space plays, a double click looks inside.",
         trace.name,
-        crate::format::bytes(profile.arena_size),
-        crate::format::bytes(profile.pool_size),
+        session::format::bytes(profile.arena_size),
+        session::format::bytes(profile.pool_size),
     )
 }
 

@@ -1,9 +1,9 @@
 //! The part of [`State`] that looks for things along the tape.
 
+use session::search::{Aim, mark_name};
 use sim_core::index::{Mark, Wanted};
 
 use crate::apply::{Request, State};
-use crate::find::{Aim, mark_name};
 
 impl State {
     /// Sets out for the next or previous operation of some kind; `what` is for sentences.

@@ -1,12 +1,11 @@
 //! Everything the user can ask for. Buttons, menus, keys, the palette and the help page read one table.
 
 use egui::{Key, KeyboardShortcut, Modifiers};
+use session::find::Aspect;
+use session::snapshots::Which;
+use session::{Level, Place};
 use sim_core::breakpoint::Condition;
 use sim_core::index::Mark;
-
-use crate::find::Aspect;
-use crate::selection::{Level, Place};
-use crate::snapshots::Which;
 
 /// What the window can be told; `apply` does it.
 #[derive(Clone, PartialEq, Debug)]

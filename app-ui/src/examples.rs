@@ -72,7 +72,7 @@ mod tests {
             let file = example.file.rsplit('/').next().unwrap();
             let trace = trace_io::open(file, Box::new(std::io::Cursor::new(example.bytes))).unwrap();
             assert_eq!(
-                trace.len() < crate::session::LESSON_OPERATIONS,
+                trace.len() < session::run::LESSON_OPERATIONS,
                 example.kind != Kind::Recording,
                 "{file}"
             );

@@ -1,6 +1,6 @@
 //! How long frames take.
 
-use crate::format::grouped;
+use session::format::grouped;
 
 /// Frames that median and percentile speak of.
 const KEPT: usize = 8192;

@@ -5,31 +5,20 @@
 
 #![forbid(unsafe_code)]
 
-mod actions;
 mod app;
 mod apply;
 mod apply_find;
 mod command;
 mod examples;
-mod facts;
-mod filter;
-mod find;
-mod format;
 mod frame_times;
 mod icons;
 mod layout;
-mod loading;
-mod overview;
-mod owner;
 mod panes;
 mod platform;
-mod quest;
 mod raster;
-mod selection;
-mod session;
-mod snapshots;
 mod theme;
 
 pub use app::{App, Startup};
 pub use frame_times::FrameSummary;
-pub use platform::{Opened, Platform};
+pub use platform::Platform;
+pub use session::Opened;

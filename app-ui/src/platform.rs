@@ -1,25 +1,6 @@
 //! What the window asks of the shell around it.
 
-use std::io::Read;
-
-/// A file that came in by dialog, drop or argument.
-pub struct Opened {
-    /// Its name, without folders.
-    pub name: String,
-    /// Its bytes.
-    pub source: Box<dyn Read>,
-    /// How many there are, where that is known.
-    pub total_bytes: Option<u64>,
-    /// Whether the next bytes are there, where they are still on their way; a read before that is an error.
-    pub ready: Option<Box<dyn Fn() -> bool>>,
-}
-
-impl Opened {
-    /// A file whose bytes can be read at any time.
-    pub fn new(name: impl Into<String>, source: Box<dyn Read>, total_bytes: Option<u64>) -> Self {
-        Self { name: name.into(), source, total_bytes, ready: None }
-    }
-}
+use session::Opened;
 
 /// The shell: everything that differs between desktop and browser.
 pub trait Platform {

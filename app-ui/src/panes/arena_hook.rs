@@ -1,13 +1,13 @@
 //! The hook that arenas come from: what it is asked, what it passes on, and who made which arena.
 
 use egui::{RichText, Ui};
+use session::format::{bytes, grouped};
 use sim_core::Event;
 use sim_core::arena::ArenaHooks;
 use sim_core::domains::{ArenaAllocator, ArenaChoice, ArenaFunction};
 
 use super::View;
 use super::domains::{arrow, boxed, boxes, function_line, table_head};
-use crate::format::{bytes, grouped};
 
 /// Arenas and chunks that are listed.
 const ARENA_LINES: usize = 12;
@@ -130,7 +130,7 @@ pub(super) fn facts(ui: &mut Ui, view: &View<'_>, hooks: &ArenaHooks) {
     ui.add_space(10.0);
     ui.label(RichText::new("Live arenas, and the hook that made each").strong());
     let heap = view.session.heap();
-    for arena in crate::facts::arenas(heap).into_iter().take(ARENA_LINES) {
+    for arena in session::facts::arenas(heap).into_iter().take(ARENA_LINES) {
         ui.horizontal(|ui| {
             ui.monospace(format!("{} {}", arena.id, arena.base));
             ui.label(hook_title(hooks.maker(arena.base), Some(hooks)));

@@ -2,12 +2,12 @@
 
 use egui::{RichText, Ui};
 use egui_extras::{Column, TableBuilder};
+use session::Place;
+use session::facts::{self, ArenaFacts};
+use session::format::{count, grouped};
 
 use super::{View, empty, place_link};
 use crate::command::Command;
-use crate::facts::{self, ArenaFacts};
-use crate::format::{count, grouped};
-use crate::selection::Place;
 
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {

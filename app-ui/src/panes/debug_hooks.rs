@@ -2,6 +2,10 @@
 //! checks say. Each byte has a letter besides its color.
 
 use egui::{Align2, FontId, Rect, RichText, ScrollArea, Sense, Stroke, Ui, Vec2, WidgetInfo};
+use session::Place;
+use session::actions::domain_of_last;
+use session::facts::{self, BlockState};
+use session::format::count;
 use sim_core::bytes::Unmapped;
 use sim_core::debug_hooks::{self, DEADBYTE, FORBIDDENBYTE};
 use sim_core::domains::{Context, Functions, UserAllocator};
@@ -9,11 +13,7 @@ use sim_core::machine::Layers;
 use sim_core::{Addr, Domain};
 
 use super::View;
-use crate::actions::domain_of_last;
 use crate::command::Command;
-use crate::facts::{self, BlockState};
-use crate::format::count;
-use crate::selection::Place;
 use crate::theme::Theme;
 
 /// Bytes of a row.
@@ -378,7 +378,7 @@ fn words(layers: &Layers, anatomy: &Anatomy, domain: Domain) -> Vec<String> {
         lines.push(if freed { freed_words(layers, *header, i == 0) } else { header_words(layers, *header) });
     }
     if anatomy.bytes.len() as u64 == SHOWN_BYTES_MAX {
-        lines.push(format!("Only its first {} bytes are shown.", crate::format::grouped(SHOWN_BYTES_MAX)));
+        lines.push(format!("Only its first {} bytes are shown.", session::format::grouped(SHOWN_BYTES_MAX)));
     }
     let harm = anatomy.damaged.iter().filter(|d| **d).count() as u64;
     if harm > 0 {

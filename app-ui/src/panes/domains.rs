@@ -2,13 +2,13 @@
 //! that the current operation took is lit, with what each table asked of the next.
 
 use egui::{Frame, Margin, Pos2, Response, RichText, ScrollArea, Stroke, Ui, Vec2};
+use session::format::{bytes, count, grouped};
 use sim_core::arena::ArenaBackend as _;
 use sim_core::domains::{AllocatorTable, Allocators, Context, Functions, UserAllocator, UserState};
 use sim_core::event::Function;
 use sim_core::{Domain, Event};
 
 use super::View;
-use crate::format::{bytes, count, grouped};
 
 /// A table that the current operation called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -129,7 +129,10 @@ fn path(calls: &[Called]) -> String {
     };
     if calls.iter().all(|c| c.function == Function::Free) {
         let count = calls.len() as u64;
-        return format!("This step passed {} to free, numbered below.", crate::format::count(count, "table"));
+        return format!(
+            "This step passed {} to free, numbered below.",
+            session::format::count(count, "table")
+        );
     }
     let mut asked = vec![first.nbytes];
     for call in calls {

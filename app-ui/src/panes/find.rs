@@ -5,13 +5,14 @@ use egui::{
     Button, ComboBox, Key, Popup, PopupCloseBehavior, RectAlign, Response, RichText, Role, TextEdit, Ui,
     WidgetInfo,
 };
+use session::find::Aspect;
+use session::format::grouped;
+use session::search::{MARKS, mark_name};
 use sim_core::breakpoint::{Condition, Variable};
 use sim_core::index::Mark;
 
 use super::{View, action_icon};
 use crate::command::{Action, Command};
-use crate::find::{Aspect, MARKS, mark_name};
-use crate::format::grouped;
 use crate::icons::{Icon, icon_button};
 
 /// What is written in the condition field.

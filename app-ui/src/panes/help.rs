@@ -1,11 +1,11 @@
 //! What lies over the panes: help, the go-to field and the command palette.
 
 use egui::{Grid, Id, Key, Modal, RichText, ScrollArea, TextEdit, Ui};
+use session::Place;
+use session::format::{grouped, parse_address, parse_step};
 
 use crate::apply::{Overlay, State};
 use crate::command::{ACTIONS, Action, Command, key_text};
-use crate::format::{grouped, parse_address, parse_step};
-use crate::selection::Place;
 use crate::theme::Theme;
 
 use super::still;
@@ -89,7 +89,7 @@ fn go_to(
 ) -> bool {
     ui.set_width(380.0);
     ui.heading("Go to");
-    let total = state.session.as_ref().map_or(0, crate::session::Session::len);
+    let total = state.session.as_ref().map_or(0, session::Session::len);
     let label = ui.label(format!(
         "A step from 0 to {}, a share such as 50%, or an address such as 0x7e0000004030",
         grouped(total)

@@ -1,6 +1,10 @@
 //! The inspector: every field of one arena, pool or block under its `CPython` name, with what it means.
 
 use egui::{CollapsingHeader, Grid, RichText, ScrollArea, Ui};
+use session::Place;
+use session::analysis::owner::Owner;
+use session::facts::{self, ArenaFacts, BlockFacts, BlockState, PoolFacts};
+use session::format::{self, bytes, count, grouped};
 use sim_core::arena::ArenaBackend as _;
 use sim_core::machine::MiRun;
 use sim_core::report::PoolState;
@@ -8,10 +12,6 @@ use sim_core::{Addr, ArenaId};
 
 use super::{View, empty, place_link};
 use crate::command::Command;
-use crate::facts::{self, ArenaFacts, BlockFacts, BlockState, PoolFacts};
-use crate::format::{self, bytes, count, grouped};
-use crate::owner::Owner;
-use crate::selection::Place;
 
 /// One field of a C structure.
 struct Field {

@@ -19,7 +19,10 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         ui.horizontal_wrapped(|ui| {
             ui.label(RichText::new("PYTHONMALLOCSTATS is set").strong());
             ui.label(if stats.text.is_empty() {
-                format!("{} printed so far, none by this step", crate::format::count(stats.printed, "report"))
+                format!(
+                    "{} printed so far, none by this step",
+                    session::format::count(stats.printed, "report")
+                )
             } else {
                 "This step printed the report that follows, before it asked for an arena".to_owned()
             });

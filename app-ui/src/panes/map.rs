@@ -3,14 +3,14 @@
 use egui::{
     Button, Pos2, Rect, Role, ScrollArea, Sense, TextureHandle, TextureOptions, Ui, Vec2, WidgetInfo,
 };
+use session::facts;
+use session::format::grouped;
+use session::{Level, Place};
 use sim_core::{Addr, ArenaId};
 
 use super::map_scene::{Frame, Scene};
 use super::{View, empty, map_overlay};
 use crate::command::{Action, Command};
-use crate::facts;
-use crate::format::grouped;
-use crate::selection::{Level, Place};
 
 /// What the map keeps between frames: its picture, and how far the wheel was turned.
 #[derive(Default)]

@@ -2,15 +2,15 @@
 
 use egui::epaint::QuadraticBezierShape;
 use egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, StrokeKind, Ui, Vec2};
+use session::facts::{self, BlockState, PoolFacts};
+use session::format::{address, bytes, count, grouped};
+use session::{Level, Place};
 use sim_core::arena::ArenaBackend as _;
 use sim_core::report::PoolState;
 use sim_core::{Addr, SizeClass};
 
 use super::View;
 use super::map_scene::{Frame, Scene, TOP_LEFT, arena_line};
-use crate::facts::{self, BlockState, PoolFacts};
-use crate::format::{address, bytes, count, grouped};
-use crate::selection::{Level, Place};
 use crate::theme::Theme;
 
 /// Free-list arrows drawn at once; the rest of the list is numbered only.

@@ -1,14 +1,14 @@
 //! Where everything lies on the map: the geometry that painting, labels and pointing share.
 
 use egui::{Align2, ColorImage, Pos2, Rect, Vec2};
+use session::facts::{self, ArenaFacts, BlockState, PoolFacts};
+use session::format::{bytes, grouped};
+use session::{Level, Place};
 use sim_core::Addr;
 
 use super::View;
-use crate::facts::{self, ArenaFacts, BlockState, PoolFacts};
-use crate::format::{bytes, grouped};
 use crate::raster::grid::{CellGrid, TileGrid, pool_columns};
 use crate::raster::{self, BlockPicture, PixelRect};
-use crate::selection::{Level, Place};
 
 /// The picture's geometry, in pixels from its top, unscrolled.
 pub(super) enum Scene<'a> {
@@ -56,7 +56,7 @@ impl Frame {
 impl<'a> Scene<'a> {
     /// The geometry of the level shown.
     pub(super) fn of(view: &View<'a>, width: i32, height: i32, unit: f32) -> Option<Self> {
-        let session: &'a crate::session::Session = view.session;
+        let session: &'a session::Session = view.session;
         let heap = session.heap();
         let profile = session.profile();
         let points = |p: f32| ((p * unit).round() as i32).max(1);

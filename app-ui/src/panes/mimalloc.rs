@@ -2,11 +2,11 @@
 
 use egui::{RichText, Ui};
 use egui_extras::{Column, TableBuilder};
+use session::format::{bytes, count, grouped};
 use sim_core::machine::MiRun;
 use sim_core::mimalloc::{PageView, SegmentView};
 
 use super::{View, empty};
-use crate::format::{bytes, count, grouped};
 
 /// A row of the table.
 enum Row {

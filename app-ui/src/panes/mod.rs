@@ -23,12 +23,12 @@ pub(crate) mod tracemalloc;
 pub(crate) mod transport;
 
 use egui::{Response, RichText, Ui};
+use session::Session;
+use session::find::Find;
+use session::{Place, Selection};
 
 use crate::command::{Action, Command};
-use crate::find::Find;
 use crate::icons::{Icon, icon_button};
-use crate::selection::{Place, Selection};
-use crate::session::Session;
 use crate::theme::Theme;
 
 /// What every pane may read.

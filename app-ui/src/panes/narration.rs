@@ -1,14 +1,14 @@
 //! What the current operation did: the call, then one sentence for each event.
 
 use egui::{RichText, ScrollArea, Ui};
+use session::Place;
+use session::actions;
+use session::format::grouped;
 use sim_core::Call;
 use sim_core::event::narrate;
 
 use super::View;
-use crate::actions;
 use crate::command::{Action, Command};
-use crate::format::grouped;
-use crate::selection::Place;
 
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {

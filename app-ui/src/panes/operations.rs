@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use egui::{FontId, Key, Pos2, Rect, Role, Sense, Stroke, TextEdit, Ui, Vec2, WidgetInfo};
+use session::actions;
+use session::filter::{Filter, WORDS};
+use session::format::{grouped, id_after};
 
 use super::View;
-use crate::actions;
 use crate::command::Command;
-use crate::filter::{Filter, WORDS};
-use crate::format::{grouped, id_after};
 use crate::theme::Theme;
 
 /// Which row is on top, and what it was moved for.

@@ -2,12 +2,12 @@
 
 use egui::{Align2, FontId, Rect, RichText, Role, Sense, Ui, Vec2, WidgetInfo};
 use egui_extras::{Column, TableBuilder};
+use session::Place;
+use session::facts;
+use session::format::{bytes, grouped};
 
 use super::{View, empty};
 use crate::command::Command;
-use crate::facts;
-use crate::format::{bytes, grouped};
-use crate::selection::Place;
 use crate::theme::Theme;
 
 /// Draws the pane.
@@ -96,7 +96,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
                     if folded > 0 {
                         ui.weak(format!("+{}", grouped(folded))).on_hover_text(format!(
                             "{} more on this list, not drawn here",
-                            crate::format::count(folded, "pool")
+                            session::format::count(folded, "pool")
                         ));
                     }
                 });

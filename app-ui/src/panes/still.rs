@@ -1,19 +1,11 @@
 //! The text of `sys._debugmallocstats()`: size classes at one moment, without operations.
 
 use egui::{Color32, Grid, Rect, RichText, ScrollArea, Sense, Ui, Vec2};
+use session::format::{bytes, count, grouped};
+use session::open::Still;
 use trace_io::stats_text::{ClassRow, StatsText};
 
-use crate::format::{bytes, count, grouped};
 use crate::theme::Theme;
-
-/// A picture that was opened.
-#[derive(Debug)]
-pub(crate) struct Still {
-    /// The file's name.
-    pub(crate) name: String,
-    /// What it says.
-    pub(crate) stats: StatsText,
-}
 
 /// Draws it. Says whether it is to be closed.
 pub(crate) fn ui(ui: &mut Ui, still: &Still, theme: &Theme) -> bool {

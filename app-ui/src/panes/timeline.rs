@@ -1,10 +1,10 @@
 //! The whole tape as a bar: what was held and what was live, arenas coming and going, and where we are.
 
 use egui::{Mesh, Pos2, Rect, Sense, Shape, Stroke, Ui, Vec2, WidgetInfo};
+use session::format::{bytes, count, grouped};
 
 use super::View;
 use crate::command::Command;
-use crate::format::{bytes, count, grouped};
 use crate::theme::Theme;
 
 const HEIGHT: f32 = 46.0;

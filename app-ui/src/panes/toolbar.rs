@@ -1,12 +1,12 @@
 //! The top row: opening, the profile, the view's settings.
 
 use egui::{Button, ComboBox, ThemePreference, Ui};
+use session::format::count;
 use sim_core::profile::PRESETS;
 
 use crate::apply::State;
 use crate::command::{Action, Command};
 use crate::examples::{Kind, of_kind};
-use crate::format::count;
 
 /// Draws the row.
 pub(crate) fn ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use egui::{Button, ComboBox, Label, RichText, ScrollArea, Ui};
+use session::actions::stack_text;
+use session::format::count;
+use session::snapshots::{Kept, Which};
 use sim_core::tracemalloc::{KeyType, NamedTraceback, Snapshot, Tracemalloc};
 
 use super::{View, empty};
-use crate::actions::stack_text;
 use crate::command::Command;
-use crate::format::count;
-use crate::snapshots::{Kept, Which};
 
 /// How groups are made, and what was made last.
 pub(crate) struct TracemallocState {

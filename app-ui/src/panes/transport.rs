@@ -1,12 +1,12 @@
 //! Moving through the tape.
 
 use egui::{ComboBox, Ui};
+use session::format::{call, grouped};
+use session::run::SPEEDS;
 
 use super::{View, action_icon};
 use crate::command::{Action, Command};
-use crate::format::{call, grouped};
 use crate::icons::Icon;
-use crate::session::SPEEDS;
 
 /// Draws the row of buttons.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {

@@ -1,10 +1,10 @@
 //! The blocks of one pool: live solid, free hollow, never carved dotted, the tail hatched.
 
 use egui::ColorImage;
+use session::facts::BlockState;
 
 use super::grid::CellGrid;
 use super::{Canvas, PixelRect};
-use crate::facts::BlockState;
 use crate::theme::Theme;
 
 /// What to draw of a pool.

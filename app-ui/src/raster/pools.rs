@@ -1,11 +1,11 @@
 //! Pools as cells: a gauge filled from below by the blocks in use, in the color of the size class.
 
 use egui::ColorImage;
+use session::facts::{self, ArenaFacts, Heap, PoolFacts};
 use sim_core::report::PoolState;
 
 use super::grid::{CellGrid, TileGrid};
 use super::{Canvas, PixelRect};
-use crate::facts::{self, ArenaFacts, Heap, PoolFacts};
 use crate::theme::{Theme, mix};
 
 /// All arenas between `scroll` and `scroll + height` of the grid's height.

@@ -11,7 +11,7 @@ const CHUNK: u64 = 100_000;
 
 /// The answer for one block in one state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Owner {
+pub enum Owner {
     /// No pointer of the program is this block.
     Nobody,
     /// Still looking.
@@ -22,7 +22,7 @@ pub(crate) enum Owner {
 
 /// A search that goes on between frames.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct OwnerSearch {
+pub struct OwnerSearch {
     block: Addr,
     revision: u64,
     step: u64,
@@ -53,7 +53,7 @@ fn holds(machine: &Machine, slot: Slot, block: Addr) -> bool {
 
 impl OwnerSearch {
     /// Begins a search at `step` of the tape, from the answer of another search where there is one.
-    pub(crate) fn new(machine: &Machine, step: u64, revision: u64, block: Addr, old: Option<Self>) -> Self {
+    pub fn new(machine: &Machine, step: u64, revision: u64, block: Addr, old: Option<Self>) -> Self {
         let stage = match old {
             Some(Self { block: same, step: old_step, stage: Stage::Found { slot, operation }, .. })
                 if same == block && holds(machine, slot, block) =>
@@ -70,24 +70,24 @@ impl OwnerSearch {
     }
 
     /// The answer that the last operation gives itself: it returned this block.
-    pub(crate) fn known(trace: &Trace, step: u64, revision: u64, block: Addr) -> Self {
+    pub fn known(trace: &Trace, step: u64, revision: u64, block: Addr) -> Self {
         let operation = step.saturating_sub(1);
         let slot = trace.packed(operation as usize).slot;
         Self { block, revision, step, stage: Stage::Found { slot, operation } }
     }
 
     /// Whether it answers this question.
-    pub(crate) fn is_for(&self, revision: u64, block: Addr) -> bool {
+    pub fn is_for(&self, revision: u64, block: Addr) -> bool {
         self.block == block && self.revision == revision
     }
 
     /// Whether it is about this state.
-    pub(crate) fn is_current(&self, revision: u64) -> bool {
+    pub fn is_current(&self, revision: u64) -> bool {
         self.revision == revision
     }
 
     /// What is known.
-    pub(crate) fn answer(&self) -> Owner {
+    pub fn answer(&self) -> Owner {
         match self.stage {
             Stage::Slots(_) | Stage::Operations { .. } => Owner::Searching,
             Stage::Found { operation, .. } => Owner::Operation(operation),
@@ -96,7 +96,7 @@ impl OwnerSearch {
     }
 
     /// Looks a bit further. The machine must be the one it began with.
-    pub(crate) fn advance(&mut self, machine: &Machine, trace: &Trace) {
+    pub fn advance(&mut self, machine: &Machine, trace: &Trace) {
         self.stage = match self.stage {
             Stage::Slots(from) => {
                 let until = trace.slot_count().min(from.saturating_add(CHUNK as u32));

@@ -1,16 +1,16 @@
 //! Numbers and calls as text: digits in groups of three, KiB and MiB of 1024, calls by `CPython`'s names.
 
-pub(crate) use sim_core::report::grouped;
+pub use sim_core::report::grouped;
 use sim_core::tape::Action;
 use sim_core::{Addr, Call, Domain, Op};
 
 /// A count with its noun: `1 arena`, `2,000 arenas`.
-pub(crate) fn count(value: u64, noun: &str) -> String {
+pub fn count(value: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(value), if value == 1 { "" } else { "s" })
 }
 
 /// Bytes in the largest unit that keeps three digits.
-pub(crate) fn bytes(value: u64) -> String {
+pub fn bytes(value: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if value < 1024 {
         return count(value, "byte");
@@ -28,7 +28,7 @@ pub(crate) fn bytes(value: u64) -> String {
 }
 
 /// An operation as the C call it stands for, without its result.
-pub(crate) fn call(op: &Op) -> String {
+pub fn call(op: &Op) -> String {
     let prefix = op.domain.prefix();
     match op.call {
         Call::Malloc { size, .. } => format!("{prefix}Malloc({size})"),
@@ -76,7 +76,7 @@ fn action(action: Action, domain: Domain) -> String {
 }
 
 /// The id that names an operation's block afterwards, if the operation leaves one.
-pub(crate) fn id_after(op: &Op) -> Option<u64> {
+pub fn id_after(op: &Op) -> Option<u64> {
     match op.call {
         Call::Malloc { id, .. } | Call::Calloc { id, .. } => Some(id),
         Call::Realloc { newid, .. } => Some(newid),
@@ -85,12 +85,12 @@ pub(crate) fn id_after(op: &Op) -> Option<u64> {
 }
 
 /// An address, or what stands for none.
-pub(crate) fn address(addr: Option<Addr>) -> String {
+pub fn address(addr: Option<Addr>) -> String {
     addr.map_or_else(|| "NULL".to_owned(), |a| a.to_string())
 }
 
 /// A position that a person typed: `1,234`, `50%`. `None` when it is no such thing.
-pub(crate) fn parse_step(text: &str, total: u64) -> Option<u64> {
+pub fn parse_step(text: &str, total: u64) -> Option<u64> {
     let text = text.trim();
     if let Some(percent) = text.strip_suffix('%') {
         let share: f64 = percent.trim().parse().ok()?;
@@ -101,7 +101,7 @@ pub(crate) fn parse_step(text: &str, total: u64) -> Option<u64> {
 }
 
 /// An address that a person typed in hexadecimal.
-pub(crate) fn parse_address(text: &str) -> Option<Addr> {
+pub fn parse_address(text: &str) -> Option<Addr> {
     let digits = text.trim().strip_prefix("0x").or_else(|| text.trim().strip_prefix("0X"))?;
     u64::from_str_radix(digits, 16).ok().map(Addr)
 }

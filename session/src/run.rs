@@ -18,12 +18,11 @@ use sim_core::{
 };
 use web_time::Instant;
 
+use crate::analysis::overview::Overview;
+use crate::analysis::owner::{Owner, OwnerSearch};
 use crate::facts::Heap;
-use crate::find::Aim;
-use crate::overview::Overview;
-use crate::owner::{Owner, OwnerSearch};
-use crate::quest::{Lookout, Quest};
-use crate::selection::Place;
+use crate::place::Place;
+use crate::search::{Aim, Lookout, Quest};
 
 /// Saved states for going back and the index take at most this much together.
 const BUDGET_BYTES: u64 = 256 << 20;
@@ -38,20 +37,20 @@ const HOLD_OPERATIONS: u64 = 50_000;
 /// A machine larger than this is not copied for that; the panes then watch it run.
 const HOLD_BYTES: u64 = 48 << 20;
 /// Traces below this are lessons and start at their beginning.
-pub(crate) const LESSON_OPERATIONS: u64 = 2_000;
+pub const LESSON_OPERATIONS: u64 = 2_000;
 /// Pools of one class listed by name; the rest is counted.
 const LISTED_POOLS: usize = 64;
 
 /// Speeds that playback offers, in operations a second.
-pub(crate) const SPEEDS: &[u32] = &[1, 2, 5, 10, 25, 100, 500, 2_000, 10_000, 50_000, 250_000, 1_000_000];
+pub const SPEEDS: &[u32] = &[1, 2, 5, 10, 25, 100, 500, 2_000, 10_000, 50_000, 250_000, 1_000_000];
 
 /// Playing the tape by itself.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Playback {
+pub struct Playback {
     /// Whether it runs.
-    pub(crate) playing: bool,
+    pub playing: bool,
     /// Index into [`SPEEDS`].
-    pub(crate) speed: usize,
+    pub speed: usize,
     /// Operations due, not done yet.
     due: f64,
 }
@@ -88,11 +87,11 @@ struct Held {
 
 /// One class's `usedpools` list.
 #[derive(Clone, Debug)]
-pub(crate) struct ClassList {
+pub struct ClassList {
     /// The first pools, front first.
-    pub(crate) front: Vec<Addr>,
+    pub front: Vec<Addr>,
     /// Pools on the list.
-    pub(crate) len: u64,
+    pub len: u64,
 }
 
 /// Counted once for each state, when a pane first asks.
@@ -106,7 +105,7 @@ struct Derived {
 
 /// One trace, replayed.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub struct Session {
     trace: Arc<Trace>,
     profile: Profile,
     replay: Replay,
@@ -119,7 +118,7 @@ pub(crate) struct Session {
     breakpoints: Vec<Condition>,
     lookout: Option<Lookout>,
     /// Play, speed and what is due.
-    pub(crate) playback: Playback,
+    pub playback: Playback,
     overview: Overview,
     owner: Option<OwnerSearch>,
     /// See [`crate::actions::stack_changes`].
@@ -131,7 +130,7 @@ pub(crate) struct Session {
 impl Session {
     /// At the start of `trace`, under the profile it asks for or `preset`.
     /// `revision` must be one that no session before it had, since pictures are kept by it.
-    pub(crate) fn new(trace: Arc<Trace>, preset: Option<&str>, revision: u64) -> Result<Self, ProfileError> {
+    pub fn new(trace: Arc<Trace>, preset: Option<&str>, revision: u64) -> Result<Self, ProfileError> {
         let default = sim_core::profile::PRESETS[0].0;
         let name = preset.or(trace.profile.as_deref()).unwrap_or(default);
         let mut profile = Profile::named(name)?;
@@ -159,7 +158,7 @@ impl Session {
     }
 
     /// A step near the middle whose operation is served by a pool: something to look at.
-    pub(crate) fn vivid_step(&self) -> u64 {
+    pub fn vivid_step(&self) -> u64 {
         /// How far to look.
         const NEAR: u64 = 5_000;
         let middle = self.len() / 2;
@@ -175,75 +174,80 @@ impl Session {
     }
 
     /// The trace.
-    pub(crate) fn trace(&self) -> &Arc<Trace> {
+    pub fn trace(&self) -> &Arc<Trace> {
         &self.trace
     }
 
     /// The constants of the build.
-    pub(crate) fn profile(&self) -> &Profile {
+    pub fn profile(&self) -> &Profile {
         &self.profile
     }
 
     /// Operations on the tape.
-    pub(crate) fn len(&self) -> u64 {
+    pub fn len(&self) -> u64 {
         self.trace.len()
     }
 
+    /// Whether the tape has no operation.
+    pub fn is_empty(&self) -> bool {
+        self.trace.is_empty()
+    }
+
     /// The machine that the panes show.
-    pub(crate) fn machine(&self) -> &Machine {
+    pub fn machine(&self) -> &Machine {
         self.held.as_ref().map_or_else(|| self.replay.machine(), |h| &h.machine)
     }
 
     /// The allocator that the panes show.
-    pub(crate) fn heap(&self) -> &Heap {
+    pub fn heap(&self) -> &Heap {
         self.machine().pymalloc()
     }
 
     /// Operations done in the state shown.
-    pub(crate) fn step(&self) -> u64 {
+    pub fn step(&self) -> u64 {
         self.held.as_ref().map_or(self.replay.step().0, |h| h.step)
     }
 
     /// Where it is going: the step shown, or the target of a seek under way.
-    pub(crate) fn target(&self) -> u64 {
+    pub fn target(&self) -> u64 {
         self.seek.map_or_else(|| self.step(), |s| s.target)
     }
 
     /// What the last operation did.
-    pub(crate) fn events(&self) -> &[Event] {
+    pub fn events(&self) -> &[Event] {
         self.held.as_ref().map_or_else(|| self.replay.events(), |h| &h.events)
     }
 
     /// The author's note that holds here: that of the last operation, else the last one before it; before
     /// the first operation that of the first.
-    pub(crate) fn note(&self) -> Option<&Note> {
+    pub fn note(&self) -> Option<&Note> {
         let notes = &self.trace.notes;
         let step = self.step().max(1);
         notes[..notes.partition_point(|n| n.at < step)].last()
     }
 
     /// The step after the next operation with a note.
-    pub(crate) fn next_note(&self) -> Option<u64> {
+    pub fn next_note(&self) -> Option<u64> {
         let notes = &self.trace.notes;
         let target = self.target();
         notes.get(notes.partition_point(|n| n.at < target)).map(|n| n.at + 1)
     }
 
     /// The step after the operation with a note before the one that holds here.
-    pub(crate) fn previous_note(&self) -> Option<u64> {
+    pub fn previous_note(&self) -> Option<u64> {
         let notes = &self.trace.notes;
         let target = self.target();
         notes[..notes.partition_point(|n| n.at + 1 < target)].last().map(|n| n.at + 1)
     }
 
     /// The operation that led to the state shown.
-    pub(crate) fn last_op(&self) -> Option<Op> {
+    pub fn last_op(&self) -> Option<Op> {
         self.trace.op(self.step().checked_sub(1)?)
     }
 
     /// The call that led to the state shown, by index, and the slot of its block; none for an action and for
     /// `free(NULL)`.
-    pub(crate) fn last_call(&self) -> Option<(u64, Slot)> {
+    pub fn last_call(&self) -> Option<(u64, Slot)> {
         let index = self.step().checked_sub(1)?;
         let op = self.trace.packed(index as usize);
         let is_call = op.kind != Kind::Act && !(op.kind == Kind::Free && op.null);
@@ -252,7 +256,7 @@ impl Session {
 
     /// The Python stack that calls come from now, most recent frame first; `None` where the trace says
     /// nothing.
-    pub(crate) fn stack(&self) -> Option<Vec<SourceLine>> {
+    pub fn stack(&self) -> Option<Vec<SourceLine>> {
         let stack = if self.trace.has_stacks() {
             self.trace.stack_of(self.step().checked_sub(1)? as usize)
         } else {
@@ -263,12 +267,12 @@ impl Session {
     }
 
     /// What would have ended the process by now, as it would have been printed.
-    pub(crate) fn stopped(&self) -> Option<String> {
+    pub fn stopped(&self) -> Option<String> {
         self.machine().stopped().map(ToString::to_string)
     }
 
     /// What the last operation returned, as text; `None` for free, for actions and at the start.
-    pub(crate) fn last_result(&self) -> Option<String> {
+    pub fn last_result(&self) -> Option<String> {
         if matches!(self.last_op()?.call, Call::Free { .. } | Call::FreeKeep { .. } | Call::Act(_)) {
             return None;
         }
@@ -305,7 +309,7 @@ impl Session {
 
     /// The place the last operation is about: the block it returned, else the one it freed, else the
     /// last thing it touched. None when that went back to the system with its arena.
-    pub(crate) fn focus(&self) -> Option<Place> {
+    pub fn focus(&self) -> Option<Place> {
         let place = self.last_block().map(Place::Block).or_else(|| {
             let pushed = self.events().iter().find(|e| matches!(e, Event::BlockPushed { .. }));
             pushed.or_else(|| self.events().last()).and_then(Place::of_event)
@@ -314,12 +318,12 @@ impl Session {
     }
 
     /// Every place the last operation touched.
-    pub(crate) fn touched(&self) -> impl Iterator<Item = Place> + '_ {
+    pub fn touched(&self) -> impl Iterator<Item = Place> + '_ {
         self.events().iter().filter_map(Place::of_event)
     }
 
     /// The size class the last operation worked on.
-    pub(crate) fn touched_class(&self) -> Option<SizeClass> {
+    pub fn touched_class(&self) -> Option<SizeClass> {
         let chosen = self.events().iter().find_map(|e| match e {
             Event::SizeClassChosen { class, .. } => Some(*class),
             _ => None,
@@ -331,17 +335,17 @@ impl Session {
     }
 
     /// Changes whenever the state shown does.
-    pub(crate) fn revision(&self) -> u64 {
+    pub fn revision(&self) -> u64 {
         self.revision
     }
 
     /// Who uses how much of the heap.
-    pub(crate) fn occupancy(&self) -> &Occupancy {
+    pub fn occupancy(&self) -> &Occupancy {
         self.derived.occupancy.get_or_init(|| Occupancy::of(self.heap()))
     }
 
     /// The `usedpools` list of each class.
-    pub(crate) fn class_lists(&self) -> &[ClassList] {
+    pub fn class_lists(&self) -> &[ClassList] {
         self.derived.lists.get_or_init(|| {
             let heap = self.heap();
             (0..self.profile.nb_small_size_classes())
@@ -360,57 +364,57 @@ impl Session {
     }
 
     /// The text of `sys._debugmallocstats()`.
-    pub(crate) fn stats(&self) -> &str {
+    pub fn stats(&self) -> &str {
         self.derived.stats.get_or_init(|| malloc_stats(self.machine()))
     }
 
     /// The digest of the state shown.
-    pub(crate) fn digest(&self) -> u64 {
+    pub fn digest(&self) -> u64 {
         *self.derived.digest.get_or_init(|| sim_core::report::digest(self.machine()))
     }
 
     /// Curves and arena marks of the whole tape.
-    pub(crate) fn overview(&self) -> &Overview {
+    pub fn overview(&self) -> &Overview {
         &self.overview
     }
 
     /// How far a seek under way is, 0 to 1.
-    pub(crate) fn seeking(&self) -> Option<f32> {
+    pub fn seeking(&self) -> Option<f32> {
         let seek = self.seek?;
         let left = self.replay.seek_cost(seek.target);
         Some(1.0 - (left as f32 / seek.cost.max(1) as f32).min(1.0))
     }
 
     /// What is being looked for, in words, and the share of the tape that has been looked at.
-    pub(crate) fn looking(&self) -> Option<(String, Option<f32>)> {
+    pub fn looking(&self) -> Option<(String, Option<f32>)> {
         let quest = self.quest.as_ref()?;
         Some((quest.doing(), quest.share(self.len())))
     }
 
     /// How the last search ended, or why Play stopped.
-    pub(crate) fn notice(&self) -> Option<&str> {
+    pub fn notice(&self) -> Option<&str> {
         self.notice.as_deref()
     }
 
     /// Says something about a search until the next one.
-    pub(crate) fn set_notice(&mut self, notice: String) {
+    pub fn set_notice(&mut self, notice: String) {
         self.notice = Some(notice);
     }
 
     /// What is known of the tape so far.
-    pub(crate) fn index(&self) -> &Index {
+    pub fn index(&self) -> &Index {
         self.replay.index()
     }
 
     /// Who holds a block.
-    pub(crate) fn owner(&self, block: Addr) -> Owner {
+    pub fn owner(&self, block: Addr) -> Owner {
         self.owner
             .filter(|search| search.is_for(self.revision, block))
             .map_or(Owner::Searching, |search| search.answer())
     }
 
     /// Makes [`Self::owner`] answer for this block.
-    pub(crate) fn ask_owner(&mut self, block: Addr) {
+    pub fn ask_owner(&mut self, block: Addr) {
         if !self.owner.is_some_and(|search| search.is_for(self.revision, block)) {
             let (step, revision) = (self.step(), self.revision);
             self.owner = Some(if self.last_block() == Some(block) {
@@ -422,7 +426,7 @@ impl Session {
     }
 
     /// Sets out for a step; [`Self::work`] gets there.
-    pub(crate) fn seek(&mut self, step: u64) {
+    pub fn seek(&mut self, step: u64) {
         let target = step.min(self.len());
         self.quest = None;
         self.notice = None;
@@ -447,7 +451,7 @@ impl Session {
     }
 
     /// Sets out for the next or previous operation of some kind; `what` is for sentences.
-    pub(crate) fn look_for(&mut self, aim: Aim, what: String, forward: bool) {
+    pub fn look_for(&mut self, aim: Aim, what: String, forward: bool) {
         self.notice = None;
         if let Aim::HeldAt(block) | Aim::SiteOf(block) = aim {
             self.ask_owner(block);
@@ -456,18 +460,18 @@ impl Session {
     }
 
     /// From now on Play stops where one of these holds.
-    pub(crate) fn set_breakpoints(&mut self, conditions: Vec<Condition>) {
+    pub fn set_breakpoints(&mut self, conditions: Vec<Condition>) {
         self.breakpoints = conditions;
         self.lookout = None;
     }
 
     /// Whether a seek or a search can be stopped.
-    pub(crate) fn under_way(&self) -> bool {
+    pub fn under_way(&self) -> bool {
         self.seek.is_some() || self.quest.is_some()
     }
 
     /// Stops a seek or a search where it is.
-    pub(crate) fn cancel(&mut self) {
+    pub fn cancel(&mut self) {
         self.playback.playing = false;
         let searched = self.quest.take().is_some();
         if self.seek.take().is_some() {
@@ -480,7 +484,7 @@ impl Session {
     }
 
     /// Time passes: playback adds what is due.
-    pub(crate) fn tick(&mut self, seconds: f64) {
+    pub fn tick(&mut self, seconds: f64) {
         if !self.playback.playing {
             self.lookout = None;
             return;
@@ -513,7 +517,7 @@ impl Session {
     }
 
     /// Does pending work for about `slice`; the rest waits for the next frame.
-    pub(crate) fn work(&mut self, slice: Duration) {
+    pub fn work(&mut self, slice: Duration) {
         let begun = Instant::now();
         let more = || begun.elapsed() < slice;
         if !self.travel(&more) {
@@ -608,7 +612,7 @@ impl Session {
     }
 
     /// Whether [`Self::work`] or [`Self::tick`] has more to do.
-    pub(crate) fn busy(&self) -> bool {
+    pub fn busy(&self) -> bool {
         self.under_way()
             || self.playback.playing
             || !self.overview.complete()

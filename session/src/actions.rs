@@ -6,7 +6,7 @@ use sim_core::{Call, Domain, Kind, Op, Trace};
 use crate::format;
 
 /// An operation as the C call it stands for; a stack by its lines.
-pub(crate) fn call(trace: &Trace, op: &Op) -> String {
+pub fn call(trace: &Trace, op: &Op) -> String {
     match op.call {
         Call::Act(Action::Stack(number)) => match trace.stacks.lines(number).as_slice() {
             [] => "stack without Python code".to_owned(),
@@ -20,7 +20,7 @@ pub(crate) fn call(trace: &Trace, op: &Op) -> String {
 }
 
 /// The same where there is little room: without the long names that say nothing new in a list.
-pub(crate) fn short_call(op: &Op, call: &str) -> String {
+pub fn short_call(op: &Op, call: &str) -> String {
     match op.call {
         Call::Act(_) => call
             .replacen("PyTraceMalloc_", "", 1)
@@ -34,12 +34,12 @@ pub(crate) fn short_call(op: &Op, call: &str) -> String {
 }
 
 /// A stack in a line, most recent frame first.
-pub(crate) fn stack_text(lines: &[SourceLine]) -> String {
+pub fn stack_text(lines: &[SourceLine]) -> String {
     lines.iter().map(ToString::to_string).collect::<Vec<_>>().join(" < ")
 }
 
 /// Where calls begin to come from another stack: operations before, and the stack's number.
-pub(crate) fn stack_changes(trace: &Trace) -> Vec<(u64, StackId)> {
+pub fn stack_changes(trace: &Trace) -> Vec<(u64, StackId)> {
     if trace.action_count() == 0 {
         return Vec::new();
     }
@@ -54,7 +54,7 @@ pub(crate) fn stack_changes(trace: &Trace) -> Vec<(u64, StackId)> {
 }
 
 /// The domain through which the block of the operation before `step` was called last: actions have none.
-pub(crate) fn domain_of_last(trace: &Trace, step: u64) -> Domain {
+pub fn domain_of_last(trace: &Trace, step: u64) -> Domain {
     let Some(last) = step.checked_sub(1).filter(|at| *at < trace.len()) else { return Domain::Obj };
     let names_block = |at: u64| {
         let op = trace.packed(at as usize);
@@ -76,7 +76,7 @@ pub(crate) fn domain_of_last(trace: &Trace, step: u64) -> Domain {
 }
 
 /// What an action did, in a sentence.
-pub(crate) fn explain(trace: &Trace, action: Action, domain: Domain) -> String {
+pub fn explain(trace: &Trace, action: Action, domain: Domain) -> String {
     let name = domain.name();
     match action {
         Action::SetupDebugHooks => "The debug hooks cover the table of each domain, unless its malloc is the debug one already. Blocks from before have no header".to_owned(),

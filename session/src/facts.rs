@@ -6,11 +6,11 @@ use sim_core::report::PoolState;
 use sim_core::{Addr, ArenaId, Profile, SizeClass};
 
 /// The allocator as the window sees it.
-pub(crate) type Heap = Pymalloc<sim_core::arena::SimArenas>;
+pub type Heap = Pymalloc<sim_core::arena::SimArenas>;
 
 /// The state of one block of a pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum BlockState {
+pub enum BlockState {
     /// Handed out.
     Live,
     /// On the pool's free list, counted from its head.
@@ -21,94 +21,94 @@ pub(crate) enum BlockState {
 
 /// One live arena.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ArenaFacts<'a> {
+pub struct ArenaFacts<'a> {
     /// Its name.
-    pub(crate) id: ArenaId,
+    pub id: ArenaId,
     /// What the arena allocator returned.
-    pub(crate) base: Addr,
+    pub base: Addr,
     /// Its first pool, `base` unless it is misaligned.
-    pub(crate) first_pool: Addr,
+    pub first_pool: Addr,
     /// The record.
-    pub(crate) record: &'a ArenaObject<SimPool>,
+    pub record: &'a ArenaObject<SimPool>,
 }
 
 /// One pool, carved or not.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PoolFacts<'a> {
+pub struct PoolFacts<'a> {
     /// Its arena.
-    pub(crate) arena: ArenaId,
+    pub arena: ArenaId,
     /// Where it starts.
-    pub(crate) addr: Addr,
+    pub addr: Addr,
     /// Which pool of its arena, from 0.
-    pub(crate) index: u32,
+    pub index: u32,
     /// Used, full, empty or never carved.
-    pub(crate) state: PoolState,
+    pub state: PoolState,
     /// Its header and handle; none when never carved.
-    pub(crate) carved: Option<(SimPool, &'a PoolHeader<SimPool, SimBlock>)>,
+    pub carved: Option<(SimPool, &'a PoolHeader<SimPool, SimBlock>)>,
     /// Blocks it holds in its class, 0 without a class.
-    pub(crate) capacity: u32,
+    pub capacity: u32,
     /// Bytes of one block, 0 without a class.
-    pub(crate) block_size: u32,
+    pub block_size: u32,
 }
 
 impl PoolFacts<'_> {
     /// Its size class, once it has one.
-    pub(crate) fn class(&self) -> Option<SizeClass> {
+    pub fn class(&self) -> Option<SizeClass> {
         let (_, header) = self.carved?;
         (header.szidx != DUMMY_SIZE_IDX).then_some(SizeClass(header.szidx as u16))
     }
 
     /// Blocks in use.
-    pub(crate) fn used(&self) -> u32 {
+    pub fn used(&self) -> u32 {
         self.carved.map_or(0, |(_, header)| header.ref_count)
     }
 
     /// Blocks in use as a share of all, 0 to 1. A double free can make the count wrap around.
-    pub(crate) fn share(&self) -> f32 {
+    pub fn share(&self) -> f32 {
         if self.capacity == 0 { 0.0 } else { (self.used() as f32 / self.capacity as f32).min(1.0) }
     }
 }
 
 /// One block of a pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct BlockFacts {
+pub struct BlockFacts {
     /// Where it starts.
-    pub(crate) addr: Addr,
+    pub addr: Addr,
     /// Its pool.
-    pub(crate) pool: Addr,
+    pub pool: Addr,
     /// Which block of its pool, from 0.
-    pub(crate) index: u32,
+    pub index: u32,
     /// Bytes from the pool's start.
-    pub(crate) offset: u32,
+    pub offset: u32,
     /// Its size in bytes.
-    pub(crate) size: u32,
+    pub size: u32,
     /// Its class.
-    pub(crate) class: SizeClass,
+    pub class: SizeClass,
     /// Live, free or never carved.
-    pub(crate) state: BlockState,
+    pub state: BlockState,
 }
 
 /// The live arenas by address, which is how the map shows them.
-pub(crate) fn arenas(heap: &Heap) -> Vec<ArenaFacts<'_>> {
+pub fn arenas(heap: &Heap) -> Vec<ArenaFacts<'_>> {
     let mut all: Vec<_> = (0..heap.arenas().len() as u32).filter_map(|i| arena(heap, i)).collect();
     all.sort_by_key(|a| a.base);
     all
 }
 
 /// The arena at a record index, if there is one.
-pub(crate) fn arena(heap: &Heap, index: u32) -> Option<ArenaFacts<'_>> {
+pub fn arena(heap: &Heap, index: u32) -> Option<ArenaFacts<'_>> {
     let record = heap.arenas().get(index as usize)?;
     let base = record.address?;
     Some(ArenaFacts { id: heap.arena_id(index), base, first_pool: heap.first_pool_addr(base), record })
 }
 
 /// The arena that is still the one this name was given to.
-pub(crate) fn same_arena(heap: &Heap, id: ArenaId) -> Option<ArenaFacts<'_>> {
+pub fn same_arena(heap: &Heap, id: ArenaId) -> Option<ArenaFacts<'_>> {
     arena(heap, id.index).filter(|a| a.id == id)
 }
 
 /// Pool number `index` of an arena.
-pub(crate) fn pool_of_arena<'a>(heap: &'a Heap, arena: &ArenaFacts<'a>, index: u32) -> Option<PoolFacts<'a>> {
+pub fn pool_of_arena<'a>(heap: &'a Heap, arena: &ArenaFacts<'a>, index: u32) -> Option<PoolFacts<'a>> {
     if index >= arena.record.ntotalpools {
         return None;
     }
@@ -137,7 +137,7 @@ pub(crate) fn pool_of_arena<'a>(heap: &'a Heap, arena: &ArenaFacts<'a>, index: u
 }
 
 /// The pool that holds an address.
-pub(crate) fn pool_at(heap: &Heap, addr: Addr) -> Option<PoolFacts<'_>> {
+pub fn pool_at(heap: &Heap, addr: Addr) -> Option<PoolFacts<'_>> {
     let arena = arena(heap, heap.arena_of(addr)?.index)?;
     if addr < arena.first_pool {
         return None;
@@ -147,7 +147,7 @@ pub(crate) fn pool_at(heap: &Heap, addr: Addr) -> Option<PoolFacts<'_>> {
 }
 
 /// The states of all blocks of a pool, in order of address.
-pub(crate) fn block_states(heap: &Heap, pool: &PoolFacts<'_>) -> Vec<BlockState> {
+pub fn block_states(heap: &Heap, pool: &PoolFacts<'_>) -> Vec<BlockState> {
     let Some((handle, header)) = pool.carved else { return Vec::new() };
     let overhead = heap.profile().pool_overhead() as u32;
     let mut states: Vec<BlockState> = (0..pool.capacity)
@@ -169,7 +169,7 @@ pub(crate) fn block_states(heap: &Heap, pool: &PoolFacts<'_>) -> Vec<BlockState>
 }
 
 /// The block that holds an address; `None` for headers, tails and memory without a class.
-pub(crate) fn block_at(heap: &Heap, addr: Addr) -> Option<BlockFacts> {
+pub fn block_at(heap: &Heap, addr: Addr) -> Option<BlockFacts> {
     let pool = pool_at(heap, addr)?;
     let class = pool.class()?;
     let offset = addr.bytes_from(pool.addr) as u32;
@@ -194,12 +194,12 @@ fn block_of_pool(heap: &Heap, pool: &PoolFacts<'_>, class: SizeClass, index: u32
 }
 
 /// Bytes from a pool's start to one of its blocks.
-pub(crate) fn block_offset(profile: &Profile, pool: &PoolFacts<'_>, index: u32) -> u32 {
+pub fn block_offset(profile: &Profile, pool: &PoolFacts<'_>, index: u32) -> u32 {
     profile.pool_overhead() as u32 + index * pool.block_size
 }
 
 /// A pool's state in `CPython`'s word.
-pub(crate) fn state_word(state: PoolState) -> &'static str {
+pub fn state_word(state: PoolState) -> &'static str {
     match state {
         PoolState::Used => "used",
         PoolState::Full => "full",

@@ -17,31 +17,31 @@ const BUCKETS: u64 = 1024;
 
 /// An arena, or a segment of mimalloc, obtained or released.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Mark {
+pub struct Mark {
     /// Operations done when it was.
-    pub(crate) step: u64,
+    pub step: u64,
     /// Obtained, or released.
-    pub(crate) obtained: bool,
+    pub obtained: bool,
     /// Which arena, in order of creation.
-    pub(crate) ordinal: u64,
+    pub ordinal: u64,
 }
 
 /// The most that was seen in one stretch of the tape: a peak is never averaged away.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub(crate) struct Bucket {
+pub struct Bucket {
     /// Bytes of all arenas or segments.
-    pub(crate) held_bytes: u64,
+    pub held_bytes: u64,
     /// Bytes asked for in live blocks of pools, or of mimalloc's.
-    pub(crate) live_bytes: u64,
+    pub live_bytes: u64,
 }
 
 /// Curves and marks of a tape, complete up to [`Self::known`].
 #[derive(Debug)]
-pub(crate) struct Overview {
+pub struct Overview {
     /// One for each stretch of [`Self::bucket_steps`] operations.
-    pub(crate) buckets: Vec<Bucket>,
+    pub buckets: Vec<Bucket>,
     /// Arenas obtained and released, in order.
-    pub(crate) marks: Vec<Mark>,
+    pub marks: Vec<Mark>,
     total: u64,
     known: u64,
     /// Bytes asked for of the block in each slot, 0 for the C library's.
@@ -55,7 +55,7 @@ pub(crate) struct Overview {
 
 impl Overview {
     /// Nothing known yet.
-    pub(crate) fn new(trace: &Trace, profile: &Profile) -> Self {
+    pub fn new(trace: &Trace, profile: &Profile) -> Self {
         Self {
             buckets: Vec::new(),
             marks: Vec::new(),
@@ -70,27 +70,27 @@ impl Overview {
     }
 
     /// Operations that curves and marks cover.
-    pub(crate) fn known(&self) -> u64 {
+    pub fn known(&self) -> u64 {
         self.known
     }
 
     /// Whether the whole tape is covered.
-    pub(crate) fn complete(&self) -> bool {
+    pub fn complete(&self) -> bool {
         self.known == self.total
     }
 
     /// Operations of one bucket.
-    pub(crate) fn bucket_steps(&self) -> u64 {
+    pub fn bucket_steps(&self) -> u64 {
         self.total.div_ceil(BUCKETS).max(1)
     }
 
     /// The first arena mark after `step`; `None` also while it is not known yet.
-    pub(crate) fn next_mark(&self, step: u64) -> Option<Mark> {
+    pub fn next_mark(&self, step: u64) -> Option<Mark> {
         self.marks.get(self.marks.partition_point(|m| m.step <= step)).copied()
     }
 
     /// The last arena mark before `step`.
-    pub(crate) fn previous_mark(&self, step: u64) -> Option<Mark> {
+    pub fn previous_mark(&self, step: u64) -> Option<Mark> {
         self.marks[..self.marks.partition_point(|m| m.step < step)].last().copied()
     }
 

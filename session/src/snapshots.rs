@@ -8,7 +8,7 @@ use sim_core::tracemalloc::{Snapshot, take_snapshot};
 
 /// Which of the two.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Which {
+pub enum Which {
     /// The older one, as a rule.
     A,
     /// The newer one.
@@ -17,7 +17,7 @@ pub(crate) enum Which {
 
 impl Which {
     /// Its name.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::A => "A",
             Self::B => "B",
@@ -27,45 +27,45 @@ impl Which {
 
 /// A snapshot with the step it was taken at.
 #[derive(Clone, Debug)]
-pub(crate) struct Kept {
+pub struct Kept {
     /// Operations done then; 0 for one that has a name.
-    pub(crate) step: u64,
+    pub step: u64,
     /// What tracemalloc knew.
-    pub(crate) snapshot: Arc<Snapshot>,
+    pub snapshot: Arc<Snapshot>,
     /// What the program called it, if the program took it.
-    pub(crate) name: Option<String>,
+    pub name: Option<String>,
 }
 
 impl Kept {
     /// A machine's state after some steps. Without tracing there is nothing to keep, which is the error.
-    pub(crate) fn of(machine: &Machine, step: u64) -> Result<Self, String> {
+    pub fn of(machine: &Machine, step: u64) -> Result<Self, String> {
         let layers = machine.layers().ok_or("tracemalloc never runs in this trace")?;
         let snapshot = take_snapshot(layers.tracemalloc()).map_err(|e| format!("RuntimeError: {e}"))?;
         Ok(Self { step, snapshot: Arc::new(snapshot), name: None })
     }
 
     /// A snapshot that the program took.
-    pub(crate) fn named(layers: &Layers, name: String) -> Option<Self> {
+    pub fn named(layers: &Layers, name: String) -> Option<Self> {
         let snapshot = Arc::clone(layers.snapshots().get(&name)?);
         Some(Self { step: 0, snapshot, name: Some(name) })
     }
 
     /// The program's name for it, or the step.
-    pub(crate) fn title(&self) -> String {
+    pub fn title(&self) -> String {
         self.name.clone().unwrap_or_else(|| format!("step {}", crate::format::grouped(self.step)))
     }
 }
 
 /// The two. They are replaced, never changed.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Snapshots {
+pub struct Snapshots {
     a: Option<Kept>,
     b: Option<Kept>,
 }
 
 impl Snapshots {
     /// One of them.
-    pub(crate) fn get(&self, which: Which) -> Option<&Kept> {
+    pub fn get(&self, which: Which) -> Option<&Kept> {
         match which {
             Which::A => self.a.as_ref(),
             Which::B => self.b.as_ref(),
@@ -73,7 +73,7 @@ impl Snapshots {
     }
 
     /// Puts one in place of what was there.
-    pub(crate) fn keep(&mut self, which: Which, kept: Kept) {
+    pub fn keep(&mut self, which: Which, kept: Kept) {
         match which {
             Which::A => self.a = Some(kept),
             Which::B => self.b = Some(kept),

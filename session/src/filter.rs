@@ -27,11 +27,11 @@ enum Word {
 }
 
 /// What the words may be, for the field's tooltip and the error.
-pub(crate) const WORDS: &str = "#7 (an id), 48 (a size), >512, <16, malloc, calloc, realloc, free, action, raw, mem, obj; several words must all hold";
+pub const WORDS: &str = "#7 (an id), 48 (a size), >512, <16, malloc, calloc, realloc, free, action, raw, mem, obj; several words must all hold";
 
 /// A filter and what it has found so far.
 #[derive(Debug, Default)]
-pub(crate) struct Filter {
+pub struct Filter {
     text: String,
     words: Vec<Word>,
     wrong: Option<String>,
@@ -42,7 +42,7 @@ pub(crate) struct Filter {
 
 impl Filter {
     /// Starts over when the words or the trace are others.
-    pub(crate) fn set(&mut self, text: &str, trace: &Arc<Trace>) {
+    pub fn set(&mut self, text: &str, trace: &Arc<Trace>) {
         if self.text == text && self.trace.as_ref().is_some_and(|t| Arc::ptr_eq(t, trace)) {
             return;
         }
@@ -56,27 +56,27 @@ impl Filter {
     }
 
     /// Whether it leaves anything out.
-    pub(crate) fn active(&self) -> bool {
+    pub fn active(&self) -> bool {
         !self.words.is_empty() && self.wrong.is_none()
     }
 
     /// A word that is none.
-    pub(crate) fn wrong(&self) -> Option<&str> {
+    pub fn wrong(&self) -> Option<&str> {
         self.wrong.as_deref()
     }
 
     /// Operations that hold, by index, in order, as far as it has looked.
-    pub(crate) fn found(&self) -> &[u64] {
+    pub fn found(&self) -> &[u64] {
         &self.found
     }
 
     /// Whether it has looked at all operations.
-    pub(crate) fn complete(&self) -> bool {
+    pub fn complete(&self) -> bool {
         !self.active() || self.trace.as_ref().is_none_or(|t| self.scanned >= t.len())
     }
 
     /// Looks on for about `slice`.
-    pub(crate) fn advance(&mut self, slice: Duration) {
+    pub fn advance(&mut self, slice: Duration) {
         let Some(trace) = self.trace.clone() else { return };
         let begun = Instant::now();
         while !self.complete() {

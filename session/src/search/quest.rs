@@ -1,20 +1,16 @@
 //! A search along the tape that goes on between frames.
 
 use sim_core::Replay;
-use sim_core::breakpoint::Condition;
 use sim_core::index::Wanted;
 use sim_core::replay::{Found, Hunt, Search};
 
-use crate::find::Aim;
-use crate::overview::Overview;
-use crate::owner::Owner;
-
-/// Operations that a search for a condition looks at between two looks at the clock.
-const CHUNK: u64 = 8192;
+use super::{Aim, CHUNK};
+use crate::analysis::overview::Overview;
+use crate::analysis::owner::Owner;
 
 /// One search: what for, from where, which way, and how far it has come.
 #[derive(Debug)]
-pub(crate) struct Quest {
+pub struct Quest {
     what: String,
     from: u64,
     forward: bool,
@@ -35,7 +31,7 @@ enum Way {
 
 impl Quest {
     /// A search from a position; `what` is for sentences.
-    pub(crate) fn new(aim: Aim, what: String, from: u64, forward: bool) -> Self {
+    pub fn new(aim: Aim, what: String, from: u64, forward: bool) -> Self {
         let way = match aim {
             Aim::Arena => Way::Arena,
             Aim::Of(wanted) => Way::Search(Search::new(wanted, from, forward)),
@@ -47,7 +43,7 @@ impl Quest {
     }
 
     /// Goes a bit further. `owner` says who holds a block now.
-    pub(crate) fn advance(
+    pub fn advance(
         &mut self,
         replay: &mut Replay,
         overview: &Overview,
@@ -88,56 +84,21 @@ impl Quest {
     }
 
     /// What it is doing, in a few words.
-    pub(crate) fn doing(&self) -> String {
+    pub fn doing(&self) -> String {
         format!("looking {} for {}", if self.forward { "ahead" } else { "back" }, self.what)
     }
 
     /// That it found nothing, as a sentence.
-    pub(crate) fn in_vain(&self) -> String {
+    pub fn in_vain(&self) -> String {
         let which = if self.forward { "after" } else { "before" };
         format!("Nothing of {} {which} step {}", self.what, crate::format::grouped(self.from))
     }
 
     /// The share of the tape that it has looked at, where it has to look at all of it.
-    pub(crate) fn share(&self, len: u64) -> Option<f32> {
+    pub fn share(&self, len: u64) -> Option<f32> {
         match &self.way {
             Way::Hunt(hunt) => Some(hunt.share(len)),
             _ => None,
         }
-    }
-}
-
-/// Looks for the next breakpoint ahead of Play.
-#[derive(Debug)]
-pub(crate) struct Lookout {
-    hunt: Hunt,
-    found: Option<u64>,
-}
-
-impl Lookout {
-    /// From a position on.
-    pub(crate) fn new(conditions: Vec<Condition>, from: u64) -> Self {
-        Self { hunt: Hunt::new(conditions, from, true), found: None }
-    }
-
-    /// Looks on until it knows of all operations up to `step`, or `go_on` says no.
-    pub(crate) fn advance(&mut self, replay: &mut Replay, step: u64, mut go_on: impl FnMut() -> bool) {
-        while self.found.is_none() && self.hunt.edge() < step.min(replay.len()) {
-            match replay.hunt(&mut self.hunt, CHUNK) {
-                Found::At(step) => self.found = Some(step),
-                Found::Looking if go_on() => {}
-                _ => break,
-            }
-        }
-    }
-
-    /// The step up to which Play may go.
-    pub(crate) fn clear_to(&self) -> u64 {
-        self.found.unwrap_or(self.hunt.edge())
-    }
-
-    /// The condition of the breakpoint at a step.
-    pub(crate) fn breakpoint(&self, step: u64) -> Option<&Condition> {
-        self.hunt.condition().filter(|_| self.found == Some(step))
     }
 }

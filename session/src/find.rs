@@ -1,16 +1,17 @@
-//! What can be looked for along the tape: touches of what is selected, rare events, conditions, breakpoints.
+//! What is chosen to be looked for: an aspect of the selection, a rare event, a condition, breakpoints.
 
 use sim_core::breakpoint::Condition;
 use sim_core::index::{Mark, Wanted};
 
 use crate::facts;
 use crate::format::id_after;
-use crate::selection::Place;
-use crate::session::Session;
+use crate::place::Place;
+use crate::run::Session;
+use crate::search::Aim;
 
 /// Which of the things that a selected place belongs to is followed along the tape.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) enum Aspect {
+pub enum Aspect {
     /// The block that the program holds there, from its birth to its end.
     Life,
     /// The place itself, whoever has it.
@@ -28,7 +29,7 @@ pub(crate) enum Aspect {
 
 impl Aspect {
     /// All of them, with what they are called and a sentence on each.
-    pub(crate) const ALL: [(Self, &'static str, &'static str); 6] = [
+    pub const ALL: [(Self, &'static str, &'static str); 6] = [
         (Self::Life, "block's life", "The block that the program holds, from its birth to its end"),
         (Self::Address, "address", "Whatever block lies here, whoever has it"),
         (Self::Pool, "pool", "Any block of the pool, and the pool itself"),
@@ -38,17 +39,12 @@ impl Aspect {
     ];
 
     /// What it is called.
-    pub(crate) fn label(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         Self::ALL[self as usize].1
     }
 
     /// What to look for from a selected place, and what to call it; the error says why there is nothing.
-    pub(crate) fn aim(
-        self,
-        session: &Session,
-        place: Option<Place>,
-        pinned: bool,
-    ) -> Result<(Aim, String), String> {
+    pub fn aim(self, session: &Session, place: Option<Place>, pinned: bool) -> Result<(Aim, String), String> {
         let heap = session.heap();
         let arena = |place: Place| match place {
             Place::Arena(id) => Some(id.ordinal),
@@ -112,58 +108,26 @@ impl Aspect {
     }
 }
 
-/// What a search along the tape is for.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) enum Aim {
-    /// An arena, or a segment of mimalloc, obtained or released.
-    Arena,
-    /// What the index knows.
-    Of(Wanted),
-    /// The block that the program holds at an address; who that is has to be found first.
-    HeldAt(sim_core::Addr),
-    /// The call site of the block that the program holds at an address.
-    SiteOf(sim_core::Addr),
-    /// Where a condition holds.
-    Condition(Condition),
-}
-
-/// Rare events that one can go to, with what they are called.
-pub(crate) const MARKS: [(Mark, &str); 8] = [
-    (Mark::ArenaObtained, "arena obtained"),
-    (Mark::ArenaReleased, "arena released"),
-    (Mark::PoolCarved, "pool carved"),
-    (Mark::PoolFreed, "pool freed"),
-    (Mark::RawFallback, "RAW fallback"),
-    (Mark::ArenaRefused, "hook failure"),
-    (Mark::ReturnedNull, "NULL returned"),
-    (Mark::Stopped, "end of the process"),
-];
-
-/// What one of [`MARKS`] is called.
-pub(crate) fn mark_name(mark: Mark) -> &'static str {
-    MARKS.iter().find(|(m, _)| *m == mark).map_or("event", |(_, name)| name)
-}
-
 /// A condition at which Play stops.
 #[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Breakpoint {
+pub struct Breakpoint {
     /// The condition.
-    pub(crate) condition: Condition,
+    pub condition: Condition,
     /// Whether it is heeded.
-    pub(crate) on: bool,
+    pub on: bool,
 }
 
 /// What is chosen to be looked for. Changed by `apply` alone.
 #[derive(Clone, Debug)]
-pub(crate) struct Find {
+pub struct Find {
     /// What of the selection is followed.
-    pub(crate) aspect: Aspect,
+    pub aspect: Aspect,
     /// The rare event that is gone to.
-    pub(crate) mark: Mark,
+    pub mark: Mark,
     /// The condition that is written in the field, when it is one.
-    pub(crate) condition: Option<Condition>,
+    pub condition: Option<Condition>,
     /// Where Play stops.
-    pub(crate) breakpoints: Vec<Breakpoint>,
+    pub breakpoints: Vec<Breakpoint>,
 }
 
 impl Default for Find {
@@ -179,12 +143,12 @@ impl Default for Find {
 
 impl Find {
     /// The conditions of the breakpoints that are heeded.
-    pub(crate) fn heeded(&self) -> Vec<Condition> {
+    pub fn heeded(&self) -> Vec<Condition> {
         self.breakpoints.iter().filter(|b| b.on).map(|b| b.condition.clone()).collect()
     }
 
     /// Keeps a condition as a breakpoint; one that is kept already is heeded again.
-    pub(crate) fn keep(&mut self, condition: Condition) {
+    pub fn keep(&mut self, condition: Condition) {
         match self.breakpoints.iter_mut().find(|b| b.condition.to_string() == condition.to_string()) {
             Some(breakpoint) => breakpoint.on = true,
             None => self.breakpoints.push(Breakpoint { condition, on: true }),
@@ -192,12 +156,12 @@ impl Find {
     }
 
     /// The breakpoints as they are saved.
-    pub(crate) fn save(&self) -> Vec<(String, bool)> {
+    pub fn save(&self) -> Vec<(String, bool)> {
         self.breakpoints.iter().map(|b| (b.condition.to_string(), b.on)).collect()
     }
 
     /// Takes saved breakpoints; what is no condition any more is left out.
-    pub(crate) fn restore(&mut self, saved: &[(String, bool)]) {
+    pub fn restore(&mut self, saved: &[(String, bool)]) {
         self.breakpoints = saved
             .iter()
             .filter_map(|(text, on)| Some(Breakpoint { condition: Condition::parse(text).ok()?, on: *on }))

@@ -1,24 +1,52 @@
 //! Opening a trace a few milliseconds a frame, with the old one still on screen.
 
+use std::io::Read;
 use std::time::Duration;
 
 use sim_core::Trace;
+use trace_io::stats_text::StatsText;
 use trace_io::{Loader, Progress, TraceError};
 use web_time::Instant;
 
 use crate::format::{bytes, count};
-use crate::panes::still::Still;
-use crate::platform::Opened;
+
+/// A file that came in by dialog, drop or argument.
+pub struct Opened {
+    /// Its name, without folders.
+    pub name: String,
+    /// Its bytes.
+    pub source: Box<dyn Read>,
+    /// How many there are, where that is known.
+    pub total_bytes: Option<u64>,
+    /// Whether the next bytes are there, where they are still on their way; a read before that is an error.
+    pub ready: Option<Box<dyn Fn() -> bool>>,
+}
+
+impl Opened {
+    /// A file whose bytes can be read at any time.
+    pub fn new(name: impl Into<String>, source: Box<dyn Read>, total_bytes: Option<u64>) -> Self {
+        Self { name: name.into(), source, total_bytes, ready: None }
+    }
+}
+
+/// The text of `sys._debugmallocstats()`, which shows one moment and no operations.
+#[derive(Debug)]
+pub struct Still {
+    /// The file's name.
+    pub name: String,
+    /// What it says.
+    pub stats: StatsText,
+}
 
 /// A trace being read.
-pub(crate) struct Loading {
+pub struct Loading {
     name: String,
     loader: Loader,
     ready: Option<Box<dyn Fn() -> bool>>,
 }
 
 /// How a slice of work ended.
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// There is more to read.
     Running(Loading),
     /// The trace is complete.
@@ -31,24 +59,24 @@ pub(crate) enum Outcome {
 
 impl Loading {
     /// Begins with nothing read.
-    pub(crate) fn new(opened: Opened) -> Self {
+    pub fn new(opened: Opened) -> Self {
         let loader = Loader::new(&opened.name, opened.source, opened.total_bytes);
         Self { name: opened.name, loader, ready: opened.ready }
     }
 
     /// The file's name.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
     /// How far it is.
-    pub(crate) fn progress(&self) -> Progress {
+    pub fn progress(&self) -> Progress {
         self.loader.progress()
     }
 
     /// Reads for about `slice`, at least one piece if its bytes are there. A trace of more than `bytes_max` is
     /// given up, one that will be much larger as soon as that is seen.
-    pub(crate) fn advance(mut self, slice: Duration, bytes_max: Option<u64>) -> Outcome {
+    pub fn advance(mut self, slice: Duration, bytes_max: Option<u64>) -> Outcome {
         let begun = Instant::now();
         loop {
             if self.ready.as_ref().is_some_and(|ready| !ready()) {

@@ -1,0 +1,4 @@
+//! What can be said of a run beyond its state: plain data, each with a test. Windows draw it, commands word it.
+
+pub mod overview;
+pub mod owner;

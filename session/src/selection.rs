@@ -1,0 +1,74 @@
+//! What the user looks at: the map's level and place, and what the inspector is pinned to.
+
+use sim_core::{Addr, ArenaId};
+
+use crate::facts::{self, Heap};
+use crate::place::Place;
+use crate::snapshots::Snapshots;
+
+/// The three pictures of the map.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Level {
+    /// All arenas as tiles of their pools.
+    #[default]
+    Heap,
+    /// The pools of one arena.
+    Arena,
+    /// The blocks of one pool.
+    Pool,
+}
+
+/// What is looked at. Changed by `apply` alone.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// Which picture the map shows.
+    pub level: Level,
+    /// The arena that the map's second level shows.
+    pub arena: Option<ArenaId>,
+    /// The pool that the map's third level shows.
+    pub pool: Option<Addr>,
+    /// What the inspector stays with; otherwise it shows what the current step touched.
+    pub pinned: Option<Place>,
+    /// Whether the map goes to where each step happens.
+    pub follow: bool,
+    /// Whether the map leaves out most of the blocks of a pool that were never carved.
+    pub fold: bool,
+    /// What was kept of tracemalloc, to compare.
+    pub snapshots: Snapshots,
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self {
+            level: Level::Heap,
+            arena: None,
+            pool: None,
+            pinned: None,
+            follow: true,
+            fold: true,
+            snapshots: Snapshots::default(),
+        }
+    }
+}
+
+impl Selection {
+    /// Points the map at a place without changing the level.
+    pub fn look_at(&mut self, heap: &Heap, place: Place) {
+        let (arena, pool) = place.resolve(heap);
+        if arena.is_some() {
+            self.arena = arena;
+            if pool.is_some() || self.pool.is_some_and(|p| heap.arena_of(p) != arena) {
+                self.pool = pool;
+            }
+        }
+    }
+
+    /// Lets go of what no longer exists, and finds something to show where nothing is chosen yet.
+    pub fn repair(&mut self, heap: &Heap) {
+        let arena = self.arena.and_then(|id| facts::same_arena(heap, id));
+        let arena = arena.or_else(|| facts::arenas(heap).into_iter().next());
+        self.arena = arena.map(|a| a.id);
+        let inside = |pool: &Addr| arena.is_some_and(|a| heap.arena_of(*pool) == Some(a.id));
+        self.pool = self.pool.filter(inside).or(arena.map(|a| a.first_pool));
+    }
+}
