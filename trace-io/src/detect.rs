@@ -2,7 +2,7 @@
 
 use crate::atrace::MAGIC;
 use crate::error::TraceError;
-use crate::loader::Format;
+use crate::format::Format;
 use crate::{csv, memray, mtrace_utils, refused, stats_text};
 
 /// Bytes looked at before the format is decided.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use atrace::{AtraceError, Remedy};
 use sim_core::{ProfileError, TapeError};
 use thiserror::Error;
 
@@ -82,18 +83,9 @@ pub enum TraceError {
         /// What to do.
         remedy: String,
     },
-    /// An `.atrace` file that does not hold what it must.
-    #[error(
-        "byte {offset}, operation {operation}: {message}; the file is damaged or was not written as docs/atrace.md says"
-    )]
-    Atrace {
-        /// Bytes before the block.
-        offset: u64,
-        /// The operation, counted from 1, that comes next there.
-        operation: u64,
-        /// What is wrong.
-        message: String,
-    },
+    /// An `.atrace` file that does not hold what it must, or is of a version to come.
+    #[error("{error}; {remedy}", error = .0, remedy = atrace_remedy(.0))]
+    Atrace(AtraceError),
     /// Damaged compression.
     #[error(
         "byte {offset} of the compressed file: {message}; the file is damaged or cut off, fetch it again"
@@ -134,4 +126,20 @@ pub enum TraceError {
         /// The system's reason.
         error: std::io::Error,
     },
+}
+
+impl From<AtraceError> for TraceError {
+    fn from(error: AtraceError) -> Self {
+        match error {
+            AtraceError::Read { offset, error } => Self::Read { offset, error },
+            error => Self::Atrace(error),
+        }
+    }
+}
+
+fn atrace_remedy(error: &AtraceError) -> &'static str {
+    match error.remedy() {
+        Remedy::NewerProgram => "use a newer one",
+        Remedy::OtherCopy | Remedy::None => "the file is damaged or was not written as docs/atrace.md says",
+    }
 }

@@ -10,79 +10,11 @@ use sim_core::{Domain, Trace, TraceBuilder};
 
 use crate::detect::{HEAD_BYTES, detect};
 use crate::error::TraceError;
+use crate::format::{Format, stem};
 use crate::input::{Input, Packing};
 use crate::lines::Lined;
 use crate::reader::Reader;
-use crate::{atrace, csv, heaptrack, lesson, memray, mtrace, mtrace_utils, ptrace, stats_text};
-
-/// A format of traces.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Format {
-    /// Plain text, one operation a line.
-    Ptrace,
-    /// A lesson written by hand.
-    Ron,
-    /// memray's capture, formats 10 to 13.
-    Memray,
-    /// A table of text.
-    Csv,
-    /// heaptrack's raw recording.
-    Heaptrack,
-    /// glibc's `mtrace`.
-    Mtrace,
-    /// glibc-malloc-trace-utils' records.
-    MtraceUtils,
-    /// The text of `sys._debugmallocstats()`, which is no trace: [`TraceError::Still`] brings it.
-    StatsText,
-    /// Operations in columns, packed and seekable.
-    Atrace,
-}
-
-impl Format {
-    /// Its name, as `info` prints it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ptrace => "ptrace",
-            Self::Ron => "ron",
-            Self::Memray => "memray",
-            Self::Csv => "csv",
-            Self::Heaptrack => "heaptrack",
-            Self::Mtrace => "mtrace",
-            Self::MtraceUtils => "malloc-trace-utils",
-            Self::StatsText => "debugmallocstats",
-            Self::Atrace => "atrace",
-        }
-    }
-
-    /// The format that a file's ending asks for.
-    pub fn of_ending(ending: &str) -> Option<Self> {
-        match ending {
-            "ptrace" => Some(Self::Ptrace),
-            "ron" => Some(Self::Ron),
-            "bin" => Some(Self::Memray),
-            "csv" => Some(Self::Csv),
-            "atrace" => Some(Self::Atrace),
-            _ => None,
-        }
-    }
-
-    fn reader(self, name: &str) -> Box<dyn Reader> {
-        match self {
-            Self::Ptrace => Box::new(ptrace::Parser::new(name)),
-            Self::Ron => Box::new(lesson::Parser::new(name)),
-            Self::Memray => Box::new(memray::Parser::new(name)),
-            Self::Csv => Box::new(csv::Parser::new(name)),
-            Self::Heaptrack => Box::new(Lined::new(heaptrack::Format::new(name))),
-            Self::Mtrace => Box::new(Lined::new(mtrace::Format::new(name))),
-            Self::MtraceUtils => Box::new(mtrace_utils::Parser::new(name)),
-            Self::StatsText => Box::new(stats_text::Parser::default()),
-            Self::Atrace => Box::new(atrace::AtraceReader::new(name)),
-        }
-    }
-}
-
-/// Endings that are cut off a file's name to make the trace's.
-const ENDINGS: &[&str] = &[".zst", ".gz", ".raw", ".ptrace", ".ron", ".csv", ".mtrace", ".bin", ".atrace"];
+use crate::{atrace, csv, heaptrack, lesson, memray, mtrace, mtrace_utils, ptrace, stats_reader};
 
 /// How far a loader is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -127,9 +59,8 @@ impl Loader {
     /// A loader for what `source` gives. `name` is what the trace is called until it says otherwise; an
     /// ending such as `.ptrace` is cut off. `total_bytes` is for progress alone.
     pub fn new(name: &str, source: Box<dyn Read>, total_bytes: Option<u64>) -> Self {
-        let stem = ENDINGS.iter().fold(name, |stem, ending| stem.strip_suffix(ending).unwrap_or(stem));
         Self {
-            name: stem.to_owned(),
+            name: stem(name).to_owned(),
             total_bytes,
             domain: None,
             counting: false,
@@ -225,7 +156,7 @@ impl Loader {
                     return Err(failure);
                 }
                 let format = detect(&self.buffer[..filled.min(HEAD_BYTES)])?;
-                let mut reader = format.reader(&self.name);
+                let mut reader = reader(format, &self.name);
                 if let Some(domain) = self.domain
                     && format != Format::StatsText
                     && !reader.take_as(domain)
@@ -273,4 +204,19 @@ impl Loader {
 /// Reads a whole trace.
 pub fn open(name: &str, source: Box<dyn Read>) -> Result<Trace, TraceError> {
     Loader::new(name, source, None).finish().map(|(trace, _)| trace)
+}
+
+/// The reader of a format, for a trace that is called `name`.
+fn reader(format: Format, name: &str) -> Box<dyn Reader> {
+    match format {
+        Format::Ptrace => Box::new(ptrace::Parser::new(name)),
+        Format::Ron => Box::new(lesson::Parser::new(name)),
+        Format::Memray => Box::new(memray::Parser::new(name)),
+        Format::Csv => Box::new(csv::Parser::new(name)),
+        Format::Heaptrack => Box::new(Lined::new(heaptrack::Format::new(name))),
+        Format::Mtrace => Box::new(Lined::new(mtrace::Format::new(name))),
+        Format::MtraceUtils => Box::new(mtrace_utils::Parser::new(name)),
+        Format::StatsText => Box::new(stats_reader::Parser::default()),
+        Format::Atrace => Box::new(atrace::AtraceReader::new(name)),
+    }
 }

@@ -4,15 +4,9 @@
 //! Lines of other programs may stand between; they are passed over. Of several pictures the last one is kept.
 
 use serde::{Deserialize, Serialize};
-use sim_core::TraceBuilder;
-
-use crate::error::TraceError;
-use crate::reader::Reader;
 
 /// The beginning of every picture.
 const BEGINNING: &[u8] = b"Small block threshold = ";
-/// Longer lines are none of the report's.
-const LINE_BYTES_MAX: usize = 256;
 /// More rows than any build prints.
 const ROWS_MAX: usize = 4096;
 
@@ -170,7 +164,8 @@ impl StatsText {
         self.classes.iter().fold(0, |sum, class| sum.saturating_add(of(class)))
     }
 
-    fn line(&mut self, line: &str) {
+    /// Takes a line.
+    pub(crate) fn line(&mut self, line: &str) {
         let line = line.trim();
         if let Some(at) = line.find("Small block threshold = ") {
             let pictures = self.pictures + 1;
@@ -215,55 +210,4 @@ fn class_row(line: &str) -> Option<ClassRow> {
     let mut next = || words.next().flatten();
     let row = ClassRow { class: next()?, size: next()?, pools: next()?, in_use: next()?, available: next()? };
     words.next().is_none().then_some(row)
-}
-
-/// Reads the text.
-#[derive(Default)]
-pub(crate) struct Parser {
-    stats: StatsText,
-    rest: Vec<u8>,
-    /// Inside a line that is too long.
-    skipping: bool,
-    /// No operation is ever in it.
-    none: TraceBuilder,
-}
-
-impl Parser {
-    fn line(&mut self) {
-        if !std::mem::take(&mut self.skipping) {
-            self.stats.line(&String::from_utf8_lossy(&self.rest));
-        }
-        self.rest.clear();
-    }
-}
-
-impl Reader for Parser {
-    fn feed(&mut self, bytes: &[u8]) -> Result<(), TraceError> {
-        let mut pieces = bytes.split(|&b| b == b'\n').peekable();
-        while let Some(piece) = pieces.next() {
-            if self.rest.len() + piece.len() > LINE_BYTES_MAX {
-                self.skipping = true;
-                self.rest.clear();
-            } else if !self.skipping {
-                self.rest.extend_from_slice(piece);
-            }
-            if pieces.peek().is_some() {
-                self.line();
-            }
-        }
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<(), TraceError> {
-        self.line();
-        Err(TraceError::Still(Box::new(std::mem::take(&mut self.stats))))
-    }
-
-    fn builder(&self) -> &TraceBuilder {
-        &self.none
-    }
-
-    fn builder_mut(&mut self) -> &mut TraceBuilder {
-        &mut self.none
-    }
 }

@@ -132,9 +132,12 @@ fn docs() -> Result<()> {
     )
 }
 
-/// The command line alone, as a server builds it.
+/// The command line alone, as a server builds it; and the container of `.atrace` alone, as a recorder takes it into a process.
 fn no_window() -> Result<()> {
-    run_command(cargo().args(["check", "--locked", "--package", "app-native", "--no-default-features"]))
+    for package in ["app-native", "atrace"] {
+        run_command(cargo().args(["check", "--locked", "--package", package, "--no-default-features"]))?;
+    }
+    Ok(())
 }
 
 /// JavaScript is parsed before a browser has to.

@@ -1,27 +1,29 @@
 //! The three domains themselves.
 
-/// An allocation domain, `PyMemAllocatorDomain`.
+/// An allocation domain, `PyMemAllocatorDomain`, with its number there, which columns and files have too.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[repr(u8)]
 pub enum Domain {
     /// `PYMEM_DOMAIN_RAW`.
-    Raw,
+    Raw = 0,
     /// `PYMEM_DOMAIN_MEM`.
-    Mem,
+    Mem = 1,
     /// `PYMEM_DOMAIN_OBJ`.
-    Obj,
+    Obj = 2,
 }
 
-/// The heap that an object goes to in a free-threaded build, by its type (`current_object_heap`).
+/// The heap that an object goes to in a free-threaded build, by its type (`current_object_heap`). Its number stands in files.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[repr(u8)]
 pub enum ObjectHeap {
     /// `_Py_MIMALLOC_HEAP_OBJECT`: without garbage collection.
     #[default]
-    Object,
+    Object = 0,
     /// `_Py_MIMALLOC_HEAP_GC`: with it.
-    Gc,
+    Gc = 1,
     /// `_Py_MIMALLOC_HEAP_GC_PRE`: with it and a pre-header in front.
-    GcPre,
+    GcPre = 2,
 }
 
 impl ObjectHeap {

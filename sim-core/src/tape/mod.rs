@@ -82,21 +82,22 @@ pub struct Op {
     pub call: Call,
 }
 
-/// What an operation is, as counted and as the hot loop tells them apart.
+/// What an operation is, as counted and as the hot loop tells them apart. Its number stands in columns and files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
 pub enum Kind {
     /// `malloc`.
-    Malloc,
+    Malloc = 0,
     /// `calloc`.
-    Calloc,
+    Calloc = 1,
     /// `realloc`.
-    Realloc,
+    Realloc = 2,
     /// `free`.
-    Free,
+    Free = 3,
     /// `free` of a pointer that the program keeps.
-    FreeKeep,
+    FreeKeep = 4,
     /// An [`Action`].
-    Act,
+    Act = 5,
 }
 
 impl Kind {
@@ -153,3 +154,20 @@ pub struct Note {
 
 /// Operations by domain and kind.
 pub type Counts = [[u64; 4]; 3];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domains::ObjectHeap;
+
+    /// What stands in columns and in files for ever.
+    #[test]
+    fn numbers_stay() {
+        let kinds = [Kind::Malloc, Kind::Calloc, Kind::Realloc, Kind::Free, Kind::FreeKeep, Kind::Act];
+        assert!(kinds.iter().map(|&k| k as u8).eq(0..6));
+        assert!(kinds.iter().all(|&k| Kind::of_code(k as u8) == k));
+        assert_eq!(Domain::ALL.map(|d| (d as u8, d.name())), [(0, "RAW"), (1, "MEM"), (2, "OBJ")]);
+        let heaps = [ObjectHeap::Object, ObjectHeap::Gc, ObjectHeap::GcPre];
+        assert_eq!(heaps.map(|h| (h as u8, h.tag())), [(0, 1), (1, 2), (2, 3)]);
+    }
+}

@@ -3,10 +3,10 @@
 use sim_core::domains::{ArenaChoice, UserAllocator};
 use sim_core::tape::{Action, Poked, StackId, TableChoice};
 
-use super::varint::{Numbers, put, unzigzag, zigzag};
+use crate::varint::{Numbers, put, unzigzag, zigzag};
 
 /// Appends an action. The block it is about stands in the column of uses.
-pub(crate) fn put_action(out: &mut Vec<u8>, action: Action) {
+pub(super) fn put_action(out: &mut Vec<u8>, action: Action) {
     let mut all = |tag: u8, numbers: &[u64]| {
         out.push(tag);
         for &number in numbers {
@@ -59,46 +59,46 @@ pub(crate) fn put_action(out: &mut Vec<u8>, action: Action) {
 }
 
 /// The next action, its block's id 0.
-pub(crate) fn take_action(numbers: &mut Numbers<'_>) -> Option<Action> {
+pub(super) fn take_action(numbers: &mut Numbers<'_>) -> Option<Action> {
     let id = 0;
     Some(match numbers.bytes(1)?[0] {
         0 => Action::SetupDebugHooks,
         1 => Action::SetAllocator(TableChoice::Libc),
         2 => Action::SetAllocator(TableChoice::Pymalloc),
         3 => Action::SetAllocator(TableChoice::User(UserAllocator::Count)),
-        4 => Action::SetAllocator(TableChoice::User(UserAllocator::FailEvery(numbers.next()?))),
-        5 => Action::SetAllocator(TableChoice::User(UserAllocator::Bump { bytes: numbers.next()? })),
+        4 => Action::SetAllocator(TableChoice::User(UserAllocator::FailEvery(numbers.number()?))),
+        5 => Action::SetAllocator(TableChoice::User(UserAllocator::Bump { bytes: numbers.number()? })),
         6 => {
-            let offset = unzigzag(numbers.next()?);
-            let length = usize::try_from(numbers.next()?).ok()?;
+            let offset = unzigzag(numbers.number()?);
+            let length = usize::try_from(numbers.number()?).ok()?;
             Action::Poke { id, offset, bytes: Poked::new(numbers.bytes(length)?)? }
         }
         7 => Action::Stack(StackId(numbers.small()?)),
-        8 => Action::TracemallocStart(unzigzag(numbers.next()?).try_into().ok()?),
+        8 => Action::TracemallocStart(unzigzag(numbers.number()?).try_into().ok()?),
         9 => Action::TracemallocStop,
         10 => Action::TracemallocClear,
         11 => Action::TracemallocResetPeak,
-        12 => Action::Track { domain: numbers.small()?, id, size: numbers.next()? },
+        12 => Action::Track { domain: numbers.small()?, id, size: numbers.number()? },
         13 => Action::Untrack { domain: numbers.small()?, id },
         14 => Action::ThreadState { attached: false },
         15 => Action::ThreadState { attached: true },
         16 => Action::SetAllocator(TableChoice::User(UserAllocator::Log)),
-        17 => Action::HeapCollect { force: numbers.next()? != 0 },
+        17 => Action::HeapCollect { force: numbers.number()? != 0 },
         18 => Action::ThreadExit,
-        19 => Action::HeapWalk { mask: numbers.next()? },
+        19 => Action::HeapWalk { mask: numbers.number()? },
         20 => Action::Quiescent,
-        21 => Action::FreeDelayed { id, size: numbers.next()? },
+        21 => Action::FreeDelayed { id, size: numbers.number()? },
         22 => Action::ProcessDelayed,
         23 => Action::TracemallocSnapshot(numbers.small()?),
         24 => Action::SetArenaAllocator(ArenaChoice::Default),
         25 => Action::SetArenaAllocator(ArenaChoice::Count),
-        26 => Action::SetArenaAllocator(ArenaChoice::FailEvery(numbers.next()?)),
-        27 => Action::SetArenaAllocator(ArenaChoice::FailFrom(numbers.next()?)),
-        28 => Action::SetArenaAllocator(ArenaChoice::Bump { bytes: numbers.next()? }),
+        26 => Action::SetArenaAllocator(ArenaChoice::FailEvery(numbers.number()?)),
+        27 => Action::SetArenaAllocator(ArenaChoice::FailFrom(numbers.number()?)),
+        28 => Action::SetArenaAllocator(ArenaChoice::Bump { bytes: numbers.number()? }),
         29 => Action::SetArenaAllocator(ArenaChoice::Malloc),
-        30 => Action::VirtualAlloc { id, size: numbers.next()? },
+        30 => Action::VirtualAlloc { id, size: numbers.number()? },
         31 => Action::VirtualFree { id },
-        32 => Action::InterpreterNew { number: numbers.small()?, own_obmalloc: numbers.next()? != 0 },
+        32 => Action::InterpreterNew { number: numbers.small()?, own_obmalloc: numbers.number()? != 0 },
         33 => Action::InterpreterSwitch(numbers.small()?),
         34 => Action::InterpreterEnd(numbers.small()?),
         _ => return None,

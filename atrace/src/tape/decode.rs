@@ -2,24 +2,32 @@
 
 use std::collections::VecDeque;
 
-use sim_core::TraceBuilder;
-use sim_core::tape::TimeMark;
+use sim_core::domains::ObjectHeap;
+use sim_core::tape::{Columns, Frame, FrameId, NAMES_MAX, StackId, Stacks, StringId, TimeMark};
+use sim_core::{Note, TraceBuilder};
 
-use super::codec::Unpacker;
-use super::columns::{Block, BlockReader};
-use super::container::{BlockKind, Header};
-use super::meta::take_meta;
-use super::prediction::Prediction;
-use super::state::take_state;
-use super::tables;
-use super::varint::moved;
+use super::columns::{call, exchange, heap_of, take_actions};
+use super::facts::set_meta;
+use super::slots::tape_state;
+use crate::codec::Unpacker;
+use crate::columns::{Block, BlockReader};
+use crate::container::{BlockKind, Header};
+use crate::meta::Meta;
+use crate::prediction::Prediction;
+use crate::state::State;
+use crate::tables::{self, Moment};
+use crate::varint::moved;
+
+const WRONG_TABLE: &str = "a table does not hold what it must";
 
 /// The trace so far, and what the next block needs.
-pub(crate) struct Decoder {
-    pub(crate) builder: TraceBuilder,
+pub(super) struct Decoder {
+    pub(super) builder: TraceBuilder,
     unpacker: Unpacker,
     blocks: BlockReader,
     block: Block,
+    columns: Columns,
+    heaps: Vec<(u32, ObjectHeap)>,
     raw: Vec<u8>,
     prediction: Prediction,
     /// Moments of operations that have not come yet.
@@ -28,12 +36,14 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    pub(crate) fn new(builder: TraceBuilder, pool_bits: u8) -> Self {
+    pub(super) fn new(builder: TraceBuilder, pool_bits: u8) -> Self {
         Self {
             builder,
             unpacker: Unpacker::default(),
             blocks: BlockReader::default(),
             block: Block::default(),
+            columns: Columns::default(),
+            heaps: Vec::new(),
             raw: Vec::new(),
             prediction: Prediction::new(pool_bits),
             marks: VecDeque::new(),
@@ -42,21 +52,16 @@ impl Decoder {
     }
 
     /// The payload of a block that is packed as one.
-    pub(crate) fn unpack(&mut self, header: &Header, payload: &[u8]) -> Result<Vec<u8>, String> {
+    pub(super) fn unpack(&mut self, header: &Header, payload: &[u8]) -> Result<Vec<u8>, String> {
         let mut raw = std::mem::take(&mut self.raw);
         raw.clear();
-        let codec = header
-            .codec()
-            .ok_or_else(|| format!("codec {} is unknown; use a newer version", header.codec))?;
-        self.unpacker
-            .unpack(codec, payload, header.raw as usize, &mut raw)
-            .ok_or_else(|| "a block cannot be unpacked".to_owned())?;
+        header.unpack(&mut self.unpacker, payload, &mut raw)?;
         Ok(raw)
     }
 
     /// Takes a block whose checksum holds; true at the end of the file. What is wrong, as the middle of
     /// a sentence.
-    pub(crate) fn block(&mut self, header: &Header, payload: &[u8]) -> Result<bool, String> {
+    pub(super) fn block(&mut self, header: &Header, payload: &[u8]) -> Result<bool, String> {
         match header.kind() {
             Some(BlockKind::Operations) => self.operations(header, payload)?,
             Some(BlockKind::State) => {
@@ -90,37 +95,40 @@ impl Decoder {
 
     /// Takes what is no operation.
     fn entries(&mut self, kind: BlockKind, header: &Header, raw: &[u8]) -> Result<(), String> {
-        if kind == BlockKind::Names {
-            let names = u64::from(self.builder.trace().name_count());
-            let taken =
-                (header.first == names).then(|| tables::take_names(raw, header.count, &mut self.builder));
-            return taken.flatten().ok_or_else(|| "a table does not hold what it must".to_owned());
-        }
-        let trace = self.builder.trace_mut();
-        let (count, stacks) = (header.count, &mut trace.stacks);
+        let trace = self.builder.trace();
         let expected = match kind {
-            BlockKind::Strings => u64::from(stacks.string_count()),
-            BlockKind::Frames => u64::from(stacks.frame_count()),
-            BlockKind::Stacks => u64::from(stacks.len()),
-            _ => header.first,
+            BlockKind::Strings => trace.stacks.string_count(),
+            BlockKind::Frames => trace.stacks.frame_count(),
+            BlockKind::Stacks => trace.stacks.len(),
+            BlockKind::Names => trace.name_count(),
+            BlockKind::Meta => return set_meta(Meta::take(raw)?, self.builder.trace_mut()),
+            _ => return self.between(kind, header, raw),
         };
-        if header.first != expected {
+        if header.first != u64::from(expected) {
             return Err(format!("entry {} of a table stands where {expected} must follow", header.first));
         }
+        let (count, builder) = (header.count, &mut self.builder);
         let taken = match kind {
-            BlockKind::Meta => return take_meta(raw, trace),
-            BlockKind::Strings => tables::take_strings(raw, count, stacks),
-            BlockKind::Frames => tables::take_frames(raw, count, stacks),
-            BlockKind::Stacks => tables::take_stacks(raw, count, stacks),
-            BlockKind::Notes => tables::take_notes(raw, count, header.first, &mut trace.notes),
-            _ => {
-                let mut marks = Vec::new();
-                let taken = tables::take_times(raw, count, header.first, &mut marks);
-                self.marks.extend(marks);
-                taken
-            }
+            BlockKind::Names => tables::take_texts(raw, count, |name| add_name(builder, name)),
+            _ => add_entries(kind, raw, count, &mut builder.trace_mut().stacks),
         };
-        taken.ok_or_else(|| "a table does not hold what it must".to_owned())
+        taken.ok_or_else(|| WRONG_TABLE.to_owned())
+    }
+
+    /// Takes what stands between operations.
+    fn between(&mut self, kind: BlockKind, header: &Header, raw: &[u8]) -> Result<(), String> {
+        let (first, count) = (header.first, header.count);
+        let taken = if kind == BlockKind::Notes {
+            let notes = &mut self.builder.trace_mut().notes;
+            tables::take_notes(first, raw, count, |at, text| notes.push(Note { at, text: text.to_owned() }))
+        } else {
+            let marks = &mut self.marks;
+            tables::take_times(first, raw, count, |moment| {
+                let Moment { at, time_ns, rss_bytes } = moment;
+                marks.push_back(TimeMark { at, time_ns, rss_bytes });
+            })
+        };
+        taken.ok_or_else(|| WRONG_TABLE.to_owned())
     }
 
     fn operations(&mut self, header: &Header, payload: &[u8]) -> Result<(), String> {
@@ -128,12 +136,17 @@ impl Decoder {
             return Err(self.misplaced(header.first));
         }
         self.blocks.unpack(payload, header.count, &mut self.block)?;
+        take_actions(&self.block, &mut self.columns)
+            .ok_or_else(|| "the column of actions does not hold what it must".to_owned())?;
+        exchange(&mut self.columns, &mut self.block);
+        let rows = self.columns.heads.len();
+        self.heaps.clear();
+        self.heaps.extend(self.block.heaps.iter().map(|&(length, heap)| (length, heap_of(heap))));
         let block = &self.block;
-        let rows = block.columns.heads.len();
         let one_line = |e: sim_core::TapeError| e.to_string();
-        self.builder.extend_rows(&block.columns).map_err(one_line)?;
+        self.builder.extend_rows(&self.columns).map_err(one_line)?;
         self.builder.extend_threads(rows, &block.threads).map_err(one_line)?;
-        self.builder.extend_object_heaps(rows, &block.heaps).map_err(one_line)?;
+        self.builder.extend_object_heaps(rows, &self.heaps).map_err(one_line)?;
         if !block.stacks.is_empty() {
             self.builder.extend_stacks(&block.stacks).map_err(one_line)?;
         }
@@ -155,7 +168,7 @@ impl Decoder {
         for (run, &length) in self.block.hits.iter().enumerate() {
             let end = index.checked_add(length as usize).filter(|&end| end <= from + rows)?;
             for index in index..end {
-                let op = trace.packed(index);
+                let op = call(&trace.packed(index));
                 let predicted = self.prediction.predict(&op);
                 let actual = if run % 2 == 0 {
                     predicted
@@ -178,14 +191,37 @@ impl Decoder {
     }
 
     /// Goes to a STATE block's place. Tables and facts stay.
-    pub(crate) fn resume(&mut self, header: &Header, payload: &[u8]) -> Result<(), String> {
+    pub(super) fn resume(&mut self, header: &Header, payload: &[u8]) -> Result<(), String> {
         let raw = self.unpack(header, payload)?;
-        let (state, places) = take_state(&raw, header.first).ok_or("a state does not hold what it must")?;
-        self.builder.resume(&state).map_err(|e| e.to_string())?;
-        self.prediction.restart();
-        self.prediction.places = places;
+        let (state, places) = State::take(&raw).ok_or("a state does not hold what it must")?;
+        self.builder.resume(&tape_state(state, header.first)).map_err(|e| e.to_string())?;
+        self.prediction.restart_at(places);
         self.marks.clear();
         self.raw = raw;
         Ok(())
+    }
+}
+
+/// Names a snapshot; false where that name is not the next one.
+fn add_name(builder: &mut TraceBuilder, name: &str) -> bool {
+    let next = builder.trace().name_count();
+    // Looking for a name takes as long as there are names.
+    next < NAMES_MAX && builder.name_number(name) == next
+}
+
+/// Appends entries of the tables of strings, frames or stacks.
+fn add_entries(kind: BlockKind, raw: &[u8], count: u32, stacks: &mut Stacks) -> Option<()> {
+    match kind {
+        BlockKind::Strings => tables::take_texts(raw, count, |text| {
+            stacks.append_string(text);
+            true
+        }),
+        BlockKind::Frames => tables::take_frames(raw, count, |frame| {
+            let (function, file) = (StringId(frame.function), StringId(frame.file));
+            stacks.append_frame(Frame { function, file, line: frame.line })
+        }),
+        _ => tables::take_stacks(stacks.len(), raw, count, |caller, frame| {
+            stacks.append_node(StackId(caller), FrameId(frame))
+        }),
     }
 }

@@ -8,8 +8,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use sim_core::tape::Packed;
-use sim_core::{Domain, Kind};
+use crate::head;
 
 const NONE: u32 = u32::MAX;
 /// pymalloc's classes are the first; the others are sizes of the C library's blocks in steps of 16.
@@ -23,14 +22,52 @@ const POOLS_MAX: usize = 1 << 18;
 /// Freed blocks of one size kept for the C library.
 const BIN_MAX: usize = 64;
 
+/// What of an operation tells where its block is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Call {
+    /// Kind, domain and whether the pointer passed is NULL, see [`head`]; its domain must not be 3.
+    pub head: u8,
+    /// The block's slot.
+    pub slot: u32,
+    /// Bytes; for calloc the product, `u64::MAX` where that overflows.
+    pub size: u64,
+}
+
+impl Call {
+    /// pymalloc's class, or for what it does not serve the C library's.
+    #[inline]
+    fn class(&self) -> u8 {
+        let is_raw = self.head & head::DOMAIN == 0;
+        if !is_raw && self.size.wrapping_sub(1) < THRESHOLD_BYTES {
+            return ((self.size - 1) >> 4) as u8;
+        }
+        // A word in front of each block, in steps of 16.
+        let units = self.size.saturating_add(8 + 15) >> 4;
+        POOL_CLASSES + units.min(CLASSES as u64 - 1 - u64::from(POOL_CLASSES)) as u8
+    }
+
+    #[inline]
+    fn is_null(&self) -> bool {
+        self.head & head::NULL != 0
+    }
+}
+
 /// Where a slot's block is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Place {
+pub struct Place {
     /// 0 where there is none.
-    pub(crate) address: u64,
-    pub(crate) class: u8,
+    pub address: u64,
+    /// Its class: pymalloc's up to 31, then the C library's in steps of 16 bytes.
+    pub class: u8,
     /// Its pool, where it is still the one with the address's base: it saves looking for it.
-    pub(crate) pool: u32,
+    pool: u32,
+}
+
+impl Place {
+    /// The block of a class at an address, its pool yet to be found.
+    pub fn new(address: u64, class: u8) -> Self {
+        Self { address, class, pool: 0 }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -73,10 +110,10 @@ impl Hasher for PoolHasher {
 
 /// What was learnt.
 #[derive(Debug)]
-pub(crate) struct Prediction {
+pub struct Prediction {
     pool_bytes: u64,
     /// By slot.
-    pub(crate) places: Vec<Place>,
+    places: Vec<Place>,
     pools: Vec<Pool>,
     by_base: HashMap<u64, u32, BuildHasherDefault<PoolHasher>>,
     heads: [u32; POOL_CLASSES as usize],
@@ -92,7 +129,8 @@ pub(crate) struct Prediction {
 }
 
 impl Prediction {
-    pub(crate) fn new(pool_bits: u8) -> Self {
+    /// Nothing yet; pools have 2 to the power of `pool_bits` bytes.
+    pub fn new(pool_bits: u8) -> Self {
         Self {
             pool_bytes: 1 << pool_bits,
             places: Vec::new(),
@@ -108,64 +146,74 @@ impl Prediction {
     }
 
     /// Forgets everything but where the blocks are.
-    pub(crate) fn restart(&mut self) {
+    pub fn restart(&mut self) {
         let places = std::mem::take(&mut self.places);
         *self = Self { places, ..Self::new(self.pool_bytes.trailing_zeros() as u8) };
     }
 
-    fn place(&self, op: &Packed) -> Place {
-        self.places.get(op.slot.0 as usize).copied().unwrap_or_default()
+    /// Where the blocks are, by slot.
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// Forgets everything, and begins with where the blocks are.
+    pub fn restart_at(&mut self, places: Vec<Place>) {
+        self.places = places;
+        self.restart();
+    }
+
+    fn place(&self, op: &Call) -> Place {
+        self.places.get(op.slot as usize).copied().unwrap_or_default()
     }
 
     /// The pointer that an operation is expected to return, or to be given for free.
-    pub(crate) fn predict(&mut self, op: &Packed) -> u64 {
-        match op.kind {
-            Kind::Malloc | Kind::Calloc => self.fresh(class(op.domain, op.size)),
-            Kind::Realloc if op.null => self.fresh(class(op.domain, op.size)),
-            Kind::Realloc => {
+    pub fn predict(&mut self, op: &Call) -> u64 {
+        match op.head & head::KIND {
+            head::MALLOC | head::CALLOC => self.fresh(op.class()),
+            head::REALLOC if op.is_null() => self.fresh(op.class()),
+            head::REALLOC => {
                 let old = self.place(op);
                 if old.address != 0 && stays(old.class, op.size) {
                     old.address
                 } else {
-                    self.fresh(class(op.domain, op.size))
+                    self.fresh(op.class())
                 }
             }
-            Kind::Free if op.null => 0,
-            Kind::Free | Kind::FreeKeep => self.place(op).address,
-            Kind::Act => 0,
+            head::FREE if op.is_null() => 0,
+            head::FREE | head::FREE_KEEP => self.place(op).address,
+            _ => 0,
         }
     }
 
     /// What a wrong prediction is corrected from.
-    pub(crate) fn base(&self, op: &Packed, predicted: u64) -> u64 {
-        match op.kind {
-            Kind::Malloc | Kind::Calloc | Kind::Realloc => {
-                let last = self.last[usize::from(class(op.domain, op.size))];
-                if last == 0 { predicted } else { last }
-            }
-            Kind::Free | Kind::FreeKeep | Kind::Act => predicted,
+    pub fn base(&self, op: &Call, predicted: u64) -> u64 {
+        if op.head & head::KIND > head::REALLOC {
+            return predicted;
         }
+        let last = self.last[usize::from(op.class())];
+        if last == 0 { predicted } else { last }
     }
 
     /// Learns what the pointer was.
-    pub(crate) fn learn(&mut self, op: &Packed, predicted: u64, actual: u64) {
-        let slot = op.slot.0 as usize;
-        let birth = match op.kind {
-            Kind::Malloc | Kind::Calloc | Kind::Realloc => class(op.domain, op.size),
-            Kind::Free if !op.null => {
-                // A block that was born before there were addresses has no place.
-                if let Some(place) = self.places.get_mut(slot) {
-                    let old = std::mem::take(place);
-                    self.release(old);
-                }
-                return;
+    pub fn learn(&mut self, op: &Call, predicted: u64, actual: u64) {
+        let slot = op.slot as usize;
+        let kind = op.head & head::KIND;
+        if kind == head::FREE && !op.is_null() {
+            // A block that was born before there were addresses has no place.
+            if let Some(place) = self.places.get_mut(slot) {
+                let old = std::mem::take(place);
+                self.release(old);
             }
-            Kind::Free | Kind::FreeKeep | Kind::Act => return,
-        };
+            return;
+        }
+        if kind > head::REALLOC {
+            return;
+        }
+        let birth = op.class();
         if slot >= self.places.len() {
             self.places.resize(slot + 1, Place::default());
         }
-        let old = if op.kind == Kind::Realloc && !op.null { self.places[slot] } else { Place::default() };
+        let old = if kind == head::REALLOC && !op.is_null() { self.places[slot] } else { Place::default() };
         if old.address == actual && actual != 0 {
             return;
         }
@@ -353,16 +401,6 @@ impl Prediction {
             next.prev = prev;
         }
     }
-}
-
-/// pymalloc's class, or for what it does not serve the C library's.
-fn class(domain: Domain, size: u64) -> u8 {
-    if domain != Domain::Raw && size.wrapping_sub(1) < THRESHOLD_BYTES {
-        return ((size - 1) >> 4) as u8;
-    }
-    // A word in front of each block, in steps of 16.
-    let units = size.saturating_add(8 + 15) >> 4;
-    POOL_CLASSES + units.min(CLASSES as u64 - 1 - u64::from(POOL_CLASSES)) as u8
 }
 
 /// Whether a block is expected to stay where it is when it is resized.

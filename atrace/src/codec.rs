@@ -5,18 +5,28 @@ use ruzstd::decoding::FrameDecoder;
 
 /// How bytes are stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Codec {
+#[repr(u8)]
+pub enum Codec {
     /// As they are.
-    None,
+    None = 0,
     /// An LZ4 block.
-    Lz4,
+    Lz4 = 1,
     /// A zstd frame.
-    Zstd,
+    Zstd = 2,
 }
 
 impl Codec {
-    pub(crate) fn of_code(code: u8) -> Option<Self> {
-        [Self::None, Self::Lz4, Self::Zstd].get(usize::from(code)).copied()
+    /// All, by their numbers.
+    pub const ALL: [Self; 3] = [Self::None, Self::Lz4, Self::Zstd];
+
+    /// Its number in a file.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The codec with a number.
+    pub fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|codec| codec.code() == code)
     }
 }
 

@@ -2,13 +2,12 @@
 
 use sim_core::TraceBuilder;
 
-use super::container::{FILE_HEADER_BYTES, FileHeader, HEADER_BYTES, Header};
 use super::decode::Decoder;
-use crate::error::TraceError;
-use crate::reader::Reader;
+use crate::container::{FILE_HEADER_BYTES, FileHeader, HEADER_BYTES, Header};
+use crate::error::AtraceError;
 
 /// A reader of `.atrace`. A file that is cut or damaged keeps what stands before, and says so.
-pub(crate) struct AtraceReader {
+pub struct AtraceReader {
     state: State,
     decoder: Decoder,
     /// Bytes that are not dealt with, from `at` on.
@@ -28,7 +27,8 @@ enum State {
 }
 
 impl AtraceReader {
-    pub(crate) fn new(name: &str) -> Self {
+    /// Nothing read yet of a trace called `name` until the file says otherwise.
+    pub fn new(name: &str) -> Self {
         Self {
             state: State::Start,
             decoder: Decoder::new(TraceBuilder::new(name), 14),
@@ -38,12 +38,13 @@ impl AtraceReader {
         }
     }
 
-    fn error(&self, message: String) -> TraceError {
-        TraceError::Atrace { offset: self.offset, operation: self.decoder.builder.len() + 1, message }
+    fn error(&self, problem: String) -> AtraceError {
+        let operation = self.decoder.builder.len() + 1;
+        AtraceError::Damaged { offset: self.offset, operation, problem }
     }
 
     /// The file is no use from here on: what came before stays, with the reason.
-    fn stop(&mut self, what: &str) -> Result<(), TraceError> {
+    fn stop(&mut self, what: &str) -> Result<(), AtraceError> {
         let operations = self.decoder.builder.len();
         if operations == 0 {
             return Err(self.error(what.to_owned()));
@@ -68,13 +69,13 @@ impl AtraceReader {
     }
 
     /// Takes one thing from what is waiting; false where more bytes are needed.
-    fn step(&mut self) -> Result<bool, TraceError> {
+    fn step(&mut self) -> Result<bool, AtraceError> {
         let here = &self.waiting[self.at..];
         match self.state {
             State::Done => return Ok(false),
             State::Start => {
                 let Some(header) = here.first_chunk::<FILE_HEADER_BYTES>() else { return Ok(false) };
-                let header = FileHeader::decode(header).map_err(|message| self.error(message))?;
+                let header = FileHeader::decode(header)?;
                 let builder = std::mem::take(&mut self.decoder.builder);
                 self.decoder = Decoder::new(builder, header.pool_bits);
                 self.state = State::Blocks;
@@ -99,7 +100,7 @@ impl AtraceReader {
                 match self.decoder.block(&header, payload) {
                     Ok(true) => self.state = State::Done,
                     Ok(false) => {}
-                    Err(message) => return Err(self.error(message)),
+                    Err(problem) => return Err(self.error(problem)),
                 }
                 self.advance(HEADER_BYTES + header.stored as usize);
             }
@@ -108,17 +109,16 @@ impl AtraceReader {
     }
 
     /// No bytes follow, for `reason`.
-    fn ends(&mut self, reason: &str) -> Result<(), TraceError> {
+    fn ends(&mut self, reason: &str) -> Result<(), AtraceError> {
         match self.state {
             State::Done => Ok(()),
             State::Start => Err(self.error("the file ends before its header does".to_owned())),
             State::Blocks => self.stop(reason),
         }
     }
-}
 
-impl Reader for AtraceReader {
-    fn feed(&mut self, bytes: &[u8]) -> Result<(), TraceError> {
+    /// Takes more bytes.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), AtraceError> {
         if self.state == State::Done {
             return Ok(());
         }
@@ -129,24 +129,28 @@ impl Reader for AtraceReader {
         Ok(())
     }
 
-    fn complete(&self) -> bool {
+    /// Whether the file says that nothing follows; more bytes are then passed over.
+    pub fn complete(&self) -> bool {
         self.state == State::Done
     }
 
-    fn end(&mut self) -> Result<(), TraceError> {
+    /// All bytes were fed.
+    pub fn end(&mut self) -> Result<(), AtraceError> {
         self.ends("it ends without its last block")
     }
 
-    fn cut(&mut self, reason: TraceError) -> Result<(), TraceError> {
-        let reason = reason.to_string();
-        self.ends(&reason)
+    /// No more bytes can be had, for `reason`.
+    pub fn cut(&mut self, reason: &str) -> Result<(), AtraceError> {
+        self.ends(reason)
     }
 
-    fn builder(&self) -> &TraceBuilder {
+    /// The trace so far.
+    pub fn builder(&self) -> &TraceBuilder {
         &self.decoder.builder
     }
 
-    fn builder_mut(&mut self) -> &mut TraceBuilder {
+    /// The trace so far, to take it away or to drop rows that were dealt with.
+    pub fn builder_mut(&mut self) -> &mut TraceBuilder {
         &mut self.decoder.builder
     }
 }
