@@ -171,7 +171,7 @@ impl App {
             (None, _) => SLICE,
         };
         self.work(ctx, seconds, slice);
-        if self.state.busy() {
+        if self.state.waits {
             ctx.request_repaint();
         }
     }
@@ -210,8 +210,8 @@ impl App {
             commands.insert(0, Command::CloseOverlay);
         }
         look.digest = self.digests;
-        self.state.look(look);
-        if self.state.busy() || !commands.is_empty() {
+        let looks = self.state.look(look);
+        if self.state.waits || !commands.is_empty() || looks {
             ctx.request_repaint();
         }
         for command in commands {

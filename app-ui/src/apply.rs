@@ -65,6 +65,8 @@ pub(crate) struct State {
     pub(crate) frame_times: bool,
     /// Whether something was said that has not been answered.
     asked: bool,
+    /// Whether the engine waits for another frame to go on.
+    pub(crate) waits: bool,
 }
 
 impl State {
@@ -81,6 +83,7 @@ impl State {
             reduce_motion: false,
             frame_times: false,
             asked: false,
+            waits: false,
         }
     }
 
@@ -100,11 +103,11 @@ impl State {
         self.port.order(order);
     }
 
-    /// Says what is on the screen.
-    pub(crate) fn look(&mut self, look: Look) {
-        if self.port.look(look) {
-            self.asked = true;
-        }
+    /// Says what is on the screen; whether that is another look than before.
+    pub(crate) fn look(&mut self, look: Look) -> bool {
+        let new = self.port.look(look);
+        self.asked |= new;
+        new
     }
 
     /// Does one command. What only the shell can do comes back.
@@ -233,7 +236,7 @@ impl State {
     /// Time passes: lets an engine in this thread work for about `slice`, and takes in what is new. A text for the
     /// clipboard comes back.
     pub(crate) fn work(&mut self, seconds: f64, slice: Duration) -> Option<String> {
-        self.port.work(seconds, slice);
+        self.waits = self.port.work(seconds, slice);
         let mut copied = None;
         while let Some(update) = self.port.update() {
             self.asked = false;

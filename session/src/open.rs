@@ -11,21 +11,36 @@ use web_time::Instant;
 
 use crate::format::{bytes, count};
 
+/// Bytes that are read somewhere else than where they were found: on the desktop in the engine's thread. A browser's
+/// files stay where they are.
+#[cfg(not(target_arch = "wasm32"))]
+pub type Source = Box<dyn Read + Send>;
+/// Bytes that are read somewhere else than where they were found: on the desktop in the engine's thread. A browser's
+/// files stay where they are.
+#[cfg(target_arch = "wasm32")]
+pub type Source = Box<dyn Read>;
+/// Whether the next bytes of a source are there.
+#[cfg(not(target_arch = "wasm32"))]
+pub type Ready = Box<dyn Fn() -> bool + Send>;
+/// Whether the next bytes of a source are there.
+#[cfg(target_arch = "wasm32")]
+pub type Ready = Box<dyn Fn() -> bool>;
+
 /// A file that came in by dialog, drop or argument.
 pub struct Opened {
     /// Its name, without folders.
     pub name: String,
     /// Its bytes.
-    pub source: Box<dyn Read>,
+    pub source: Source,
     /// How many there are, where that is known.
     pub total_bytes: Option<u64>,
     /// Whether the next bytes are there, where they are still on their way; a read before that is an error.
-    pub ready: Option<Box<dyn Fn() -> bool>>,
+    pub ready: Option<Ready>,
 }
 
 impl Opened {
     /// A file whose bytes can be read at any time.
-    pub fn new(name: impl Into<String>, source: Box<dyn Read>, total_bytes: Option<u64>) -> Self {
+    pub fn new(name: impl Into<String>, source: Source, total_bytes: Option<u64>) -> Self {
         Self { name: name.into(), source, total_bytes, ready: None }
     }
 }
@@ -43,7 +58,7 @@ pub struct Still {
 pub struct Loading {
     name: String,
     loader: Loader,
-    ready: Option<Box<dyn Fn() -> bool>>,
+    ready: Option<Ready>,
 }
 
 /// How a slice of work ended.
@@ -211,14 +226,14 @@ mod tests {
 
     #[test]
     fn bytes_on_their_way_are_waited_for() {
-        let there = std::rc::Rc::new(std::cell::Cell::new(false));
+        let there = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         let mut opened = Opened::new("x.ptrace", Box::new(std::io::Cursor::new(b"f o 0\n")), None);
-        let seen = there.clone();
-        opened.ready = Some(Box::new(move || seen.get()));
+        let seen = std::sync::Arc::clone(&there);
+        opened.ready = Some(Box::new(move || seen.load(std::sync::atomic::Ordering::Relaxed)));
         let Outcome::Running(loading) = Loading::new(opened).advance(Duration::from_secs(1), None) else {
             panic!("it did not wait")
         };
-        there.set(true);
+        there.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(matches!(loading.advance(Duration::from_secs(1), None), Outcome::Done(_)));
     }
 }

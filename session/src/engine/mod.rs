@@ -83,6 +83,11 @@ impl Engine {
             || self.look.operations.is_some() && !self.filter.complete()
     }
 
+    /// Whether it is busy only because time has to pass, as while it plays slowly.
+    pub fn rests(&self) -> bool {
+        self.loading.is_none() && self.filter.complete() && self.session.as_ref().is_some_and(Session::rests)
+    }
+
     /// Begins to open a file; what is open stays until it is complete.
     pub fn open(&mut self, opened: Opened) {
         self.error = None;
