@@ -7,7 +7,7 @@ use sim_core::arena::ArenaHooks;
 use sim_core::domains::{ArenaAllocator, ArenaChoice, ArenaFunction};
 
 use super::View;
-use super::domains::{arrow, boxed, boxes, function_line, table_head};
+use super::boxes::{arrow, boxed, boxes, function_line, table_head};
 
 /// Arenas and chunks that are listed.
 const ARENA_LINES: usize = 12;

@@ -1,7 +1,7 @@
 //! The table of each domain and the chain it begins: what a call passes on its way to memory. The path
 //! that the current operation took is lit, with what each table asked of the next.
 
-use egui::{Frame, Margin, Pos2, Response, RichText, ScrollArea, Stroke, Ui, Vec2};
+use egui::{RichText, ScrollArea, Ui};
 use session::format::{bytes, count, grouped};
 use sim_core::arena::ArenaBackend as _;
 use sim_core::domains::{AllocatorTable, Allocators, Context, Functions, UserAllocator, UserState};
@@ -9,6 +9,7 @@ use sim_core::event::Function;
 use sim_core::{Domain, Event};
 
 use super::View;
+use super::boxes::{arrow, boxed, boxes, function_line, table_head};
 
 /// A table that the current operation called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -200,77 +201,6 @@ fn column(
             ui.label("on to the top of RAW's column");
         });
     }
-}
-
-/// Boxes one below the other, of a width.
-pub(super) fn boxes(ui: &mut Ui, width: f32, content: impl FnOnce(&mut Ui)) {
-    ui.vertical(|ui| {
-        ui.set_width(width);
-        ui.spacing_mut().item_spacing.y = 0.0;
-        content(ui);
-    });
-}
-
-/// What a table is called, and its context on the right, which is given back.
-pub(super) fn table_head(ui: &mut Ui, view: &View<'_>, title: &str, context: &str) -> Response {
-    ui.horizontal(|ui| {
-        ui.label(RichText::new(title).strong());
-        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-            ui.label(RichText::new(format!("ctx {context}")).monospace().size(10.5).color(view.theme.weak))
-        })
-        .inner
-    })
-    .inner
-}
-
-/// One function of a table, lit where the current operation called it, with what each call asked for.
-pub(super) fn function_line(ui: &mut Ui, view: &View<'_>, name: &str, calls: &[String]) {
-    ui.horizontal(|ui| {
-        ui.spacing_mut().item_spacing.x = 6.0;
-        let text = RichText::new(name).monospace().size(11.0);
-        if calls.is_empty() {
-            ui.label(text.color(view.theme.weak));
-        } else {
-            ui.label(text.strong().color(view.theme.text));
-            ui.label(RichText::new(calls.join(", ")).size(11.5).strong().color(view.theme.touched));
-        }
-    });
-}
-
-pub(super) fn boxed(ui: &mut Ui, view: &View<'_>, lit: bool, content: impl FnOnce(&mut Ui)) {
-    let theme = view.theme;
-    // The frame keeps its size when it lights up.
-    let (stroke, margin) =
-        if lit { (Stroke::new(2.0, theme.touched), 7) } else { (Stroke::new(1.0, theme.line), 8) };
-    Frame::new()
-        .fill(theme.tile)
-        .stroke(stroke)
-        .corner_radius(5)
-        .inner_margin(Margin { left: margin, right: margin, top: margin - 2, bottom: margin - 2 })
-        .show(ui, |ui| {
-            ui.set_width(ui.available_width());
-            ui.spacing_mut().item_spacing.y = 2.0;
-            content(ui);
-        });
-}
-
-/// An arrow down to what is drawn next, with a remark beside it.
-pub(super) fn arrow(ui: &mut Ui, view: &View<'_>, lit: bool, remark: &str) {
-    let theme = view.theme;
-    let (color, wide) = if lit { (theme.touched, 2.5) } else { (theme.line, 1.5) };
-    ui.horizontal(|ui| {
-        ui.add_space(22.0);
-        let (rect, _) = ui.allocate_exact_size(Vec2::new(14.0, 22.0), egui::Sense::hover());
-        let (top, tip) = (rect.center_top(), rect.center_bottom() - Vec2::new(0.0, 1.0));
-        let stroke = Stroke::new(wide, color);
-        ui.painter().line_segment([top, tip], stroke);
-        for side in [-5.0, 5.0] {
-            ui.painter().line_segment([Pos2::new(tip.x + side, tip.y - 6.0), tip], stroke);
-        }
-        if !remark.is_empty() {
-            ui.label(RichText::new(remark).size(11.5).color(theme.weak));
-        }
-    });
 }
 
 fn title(table: AllocatorTable, user: &[UserState]) -> String {

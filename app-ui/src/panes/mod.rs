@@ -3,6 +3,7 @@
 
 mod arena_hook;
 pub(crate) mod arenas;
+mod boxes;
 pub(crate) mod debug_hooks;
 pub(crate) mod domains;
 pub(crate) mod find;
