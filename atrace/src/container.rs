@@ -4,6 +4,7 @@ use twox_hash::XxHash64;
 
 use crate::codec::{Codec, Unpacker};
 use crate::error::AtraceError;
+use crate::version::{MAJOR, MINOR};
 
 /// The first eight bytes: not text, not seven bits, and broken by any conversion of line ends.
 pub const MAGIC: [u8; 8] = *b"\x89ATR\r\n\x1a\n";
@@ -13,10 +14,6 @@ pub const FILE_HEADER_BYTES: usize = 16;
 pub const HEADER_BYTES: usize = 44;
 /// The first four bytes of a block.
 pub const SYNC: [u8; 4] = [0xc5, b'B', b'L', b'K'];
-/// The major version of the files that are written here, and of all that are read.
-pub const MAJOR: u8 = 1;
-/// The minor version of the files that are written here. This one and those before it are read: 0 has no tight columns.
-pub const MINOR: u8 = 1;
 /// The most bytes a block takes, stored or raw.
 pub const BLOCK_BYTES_MAX: u32 = 1 << 26;
 /// The most operations or entries of one block.

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::container::{MAJOR, MINOR};
+use crate::version::{MAJOR, MINOR};
 
 /// Why a file cannot be read, or not from some byte on. The text is one line and says what is wrong and where; what to
 /// do is [`Self::remedy`], for each program to word.

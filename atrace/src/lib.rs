@@ -25,12 +25,13 @@ pub mod tables;
 #[cfg(feature = "tape")]
 mod tape;
 pub mod varint;
+mod version;
 
 pub use codec::Codec;
 pub use columns::{Block, BlockReader, BlockWriter, IdRule, SIZE_COLUMNS};
 pub use container::{
     BLOCK_BYTES_MAX, BlockKind, COUNT_MAX, FILE_HEADER_BYTES, FileHeader, FileProfile, HEADER_BYTES, Header,
-    MAGIC, MAJOR, MINOR, SYNC,
+    MAGIC, SYNC,
 };
 pub use error::{AtraceError, Remedy};
 pub use file::BlockFile;
@@ -41,3 +42,4 @@ pub use state::{Owner, Slot, State};
 pub use stream::Stream;
 #[cfg(feature = "tape")]
 pub use tape::{AtraceFile, AtraceReader, AtraceWriter, BLOCK_OPERATIONS, TIGHT};
+pub use version::{MAJOR, MINOR};

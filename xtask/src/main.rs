@@ -10,6 +10,8 @@ mod arrows;
 mod bench;
 mod e2e;
 mod instructions;
+mod modules;
+mod rust_text;
 mod serve;
 mod steps;
 mod test;

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::steps::Steps;
 use crate::workspace::{cargo, command, root, run as run_command};
-use crate::{arrows, e2e, instructions, tools, web};
+use crate::{arrows, e2e, instructions, modules, tools, web};
 
 /// Options of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -30,7 +30,7 @@ type Step = (&'static str, fn() -> Result<()>);
 const CHEAP: [Step; 9] = [
     ("format", format),
     ("typos", typos),
-    ("arrows", arrows::check),
+    ("arrows", || arrows::check().and_then(|()| modules::check())),
     ("dependencies", dependencies),
     ("clippy", clippy),
     ("clippy-browser", clippy_browser),

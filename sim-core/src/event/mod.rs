@@ -6,9 +6,11 @@
 mod mi;
 mod narrate;
 mod narrate_mi;
+mod sentence;
 
 pub use mi::{MiEvent, Verdict};
-pub use narrate::{Sentence, narrate};
+pub use narrate::narrate;
+pub use sentence::Sentence;
 
 use crate::addr::{Addr, ArenaId, SizeClass};
 use crate::domains::{AllocatorTable, ArenaAllocator, ArenaFunction, Domain, ForeignFree};

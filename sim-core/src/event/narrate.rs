@@ -1,20 +1,9 @@
 //! One plain sentence for each event.
 
-use super::{Event, NullReason, RadixNode};
+use super::{Event, NullReason, RadixNode, Sentence};
 use crate::addr::Addr;
 use crate::domains::{ArenaAllocator, ArenaFunction, ForeignFree};
 use crate::profile::Profile;
-
-/// An event in words, with the `CPython` function it happened in.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Sentence {
-    /// The `CPython` function.
-    pub function: &'static str,
-    /// What it did, without a final period.
-    pub text: String,
-    /// The place to look at: a block, a pool or an arena base.
-    pub place: Option<Addr>,
-}
 
 /// Puts one event into words. Sizes are in bytes.
 pub fn narrate(event: &Event, profile: &Profile) -> Sentence {

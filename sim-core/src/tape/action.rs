@@ -132,34 +132,6 @@ impl Action {
     }
 }
 
-/// A place in Python source. A stack is a list of them, most recent first.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SourceLine {
-    /// The function's name, empty where nobody knows it.
-    pub function: String,
-    /// The file's name.
-    pub file: String,
-    /// The line, 0 when unknown.
-    pub line: u32,
-}
-
-impl fmt::Display for SourceLine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
-    }
-}
-
-impl std::str::FromStr for SourceLine {
-    /// What it takes.
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const TAKES: &str = "write FILE:LINE for each frame, most recent first";
-        let (file, line) = text.rsplit_once(':').ok_or(TAKES)?;
-        Ok(Self { function: String::new(), file: file.to_owned(), line: line.parse().map_err(|_| TAKES)? })
-    }
-}
-
 /// A table that a scenario can install.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TableChoice {

@@ -5,13 +5,11 @@
 //! is live, that its family fits, and that an id which is not newer than all others is nobody else's.
 
 use super::builder::{Family, Live, Naming, family, takes_family};
+use super::heads::{DOMAIN_OF_BLOCK, DOMAIN_SHIFT, NEW_ID_BIT, NULL_BIT, WIDE_BIT, count_heads, head_domain};
 use super::order::{BirthOrder, JUMP};
-use super::trace::{DOMAIN_SHIFT, Ids, NEW_ID_BIT, NULL_BIT, WIDE_BIT};
+use super::trace::Ids;
 use super::{Action, Kind, StackId, TapeError, TraceBuilder};
 use crate::domains::{Domain, ObjectHeap};
-
-/// The bits of a head's domain, all set where the used block tells it.
-pub(super) const DOMAIN_OF_BLOCK: u8 = 3 << DOMAIN_SHIFT;
 
 /// How an id is told that is not given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -111,7 +109,7 @@ impl TraceBuilder {
     /// Appends operations from columns, checked as [`TraceBuilder::push`] checks them. After an error the
     /// operations before the wrong one are there.
     pub fn extend_rows(&mut self, rows: &Columns) -> Result<(), TapeError> {
-        let counts = count_heads(&rows.heads, rows.tight)?;
+        let counts = count_heads(&rows.heads, rows.tight).map_err(TapeError::Head)?;
         self.name_by_slot();
         let order = if rows.tight { self.take_order() } else { BirthOrder::default() };
         let mut columns = Cursor {
@@ -176,7 +174,10 @@ impl TraceBuilder {
         self.trace.put_columns(slots, sizes, ids);
         let kept = if rows.tight { &heads[..rows_done] } else { &rows.heads[..rows_done] };
         let same = !rows.tight && done.is_ok();
-        self.trace.append_heads(kept, &if same { counts } else { count_heads(kept, false)? });
+        self.trace.append_heads(
+            kept,
+            &if same { counts } else { count_heads(kept, false).map_err(TapeError::Head)? },
+        );
         self.heads = heads;
         done?;
         if left { Err(TapeError::Columns("end of a column")) } else { Ok(()) }
@@ -614,45 +615,5 @@ fn names_block(action: Action, null: bool) -> bool {
         | Action::Track { .. }
         | Action::Untrack { .. } => true,
         _ => false,
-    }
-}
-
-/// Whether a head's bits fit together.
-fn head_stands(head: u8, tight: bool) -> bool {
-    let (kind, null) = (head & 7, head & NULL_BIT != 0);
-    kind <= 5
-        && (head & DOMAIN_OF_BLOCK != DOMAIN_OF_BLOCK || (tight && matches!(kind, 2..=4) && !null))
-        && (!null || matches!(kind, 2 | 3 | 5))
-        && (head & WIDE_BIT == 0 || matches!(kind, 0 | 2))
-        && (head & NEW_ID_BIT == 0 || (kind == 2 && !null))
-}
-
-/// The domain in a head; what stands there where the block tells it does not matter.
-#[inline]
-fn head_domain(head: u8) -> Domain {
-    const DOMAINS: [Domain; 4] = [Domain::Raw, Domain::Mem, Domain::Obj, Domain::Obj];
-    DOMAINS[usize::from(head >> DOMAIN_SHIFT & 3)]
-}
-
-/// How often each head stands there.
-pub(super) type HeadCounts = [u32; 256];
-
-/// Counts heads, each of which must stand. Two tables in turns, since the same head often follows itself.
-fn count_heads(heads: &[u8], tight: bool) -> Result<HeadCounts, TapeError> {
-    let (mut even, mut odd) = ([0; 256], [0; 256]);
-    let mut pairs = heads.chunks_exact(2);
-    for pair in &mut pairs {
-        even[usize::from(pair[0])] += 1;
-        odd[usize::from(pair[1])] += 1;
-    }
-    for &head in pairs.remainder() {
-        even[usize::from(head)] += 1;
-    }
-    for (even, odd) in even.iter_mut().zip(odd) {
-        *even += odd;
-    }
-    match (0..=255_u8).find(|&h| even[usize::from(h)] > 0 && !head_stands(h, tight)) {
-        Some(head) => Err(TapeError::Head(head)),
-        None => Ok(even),
     }
 }

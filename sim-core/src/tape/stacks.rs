@@ -3,10 +3,10 @@
 //! A stack is the number of the frame on top; its parent is the stack of the caller. Programs call from
 //! hundreds of thousands of stacks that share most of their frames, so a stack costs eight bytes here.
 
+use std::fmt;
+
 use foldhash::HashMap;
 use foldhash::HashMapExt as _;
-
-use super::SourceLine;
 
 /// A stack: a node of the tree. 0 is the stack without frames.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -29,6 +29,34 @@ pub struct Frame {
     pub file: StringId,
     /// The line, 0 when unknown.
     pub line: u32,
+}
+
+/// A place in Python source. A stack is a list of them, most recent first.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceLine {
+    /// The function's name, empty where nobody knows it.
+    pub function: String,
+    /// The file's name.
+    pub file: String,
+    /// The line, 0 when unknown.
+    pub line: u32,
+}
+
+impl fmt::Display for SourceLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+impl std::str::FromStr for SourceLine {
+    /// What it takes.
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const TAKES: &str = "write FILE:LINE for each frame, most recent first";
+        let (file, line) = text.rsplit_once(':').ok_or(TAKES)?;
+        Ok(Self { function: String::new(), file: file.to_owned(), line: line.parse().map_err(|_| TAKES)? })
+    }
 }
 
 /// All stacks of a trace with their frames and strings.

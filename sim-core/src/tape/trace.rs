@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::bulk::HeadCounts;
 use super::column::Column;
+use super::heads::{DOMAIN_SHIFT, GC_PRE_BIT, HeadCounts, NEW_ID_BIT, NULL_BIT, WIDE_BIT, domain_of_code};
 use super::{Action, Call, Counts, Kind, Note, Op, Packed, Source, StackId, Stacks, TimeMark};
 use crate::addr::{Addr, Slot};
 use crate::domains::{AllocatorName, Domain, ObjectHeap};
@@ -126,14 +126,6 @@ impl Ids {
     }
 }
 
-pub(super) const DOMAIN_SHIFT: u8 = 3;
-pub(super) const NULL_BIT: u8 = 1 << 5;
-pub(super) const WIDE_BIT: u8 = 1 << 6;
-/// In columns that come in; the tape itself keeps new ids apart.
-pub(super) const NEW_ID_BIT: u8 = 1 << 7;
-/// With the fourth domain code: the object's heap is `gc_pre`, not `gc`.
-const GC_PRE_BIT: u8 = 1 << 7;
-
 /// The columns that a machine needs, of the same length.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rows<'a> {
@@ -154,16 +146,6 @@ impl Rows<'_> {
     #[inline]
     pub(crate) fn is_free(head: u8) -> bool {
         head & (7 | NULL_BIT) == Kind::Free as u8
-    }
-}
-
-/// The domain with a number, as the columns number them; the fourth is OBJ with an object heap of its own.
-#[inline]
-fn domain_of_code(code: u8) -> Domain {
-    match code & 3 {
-        0 => Domain::Raw,
-        1 => Domain::Mem,
-        _ => Domain::Obj,
     }
 }
 
