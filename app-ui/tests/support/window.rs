@@ -76,6 +76,12 @@ impl Window {
         self.settle();
     }
 
+    /// Goes to a step.
+    pub(crate) fn seek(&mut self, step: u64) {
+        self.harness.state_mut().seek(step);
+        self.settle();
+    }
+
     /// Chooses an entry of a box that opens.
     pub(crate) fn choose(&mut self, combo: &str, entry: &str) {
         self.harness.get_by_role_and_label(Role::ComboBox, combo).click();
