@@ -324,9 +324,7 @@ impl App {
                 .find_map(|e| if let egui::Event::Paste(text) = e { Some(text.clone()) } else { None })
         });
         if let Some(text) = pasted.filter(|_| !ctx.text_edit_focused()) {
-            let bytes = text.into_bytes();
-            let total = Some(bytes.len() as u64);
-            self.state.open(Opened::new("pasted text", Box::new(std::io::Cursor::new(bytes)), total));
+            self.state.open(Opened::bytes("pasted text", text.into_bytes()));
         }
     }
 

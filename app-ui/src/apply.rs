@@ -225,11 +225,7 @@ impl State {
     /// Begins to open a bundled trace.
     pub(crate) fn open_example(&mut self, index: usize) {
         if let Some(example) = EXAMPLES.get(index) {
-            self.open(Opened::new(
-                example.file.rsplit('/').next().unwrap_or_default(),
-                Box::new(std::io::Cursor::new(example.bytes)),
-                Some(example.bytes.len() as u64),
-            ));
+            self.open(Opened::bytes(example.file.rsplit('/').next().unwrap_or_default(), example.bytes));
         }
     }
 

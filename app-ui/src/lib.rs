@@ -20,5 +20,6 @@ mod theme;
 pub use app::{App, Startup};
 pub use frame_times::FrameSummary;
 pub use platform::Platform;
+
 pub use session::Opened;
 pub use session::port::{InPlace, Port};

@@ -256,7 +256,9 @@ fn walks_lead_where_they_led() {
 /// Some of the walks with the engine in a thread of its own: every line, with its sum over states and words, is the same.
 #[test]
 fn walks_are_the_same_with_the_engine_in_a_thread() {
-    for walk in WALKS.iter().filter(|walk| ["a lesson on arenas", "a scenario with call sites"].contains(&walk.name)) {
+    for walk in
+        WALKS.iter().filter(|walk| ["a lesson on arenas", "a scenario with call sites"].contains(&walk.name))
+    {
         let here = lines(walk, Box::new(InPlace::new(None)));
         let there = lines(walk, Box::new(Threaded::new(None, || {}).unwrap()));
         for (here, there) in here.iter().zip(&there) {

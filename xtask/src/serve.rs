@@ -20,7 +20,7 @@ use crate::workspace::root;
 const PORT: u16 = 8080;
 /// The policy in index.html, and what only a header can say.
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
-    img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; \
+    img-src 'self' data: blob:; connect-src 'self'; worker-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 /// A request of a browser is far smaller.
 const REQUEST_BYTES_MAX: u64 = 16 << 10;

@@ -119,7 +119,8 @@ fn clippy() -> Result<()> {
 fn clippy_browser() -> Result<()> {
     run_command(
         cargo()
-            .args(["clippy", "--locked", "--package", "app-web", "--lib", "--profile", "web"])
+            .args(["clippy", "--locked", "--package", "app-web", "--package", "app-web-engine", "--lib"])
+            .args(["--profile", "web"])
             .args(["--target", "wasm32-unknown-unknown", "--target-dir", "target/web"])
             .args(["--", "--deny", "warnings"])
             .env("CLIPPY_CONF_DIR", root().join("app-web/clippy-browser")),
@@ -142,7 +143,7 @@ fn no_window() -> Result<()> {
 
 /// JavaScript is parsed before a browser has to.
 fn page_files() -> Result<()> {
-    for file in ["app-web/page/boot.js", "e2e/page.test.mjs", "e2e/support.mjs"] {
+    for file in ["app-web/page/boot.js", "app-web/page/worker.js", "e2e/page.test.mjs", "e2e/support.mjs"] {
         run_command(command("node").args(["--check", file]))?;
     }
     Ok(())

@@ -7,6 +7,7 @@ mod finding;
 mod places;
 mod telling;
 
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,7 +93,17 @@ impl Engine {
     pub fn open(&mut self, opened: Opened) {
         self.error = None;
         self.told.asked = true;
-        self.loading = Some(Loading::new(opened));
+        match Loading::new(opened) {
+            Ok(loading) => self.loading = Some(loading),
+            Err(error) => self.error = Some(error),
+        }
+    }
+
+    /// The same from a reader that stays in this thread.
+    pub fn read(&mut self, name: String, reader: Box<dyn Read>, total_bytes: Option<u64>) {
+        self.error = None;
+        self.told.asked = true;
+        self.loading = Some(Loading::read(name, reader, total_bytes));
     }
 
     /// Time passes: opens, plays and seeks for about `slice`. `seconds` have passed since the last call.

@@ -1,9 +1,10 @@
 //! The seam between a front and its engine: orders and looks go in, updates come out.
 //!
 //! [`InPlace`] works in the front's own thread, a slice at a time; `Threaded` in one of its own. Fronts see no difference:
-//! what they draw is the last update, whenever it comes.
+//! what they draw is the last update, whenever it comes. [`server`] is what ports to elsewhere share.
 
 mod in_place;
+pub mod server;
 #[cfg(not(target_arch = "wasm32"))]
 mod thread;
 
