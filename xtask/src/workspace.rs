@@ -52,11 +52,6 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("`{shown}` printed something not UTF-8"))
 }
 
-/// Whether CI runs this: what is missing then is a failure, never a reason to skip.
-pub(crate) fn in_ci() -> bool {
-    std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
-}
-
 /// A duration as people say it.
 pub(crate) fn human(duration: Duration) -> String {
     let seconds = duration.as_secs();
