@@ -5,8 +5,8 @@ use std::fs;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::tools;
-use crate::workspace::{cargo, command, root, run as run_command};
+use crate::tools::{self, Need};
+use crate::workspace::{cargo, command, root, run as run_command, shared};
 
 /// As `cargo xtask bench --only` calls the table.
 pub(crate) const NAME: &str = "instructions";
@@ -15,6 +15,9 @@ pub(crate) const NAME: &str = "instructions";
 const BASELINE: &str = "real-cpython/instructions.txt";
 /// Counts may grow by this share: code of the C library differs between machines.
 const TOLERANCE: f64 = 0.02;
+
+/// What counting takes.
+pub(crate) const NEEDS: [Need; 1] = [Need::Valgrind];
 
 /// Small traces that between them take the hot paths: a real program, steady random traffic, many arenas.
 const TRACES: [&str; 3] = ["p00_tiny", "r2_pylike", "t07_many_arenas"];
@@ -101,7 +104,7 @@ fn count() -> Result<Vec<Count>> {
                 .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
                 .arg(format!("--toggle-collect=*counted_{mode}*"))
                 .arg(&program)
-                .arg(root().join(format!("{}/{trace}.ptrace.zst", tools::SHARED_ORACLE)))
+                .arg(shared("oracle")?.join(format!("{trace}.ptrace.zst")))
                 .arg(mode);
             let ran = callgrind.output().context("valgrind could not be started")?;
             let said = String::from_utf8_lossy(&ran.stderr);

@@ -4,9 +4,10 @@
 //! start only when those passed. One native profile and one for the browser: the window's libraries are
 //! the bulk of a cold run, and each further profile would build them again.
 
-use anyhow::Result;
+use anyhow::{Result, bail, ensure};
 
 use crate::steps::Steps;
+use crate::tools::{Lack, Need};
 use crate::workspace::{cargo, command, root, run as run_command};
 use crate::{arrows, e2e, instructions, tools, web};
 
@@ -24,58 +25,101 @@ pub(crate) struct Options {
     advisories: bool,
 }
 
-/// A step: its name and what it does.
-type Step = (&'static str, fn() -> Result<()>);
+/// A step: its name, without what it cannot run, and what it does.
+type Step = (&'static str, &'static [Need], fn() -> Result<()>);
 
 const CHEAP: [Step; 9] = [
-    ("format", format),
-    ("typos", typos),
-    ("arrows", arrows::check),
-    ("dependencies", dependencies),
-    ("clippy", clippy),
-    ("clippy-browser", clippy_browser),
-    ("docs", docs),
-    ("no-window", no_window),
-    ("page-files", page_files),
+    ("format", &[], format),
+    ("typos", &[Need::Venv, Need::Typos], typos),
+    ("arrows", &[], arrows::check),
+    ("dependencies", &[Need::CargoDeny], dependencies),
+    ("clippy", &[], clippy),
+    ("clippy-browser", &[Need::WasmTarget], clippy_browser),
+    ("docs", &[], docs),
+    ("no-window", &[], no_window),
+    ("page-files", &[Need::Node], page_files),
 ];
 
 const LONG: [Step; 5] = [
-    ("tests", tests),
-    ("sanitizer", sanitizer),
-    ("instructions", || instructions::hold(false)),
-    ("web", web_build),
-    ("browser", e2e::drive_after_tests),
+    (TESTS, &[], tests),
+    ("sanitizer", &[], sanitizer),
+    ("instructions", &instructions::NEEDS, || instructions::hold(false)),
+    ("web", &[Need::WasmTarget, Need::Node], web_build),
+    ("browser", &BROWSER_NEEDS, e2e::drive_after_tests),
 ];
+
+/// Runs when it is asked for.
+const ADVISORIES: Step = ("advisories", &[Need::CargoDeny], advisories);
+
+const TESTS: &str = "tests";
+/// Some tests compare with these, and say so themselves where they cannot.
+const TESTS_USE: [Need; 2] = [Need::Libpython, Need::Venv];
+/// The page itself and what drives it.
+const BROWSER_NEEDS: [Need; 5] =
+    [Need::WasmTarget, Need::Chromium, Need::Node, Need::Npm, Need::BrowserDriver];
 
 /// Sets up and runs the steps.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let known = |name: &String| CHEAP.iter().chain(&LONG).any(|(step, _)| step == name);
+    let known = |name: &String| CHEAP.iter().chain(&LONG).any(|(step, ..)| step == name);
     if let Some(unknown) = options.only.iter().find(|name| !known(name)) {
-        let names: Vec<_> = CHEAP.iter().chain(&LONG).map(|(name, _)| *name).collect();
-        anyhow::bail!("there is no step {unknown}; there are {}", names.join(", "));
+        let names: Vec<_> = CHEAP.iter().chain(&LONG).map(|(name, ..)| *name).collect();
+        bail!("there is no step {unknown}; there are {}", names.join(", "));
     }
     let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
+    let chosen = |steps: &'static [Step]| steps.iter().filter(move |(name, ..)| wanted(name));
 
-    let mut steps = Steps::default();
-    let ready = steps.run("setup", tools::set_up);
-    for (name, step) in CHEAP.into_iter().filter(|(name, _)| wanted(name)) {
-        if ready {
-            steps.run(name, step);
-        } else {
-            steps.skip(name);
-        }
+    let mut needs: Vec<Need> =
+        chosen(&CHEAP).chain(chosen(&LONG)).flat_map(|(_, needs, _)| *needs).copied().collect();
+    if wanted(TESTS) {
+        needs.extend(TESTS_USE);
     }
     if options.advisories {
-        steps.run("advisories", advisories);
+        needs.extend(ADVISORIES.1);
     }
-    for (name, step) in LONG.into_iter().filter(|(name, _)| wanted(name)) {
-        if ready && (options.keep_going || !steps.any_failed()) {
-            steps.run(name, step);
+    let mut run = Run { steps: Steps::default(), lacks: Vec::new() };
+    run.set_up(&needs);
+    for step in chosen(&CHEAP) {
+        run.step(step);
+    }
+    if options.advisories {
+        run.step(&ADVISORIES);
+    }
+    for step in chosen(&LONG) {
+        if options.keep_going || !run.steps.any_failed() {
+            run.step(step);
         } else {
-            steps.skip(name);
+            run.steps.skip(step.0);
         }
     }
-    steps.finish()
+    run.steps.finish()
+}
+
+/// The steps so far, and what is missing here.
+struct Run {
+    steps: Steps,
+    lacks: Vec<Lack>,
+}
+
+impl Run {
+    /// Gets what is needed; what cannot be had stops those steps alone that cannot do without.
+    fn set_up(&mut self, needs: &[Need]) {
+        let lacks = &mut self.lacks;
+        self.steps.run("setup", || {
+            *lacks = tools::provide(needs);
+            for why in tools::reasons(lacks.iter()) {
+                println!("{why}");
+            }
+            Ok(())
+        });
+    }
+
+    fn step(&mut self, (name, needs, step): &Step) {
+        let reasons = tools::reasons(self.lacks.iter().filter(|lack| needs.contains(&lack.need)));
+        self.steps.run(name, || {
+            ensure!(reasons.is_empty(), "{}", reasons.join("; "));
+            step()
+        });
+    }
 }
 
 fn format() -> Result<()> {
