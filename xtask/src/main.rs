@@ -10,6 +10,7 @@ mod arrows;
 mod bench;
 mod e2e;
 mod instructions;
+mod not_run;
 mod serve;
 mod steps;
 mod test;
