@@ -104,6 +104,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if options.instructions {
         tools::require(&instructions::NEEDS)?;
+        say_uncounted();
         return instructions::hold(options.write);
     }
     let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
@@ -118,6 +119,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     if wanted(instructions::NAME) {
+        say_uncounted();
         let table = instructions::table()?;
         print!("\n{table}");
         write!(page, "\n## Instructions\n\n{table}")?;
@@ -127,6 +129,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         println!("\nwritten to {PAGE}");
     }
     if failed.is_empty() { Ok(()) } else { bail!("bars are missed: {}", failed.join(", ")) }
+}
+
+fn say_uncounted() {
+    for line in instructions::uncounted() {
+        println!("NOT RUN: {}: {}", line.what, line.why);
+    }
 }
 
 /// Gets what the wanted tables need, before the first of them is built.

@@ -49,7 +49,7 @@ const CHEAP: [Step; 9] = [
 const LONG: [Step; 5] = [
     (TESTS, &[], tests),
     ("sanitizer", &[], sanitizer),
-    ("instructions", &instructions::NEEDS, |_| instructions::hold(false)),
+    ("instructions", &instructions::NEEDS, count_instructions),
     ("web", &[Need::WasmTarget, Need::Node], |_| web_build()),
     ("browser", &BROWSER_NEEDS, |_| e2e::drive_after_tests()),
 ];
@@ -245,6 +245,13 @@ fn sanitizer(log: &Log) -> Result<()> {
         .env("RUSTC_BOOTSTRAP", "1")
         .env("RUSTFLAGS", "-Zsanitizer=address");
     run_command(log.hear(&mut test))
+}
+
+fn count_instructions(log: &Log) -> Result<()> {
+    for line in instructions::uncounted() {
+        log.add(&line.what, &line.why)?;
+    }
+    instructions::hold(false)
 }
 
 fn web_build() -> Result<()> {
