@@ -12,6 +12,7 @@ mod e2e;
 mod instructions;
 mod not_run;
 mod serve;
+mod stand_alone;
 mod steps;
 mod test;
 mod tools;

@@ -12,7 +12,7 @@ use crate::not_run::{self, Expected, Log};
 use crate::steps::Steps;
 use crate::tools::{Lack, Need};
 use crate::workspace::{cargo, command, root, run as run_command, run_seen};
-use crate::{arrows, e2e, instructions, tools, web};
+use crate::{arrows, e2e, instructions, stand_alone, tools, web};
 
 /// Options of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -46,8 +46,9 @@ const CHEAP: [Step; 9] = [
     ("page-files", &[Need::Node], |_| page_files()),
 ];
 
-const LONG: [Step; 5] = [
+const LONG: [Step; 6] = [
     (TESTS, &[], tests),
+    ("stand-alone", &[], |_| stand_alone::check()),
     ("sanitizer", &[], sanitizer),
     ("instructions", &instructions::NEEDS, count_instructions),
     ("web", &[Need::WasmTarget, Need::Node], |_| web_build()),
