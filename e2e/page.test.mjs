@@ -7,7 +7,7 @@ import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { after, before, test } from "node:test";
-import { drop, generate, launch, looks, newPage, open, out, position, press, replay, root, running, serve, until } from "./support.mjs";
+import { drop, generate, launch, looks, newPage, open, out, position, press, replay, root, running, serve, until, xtask } from "./support.mjs";
 
 const tiny = join(root, "traces/tiny-script-3.11.ptrace.zst");
 
@@ -372,8 +372,8 @@ test("says so when the graphics go away", async () => {
   await close();
 });
 
-test("cargo xtask serve serves the page with its policy", { skip: !process.env.XTASK }, async () => {
-  const process_ = spawn(process.env.XTASK, ["serve", "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
+test("cargo xtask serve serves the page with its policy", async () => {
+  const process_ = spawn(xtask, ["serve", "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
   try {
     const [line] = await once(process_.stdout, "data");
     const url = /http:\S+/.exec(String(line))[0];

@@ -23,6 +23,7 @@ function given(name, otherwise) {
 
 const dist = given("DIST", join(root, "dist"));
 const native = given("ARENASCOPE", join(root, "target/debug/arenascope"));
+export const xtask = given("XTASK", join(root, "target/debug/xtask"));
 const browserPath = given("CHROMIUM", "/usr/bin/chromium");
 
 /** What the native program says of a trace. */

@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::web;
+use crate::tools::Need;
 use crate::workspace::root;
+use crate::{tools, web};
 
 /// The port tried when none is asked for.
 const PORT: u16 = 8080;
@@ -40,6 +41,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let dir = root().join(&options.dir);
     if !dir.join("index.html").exists() {
+        tools::require(&[Need::WasmTarget])?;
         web::build(&dir)?;
     }
     let listener = listen(options.port)?;

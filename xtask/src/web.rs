@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use wasm_bindgen_cli_support::Bindgen;
 
+use crate::tools::{self, Need};
 use crate::workspace::{cargo, command, output, root, run as run_command};
 
 /// The window's module may have this many bytes. Above, browsers on phones take seconds to compile it.
@@ -55,6 +56,7 @@ struct Asset {
 
 /// Builds the page.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    tools::require(&[Need::WasmTarget])?;
     build(&root().join(&options.out))
 }
 
@@ -197,7 +199,7 @@ fn empty(dir: &Path) -> Result<()> {
 }
 
 fn report_sizes(out: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
-    let compressed = compressed_sizes(out, files);
+    let compressed = compressed_sizes(out, files)?;
     println!("\n{:<36} {:>10} {:>10} {:>10}", "file", "bytes", "gzip", "brotli");
     // What the first picture waits for, and all.
     let mut sums = [[0; 3]; 2];
@@ -250,7 +252,7 @@ fn cell(size: Option<usize>) -> String {
 
 /// Sizes after gzip -9 and brotli -11, measured by node, whose compressors no crate of ours has; none
 /// without node.
-fn compressed_sizes(out: &Path, files: &[(String, Vec<u8>)]) -> Option<Vec<[usize; 2]>> {
+fn compressed_sizes(out: &Path, files: &[(String, Vec<u8>)]) -> Result<Option<Vec<[usize; 2]>>> {
     const SCRIPT: &str = "\
         const { readFileSync } = require('fs'), zlib = require('zlib');\
         for (const file of process.argv.slice(1)) {\
@@ -258,14 +260,18 @@ fn compressed_sizes(out: &Path, files: &[(String, Vec<u8>)]) -> Option<Vec<[usiz
           const params = { [zlib.constants.BROTLI_PARAM_SIZE_HINT]: bytes.length };\
           console.log(zlib.gzipSync(bytes, { level: 9 }).length, zlib.brotliCompressSync(bytes, { params }).length);\
         }";
+    if !Need::Node.is_there() {
+        return Ok(None);
+    }
     let paths = files.iter().map(|(name, _)| out.join(name));
-    let text = output(command("node").args(["-e", SCRIPT, "--"]).args(paths)).ok()?;
+    let text = output(command("node").args(["-e", SCRIPT, "--"]).args(paths))?;
     let sizes = text.lines().filter_map(|line| {
         let (gzip, brotli) = line.split_once(' ')?;
         Some([gzip.parse().ok()?, brotli.parse().ok()?])
     });
     let sizes: Vec<_> = sizes.collect();
-    (sizes.len() == files.len()).then_some(sizes)
+    ensure!(sizes.len() == files.len(), "node compresses {} files and says: {}", files.len(), text.trim());
+    Ok(Some(sizes))
 }
 
 /// FNV-1a: names need a hash that is the same everywhere, not one that withstands attack.
