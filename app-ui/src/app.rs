@@ -266,9 +266,10 @@ impl App {
         parts.join("; ")
     }
 
-    /// From the next picture on each has a digest, which costs milliseconds on a large heap.
-    pub fn keep_digests(&mut self) {
-        self.digests = true;
+    /// From the next picture on each has a digest, which costs milliseconds on a large heap. Says whether that is new:
+    /// then it takes a frame to ask for it.
+    pub fn keep_digests(&mut self) -> bool {
+        !std::mem::replace(&mut self.digests, true)
     }
 
     /// The digest of the machine at the current step, once [`Self::keep_digests`] asked for it.

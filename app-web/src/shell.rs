@@ -15,6 +15,7 @@ const LAYOUT_KEY: &str = "arenascope-layout";
 /// The window as eframe's app.
 pub(crate) struct Shell {
     app: App,
+    ctx: egui::Context,
 }
 
 impl Shell {
@@ -25,7 +26,7 @@ impl Shell {
         if let Some(saved) = storage().and_then(|storage| storage.get_item(LAYOUT_KEY).ok()?) {
             app.restore(&saved);
         }
-        Ok(Self { app })
+        Ok(Self { app, ctx: creation.egui_ctx.clone() })
     }
 
     /// Keeps the layout for the next visit. eframe's own persistence would keep more, scroll positions
@@ -42,9 +43,11 @@ impl Shell {
         &self.app
     }
 
-    /// The window, to tell it something.
-    pub(crate) fn app_mut(&mut self) -> &mut App {
-        &mut self.app
+    /// From the next picture on each has a digest; the first call draws a frame, in which that is asked for.
+    pub(crate) fn keep_digests(&mut self) {
+        if self.app.keep_digests() {
+            self.ctx.request_repaint();
+        }
     }
 }
 
