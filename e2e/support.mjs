@@ -160,8 +160,9 @@ export async function running(page) {
   await until(page, "a trace is shown", () => globalThis.arenascope.step_count() > 0);
 }
 
-/** Where the app is. */
-export function position(page) {
+/** Where the app is. The digest of a state is asked for, and comes with a later picture. */
+export async function position(page) {
+  await until(page, "the state has a digest", () => globalThis.arenascope.digest());
   return page.evaluate(() => ({
     name: globalThis.arenascope.trace_name(),
     step: globalThis.arenascope.step(),

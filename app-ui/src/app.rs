@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use egui::{Align, Button, CentralPanel, Id, LayerId, Layout as UiLayout, Order, Panel, RichText, Ui};
+use egui::{Align, Button, CentralPanel, Id, LayerId, Layout as UiLayout, Panel, RichText, Ui};
 use egui_tiles::{SimplificationOptions, TileId, UiResponse};
 use serde::{Deserialize, Serialize};
+use session::Opened;
 use session::format::{bytes, count, grouped};
-use session::{Opened, Session};
+use session::order::Order;
+use session::view::{Head, Hint, Picture, Shown};
 use web_time::Instant;
 
 use crate::apply::{Request, State};
@@ -20,7 +22,7 @@ use crate::panes::help::OverlayState;
 use crate::panes::map::MapState;
 use crate::panes::operations::OperationsState;
 use crate::panes::tracemalloc::TracemallocState;
-use crate::panes::{self, View};
+use crate::panes::{self, View, Wishes};
 use crate::platform::Platform;
 use crate::theme::{self, Theme};
 
@@ -59,6 +61,8 @@ pub struct App {
     begun: Instant,
     /// Where the bar of the whole tape was drawn.
     timeline: Option<egui::Rect>,
+    /// Whether somebody asks for digests.
+    digests: bool,
 }
 
 /// What panes keep for themselves: scroll positions, textures, typed text.
@@ -96,9 +100,8 @@ impl App {
     }
 
     /// A window with nothing in it yet, over a shell that is already fetching a file.
-    pub fn waiting(platform: Box<dyn Platform>) -> Self {
-        let mut state = State::default();
-        state.trace_bytes_max = platform.trace_bytes_max();
+    pub fn waiting(mut platform: Box<dyn Platform>) -> Self {
+        let state = State::new(platform.port());
         Self {
             platform,
             state,
@@ -112,6 +115,7 @@ impl App {
             frame_begun: None,
             begun: Instant::now(),
             timeline: None,
+            digests: false,
         }
     }
 
@@ -123,8 +127,8 @@ impl App {
         }
         self.state.theme = saved.theme;
         self.state.reduce_motion = saved.reduce_motion;
-        self.state.selection.follow = saved.follow;
-        self.state.restore_breakpoints(&saved.breakpoints);
+        self.state.order(Order::Follow(saved.follow));
+        self.state.order(Order::Restore(saved.breakpoints));
         if saved.layout.sound() {
             saved.layout.tree.tiles.recompute_next_tile_id();
             self.state.layout = saved.layout;
@@ -139,9 +143,9 @@ impl App {
             version: SAVED_VERSION,
             theme: self.state.theme,
             reduce_motion: self.state.reduce_motion,
-            follow: self.state.selection.follow,
+            follow: self.state.selection().follow,
             layout,
-            breakpoints: self.state.find.save(),
+            breakpoints: self.state.shown.status.finding.breakpoints.clone(),
         };
         // A tree of plain numbers and names always has a form in RON.
         let text = ron::to_string(&saved).unwrap_or_default();
@@ -154,20 +158,28 @@ impl App {
         self.frame_begun = Some(self.clock());
         match self.platform.poll_opened() {
             Some(Ok(opened)) => self.state.open(opened),
-            Some(Err(error)) => self.state.fail(error),
+            Some(Err(error)) => self.state.error = Some(error),
             None => {}
         }
         let seconds = ctx.input(|i| f64::from(i.stable_dt));
         // Before there is anything to look at, opening may take most of the time; and where frames are slow anyway
         // a part of theirs.
-        let slice = match (&self.state.loading, &self.state.session) {
+        let shown = &self.state.shown;
+        let slice = match (&shown.status.opening, &shown.picture) {
             (Some(_), None) => OPENING_SLICE,
             (Some(_), Some(_)) => Duration::from_secs_f64(seconds / 3.0).clamp(SLICE, OPENING_SLICE),
             (None, _) => SLICE,
         };
-        self.state.work(seconds, slice);
+        self.work(ctx, seconds, slice);
         if self.state.busy() {
             ctx.request_repaint();
+        }
+    }
+
+    /// Takes in what is new, after work if the engine shares this thread.
+    fn work(&mut self, ctx: &egui::Context, seconds: f64, slice: Duration) {
+        if let Some(text) = self.state.work(seconds, slice) {
+            ctx.copy_text(text);
         }
     }
 
@@ -186,16 +198,19 @@ impl App {
         }
         if hurried {
             // A step is done before the frame is drawn, so that a key shows its effect at once.
-            self.state.work(0.0, SLICE);
+            self.work(&ctx, 0.0, SLICE);
         }
         self.drops(&ctx);
         self.pick_theme(&ctx);
 
-        let mut commands = Vec::new();
-        self.panels(ui, &mut commands);
+        let mut wishes = Wishes::default();
+        self.panels(ui, &mut wishes);
+        let Wishes { mut commands, mut look } = wishes;
         if panes::help::ui(&ctx, &self.state, &mut self.local.overlay, &self.theme, &mut commands) {
             commands.insert(0, Command::CloseOverlay);
         }
+        look.digest = self.digests;
+        self.state.look(look);
         if self.state.busy() || !commands.is_empty() {
             ctx.request_repaint();
         }
@@ -230,44 +245,50 @@ impl App {
 
     /// The state as one line of text, for screen readers and tests.
     pub fn status(&self) -> String {
+        let (shown, status) = (&self.state.shown, &self.state.shown.status);
         let mut parts = Vec::new();
-        match &self.state.session {
-            Some(session) => parts.push(session_line(session)),
+        match shown.open() {
+            Some((head, picture)) => parts.push(state_line(head, picture)),
             None => parts.push("No trace is open".to_owned()),
         }
-        if let Some(loading) = &self.state.loading {
-            parts.push(format!("opening {}", loading.name()));
+        if let Some(opening) = &status.opening {
+            parts.push(format!("opening {}", opening.name));
         }
-        if let Some(notice) = self.state.session.as_ref().and_then(Session::notice) {
-            parts.push(notice.to_owned());
+        if let Some(notice) = status.travel.as_ref().and_then(|travel| travel.notice.as_ref()) {
+            parts.push(notice.clone());
         }
         if let Some(still) = &self.state.still {
             parts.push(format!("statistics of {}", still.name));
         }
-        if let Some(error) = &self.state.error {
+        if let Some(error) = self.state.error() {
             parts.push(format!("error: {error}"));
         }
         parts.join("; ")
     }
 
-    /// The digest of the machine at the current step.
+    /// From the next picture on each has a digest, which costs milliseconds on a large heap.
+    pub fn keep_digests(&mut self) {
+        self.digests = true;
+    }
+
+    /// The digest of the machine at the current step, once [`Self::keep_digests`] asked for it.
     pub fn state_digest(&self) -> Option<u64> {
-        self.state.session.as_ref().map(Session::digest)
+        self.state.shown.picture.as_ref()?.digest
     }
 
     /// The current step and the number of operations.
     pub fn step(&self) -> Option<(u64, u64)> {
-        self.state.session.as_ref().map(|s| (s.step(), s.len()))
+        self.state.shown.open().map(|(head, picture)| (picture.step, head.len))
     }
 
     /// What the open trace is called.
     pub fn trace_name(&self) -> Option<&str> {
-        self.state.session.as_ref().map(|s| s.trace().name.as_str())
+        self.state.shown.open().map(|(head, _)| head.name.as_str())
     }
 
     /// What went wrong last, while it is shown.
     pub fn error(&self) -> Option<&str> {
-        self.state.error.as_deref()
+        self.state.error()
     }
 
     /// Whether opening, seeking, playing or counting goes on.
@@ -277,7 +298,7 @@ impl App {
 
     /// Sets out for a step; the following frames get there.
     pub fn seek(&mut self, step: u64) {
-        let _ = self.state.apply(Command::Seek(step));
+        let _ = self.state.apply(Command::Order(Order::Seek(step)));
     }
 
     fn apply(&mut self, ctx: &egui::Context, command: Command) {
@@ -311,7 +332,7 @@ impl App {
 
     fn pick_theme(&mut self, ctx: &egui::Context) {
         let dark = ctx.theme() == egui::Theme::Dark;
-        let classes = self.state.session.as_ref().map_or(32, |s| s.profile().nb_small_size_classes());
+        let classes = self.state.shown.head.as_ref().map_or(32, |head| head.profile.nb_small_size_classes());
         if self.theme.dark != dark || self.theme.classes() != usize::from(classes) {
             self.theme = Theme::new(dark, classes);
         }
@@ -319,12 +340,13 @@ impl App {
 
     /// How much of the pulse is left.
     fn pulse(&mut self, ctx: &egui::Context) -> f32 {
-        let Some(session) = &self.state.session else { return 0.0 };
+        let shown = &self.state.shown;
+        let Some(picture) = &shown.picture else { return 0.0 };
         let now = ctx.input(|i| i.time);
-        if self.pulse.0 != session.revision() {
-            self.pulse = (session.revision(), now);
+        if self.pulse.0 != picture.revision {
+            self.pulse = (picture.revision, now);
         }
-        if self.state.reduce_motion || session.playback.playing {
+        if self.state.reduce_motion || shown.status.travel.as_ref().is_some_and(|travel| travel.playing) {
             return 0.0;
         }
         let left = (1.0 - (now - self.pulse.1) / PULSE_SECONDS).clamp(0.0, 1.0);
@@ -334,39 +356,44 @@ impl App {
         left as f32
     }
 
-    fn panels(&mut self, ui: &mut Ui, commands: &mut Vec<Command>) {
+    fn panels(&mut self, ui: &mut Ui, wishes: &mut Wishes) {
         let pulse = self.pulse(ui.ctx());
         let bar = egui::Frame::side_top_panel(ui.style()).inner_margin(egui::Margin::symmetric(10, 6));
-        Panel::top("toolbar").frame(bar).show(ui, |ui| panes::toolbar::ui(ui, &self.state, commands));
-        self.banners(ui, commands);
+        Panel::top("toolbar").frame(bar).show(ui, |ui| {
+            panes::toolbar::ui(ui, &self.state, &mut wishes.commands);
+        });
+        self.banners(ui, &mut wishes.commands);
         Panel::bottom("status").frame(bar.inner_margin(egui::Margin::symmetric(10, 3))).show(ui, |ui| {
             ui.horizontal(|ui| self.status_bar(ui));
         });
-        let Some(session) = &self.state.session else {
-            CentralPanel::default().show(ui, |ui| welcome(ui, self.state.loading.is_some(), commands));
+        let shown = &self.state.shown;
+        let (Some((head, picture)), Some(travel)) = (shown.open(), &shown.status.travel) else {
+            let waits = self.state.busy();
+            CentralPanel::default().show(ui, |ui| welcome(ui, waits, &mut wishes.commands));
             drop_overlay(ui.ctx(), &self.theme);
             return;
         };
         let view = View {
-            session,
-            selection: &self.state.selection,
-            find: &self.state.find,
-            inspected: self.state.inspected(),
+            head,
+            picture,
+            travel,
+            status: &shown.status,
+            curves: &shown.curves,
             theme: &self.theme,
             pulse,
         };
         let local = &mut self.local;
         let timeline = Panel::bottom("transport").frame(bar).show(ui, |ui| {
-            let timeline = panes::timeline::ui(ui, &view, commands);
+            let timeline = panes::timeline::ui(ui, &view, &mut wishes.commands);
             ui.add_space(2.0);
-            panes::transport::ui(ui, &view, commands);
-            panes::find::ui(ui, &view, &mut local.find, commands);
+            panes::transport::ui(ui, &view, &mut wishes.commands);
+            panes::find::ui(ui, &view, &mut local.find, &mut wishes.commands);
             timeline
         });
         self.timeline = Some(timeline.inner);
         let center = egui::Frame::new().fill(ui.visuals().panel_fill);
         CentralPanel::default().frame(center).show(ui, |ui| {
-            let mut host = Host { view: &view, local: &mut self.local, commands };
+            let mut host = Host { view: &view, local: &mut self.local, wishes };
             self.state.layout.tree.ui(&mut host, ui);
         });
         drop_overlay(ui.ctx(), &self.theme);
@@ -378,13 +405,14 @@ impl App {
             if self.state.frame_times {
                 ui.label(RichText::new(self.frame_times().to_string()).small().monospace());
             }
-            if let Some(reading) = self.state.session.as_ref().and_then(reading_line) {
+            if let Some(reading) = reading_line(&self.state.shown) {
                 ui.label(RichText::new(reading).small()).on_hover_text(
                     "A first pass over the tape notes which operation touched what, so that searches are instant and the way back is short",
                 );
             }
             ui.with_layout(UiLayout::left_to_right(Align::Center), |ui| {
-                let line = self.state.session.as_ref().map_or_else(|| self.status(), session_line);
+                let line = self.state.shown.open();
+                let line = line.map_or_else(|| self.status(), |(head, picture)| state_line(head, picture));
                 ui.add(egui::Label::new(RichText::new(line).small()).truncate());
             });
         });
@@ -393,7 +421,7 @@ impl App {
     /// Errors, loading and hints, under the toolbar.
     fn banners(&self, ui: &mut Ui, commands: &mut Vec<Command>) {
         let margin = egui::Margin::symmetric(10, 6);
-        if let Some(error) = &self.state.error {
+        if let Some(error) = self.state.error() {
             let frame = egui::Frame::new().fill(self.theme.error).inner_margin(margin);
             Panel::top("error").frame(frame).show(ui, |ui| {
                 ui.horizontal(|ui| {
@@ -405,8 +433,11 @@ impl App {
                             commands.push(Command::Do(Action::DismissError));
                         }
                         ui.with_layout(UiLayout::left_to_right(Align::Center), |ui| {
-                            let kept =
-                                if self.state.session.is_some() { " What was open stays open." } else { "" };
+                            let kept = if self.state.shown.head.is_some() {
+                                " What was open stays open."
+                            } else {
+                                ""
+                            };
                             let text = RichText::new(format!("{}.{kept}", error.trim_end_matches('.')))
                                 .color(self.theme.error_text);
                             ui.add(egui::Label::new(text).wrap().selectable(true));
@@ -415,28 +446,25 @@ impl App {
                 });
             });
         }
-        if let Some(loading) = &self.state.loading {
+        let status = &self.state.shown.status;
+        if let Some(opening) = &status.opening {
             let frame = egui::Frame::new().fill(self.theme.hint).inner_margin(margin);
             Panel::top("loading").frame(frame).show(ui, |ui| {
-                let progress = loading.progress();
                 ui.horizontal(|ui| {
                     ui.spinner();
-                    ui.label(format!("Opening {}", loading.name()));
-                    if let Some(total) = progress.total_bytes.filter(|t| *t > 0) {
-                        let share = progress.bytes as f32 / total as f32;
+                    ui.label(format!("Opening {}", opening.name));
+                    if let Some(total) = opening.total_bytes.filter(|t| *t > 0) {
+                        let share = opening.bytes as f32 / total as f32;
                         ui.add(egui::ProgressBar::new(share).desired_width(180.0).show_percentage());
                     }
-                    ui.weak(format!(
-                        "{}, {}",
-                        bytes(progress.bytes),
-                        count(progress.operations, "operation")
-                    ));
+                    ui.weak(format!("{}, {}", bytes(opening.bytes), count(opening.operations, "operation")));
                     if ui.button("Cancel").on_hover_text("Stop opening; what is open stays").clicked() {
                         commands.push(Command::Do(Action::Cancel));
                     }
                 });
             });
-        } else if let Some(hint) = &self.state.hint {
+        } else if let (Some(hint), Some(head)) = (&status.hint, &self.state.shown.head) {
+            let hint = hint_text(hint, head);
             let frame = egui::Frame::new().fill(self.theme.hint).inner_margin(margin);
             Panel::top("hint").frame(frame).show(ui, |ui| {
                 ui.horizontal(|ui| {
@@ -448,7 +476,7 @@ impl App {
                             commands.push(Command::Do(Action::DismissHint));
                         }
                         ui.with_layout(UiLayout::left_to_right(Align::Center), |ui| {
-                            ui.add(egui::Label::new(hint).wrap());
+                            ui.add(egui::Label::new(&hint).wrap());
                         });
                     });
                 });
@@ -473,29 +501,54 @@ impl App {
 }
 
 /// Trace, profile, step and heap in a line.
-fn session_line(session: &Session) -> String {
-    let settings: Vec<String> =
-        session.trace().settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
+fn state_line(head: &Head, picture: &Picture) -> String {
+    let settings: Vec<String> = head.settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let with = if settings.is_empty() { String::new() } else { format!(" with {}", settings.join(", ")) };
     format!(
         "{} \u{b7} {}{with} \u{b7} step {} of {} \u{b7} {} \u{b7} {} in pools",
-        session.trace().name,
-        session.profile().name,
-        grouped(session.step()),
-        grouped(session.len()),
-        count(session.heap().counters().narenas_currently_allocated, "arena"),
-        count(session.occupancy().blocks(), "block"),
+        head.name,
+        head.profile.name,
+        grouped(picture.step),
+        grouped(head.len),
+        count(picture.arenas, "arena"),
+        count(picture.blocks, "block"),
     )
 }
 
-/// How far the first pass is, or what its index leaves out.
-fn reading_line(session: &Session) -> Option<String> {
-    let (index, len) = (session.index(), session.len());
-    if index.known() < len {
-        return Some(format!("reading ahead {:.0}%", index.known() as f64 / len as f64 * 100.0));
+/// What to tell whoever just opened this.
+fn hint_text(hint: &Hint, head: &Head) -> String {
+    match hint {
+        Hint::Empty => format!("{} has no operation; open another trace.", head.name),
+        Hint::Lesson => {
+            let about = head.description.as_str();
+            let gap = if about.is_empty() { "" } else { " " };
+            format!(
+                "{about}{gap}This is before the first of {}. Press the right arrow key to step; each step says what the allocator did.",
+                count(head.len, "operation")
+            )
+        }
+        Hint::Doubtful(doubts) => format!("Read with a grain of salt: {}.", doubts.join("; ")),
+        Hint::Recording => format!(
+            "CPython's heap in the middle of a run of {}. Each tile is an arena of {}, each cell a pool of {}, filled as far as its blocks are in use. \
+             Right arrow steps, Space plays, a double click looks inside.",
+            head.name,
+            bytes(head.profile.arena_size),
+            bytes(head.profile.pool_size),
+        ),
+        Hint::Sound(step) => format!(
+            "The heap after step {} is sound: lists, counts, links, radix tree and sums all hold.",
+            grouped(*step)
+        ),
     }
-    let left_out = index.covered() < index.known();
-    left_out.then(|| format!("index up to step {}", grouped(index.covered())))
+}
+
+/// How far the first pass is, or what its index leaves out.
+fn reading_line(shown: &Shown) -> Option<String> {
+    let (head, travel) = (shown.head.as_ref()?, shown.status.travel.as_ref()?);
+    if travel.known < head.len {
+        return Some(format!("reading ahead {:.0}%", travel.known as f64 / head.len as f64 * 100.0));
+    }
+    (travel.covered < travel.known).then(|| format!("index up to step {}", grouped(travel.covered)))
 }
 
 /// What stands where the panes will be.
@@ -538,7 +591,7 @@ fn drop_overlay(ctx: &egui::Context, theme: &Theme) {
     if ctx.input(|i| i.raw.hovered_files.is_empty()) {
         return;
     }
-    let painter = ctx.layer_painter(LayerId::new(Order::Foreground, Id::unique("drop")));
+    let painter = ctx.layer_painter(LayerId::new(egui::Order::Foreground, Id::unique("drop")));
     let rect = ctx.content_rect();
     painter.rect_filled(rect, 0.0, Theme::faded(theme.ground, 0.85));
     let center = rect.center();
@@ -557,29 +610,42 @@ fn drop_overlay(ctx: &egui::Context, theme: &Theme) {
 struct Host<'a, 'v> {
     view: &'a View<'v>,
     local: &'a mut Local,
-    commands: &'a mut Vec<Command>,
+    wishes: &'a mut Wishes,
 }
 
 impl egui_tiles::Behavior<Pane> for Host<'_, '_> {
     fn pane_ui(&mut self, ui: &mut Ui, _tile: TileId, pane: &mut Pane) -> UiResponse {
         egui::Frame::new().inner_margin(8).show(ui, |ui| {
-            let (view, commands) = (self.view, &mut *self.commands);
+            let (view, wishes) = (self.view, &mut *self.wishes);
             match pane {
-                Pane::Operations => panes::operations::ui(ui, view, &mut self.local.operations, commands),
-                Pane::Map => match view.session.machine().mimalloc() {
-                    Some(run) => panes::mimalloc::ui(ui, view, run),
-                    None => panes::map::ui(ui, view, &mut self.local.map, commands),
-                },
-                Pane::SizeClasses => panes::size_classes::ui(ui, view, commands),
-                Pane::Arenas => panes::arenas::ui(ui, view, commands),
-                Pane::MallocStats => panes::malloc_stats::ui(ui, view, commands),
-                Pane::Domains => panes::domains::ui(ui, view),
-                Pane::DebugHooks => panes::debug_hooks::ui(ui, view, commands),
-                Pane::Tracemalloc => {
-                    panes::tracemalloc::ui(ui, view, &mut self.local.tracemalloc, commands);
+                Pane::Operations => panes::operations::ui(ui, view, &mut self.local.operations, wishes),
+                Pane::Map if view.head.mimalloc => panes::mimalloc::ui(ui, view, wishes),
+                Pane::Map => panes::map::ui(ui, view, &mut self.local.map, wishes),
+                Pane::SizeClasses => panes::size_classes::ui(ui, view, wishes),
+                Pane::Arenas => panes::arenas::ui(ui, view, wishes),
+                Pane::MallocStats => {
+                    wishes.look.stats = true;
+                    panes::malloc_stats::ui(ui, view, &mut wishes.commands);
                 }
-                Pane::Narration => panes::narration::ui(ui, view, commands),
-                Pane::Inspector => panes::inspector::ui(ui, view, commands),
+                Pane::Domains => {
+                    wishes.look.domains = true;
+                    panes::domains::ui(ui, view);
+                }
+                Pane::DebugHooks => {
+                    wishes.look.debug = true;
+                    panes::debug_hooks::ui(ui, view, &mut wishes.commands);
+                }
+                Pane::Tracemalloc => {
+                    panes::tracemalloc::ui(ui, view, &mut self.local.tracemalloc, wishes);
+                }
+                Pane::Narration => {
+                    wishes.look.narration = true;
+                    panes::narration::ui(ui, view, &mut wishes.commands);
+                }
+                Pane::Inspector => {
+                    wishes.look.inspector = true;
+                    panes::inspector::ui(ui, view, &mut wishes.commands);
+                }
             }
             // A pane fills its tile, however little it has to say.
             ui.take_available_space();

@@ -1,10 +1,7 @@
 //! Everything the user can ask for. Buttons, menus, keys, the palette and the help page read one table.
 
 use egui::{Key, KeyboardShortcut, Modifiers};
-use session::find::Aspect;
-use session::snapshots::Which;
-use session::{Level, Place};
-use sim_core::breakpoint::Condition;
+use session::Order;
 use sim_core::index::Mark;
 
 /// What the window can be told; `apply` does it.
@@ -12,38 +9,14 @@ use sim_core::index::Mark;
 pub(crate) enum Command {
     /// Something without arguments.
     Do(Action),
-    /// Go to a step.
-    Seek(u64),
-    /// Stay with a place and show it on the map.
-    Pin(Place),
-    /// Open a place on the map: an arena's pools, a pool's blocks.
-    Enter(Place),
-    /// Show one of the map's levels.
-    Level(Level),
-    /// Play at one of the speeds.
-    Speed(usize),
-    /// Replay under another preset.
-    Profile(&'static str),
+    /// An order to the engine.
+    Order(Order),
     /// Open a bundled trace.
     Example(usize),
     /// Put a text on the clipboard.
     Copy(String),
-    /// Keep what tracemalloc knows at this step, to compare it later.
-    KeepSnapshot(Which),
-    /// The same with a snapshot that the program took, by its name.
-    UseSnapshot(Which, String),
-    /// Follow another aspect of the selection.
-    Aspect(Aspect),
-    /// Choose another rare event to go to.
-    Mark(Mark),
-    /// What the condition field says now, if it is a condition.
-    Condition(Option<Condition>),
     /// Write a condition into the field.
     WriteCondition(String),
-    /// Heed or pass over the breakpoint with a number.
-    ToggleBreakpoint(usize),
-    /// Remove the breakpoint with a number.
-    RemoveBreakpoint(usize),
     /// Close what lies over the panes.
     CloseOverlay,
 }
@@ -144,83 +117,112 @@ const FIND: &str = "Find";
 const MAP: &str = "Map";
 const WINDOW: &str = "Window";
 
-/// The table.
-#[rustfmt::skip]
-pub(crate) const ACTIONS: &[Meta] = &[
-    meta(TIME, Action::Forward, "Step forward", "Do the next operation", &[key(NONE, Key::ArrowRight)]),
-    meta(TIME, Action::Back, "Step back", "Undo the last operation", &[key(NONE, Key::ArrowLeft)]),
-    meta(TIME, Action::ForwardFar, "100 forward", "Do the next 100 operations", &[key(SHIFT, Key::ArrowRight)]),
-    meta(TIME, Action::BackFar, "100 back", "Undo the last 100 operations", &[key(SHIFT, Key::ArrowLeft)]),
-    meta(TIME, Action::Start, "Go to start", "Before the first operation", &[key(NONE, Key::Home)]),
-    meta(TIME, Action::End, "Go to end", "After the last operation", &[key(NONE, Key::End)]),
-    meta(TIME, Action::GoTo, "Go to…", "Go to a step, a share of the trace or an address", &[key(NONE, Key::G)]),
-    meta(TIME, Action::Play, "Play or pause", "Let the operations run by themselves", &[key(NONE, Key::Space)]),
-    meta(TIME, Action::Slower, "Slower", "Play fewer operations a second", &[key(NONE, Key::Comma)]),
-    meta(TIME, Action::Faster, "Faster", "Play more operations a second", &[key(NONE, Key::Period)]),
-    meta(TIME, Action::PreviousArena, "Previous arena", "Go back to where an arena was obtained or released", &[key(NONE, Key::OpenBracket)]),
-    meta(TIME, Action::NextArena, "Next arena", "Go on to where an arena is obtained or released", &[key(NONE, Key::CloseBracket)]),
-    meta(TIME, Action::PreviousNote, "Previous note", "Go back to the author's note before this one", &[key(NONE, Key::P)]),
-    meta(TIME, Action::NextNote, "Next note", "Go on to the author's next note", &[key(NONE, Key::N)]),
-    meta(FIND, Action::PreviousTouch, "Previous touch", "Go back to the last operation that touched what is selected", &[key(Modifiers::COMMAND, Key::ArrowLeft)]),
-    meta(FIND, Action::NextTouch, "Next touch", "Go on to the next operation that touches what is selected", &[key(Modifiers::COMMAND, Key::ArrowRight)]),
-    meta(FIND, Action::PreviousChosen, "Previous of the chosen event", "Go back to the last operation with the event chosen in the bar", &[key(SHIFT, Key::OpenBracket)]),
-    meta(FIND, Action::NextChosen, "Next of the chosen event", "Go on to the next operation with the event chosen in the bar", &[key(SHIFT, Key::CloseBracket)]),
-    meta(FIND, Action::EditCondition, "Run to condition…", "Write a condition such as arena_released && arenas > 40", &[key(NONE, Key::R)]),
-    meta(FIND, Action::PreviousHold, "Back to condition", "Go back to the last operation after which the condition holds", &[key(SHIFT, Key::F3)]),
-    meta(FIND, Action::NextHold, "On to condition", "Go on to the next operation after which the condition holds", &[key(NONE, Key::F3)]),
-    meta(FIND, Action::KeepCondition, "Keep as breakpoint", "Let Play stop where the condition holds", &[key(NONE, Key::K)]),
-    meta(FIND, Action::RemoveBreakpoints, "Remove all breakpoints", "Let Play run to the end", &[]),
-    meta(FIND, Action::Previous(Mark::ArenaObtained), "Previous arena obtained", "Go back to where an arena came from the system", &[]),
-    meta(FIND, Action::Next(Mark::ArenaObtained), "Next arena obtained", "Go on to where an arena comes from the system", &[]),
-    meta(FIND, Action::Previous(Mark::ArenaReleased), "Previous arena released", "Go back to where an arena was given back", &[]),
-    meta(FIND, Action::Next(Mark::ArenaReleased), "Next arena released", "Go on to where an arena is given back", &[]),
-    meta(FIND, Action::Previous(Mark::PoolCarved), "Previous pool carved", "Go back to where a pool was cut from an arena", &[]),
-    meta(FIND, Action::Next(Mark::PoolCarved), "Next pool carved", "Go on to where a pool is cut from an arena", &[]),
-    meta(FIND, Action::Previous(Mark::PoolFreed), "Previous pool freed", "Go back to where an empty pool went to its arena", &[]),
-    meta(FIND, Action::Next(Mark::PoolFreed), "Next pool freed", "Go on to where an empty pool goes to its arena", &[]),
-    meta(FIND, Action::Previous(Mark::RawFallback), "Previous RAW fallback", "Go back to where pymalloc passed a request on to RAW", &[]),
-    meta(FIND, Action::Next(Mark::RawFallback), "Next RAW fallback", "Go on to where pymalloc passes a request on to RAW", &[]),
-    meta(FIND, Action::Previous(Mark::ArenaRefused), "Previous hook failure", "Go back to where the arena allocator returned NULL", &[]),
-    meta(FIND, Action::Next(Mark::ArenaRefused), "Next hook failure", "Go on to where the arena allocator returns NULL", &[]),
-    meta(TIME, Action::Cancel, "Cancel", "Stop opening, seeking, searching or playing", &[]),
-    meta(MAP, Action::ZoomIn, "Zoom in", "From all arenas to one arena's pools to one pool's blocks", &[key(NONE, Key::Plus), key(NONE, Key::Equals), key(NONE, Key::Enter)]),
-    meta(MAP, Action::ZoomOut, "Zoom out", "From blocks to pools to arenas", &[key(NONE, Key::Minus), key(NONE, Key::Backspace)]),
-    meta(MAP, Action::Follow, "Follow", "Let the map go to where each step happens", &[key(NONE, Key::F)]),
-    meta(MAP, Action::Fold, "Fold", "Leave out most of the blocks that were never carved", &[key(NONE, Key::C)]),
-    meta(MAP, Action::Verify, "Check the heap", "Check every list, count, link and sum of the heap at this step", &[key(NONE, Key::V)]),
-    meta(MAP, Action::Clear, "Clear", "Stop a search, else let the inspector follow the current step again", &[key(NONE, Key::Escape)]),
-    meta(WINDOW, Action::Open, "Open…", "Open a trace file: ptrace text or a RON lesson, plain or compressed with zstd", &[key(Modifiers::COMMAND, Key::O)]),
-    meta(WINDOW, Action::TabMap, "Map", "Show the map", &[key(NONE, Key::Num1)]),
-    meta(WINDOW, Action::TabClasses, "Size classes", "Show the size classes", &[key(NONE, Key::Num2)]),
-    meta(WINDOW, Action::TabArenas, "Arenas", "Show the table of arenas", &[key(NONE, Key::Num3)]),
-    meta(WINDOW, Action::TabStats, "Malloc stats", "Show what sys._debugmallocstats() prints", &[key(NONE, Key::Num4)]),
-    meta(WINDOW, Action::TabOperations, "Operations", "Show the operations", &[key(NONE, Key::Num5)]),
-    meta(WINDOW, Action::Filter, "Filter operations", "Show only the operations with some id, size, call or domain", &[key(NONE, Key::Slash)]),
-    meta(WINDOW, Action::TabInspector, "Inspector", "Show the inspector", &[key(NONE, Key::Num6)]),
-    meta(WINDOW, Action::TabDomains, "Domains", "Show the tables of each domain and the chains they form", &[key(NONE, Key::Num7)]),
-    meta(WINDOW, Action::TabDebug, "Debug hooks", "Show a block's bytes with header and pads", &[key(NONE, Key::Num8)]),
-    meta(WINDOW, Action::TabTracemalloc, "tracemalloc", "Show who allocated what is live", &[key(NONE, Key::Num9)]),
-    meta(WINDOW, Action::Palette, "Commands…", "Find any command by its name", &[key(Modifiers::COMMAND.plus(SHIFT), Key::P), key(Modifiers::COMMAND, Key::P)]),
-    meta(WINDOW, Action::Help, "Help", "What the picture means, and every key", &[key(NONE, Key::Questionmark), key(NONE, Key::F1)]),
-    meta(WINDOW, Action::ThemeSystem, "Colors of the system", "Light or dark, as the system is", &[]),
-    meta(WINDOW, Action::ThemeDark, "Dark colors", "Light on dark", &[]),
-    meta(WINDOW, Action::ThemeLight, "Light colors", "Dark on light", &[]),
-    meta(WINDOW, Action::ReduceMotion, "Reduce motion", "Mark what a step touched without a pulse", &[]),
-    meta(WINDOW, Action::ResetLayout, "Reset layout", "Put all panes back where they were at first", &[]),
-    meta(WINDOW, Action::CopyStats, "Copy malloc stats", "Copy the statistics text to the clipboard", &[]),
-    meta(WINDOW, Action::FrameTimes, "Frame times", "Show how long frames take: median, 99 of a hundred, worst", &[]),
-    meta(WINDOW, Action::ResetFrameTimes, "Reset frame times", "Measure frames from now on", &[]),
-    meta(WINDOW, Action::DismissError, "Dismiss error", "Close the error message", &[]),
-    meta(WINDOW, Action::DismissHint, "Dismiss hint", "Close the hint", &[]),
-];
+/// Makes the table of actions and [`Action::meta`] of the same rows, so that an action without a row, or with two, does
+/// not compile.
+macro_rules! table {
+    ($($group:ident $action:ident $(($mark:ident))?, $label:literal, $tip:literal, [$($key:expr),*];)*) => {
+        /// The table, in the order in which it is listed.
+        pub(crate) const ACTIONS: &[Meta] =
+            &[$(meta($group, Action::$action $((Mark::$mark))?, $label, $tip, &[$($key),*])),*];
+
+        impl Action {
+            /// Its row of the table.
+            pub(crate) fn meta(self) -> &'static Meta {
+                match self {
+                    $(Self::$action $((Mark::$mark))? => {
+                        const ROW: Meta =
+                            meta($group, Action::$action $((Mark::$mark))?, $label, $tip, &[$($key),*]);
+                        &ROW
+                    })*
+                }
+            }
+        }
+    };
+}
+
+table! {
+    TIME Forward, "Step forward", "Do the next operation", [key(NONE, Key::ArrowRight)];
+    TIME Back, "Step back", "Undo the last operation", [key(NONE, Key::ArrowLeft)];
+    TIME ForwardFar, "100 forward", "Do the next 100 operations", [key(SHIFT, Key::ArrowRight)];
+    TIME BackFar, "100 back", "Undo the last 100 operations", [key(SHIFT, Key::ArrowLeft)];
+    TIME Start, "Go to start", "Before the first operation", [key(NONE, Key::Home)];
+    TIME End, "Go to end", "After the last operation", [key(NONE, Key::End)];
+    TIME GoTo, "Go to…", "Go to a step, a share of the trace or an address", [key(NONE, Key::G)];
+    TIME Play, "Play or pause", "Let the operations run by themselves", [key(NONE, Key::Space)];
+    TIME Slower, "Slower", "Play fewer operations a second", [key(NONE, Key::Comma)];
+    TIME Faster, "Faster", "Play more operations a second", [key(NONE, Key::Period)];
+    TIME PreviousArena, "Previous arena", "Go back to where an arena was obtained or released", [key(NONE, Key::OpenBracket)];
+    TIME NextArena, "Next arena", "Go on to where an arena is obtained or released", [key(NONE, Key::CloseBracket)];
+    TIME PreviousNote, "Previous note", "Go back to the author's note before this one", [key(NONE, Key::P)];
+    TIME NextNote, "Next note", "Go on to the author's next note", [key(NONE, Key::N)];
+    FIND PreviousTouch, "Previous touch", "Go back to the last operation that touched what is selected", [key(Modifiers::COMMAND, Key::ArrowLeft)];
+    FIND NextTouch, "Next touch", "Go on to the next operation that touches what is selected", [key(Modifiers::COMMAND, Key::ArrowRight)];
+    FIND PreviousChosen, "Previous of the chosen event", "Go back to the last operation with the event chosen in the bar", [key(SHIFT, Key::OpenBracket)];
+    FIND NextChosen, "Next of the chosen event", "Go on to the next operation with the event chosen in the bar", [key(SHIFT, Key::CloseBracket)];
+    FIND EditCondition, "Run to condition…", "Write a condition such as arena_released && arenas > 40", [key(NONE, Key::R)];
+    FIND PreviousHold, "Back to condition", "Go back to the last operation after which the condition holds", [key(SHIFT, Key::F3)];
+    FIND NextHold, "On to condition", "Go on to the next operation after which the condition holds", [key(NONE, Key::F3)];
+    FIND KeepCondition, "Keep as breakpoint", "Let Play stop where the condition holds", [key(NONE, Key::K)];
+    FIND RemoveBreakpoints, "Remove all breakpoints", "Let Play run to the end", [];
+    FIND Previous(ArenaObtained), "Previous arena obtained", "Go back to where an arena came from the system", [];
+    FIND Next(ArenaObtained), "Next arena obtained", "Go on to where an arena comes from the system", [];
+    FIND Previous(ArenaReleased), "Previous arena released", "Go back to where an arena was given back", [];
+    FIND Next(ArenaReleased), "Next arena released", "Go on to where an arena is given back", [];
+    FIND Previous(ArenaRelinked), "Previous arena relinked", "Go back to where an arena moved in usable_arenas", [];
+    FIND Next(ArenaRelinked), "Next arena relinked", "Go on to where an arena moves in usable_arenas", [];
+    FIND Previous(ArenaFull), "Previous arena full", "Go back to where an arena's last free pool was taken", [];
+    FIND Next(ArenaFull), "Next arena full", "Go on to where an arena's last free pool is taken", [];
+    FIND Previous(ArenaRefused), "Previous hook failure", "Go back to where the arena allocator returned NULL", [];
+    FIND Next(ArenaRefused), "Next hook failure", "Go on to where the arena allocator returns NULL", [];
+    FIND Previous(PoolCarved), "Previous pool carved", "Go back to where a pool was cut from an arena", [];
+    FIND Next(PoolCarved), "Next pool carved", "Go on to where a pool is cut from an arena", [];
+    FIND Previous(PoolInitialised), "Previous pool initialised", "Go back to where a pool's header was written for a size class", [];
+    FIND Next(PoolInitialised), "Next pool initialised", "Go on to where a pool's header is written for a size class", [];
+    FIND Previous(PoolLinked), "Previous pool linked", "Go back to where a pool came to the front of its usedpools list", [];
+    FIND Next(PoolLinked), "Next pool linked", "Go on to where a pool comes to the front of its usedpools list", [];
+    FIND Previous(PoolFull), "Previous pool full", "Go back to where a pool's last free block was taken", [];
+    FIND Next(PoolFull), "Next pool full", "Go on to where a pool's last free block is taken", [];
+    FIND Previous(PoolFreed), "Previous pool freed", "Go back to where an empty pool went to its arena", [];
+    FIND Next(PoolFreed), "Next pool freed", "Go on to where an empty pool goes to its arena", [];
+    FIND Previous(RawFallback), "Previous RAW fallback", "Go back to where pymalloc passed a request on to RAW", [];
+    FIND Next(RawFallback), "Next RAW fallback", "Go on to where pymalloc passes a request on to RAW", [];
+    FIND Previous(ReturnedNull), "Previous NULL returned", "Go back to where a call returned NULL", [];
+    FIND Next(ReturnedNull), "Next NULL returned", "Go on to where a call returns NULL", [];
+    FIND Previous(Stopped), "Previous end of the process", "Go back to where the process would have ended", [];
+    FIND Next(Stopped), "Next end of the process", "Go on to where the process would end", [];
+    TIME Cancel, "Cancel", "Stop opening, seeking, searching or playing", [];
+    MAP ZoomIn, "Zoom in", "From all arenas to one arena's pools to one pool's blocks", [key(NONE, Key::Plus), key(NONE, Key::Equals), key(NONE, Key::Enter)];
+    MAP ZoomOut, "Zoom out", "From blocks to pools to arenas", [key(NONE, Key::Minus), key(NONE, Key::Backspace)];
+    MAP Follow, "Follow", "Let the map go to where each step happens", [key(NONE, Key::F)];
+    MAP Fold, "Fold", "Leave out most of the blocks that were never carved", [key(NONE, Key::C)];
+    MAP Verify, "Check the heap", "Check every list, count, link and sum of the heap at this step", [key(NONE, Key::V)];
+    MAP Clear, "Clear", "Stop a search, else let the inspector follow the current step again", [key(NONE, Key::Escape)];
+    WINDOW Open, "Open…", "Open a trace file: ptrace text or a RON lesson, plain or compressed with zstd", [key(Modifiers::COMMAND, Key::O)];
+    WINDOW TabMap, "Map", "Show the map", [key(NONE, Key::Num1)];
+    WINDOW TabClasses, "Size classes", "Show the size classes", [key(NONE, Key::Num2)];
+    WINDOW TabArenas, "Arenas", "Show the table of arenas", [key(NONE, Key::Num3)];
+    WINDOW TabStats, "Malloc stats", "Show what sys._debugmallocstats() prints", [key(NONE, Key::Num4)];
+    WINDOW TabOperations, "Operations", "Show the operations", [key(NONE, Key::Num5)];
+    WINDOW Filter, "Filter operations", "Show only the operations with some id, size, call or domain", [key(NONE, Key::Slash)];
+    WINDOW TabInspector, "Inspector", "Show the inspector", [key(NONE, Key::Num6)];
+    WINDOW TabDomains, "Domains", "Show the tables of each domain and the chains they form", [key(NONE, Key::Num7)];
+    WINDOW TabDebug, "Debug hooks", "Show a block's bytes with header and pads", [key(NONE, Key::Num8)];
+    WINDOW TabTracemalloc, "tracemalloc", "Show who allocated what is live", [key(NONE, Key::Num9)];
+    WINDOW Palette, "Commands…", "Find any command by its name", [key(Modifiers::COMMAND.plus(SHIFT), Key::P), key(Modifiers::COMMAND, Key::P)];
+    WINDOW Help, "Help", "What the picture means, and every key", [key(NONE, Key::Questionmark), key(NONE, Key::F1)];
+    WINDOW ThemeSystem, "Colors of the system", "Light or dark, as the system is", [];
+    WINDOW ThemeDark, "Dark colors", "Light on dark", [];
+    WINDOW ThemeLight, "Light colors", "Dark on light", [];
+    WINDOW ReduceMotion, "Reduce motion", "Mark what a step touched without a pulse", [];
+    WINDOW ResetLayout, "Reset layout", "Put all panes back where they were at first", [];
+    WINDOW CopyStats, "Copy malloc stats", "Copy the statistics text to the clipboard", [];
+    WINDOW FrameTimes, "Frame times", "Show how long frames take: median, 99 of a hundred, worst", [];
+    WINDOW ResetFrameTimes, "Reset frame times", "Measure frames from now on", [];
+    WINDOW DismissError, "Dismiss error", "Close the error message", [];
+    WINDOW DismissHint, "Dismiss hint", "Close the hint", [];
+}
 
 impl Action {
-    /// Its row of the table.
-    pub(crate) fn meta(self) -> &'static Meta {
-        // Every action has a row; a test says so.
-        ACTIONS.iter().find(|m| m.action == self).unwrap_or(&ACTIONS[0])
-    }
-
     /// Its sentence with its keys.
     pub(crate) fn tooltip(self, ctx: &egui::Context) -> String {
         let meta = self.meta();
@@ -294,7 +296,20 @@ pub(crate) fn consume_shortcuts(ctx: &egui::Context) -> Vec<Action> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use session::search::mark_name;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn every_event_can_be_gone_to_by_its_own_name() {
+        for (mark, _) in Mark::ALL {
+            let name = mark_name(mark);
+            for (action, way) in [(Action::Previous(mark), "Previous"), (Action::Next(mark), "Next")] {
+                assert_eq!(action.meta().label, format!("{way} {name}"));
+                assert_eq!(action.meta().action, action);
+                assert!(ACTIONS.iter().any(|row| row.action == action), "{way} {name} is listed");
+            }
+        }
+    }
 
     #[test]
     fn no_two_actions_share_a_key_or_a_label() {
@@ -302,7 +317,8 @@ mod tests {
         let mut labels = BTreeSet::new();
         for meta in ACTIONS {
             assert!(labels.insert(meta.label), "{} twice", meta.label);
-            assert_eq!(meta.action.meta().label, meta.label);
+            assert_eq!((meta.action.meta().action, meta.action.meta().label), (meta.action, meta.label));
+            assert!(!meta.tip.is_empty(), "{} says nothing", meta.label);
             for k in meta.keys {
                 assert!(
                     keys.insert(format!("{:?} {:?}", k.modifiers, k.logical_key)),

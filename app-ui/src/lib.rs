@@ -7,7 +7,6 @@
 
 mod app;
 mod apply;
-mod apply_find;
 mod command;
 mod examples;
 mod frame_times;
@@ -22,3 +21,4 @@ pub use app::{App, Startup};
 pub use frame_times::FrameSummary;
 pub use platform::Platform;
 pub use session::Opened;
+pub use session::port::{InPlace, Port};

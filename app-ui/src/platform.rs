@@ -1,6 +1,7 @@
 //! What the window asks of the shell around it.
 
 use session::Opened;
+use session::port::{InPlace, Port};
 
 /// The shell: everything that differs between desktop and browser.
 pub trait Platform {
@@ -10,10 +11,9 @@ pub trait Platform {
     fn take_dropped(&mut self, ctx: &egui::Context, file: &egui::DroppedFileHandle);
     /// The next file that arrived, or why it did not.
     fn poll_opened(&mut self) -> Option<Result<Opened, String>>;
-    /// The most bytes that a trace may take before opening it is refused; `None` where the system says no
-    /// early enough by itself.
-    fn trace_bytes_max(&self) -> Option<u64> {
-        None
+    /// The way to an engine, asked for once. Without a better one it works between frames.
+    fn port(&mut self) -> Box<dyn Port> {
+        Box::new(InPlace::new(None))
     }
     /// Seconds that this thread has computed, where the system tells; frames are measured by them.
     fn cpu_seconds(&self) -> Option<f64> {

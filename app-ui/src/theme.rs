@@ -4,6 +4,7 @@
 //! to light along an even ramp from blue to yellow, which holds for the common color-vision deficiencies.
 
 use egui::{Color32, CornerRadius, Stroke, Visuals};
+use session::analysis::anatomy::Part;
 
 /// The colors of one theme, for a build with a given number of size classes.
 #[derive(Clone, PartialEq, Debug)]
@@ -108,6 +109,19 @@ impl Theme {
         self.ramp[(last * share.clamp(0.0, 1.0)).round() as usize]
     }
 
+    /// The ground of a byte by what it is.
+    pub(crate) fn part(&self, part: Part) -> Color32 {
+        match part {
+            Part::Size => self.ramp(0.0),
+            Part::Id => self.ramp(0.45),
+            Part::Pad => self.ramp(1.0),
+            Part::Data | Part::Other => self.tile,
+            Part::Rounding => self.ground,
+            Part::Link => self.held,
+            Part::Dead => self.lost,
+        }
+    }
+
     /// Size classes it has colors for.
     pub(crate) fn classes(&self) -> usize {
         self.ramp.len()
@@ -122,6 +136,11 @@ impl Theme {
     pub(crate) fn on(ground: Color32) -> Color32 {
         // Both give the same contrast at this luminance.
         if luminance(ground) > 0.18 { Color32::from_rgb(10, 12, 15) } else { Color32::WHITE }
+    }
+
+    /// What goes around a line of a color, so that it shows on any ground.
+    pub(crate) fn casing(color: Color32) -> Color32 {
+        if color.intensity() > 0.5 { Color32::BLACK } else { Color32::WHITE }
     }
 
     /// A color, more or less transparent.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use app_ui::{App, Opened, Platform, Startup};
 use egui::{Key, Modifiers, Theme, vec2};
 use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable as _;
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
 
 /// What the shell was asked, and what it will hand in.
 #[derive(Default)]
@@ -57,6 +57,7 @@ impl Window {
             app,
         );
         let mut window = Self { harness, desk };
+        window.harness.state_mut().keep_digests();
         window.settle();
         window
     }
@@ -103,6 +104,26 @@ impl Window {
 
     fn says(&self, text: &str) -> bool {
         self.harness.query_all_by_label_contains(text).next().is_some()
+    }
+
+    /// Whether a label on screen begins with a text.
+    fn labels(&self, beginning: &str) -> bool {
+        self.harness.root().children_recursive().any(|node| {
+            let node = node.accesskit_node();
+            node.label().or_else(|| node.value()).is_some_and(|label| label.starts_with(beginning))
+        })
+    }
+
+    /// Whether a text was painted, which screen readers need not know of.
+    fn paints(&self, text: &str) -> bool {
+        fn has(shape: &egui::Shape, text: &str) -> bool {
+            match shape {
+                egui::Shape::Text(shape) => shape.galley.text().contains(text),
+                egui::Shape::Vec(shapes) => shapes.iter().any(|shape| has(shape, text)),
+                _ => false,
+            }
+        }
+        self.harness.output().shapes.iter().any(|clipped| has(&clipped.shape, text))
     }
 }
 
@@ -270,18 +291,59 @@ fn help_and_palette_open_and_close() {
     assert!(!window.says(field));
 }
 
+/// The panes that share a place, each with its key and a label that it alone has.
+const SHARING: [(Key, &str); 7] = [
+    (Key::Num1, "Map of "),
+    (Key::Num2, "in use"),
+    (Key::Num3, "pools in use"),
+    (Key::Num4, "What sys._debugmallocstats() prints"),
+    (Key::Num7, "_PyMem_GetCurrentAllocatorName()"),
+    (Key::Num8, "Block at 0x"),
+    (Key::Num9, "get_traced_memory()"),
+];
+
 #[test]
 fn every_pane_draws_at_every_size_and_theme() {
+    let scenario = include_bytes!("../../traces/scenarios/2-overrun.ron");
     for theme in [Theme::Dark, Theme::Light] {
         for size in [(1600.0, 1000.0), (1100.0, 700.0), (720.0, 480.0), (300.0, 200.0)] {
-            let mut window = Window::new(None, size, theme);
-            for tab in [Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num1] {
-                window.key(tab);
+            let mut window = Window::new(Some(opened("2-overrun.ron", scenario)), size, theme);
+            for _ in 0..4 {
+                window.key(Key::ArrowRight);
             }
-            window.key(Key::Plus);
-            window.key(Key::Plus);
-            window.key(Key::End);
-            window.key(Key::Home);
+            for (key, _) in SHARING {
+                window.key(key);
+                // The keys of what has a place of its own take nothing away.
+                for own in [Key::Num5, Key::Num6] {
+                    window.key(own);
+                    for (other, label) in SHARING {
+                        assert_eq!(window.labels(label), other == key, "{size:?}: {key:?} and `{label}`");
+                    }
+                    assert!(window.labels("Filter operations") && window.labels("Step "), "{size:?}");
+                    assert!(window.labels("What the current step touched"), "inspector at {size:?}");
+                    assert!(window.labels("called from parser.py:12"), "what happened at {size:?}");
+                }
+            }
+            // With something to draw on each level of the map.
+            let mut window = Window::new(None, size, theme);
+            for (key, label) in [
+                (Key::Num1, "Map of 3 arenas, "),
+                (Key::Plus, "Map of arena 2"),
+                (Key::Plus, "Map of pool 26 of arena 2, used, 74 of 340 blocks used"),
+                (Key::End, "Map of pool "),
+                (Key::Home, "No arena yet: pymalloc asks for its first one"),
+            ] {
+                window.key(key);
+                assert!(window.labels(label), "{size:?}: {key:?} and `{label}`");
+            }
+            for (key, label) in [
+                (Key::Num7, SHARING[4].1),
+                (Key::Num8, "This run is plain CPython"),
+                (Key::Num9, "This run is plain CPython"),
+            ] {
+                window.key(key);
+                assert!(window.labels(label) && !window.labels("No arena yet"), "{size:?}: {key:?}");
+            }
         }
     }
 }
@@ -364,8 +426,14 @@ fn opening_shows_progress_and_can_be_cancelled() {
 #[test]
 fn a_file_over_the_window_is_announced() {
     let mut window = Window::lesson();
+    assert!(!window.paints("Drop to open this trace"));
     window.harness.input_mut().hovered_files.push(egui::HoveredFile::default());
     window.harness.step();
+    assert!(window.paints("Drop to open this trace") && window.paints("Nothing leaves this machine"));
+    // It is let go elsewhere.
+    window.harness.input_mut().hovered_files.clear();
+    window.harness.step();
+    assert!(!window.paints("Drop to open this trace"));
 }
 
 #[test]
@@ -437,8 +505,47 @@ fn a_dense_screen_draws() {
         );
     let mut window = Window { harness, desk };
     window.settle();
+    assert!(window.says("Map of 3 arenas"));
     window.key(Key::Plus);
+    assert!(window.says("Map of arena 2"));
     window.key(Key::Plus);
+    assert!(window.says("Map of pool 26 of arena 2"));
+    // The picture would be wider than a texture may be here, and is made as wide as one may be.
+    let textures = window.harness.ctx.tex_manager();
+    let textures = textures.read();
+    let sizes: Vec<[usize; 2]> =
+        textures.allocated().filter(|(_, t)| t.name == "map").map(|(_, t)| t.size).collect();
+    let largest = egui::RawInput::default().max_texture_side.unwrap_or(2048);
+    assert!(matches!(sizes[..], [[width, _]] if width <= largest && width > largest - 64), "{sizes:?}");
+}
+
+#[test]
+fn the_controls_fit_a_phone() {
+    let window = Window::new(None, (390.0, 844.0), Theme::Dark);
+    let screen = egui::Rect::from_min_size(egui::Pos2::ZERO, vec2(390.0, 844.0));
+    let within = |label: &str, least: egui::Vec2| {
+        let rect = window.harness.get_by_label(label).rect();
+        assert!(screen.contains_rect(rect), "{label} at {rect:?}");
+        assert!(rect.width() >= least.x && rect.height() >= least.y, "{label} at {rect:?}");
+    };
+    // Nine buttons in a row, each as large as a finger finds it, over the bar of the whole tape.
+    for label in [
+        "Go to start",
+        "Previous arena",
+        "100 back",
+        "Step back",
+        "Play or pause",
+        "Step forward",
+        "100 forward",
+        "Next arena",
+        "Go to end",
+    ] {
+        within(label, vec2(28.0, 24.0));
+    }
+    within("Position on the trace", vec2(340.0, 40.0));
+    within("Open\u{2026}", vec2(40.0, 20.0));
+    within("Lessons", vec2(40.0, 20.0));
+    within("Map of 3 arenas, 23,596 blocks in use", vec2(160.0, 200.0));
 }
 
 /// Blocks of 512 bytes, of which 1,984 fill an arena and 31 a pool: enough for some arenas, half of them freed again.
@@ -480,6 +587,15 @@ impl Window {
         self.harness.run_steps(2);
         self.harness.get_by_role_and_label(egui::accesskit::Role::Button, entry).click();
         self.settle();
+    }
+
+    /// Types a step or an address into the dialog for that.
+    fn go_to(&mut self, text: &str) {
+        self.key(Key::G);
+        self.field("A step from 0 to 14,017, a share such as 50%, or an address such as 0x7e0000004030")
+            .type_text(text);
+        self.harness.run_steps(2);
+        self.key(Key::Enter);
     }
 
     fn palette(&mut self, name: &str) {
@@ -533,28 +649,42 @@ fn touches_of_the_selection_are_gone_to() {
 #[test]
 fn a_pinned_block_is_followed_from_anywhere() {
     let mut window = blocks();
-    window.key(Key::G);
-    window
-        .field("A step from 0 to 14,017, a share such as 50%, or an address such as 0x7e0000004030")
-        .type_text("100");
-    window.harness.run_steps(1);
-    window.key(Key::Enter);
-    assert_eq!(window.step(), 100);
+    // The block that step 100 allocates, the seventh of the fourth pool, is freed among those with even ids.
+    let (born, freed, address) = (100, 8_000 + (8_000 - 100) / 2 + 1, "0x7e000000cc30");
+    window.go_to("100");
+    assert_eq!(window.step(), born);
+    assert!(window.says(&format!("PyObject_Malloc(512) -> {address}")));
+    assert!(!window.says("What you clicked"));
+    window.go_to(address);
+    assert!(window.says("Map of pool 3 of arena 0"));
     window.choose("What of the selection to follow", "block's life");
-    // Pins the block of step 100, then goes far away.
-    window.key(Key::G);
-    let address = window.harness.state().status();
-    assert!(address.contains("step 100"), "{address}");
-    window
-        .field("A step from 0 to 14,017, a share such as 50%, or an address such as 0x7e0000004030")
-        .type_text("0x7e000000c000");
-    window.harness.run_steps(1);
-    window.key(Key::Enter);
+    // From far after its birth, where other blocks are what steps are about.
+    window.go_to("5000");
+    assert_eq!(window.step(), 5_000);
+    window.click("Previous touch");
+    assert_eq!(window.step(), born);
+    window.click("Previous touch");
+    assert_eq!(window.step(), born);
+    assert!(window.says("Nothing of "), "{}", window.harness.state().status());
+    window.go_to("5000");
+    window.click("Next touch");
+    assert_eq!(window.step(), freed);
+    // Where nobody holds it, its place can be followed all the same: from its end, and from before its birth.
+    window.key(Key::End);
+    window.click("Previous touch");
+    assert_eq!(window.step(), 14_017);
+    assert!(window.says(&format!("Nothing of the block at {address} before step 14,017")));
+    window.choose("What of the selection to follow", "address");
+    window.click("Previous touch");
+    assert_eq!(window.step(), freed);
+    window.go_to("50");
+    window.click("Next touch");
+    assert_eq!(window.step(), born);
+    // Let go, what the step itself is about is followed.
+    window.go_to("5000");
     window.key(Key::Escape);
-    window.palette("next pool freed");
-    assert!(window.step() > 8_000);
-    window.palette("previous pool carved");
-    assert!(window.step() <= 8_000);
+    window.click("Next touch");
+    assert_eq!(window.step(), 8_000 + (8_000 - 5_000) / 2 + 1, "where the block of step 5,000 is freed");
 }
 
 #[test]
@@ -625,10 +755,55 @@ fn a_search_is_stopped_by_escape() {
     window.harness.key_press(Key::Enter);
     window.harness.step();
     assert!(window.harness.state().busy());
-    window.key(Key::Escape);
+    window.harness.key_press(Key::Escape);
+    window.harness.step();
+    // Within the frame: a search that goes on to its end would say that there is nothing.
+    assert!(!window.harness.state().busy(), "{}", window.harness.state().status());
+    window.settle();
     assert_eq!(window.step(), 0);
-    let said = ["The search was stopped", "Nothing of `size == 123456789` after step 0"];
-    assert!(said.iter().any(|s| window.says(s)), "{}", window.harness.state().status());
+    assert!(window.says("The search was stopped"), "{}", window.harness.state().status());
+    assert!(!window.says("Nothing of"), "{}", window.harness.state().status());
+}
+
+#[test]
+fn every_event_is_gone_to_by_its_command() {
+    let mut window = blocks();
+    for (mark, condition) in sim_core::index::Mark::ALL {
+        // Once along the index, once asking a condition after each operation.
+        window.key(Key::Home);
+        window.palette(&format!("next {}", name_of(mark)));
+        let by_command = (window.step(), window.says("Nothing of"));
+        window.key(Key::Home);
+        window.write_condition(condition);
+        window.key(Key::Enter);
+        assert_eq!(by_command, (window.step(), window.says("Nothing of")), "{condition}");
+        window.key(Key::End);
+        window.palette(&format!("previous {}", name_of(mark)));
+        let by_command = (window.step(), window.says("Nothing of"));
+        window.key(Key::End);
+        window.modified(Modifiers::SHIFT, Key::F3);
+        assert_eq!(by_command, (window.step(), window.says("Nothing of")), "{condition}, back");
+    }
+}
+
+/// What the window calls an event.
+fn name_of(mark: sim_core::index::Mark) -> &'static str {
+    use sim_core::index::Mark;
+    match mark {
+        Mark::ArenaObtained => "arena obtained",
+        Mark::ArenaReleased => "arena released",
+        Mark::ArenaRelinked => "arena relinked",
+        Mark::ArenaFull => "arena full",
+        Mark::ArenaRefused => "hook failure",
+        Mark::PoolCarved => "pool carved",
+        Mark::PoolInitialised => "pool initialised",
+        Mark::PoolLinked => "pool linked",
+        Mark::PoolFull => "pool full",
+        Mark::PoolFreed => "pool freed",
+        Mark::RawFallback => "RAW fallback",
+        Mark::ReturnedNull => "NULL returned",
+        Mark::Stopped => "end of the process",
+    }
 }
 
 #[test]

@@ -54,8 +54,9 @@ impl WebHandle {
     }
 
     /// The digest of the allocator's state, 16 hex digits; the same as `arenascope replay --json` prints at
-    /// the same step of the same trace.
+    /// the same step of the same trace. The first call asks for it, and is answered with the next picture.
     pub fn digest(&self) -> Option<String> {
+        self.runner.app_mut::<Shell>()?.app_mut().keep_digests();
         self.ask(|app| app.state_digest().map(|digest| format!("{digest:016x}")))
     }
 

@@ -1,6 +1,6 @@
 //! What the window asks of a browser.
 
-use app_ui::{Opened, Platform};
+use app_ui::{InPlace, Opened, Platform, Port};
 use eframe::egui;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -76,8 +76,8 @@ impl Platform for WebPlatform {
         self.inbox.next()
     }
 
-    fn trace_bytes_max(&self) -> Option<u64> {
-        Some(TRACE_BYTES_MAX)
+    fn port(&mut self) -> Box<dyn Port> {
+        Box::new(InPlace::new(Some(TRACE_BYTES_MAX)))
     }
 
     fn publish_status(&mut self, status: &str) {

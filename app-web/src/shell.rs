@@ -40,6 +40,11 @@ impl Shell {
     pub(crate) fn app(&self) -> &App {
         &self.app
     }
+
+    /// The window, to tell it something.
+    pub(crate) fn app_mut(&mut self) -> &mut App {
+        &mut self.app
+    }
 }
 
 impl eframe::App for Shell {

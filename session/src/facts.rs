@@ -1,15 +1,18 @@
 //! What can be said of a place on the map: which arena, pool and block an address lies in and how they are.
+//!
+//! Facts are plain data, read off a heap once; they can be kept, compared and sent.
 
-use sim_core::arena::{ArenaBackend as _, DUMMY_SIZE_IDX, PoolHeader, SimBlock, SimPool};
-use sim_core::pymalloc::{ArenaObject, Pymalloc};
+use serde::{Deserialize, Serialize};
+use sim_core::arena::{ArenaBackend as _, DUMMY_SIZE_IDX, SimArenas, SimPool};
+use sim_core::pymalloc::Pymalloc;
 use sim_core::report::PoolState;
 use sim_core::{Addr, ArenaId, Profile, SizeClass};
 
 /// The allocator as the window sees it.
-pub type Heap = Pymalloc<sim_core::arena::SimArenas>;
+pub type Heap = Pymalloc<SimArenas>;
 
 /// The state of one block of a pool.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum BlockState {
     /// Handed out.
     Live,
@@ -19,22 +22,33 @@ pub enum BlockState {
     NeverCarved,
 }
 
-/// One live arena.
-#[derive(Clone, Copy, Debug)]
-pub struct ArenaFacts<'a> {
+/// One live arena, as its `arena_object` has it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ArenaFacts {
     /// Its name.
     pub id: ArenaId,
     /// What the arena allocator returned.
     pub base: Addr,
     /// Its first pool, `base` unless it is misaligned.
     pub first_pool: Addr,
-    /// The record.
-    pub record: &'a ArenaObject<SimPool>,
+    /// The next pool to carve; everything below was a pool before.
+    pub pool_address: Addr,
+    /// Pools that any class may take.
+    pub nfreepools: u32,
+    /// All its pools.
+    pub ntotalpools: u32,
+}
+
+impl ArenaFacts {
+    /// Pools that a class has.
+    pub fn pools_in_use(&self) -> u32 {
+        self.ntotalpools - self.nfreepools
+    }
 }
 
 /// One pool, carved or not.
-#[derive(Clone, Copy, Debug)]
-pub struct PoolFacts<'a> {
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PoolFacts {
     /// Its arena.
     pub arena: ArenaId,
     /// Where it starts.
@@ -43,34 +57,46 @@ pub struct PoolFacts<'a> {
     pub index: u32,
     /// Used, full, empty or never carved.
     pub state: PoolState,
-    /// Its header and handle; none when never carved.
-    pub carved: Option<(SimPool, &'a PoolHeader<SimPool, SimBlock>)>,
+    /// Its size class, once it has one.
+    pub class: Option<SizeClass>,
+    /// Blocks in use.
+    pub used: u32,
     /// Blocks it holds in its class, 0 without a class.
     pub capacity: u32,
     /// Bytes of one block, 0 without a class.
     pub block_size: u32,
 }
 
-impl PoolFacts<'_> {
-    /// Its size class, once it has one.
-    pub fn class(&self) -> Option<SizeClass> {
-        let (_, header) = self.carved?;
-        (header.szidx != DUMMY_SIZE_IDX).then_some(SizeClass(header.szidx as u16))
-    }
-
-    /// Blocks in use.
-    pub fn used(&self) -> u32 {
-        self.carved.map_or(0, |(_, header)| header.ref_count)
+impl PoolFacts {
+    /// A pool of a class, or of none yet.
+    pub fn new(
+        profile: &Profile,
+        arena: &ArenaFacts,
+        index: u32,
+        state: PoolState,
+        class: Option<SizeClass>,
+        used: u32,
+    ) -> Self {
+        Self {
+            arena: arena.id,
+            addr: arena.first_pool.offset(u64::from(index) * profile.pool_size),
+            index,
+            state,
+            class,
+            used,
+            capacity: class.map_or(0, |class| profile.num_blocks(class) as u32),
+            block_size: class.map_or(0, |class| profile.block_size(class) as u32),
+        }
     }
 
     /// Blocks in use as a share of all, 0 to 1. A double free can make the count wrap around.
     pub fn share(&self) -> f32 {
-        if self.capacity == 0 { 0.0 } else { (self.used() as f32 / self.capacity as f32).min(1.0) }
+        if self.capacity == 0 { 0.0 } else { (self.used as f32 / self.capacity as f32).min(1.0) }
     }
 }
 
 /// One block of a pool.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct BlockFacts {
     /// Where it starts.
     pub addr: Addr,
@@ -89,55 +115,54 @@ pub struct BlockFacts {
 }
 
 /// The live arenas by address, which is how the map shows them.
-pub fn arenas(heap: &Heap) -> Vec<ArenaFacts<'_>> {
+pub fn arenas(heap: &Heap) -> Vec<ArenaFacts> {
     let mut all: Vec<_> = (0..heap.arenas().len() as u32).filter_map(|i| arena(heap, i)).collect();
     all.sort_by_key(|a| a.base);
     all
 }
 
 /// The arena at a record index, if there is one.
-pub fn arena(heap: &Heap, index: u32) -> Option<ArenaFacts<'_>> {
+pub fn arena(heap: &Heap, index: u32) -> Option<ArenaFacts> {
     let record = heap.arenas().get(index as usize)?;
     let base = record.address?;
-    Some(ArenaFacts { id: heap.arena_id(index), base, first_pool: heap.first_pool_addr(base), record })
+    Some(ArenaFacts {
+        id: heap.arena_id(index),
+        base,
+        first_pool: heap.first_pool_addr(base),
+        pool_address: record.pool_address,
+        nfreepools: record.nfreepools,
+        ntotalpools: record.ntotalpools,
+    })
 }
 
 /// The arena that is still the one this name was given to.
-pub fn same_arena(heap: &Heap, id: ArenaId) -> Option<ArenaFacts<'_>> {
+pub fn same_arena(heap: &Heap, id: ArenaId) -> Option<ArenaFacts> {
     arena(heap, id.index).filter(|a| a.id == id)
 }
 
+/// The header's handle of a pool that was carved.
+pub fn carved(heap: &Heap, pool: &PoolFacts) -> Option<SimPool> {
+    (pool.state != PoolState::NeverCarved).then(|| heap.memory().pool_at(pool.addr))
+}
+
 /// Pool number `index` of an arena.
-pub fn pool_of_arena<'a>(heap: &'a Heap, arena: &ArenaFacts<'a>, index: u32) -> Option<PoolFacts<'a>> {
-    if index >= arena.record.ntotalpools {
+pub fn pool_of_arena(heap: &Heap, arena: &ArenaFacts, index: u32) -> Option<PoolFacts> {
+    if index >= arena.ntotalpools {
         return None;
     }
     let profile = heap.profile();
     let addr = arena.first_pool.offset(u64::from(index) * profile.pool_size);
-    let mut facts = PoolFacts {
-        arena: arena.id,
-        addr,
-        index,
-        state: PoolState::NeverCarved,
-        carved: None,
-        capacity: 0,
-        block_size: 0,
-    };
-    if addr < arena.record.pool_address {
-        let pool = heap.memory().pool_at(addr);
-        let header = heap.memory().header(pool);
-        facts.state = PoolState::of(heap, pool);
-        facts.carved = Some((pool, header));
-        if let Some(class) = facts.class() {
-            facts.capacity = profile.num_blocks(class) as u32;
-            facts.block_size = profile.block_size(class) as u32;
-        }
+    if addr >= arena.pool_address {
+        return Some(PoolFacts::new(profile, arena, index, PoolState::NeverCarved, None, 0));
     }
-    Some(facts)
+    let pool = heap.memory().pool_at(addr);
+    let header = heap.memory().header(pool);
+    let class = (header.szidx != DUMMY_SIZE_IDX).then_some(SizeClass(header.szidx as u16));
+    Some(PoolFacts::new(profile, arena, index, PoolState::of(heap, pool), class, header.ref_count))
 }
 
 /// The pool that holds an address.
-pub fn pool_at(heap: &Heap, addr: Addr) -> Option<PoolFacts<'_>> {
+pub fn pool_at(heap: &Heap, addr: Addr) -> Option<PoolFacts> {
     let arena = arena(heap, heap.arena_of(addr)?.index)?;
     if addr < arena.first_pool {
         return None;
@@ -147,8 +172,9 @@ pub fn pool_at(heap: &Heap, addr: Addr) -> Option<PoolFacts<'_>> {
 }
 
 /// The states of all blocks of a pool, in order of address.
-pub fn block_states(heap: &Heap, pool: &PoolFacts<'_>) -> Vec<BlockState> {
-    let Some((handle, header)) = pool.carved else { return Vec::new() };
+pub fn block_states(heap: &Heap, pool: &PoolFacts) -> Vec<BlockState> {
+    let Some(handle) = carved(heap, pool) else { return Vec::new() };
+    let header = heap.memory().header(handle);
     let overhead = heap.profile().pool_overhead() as u32;
     let mut states: Vec<BlockState> = (0..pool.capacity)
         .map(|i| {
@@ -171,30 +197,39 @@ pub fn block_states(heap: &Heap, pool: &PoolFacts<'_>) -> Vec<BlockState> {
 /// The block that holds an address; `None` for headers, tails and memory without a class.
 pub fn block_at(heap: &Heap, addr: Addr) -> Option<BlockFacts> {
     let pool = pool_at(heap, addr)?;
-    let class = pool.class()?;
+    let class = pool.class?;
     let offset = addr.bytes_from(pool.addr) as u32;
     let within = offset.checked_sub(heap.profile().pool_overhead() as u32)?;
-    block_of_pool(heap, &pool, class, within / pool.block_size)
-}
-
-fn block_of_pool(heap: &Heap, pool: &PoolFacts<'_>, class: SizeClass, index: u32) -> Option<BlockFacts> {
+    let index = within / pool.block_size;
     if index >= pool.capacity {
         return None;
     }
-    let offset = block_offset(heap.profile(), pool, index);
-    Some(BlockFacts {
+    let state = *block_states(heap, &pool).get(index as usize)?;
+    Some(block_of_pool(heap.profile(), &pool, class, index, state))
+}
+
+/// Block number `index` of a pool.
+pub fn block_of_pool(
+    profile: &Profile,
+    pool: &PoolFacts,
+    class: SizeClass,
+    index: u32,
+    state: BlockState,
+) -> BlockFacts {
+    let offset = block_offset(profile, pool, index);
+    BlockFacts {
         addr: pool.addr.offset(u64::from(offset)),
         pool: pool.addr,
         index,
         offset,
         size: pool.block_size,
         class,
-        state: *block_states(heap, pool).get(index as usize)?,
-    })
+        state,
+    }
 }
 
 /// Bytes from a pool's start to one of its blocks.
-pub fn block_offset(profile: &Profile, pool: &PoolFacts<'_>, index: u32) -> u32 {
+pub fn block_offset(profile: &Profile, pool: &PoolFacts, index: u32) -> u32 {
     profile.pool_overhead() as u32 + index * pool.block_size
 }
 

@@ -1,5 +1,6 @@
 //! What is chosen to be looked for: an aspect of the selection, a rare event, a condition, breakpoints.
 
+use serde::{Deserialize, Serialize};
 use sim_core::breakpoint::Condition;
 use sim_core::index::{Mark, Wanted};
 
@@ -10,7 +11,7 @@ use crate::run::Session;
 use crate::search::Aim;
 
 /// Which of the things that a selected place belongs to is followed along the tape.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Aspect {
     /// The block that the program holds there, from its birth to its end.
     Life,
@@ -97,7 +98,7 @@ impl Aspect {
                 Some(ordinal) => found(Wanted::Arena(ordinal), format!("arena {ordinal}")),
                 None => nothing("arena"),
             },
-            (Self::Class, Some(place)) => match pool(place).and_then(|p| p.class()) {
+            (Self::Class, Some(place)) => match pool(place).and_then(|p| p.class) {
                 Some(class) => found(Wanted::Class(class), format!("size class {class}")),
                 None => nothing("size class"),
             },
@@ -117,8 +118,8 @@ pub struct Breakpoint {
     pub on: bool,
 }
 
-/// What is chosen to be looked for. Changed by `apply` alone.
-#[derive(Clone, Debug)]
+/// What is chosen to be looked for. Changed by orders alone.
+#[derive(Clone, PartialEq, Debug)]
 pub struct Find {
     /// What of the selection is followed.
     pub aspect: Aspect,
@@ -145,6 +146,11 @@ impl Find {
     /// The conditions of the breakpoints that are heeded.
     pub fn heeded(&self) -> Vec<Condition> {
         self.breakpoints.iter().filter(|b| b.on).map(|b| b.condition.clone()).collect()
+    }
+
+    /// The condition that is written now; what is none is as nothing.
+    pub fn write(&mut self, text: Option<&str>) {
+        self.condition = text.and_then(|text| Condition::parse(text).ok());
     }
 
     /// Keeps a condition as a breakpoint; one that is kept already is heeded again.

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sim_core::Trace;
 use trace_io::stats_text::StatsText;
 use trace_io::{Loader, Progress, TraceError};
@@ -30,7 +31,7 @@ impl Opened {
 }
 
 /// The text of `sys._debugmallocstats()`, which shows one moment and no operations.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Still {
     /// The file's name.
     pub name: String,

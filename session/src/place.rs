@@ -1,11 +1,12 @@
 //! Something on the map: an arena, a pool or a block, by a name that survives steps.
 
+use serde::{Deserialize, Serialize};
 use sim_core::{Addr, ArenaId, Event};
 
 use crate::facts::{self, Heap};
 
 /// Something on the map.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Place {
     /// An arena, by name.
     Arena(ArenaId),

@@ -1,13 +1,13 @@
 //! One trace under one profile, at one position: what every pane reads.
 //!
-//! Long work is cut into slices by [`Session::work`]. While a seek is under way the panes see the last
-//! complete state, so that a picture and its step always belong together.
+//! Long work is cut into slices by [`Session::work`]. While a seek is under way, the state is one that nobody asked
+//! for: whoever shows it keeps the last complete one.
 
 use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sim_core::arena::{ArenaBackend as _, SimArenas, SimPtr, Target};
+use sim_core::arena::{ArenaBackend as _, SimArenas, Target};
 use sim_core::breakpoint::Condition;
 use sim_core::index::Index;
 use sim_core::replay::Found;
@@ -32,15 +32,8 @@ const CHUNK: u64 = 20_000;
 const FIRST_PASS_CHUNK: u64 = 2048;
 /// What a frame gives the first pass at least, once no seek is under way.
 const FIRST_PASS_SLICE: Duration = Duration::from_millis(1);
-/// A seek that costs more than this keeps a copy of what was on screen.
-const HOLD_OPERATIONS: u64 = 50_000;
-/// A machine larger than this is not copied for that; the panes then watch it run.
-const HOLD_BYTES: u64 = 48 << 20;
 /// Traces below this are lessons and start at their beginning.
 pub const LESSON_OPERATIONS: u64 = 2_000;
-/// Pools of one class listed by name; the rest is counted.
-const LISTED_POOLS: usize = 64;
-
 /// Speeds that playback offers, in operations a second.
 pub const SPEEDS: &[u32] = &[1, 2, 5, 10, 25, 100, 500, 2_000, 10_000, 50_000, 250_000, 1_000_000];
 
@@ -76,30 +69,10 @@ struct Seek {
     cost: u64,
 }
 
-/// What was on screen when a long seek began.
-#[derive(Debug)]
-struct Held {
-    machine: Machine,
-    step: u64,
-    events: Vec<Event>,
-    last: Option<SimPtr>,
-}
-
-/// One class's `usedpools` list.
-#[derive(Clone, Debug)]
-pub struct ClassList {
-    /// The first pools, front first.
-    pub front: Vec<Addr>,
-    /// Pools on the list.
-    pub len: u64,
-}
-
 /// Counted once for each state, when a pane first asks.
 #[derive(Debug, Default)]
 struct Derived {
     occupancy: OnceCell<Occupancy>,
-    lists: OnceCell<Vec<ClassList>>,
-    stats: OnceCell<String>,
     digest: OnceCell<u64>,
 }
 
@@ -109,7 +82,6 @@ pub struct Session {
     trace: Arc<Trace>,
     profile: Profile,
     replay: Replay,
-    held: Option<Held>,
     seek: Option<Seek>,
     quest: Option<Quest>,
     /// How the last search ended, or why Play stopped, in a sentence.
@@ -144,7 +116,6 @@ impl Session {
             trace,
             profile,
             replay,
-            held: None,
             seek: None,
             quest: None,
             notice: None,
@@ -193,19 +164,19 @@ impl Session {
         self.trace.is_empty()
     }
 
-    /// The machine that the panes show.
+    /// The machine.
     pub fn machine(&self) -> &Machine {
-        self.held.as_ref().map_or_else(|| self.replay.machine(), |h| &h.machine)
+        self.replay.machine()
     }
 
-    /// The allocator that the panes show.
+    /// The allocator.
     pub fn heap(&self) -> &Heap {
         self.machine().pymalloc()
     }
 
     /// Operations done in the state shown.
     pub fn step(&self) -> u64 {
-        self.held.as_ref().map_or(self.replay.step().0, |h| h.step)
+        self.replay.step().0
     }
 
     /// Where it is going: the step shown, or the target of a seek under way.
@@ -215,7 +186,7 @@ impl Session {
 
     /// What the last operation did.
     pub fn events(&self) -> &[Event] {
-        self.held.as_ref().map_or_else(|| self.replay.events(), |h| &h.events)
+        self.replay.events()
     }
 
     /// The author's note that holds here: that of the last operation, else the last one before it; before
@@ -276,10 +247,7 @@ impl Session {
         if matches!(self.last_op()?.call, Call::Free { .. } | Call::FreeKeep { .. } | Call::Act(_)) {
             return None;
         }
-        let pointer = match &self.held {
-            Some(held) => held.last,
-            None => self.replay.last_pointer(),
-        }?;
+        let pointer = self.replay.last_pointer()?;
         let machine = self.machine();
         if let Some(addr) = machine.mimalloc().and_then(sim_core::machine::MiRun::returned_addr) {
             return Some(addr.to_string());
@@ -293,10 +261,7 @@ impl Session {
 
     /// The block that the last operation returned.
     fn last_block(&self) -> Option<Addr> {
-        let pointer = match &self.held {
-            Some(held) => held.last,
-            None => self.replay.last_pointer(),
-        }?;
+        let pointer = self.replay.last_pointer()?;
         match SimArenas::target(pointer) {
             Target::Block(block) => {
                 let addr = self.heap().memory().block_addr(block);
@@ -329,7 +294,7 @@ impl Session {
             _ => None,
         });
         chosen.or_else(|| match self.focus()? {
-            Place::Block(addr) | Place::Pool(addr) => crate::facts::pool_at(self.heap(), addr)?.class(),
+            Place::Block(addr) | Place::Pool(addr) => crate::facts::pool_at(self.heap(), addr)?.class,
             Place::Arena(_) => None,
         })
     }
@@ -344,28 +309,9 @@ impl Session {
         self.derived.occupancy.get_or_init(|| Occupancy::of(self.heap()))
     }
 
-    /// The `usedpools` list of each class.
-    pub fn class_lists(&self) -> &[ClassList] {
-        self.derived.lists.get_or_init(|| {
-            let heap = self.heap();
-            (0..self.profile.nb_small_size_classes())
-                .map(|class| {
-                    let mut list = ClassList { front: Vec::new(), len: 0 };
-                    for pool in heap.used_pools(SizeClass(class)) {
-                        if list.front.len() < LISTED_POOLS {
-                            list.front.push(heap.memory().pool_addr(pool));
-                        }
-                        list.len += 1;
-                    }
-                    list
-                })
-                .collect()
-        })
-    }
-
     /// The text of `sys._debugmallocstats()`.
-    pub fn stats(&self) -> &str {
-        self.derived.stats.get_or_init(|| malloc_stats(self.machine()))
+    pub fn stats(&self) -> String {
+        malloc_stats(self.machine())
     }
 
     /// The digest of the state shown.
@@ -438,15 +384,6 @@ impl Session {
             return;
         }
         let cost = self.replay.seek_cost(target);
-        if self.held.is_none() && cost > HOLD_OPERATIONS && self.replay.machine().state_bytes() <= HOLD_BYTES
-        {
-            self.held = Some(Held {
-                machine: self.replay.machine().clone(),
-                step: self.replay.step().0,
-                events: self.replay.events().to_vec(),
-                last: self.replay.last_pointer(),
-            });
-        }
         self.seek = Some(Seek { target, cost });
     }
 
@@ -465,6 +402,11 @@ impl Session {
         self.lookout = None;
     }
 
+    /// Whether a seek is under way; the state is then none to be shown.
+    pub fn travels(&self) -> bool {
+        self.seek.is_some()
+    }
+
     /// Whether a seek or a search can be stopped.
     pub fn under_way(&self) -> bool {
         self.seek.is_some() || self.quest.is_some()
@@ -475,7 +417,6 @@ impl Session {
         self.playback.playing = false;
         let searched = self.quest.take().is_some();
         if self.seek.take().is_some() {
-            self.held = None;
             self.changed();
         }
         if searched {
@@ -549,15 +490,11 @@ impl Session {
         loop {
             if self.replay.seek(seek.target, CHUNK) {
                 self.seek = None;
-                self.held = None;
                 self.changed();
                 self.halt();
                 return true;
             }
             if !more() {
-                if self.held.is_none() {
-                    self.changed();
-                }
                 return false;
             }
         }
@@ -663,14 +600,14 @@ mod tests {
     }
 
     #[test]
-    fn a_long_seek_keeps_the_picture() {
+    fn a_long_seek_goes_in_slices() {
         let mut session = session(400_000);
         session.seek(10);
         // The first pass has hardly begun, so that the way is long.
         session.work(Duration::ZERO);
         session.seek(400_000);
         session.work(Duration::ZERO);
-        assert_eq!(session.step(), 10, "the old state stays on screen");
+        assert!(session.travels() && session.step() < 400_000);
         assert_eq!(session.target(), 400_000);
         assert!(session.seeking().is_some_and(|share| share < 1.0));
         settle(&mut session);

@@ -1,13 +1,13 @@
 //! What the user looks at: the map's level and place, and what the inspector is pinned to.
 
+use serde::{Deserialize, Serialize};
 use sim_core::{Addr, ArenaId};
 
 use crate::facts::{self, Heap};
 use crate::place::Place;
-use crate::snapshots::Snapshots;
 
 /// The three pictures of the map.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub enum Level {
     /// All arenas as tiles of their pools.
     #[default]
@@ -18,8 +18,8 @@ pub enum Level {
     Pool,
 }
 
-/// What is looked at. Changed by `apply` alone.
-#[derive(Clone, Debug)]
+/// What is looked at. Changed by orders alone.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Selection {
     /// Which picture the map shows.
     pub level: Level,
@@ -33,21 +33,11 @@ pub struct Selection {
     pub follow: bool,
     /// Whether the map leaves out most of the blocks of a pool that were never carved.
     pub fold: bool,
-    /// What was kept of tracemalloc, to compare.
-    pub snapshots: Snapshots,
 }
 
 impl Default for Selection {
     fn default() -> Self {
-        Self {
-            level: Level::Heap,
-            arena: None,
-            pool: None,
-            pinned: None,
-            follow: true,
-            fold: true,
-            snapshots: Snapshots::default(),
-        }
+        Self { level: Level::Heap, arena: None, pool: None, pinned: None, follow: true, fold: true }
     }
 }
 

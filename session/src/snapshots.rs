@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sim_core::Machine;
 use sim_core::machine::Layers;
 use sim_core::tracemalloc::{Snapshot, take_snapshot};
 
 /// Which of the two.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Which {
     /// The older one, as a rule.
     A,

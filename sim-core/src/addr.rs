@@ -4,6 +4,7 @@ use std::fmt;
 
 /// An address as the program would see it. `Addr(0)` is never a valid block.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Addr(pub u64);
 
 impl Addr {
@@ -34,6 +35,7 @@ impl fmt::Debug for Addr {
 
 /// `szidx`: the 0-based size class of a pool.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SizeClass(pub u16);
 
 impl fmt::Display for SizeClass {
@@ -53,6 +55,7 @@ pub struct Slot(pub u32);
 /// An arena: its record's index in `arenas` (reused, as in `CPython`) and which arena it is in the
 /// order of creation (never reused).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ArenaId {
     /// Index of the `arena_object` in `arenas`; `pool_header.arenaindex` holds this number.
     pub index: u32,

@@ -13,6 +13,7 @@ use thiserror::Error;
 
 /// Where the simulated arena allocator places arenas; the variants of the golden files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ArenaPlacement {
     /// Bases are multiples of the arena size, so no pool is lost.
     #[default]
@@ -35,6 +36,7 @@ impl fmt::Display for ArenaPlacement {
 
 /// How `address_in_range` decides that a pointer lies in an arena.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Ownership {
     /// The radix tree over addresses (3.10 and later, `WITH_PYMALLOC_RADIX_TREE`).
     Radix,
@@ -44,6 +46,7 @@ pub enum Ownership {
 
 /// All constants of one build of pymalloc, with the simulated arena allocator's settings.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Profile {
     /// The preset this profile came from.
     pub name: String,

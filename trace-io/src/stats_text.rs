@@ -3,6 +3,8 @@
 //!
 //! Lines of other programs may stand between; they are passed over. Of several pictures the last one is kept.
 
+use serde::{Deserialize, Serialize};
+
 /// The beginning of every picture.
 const BEGINNING: &[u8] = b"Small block threshold = ";
 /// More rows than any build prints.
@@ -18,7 +20,7 @@ pub(crate) fn is_in(head: &[u8]) -> bool {
 }
 
 /// A size class that has pools.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ClassRow {
     /// Its number.
     pub class: u64,
@@ -33,7 +35,7 @@ pub struct ClassRow {
 }
 
 /// A free list of the interpreter's.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FreeList {
     /// What lies in it: `free PyDictObject`.
     pub name: String,
@@ -44,7 +46,7 @@ pub struct FreeList {
 }
 
 /// What the text says. Sizes are in bytes.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct StatsText {
     /// Pictures in the text; this is the last one.
     pub pictures: u64,

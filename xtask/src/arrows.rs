@@ -40,7 +40,7 @@ const RESERVED: [(&str, &[&str]); 17] = [
     ("libc", &["mmap-arenas", "real-cpython"]),
     ("libmimalloc-sys", &["real-cpython"]),
     ("tikv-jemalloc-sys", &["real-cpython"]),
-    ("serde", &["app-native", "app-ui", "trace-io"]),
+    ("serde", &["app-native", "app-ui", "session", "sim-core", "trace-io"]),
     ("serde_json", &["app-native", "app-ui", "trace-io", "xtask"]),
     // Randomness comes from a seed, in workloads; the machine has none.
     ("rand", &["real-cpython", "trace-io"]),

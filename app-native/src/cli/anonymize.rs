@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use trace_io::care::Anonymize;
 
 use super::input::Pieces;
-use super::output::grouped;
+use super::output::{self, grouped};
 use super::sink::Sink;
 
 #[derive(clap::Args)]
@@ -50,6 +50,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let operations = anonymize.out().len();
     sink.finish(anonymize.out().trace())?;
     let names = grouped(anonymize.names());
-    println!("{}: {} operations, {names} names replaced", args.output.display(), grouped(operations));
+    output::line(format_args!(
+        "{}: {} operations, {names} names replaced",
+        args.output.display(),
+        grouped(operations)
+    ))?;
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! `arenascope generate`: a random workload from a seed.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -10,7 +9,7 @@ use trace_io::workload::{Lifetimes, Phase, Sizes, Workload};
 use trace_io::{Format, lesson, ptrace, writer};
 
 use super::input;
-use super::output::Output;
+use super::output::{self, Output};
 
 #[derive(clap::Args)]
 #[command(
@@ -127,23 +126,29 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if !to_stdout && !["atrace", "ptrace", "ron"].contains(&ending.as_str()) {
         bail!("{}: end the name in .atrace, .ptrace or .ron", args.output.display());
     }
-    let name = format!("workload of seed {}, {} operations", workload.seed, workload.operations());
     let mut out = Output::create(&args.output)?;
+    write(&workload, &ending, &mut out).with_context(|| output::shown(&args.output))?;
+    out.finish()
+}
+
+/// Writes all operations in the format of an ending.
+fn write(workload: &Workload, ending: &str, mut out: &mut Output) -> Result<()> {
+    let name = format!("workload of seed {}, {} operations", workload.seed, workload.operations());
     if ending == "ron" {
         ensure!(
             workload.operations() <= 10_000_000,
             "a lesson has at most 10,000,000 operations; write .ptrace instead"
         );
         let mut builder = TraceBuilder::new(&name);
-        for op in &workload {
+        for op in workload {
             builder.push(op)?;
         }
-        lesson::write(&mut out, &builder.finish())?;
+        lesson::write(out, &builder.finish())?;
     } else if ending == "atrace" {
         let mut builder = TraceBuilder::new(&name);
         let Some(mut writer) = writer(Format::Atrace, &mut out) else { bail!("{name} cannot be written") };
         let bar = input::progress_bar(Some(workload.operations()), "generating");
-        for op in &workload {
+        for op in workload {
             builder.push(op)?;
             if builder.trace().len() == PIECE {
                 writer.write(builder.trace())?;
@@ -167,6 +172,5 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
         bar.finish_and_clear();
     }
-    out.flush()?;
-    out.finish()
+    Ok(())
 }

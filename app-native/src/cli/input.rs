@@ -10,6 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sim_core::{Domain, Profile, Trace};
 use trace_io::{Format, Loader, Packing};
 
+use super::output;
+
 /// Opens FILE, `-` for standard input, and reads all of it; `domain` is what `--as` says.
 pub(super) fn open(path: &Path, domain: Option<Domain>) -> Result<Trace> {
     let mut pieces = Pieces::open(path, domain)?;
@@ -40,12 +42,14 @@ impl Pieces {
     pub(super) fn open(path: &Path, domain: Option<Domain>) -> Result<Self> {
         let shown = path.display().to_string();
         let (source, file_bytes): (Box<dyn Read>, Option<u64>) = if path.as_os_str() == "-" {
+            output::stdin_is_read();
             (Box::new(std::io::stdin()), None)
         } else {
             let file =
                 File::open(path).with_context(|| format!("{shown} cannot be opened; check the path"))?;
             let meta = file.metadata().with_context(|| format!("{shown} cannot be read"))?;
             anyhow::ensure!(!meta.is_dir(), "{shown} is a folder; name a trace file in it");
+            output::is_read(&meta);
             (Box::new(file), Some(meta.len()))
         };
         let name = path.file_name().map_or_else(|| "trace".to_owned(), |n| n.to_string_lossy().into_owned());

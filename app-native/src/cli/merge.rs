@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use trace_io::care::{Merge, Order};
 
 use super::input::{self, Pieces};
-use super::output::grouped;
+use super::output::{self, grouped};
 use super::sink::Sink;
 
 #[derive(clap::Args)]
@@ -82,6 +82,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
         Order::Sequence => "one after the other",
     };
     let operations = grouped(merge.out().len());
-    println!("{}: {operations} operations of {} traces, {how}", args.output.display(), args.inputs.len());
+    output::line(format_args!(
+        "{}: {operations} operations of {} traces, {how}",
+        args.output.display(),
+        args.inputs.len()
+    ))?;
     Ok(())
 }

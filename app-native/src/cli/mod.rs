@@ -22,10 +22,10 @@ mod trim;
 mod trust;
 mod until;
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -114,8 +114,10 @@ pub(crate) fn run() -> Result<()> {
         Some(Command::Profiles(args)) => profiles::run(&args),
         Some(Command::Generate(args)) => generate::run(&args),
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "arenascope", &mut io::stdout().lock());
-            Ok(())
+            // Into memory first: clap panics where it cannot write.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "arenascope", &mut script);
+            io::stdout().write_all(&script).context("standard output")
         }
         None => window(cli.file, cli.measure_drag.map(|s| s.0)),
     }

@@ -153,7 +153,10 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
             None if let (Some(lookout), Some(machine)) = (&mut lookout, machine.simulated_mut()) => {
                 here = lookout.run(machine, trace, &mut trust);
             }
-            Some(placement) => placement.run(&mut machine, trace, here, &mut trust)?,
+            Some(placement) => {
+                let shown = || args.placement.as_deref().map(output::shown).unwrap_or_default();
+                placement.run(&mut machine, trace, here, &mut trust).with_context(shown)?;
+            }
             None if trace.prints_malloc_stats() || trace.has_addresses() => {
                 for index in 0..here as usize {
                     machine.step_recorded(trace, index, &mut trust);
@@ -269,6 +272,6 @@ fn bench<R: Run>(args: &Args, trace: &Trace, profile: &Profile, steps: u64, reps
     }
     times_ns.sort_by(f64::total_cmp);
     let (min, median) = (times_ns[0], times_ns[times_ns.len() / 2]);
-    println!("ops={steps} reps={reps} min_ns={min:.2} median_ns={median:.2}");
+    output::line(format_args!("ops={steps} reps={reps} min_ns={min:.2} median_ns={median:.2}"))?;
     Ok(())
 }

@@ -102,12 +102,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
         return output::json(&report);
     }
     for file in &report.files {
-        println!("{}: {} operations", file.path, grouped(file.operations));
+        output::line(format_args!("{}: {} operations", file.path, grouped(file.operations)))?;
     }
-    println!(
+    output::line(format_args!(
         "{} frees and {} reallocs on another thread went with their blocks",
         grouped(report.foreign_frees),
         grouped(report.foreign_reallocs)
-    );
+    ))?;
     Ok(())
 }

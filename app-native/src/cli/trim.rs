@@ -93,21 +93,24 @@ pub(super) fn run(args: &Args) -> Result<()> {
         });
     }
     let out = args.output.display();
-    println!(
+    output::line(format_args!(
         "{out}: {} operations kept, {} before and {} after left out",
         grouped(c.kept),
         grouped(c.before),
         grouped(c.after)
-    );
+    ))?;
     if c.prelude > 0 {
-        println!("  {} blocks that were live where the range begins are allocated first", grouped(c.prelude));
+        output::line(format_args!(
+            "  {} blocks that were live where the range begins are allocated first",
+            grouped(c.prelude)
+        ))?;
     }
     if c.dropped_frees + c.births_from_realloc > 0 {
-        println!(
+        output::line(format_args!(
             "  {} frees of blocks from before were dropped, {} reallocs of them count as mallocs",
             grouped(c.dropped_frees),
             grouped(c.births_from_realloc)
-        );
+        ))?;
     }
     Ok(())
 }

@@ -3,20 +3,22 @@
 use egui::{RichText, Ui};
 use egui_extras::{Column, TableBuilder};
 use session::Place;
-use session::facts::{self, ArenaFacts};
 use session::format::{count, grouped};
 
-use super::{View, empty, place_link};
-use crate::command::Command;
+use super::{View, Wishes, empty, place_link};
+
+/// Rows that are asked for before it is known which are in view.
+const ROWS: u32 = 64;
 
 /// Draws the pane.
-pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
-    if view.session.machine().mimalloc().is_some() {
+pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
+    if view.head.mimalloc {
         super::no_pymalloc(ui);
         return;
     }
-    let heap = view.session.heap();
-    let counters = heap.counters();
+    wishes.look.arenas = Some(0..ROWS);
+    let Some(table) = &view.picture.arena_table else { return };
+    let counters = table.counters;
     ui.horizontal_wrapped(|ui| {
         ui.label(format!(
             "{} now, {} obtained in all, {} at most at once",
@@ -24,23 +26,16 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
             grouped(counters.ntimes_arena_allocated),
             grouped(counters.narenas_highwater)
         ));
-        let unused = heap.unused_arena_objects().count() as u64;
-        ui.weak(format!("{} unassociated", count(unused, "record"))).on_hover_text(
+        ui.weak(format!("{} unassociated", count(table.unused, "record"))).on_hover_text(
             "unused_arena_objects: records of the arenas array without an arena, reused last in first out",
         );
     });
-    let mut rows: Vec<(Option<usize>, ArenaFacts<'_>)> = heap
-        .usable_arenas()
-        .enumerate()
-        .filter_map(|(order, index)| facts::arena(heap, index).map(|a| (Some(order), a)))
-        .collect();
-    let usable: std::collections::BTreeSet<u32> = rows.iter().map(|(_, a)| a.id.index).collect();
-    rows.extend(facts::arenas(heap).into_iter().filter(|a| !usable.contains(&a.id.index)).map(|a| (None, a)));
-    if rows.is_empty() {
+    if table.total == 0 {
         empty(ui, "No arena at this step.");
         return;
     }
-    let here = view.inspected.and_then(|p| p.resolve(heap).0);
+    let here = view.picture.inspected_arena;
+    let mut seen = super::Seen::default();
     TableBuilder::new(ui)
         .striped(true)
         .cell_layout(egui::Layout::left_to_right(egui::Align::Center))
@@ -64,45 +59,49 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
             }
         })
         .body(|body| {
-            body.rows(21.0, rows.len(), |mut table| {
-                let (order, arena) = &rows[table.index()];
-                let record = arena.record;
-                table.set_selected(here == Some(arena.id));
-                table.col(|ui| {
-                    place_link(ui, &arena.id.to_string(), Place::Arena(arena.id), commands);
+            body.rows(21.0, table.total as usize, |mut line| {
+                let index = line.index() as u32;
+                seen.note(index);
+                let row = index.checked_sub(table.first).and_then(|at| table.rows.get(at as usize));
+                // What scrolled into view is on its way.
+                let Some(row) = row else { return };
+                let arena = &row.arena;
+                line.set_selected(here == Some(arena.id));
+                line.col(|ui| {
+                    place_link(ui, &arena.id.to_string(), Place::Arena(arena.id), &mut wishes.commands);
                 });
-                table.col(|ui| {
+                line.col(|ui| {
                     ui.monospace(arena.base.to_string());
                 });
-                table.col(|ui| {
-                    let used = record.ntotalpools - record.nfreepools;
-                    let share = used as f32 / record.ntotalpools.max(1) as f32;
+                line.col(|ui| {
+                    let used = arena.pools_in_use();
+                    let share = used as f32 / arena.ntotalpools.max(1) as f32;
                     ui.add(
                         egui::ProgressBar::new(share)
                             .desired_width(108.0)
                             .desired_height(15.0)
                             .corner_radius(2)
                             .fill(view.theme.live)
-                            .text(RichText::new(format!("{used}/{}", record.ntotalpools)).size(11.0)),
+                            .text(RichText::new(format!("{used}/{}", arena.ntotalpools)).size(11.0)),
                     );
                 });
-                table.col(|ui| {
-                    ui.monospace(record.nfreepools.to_string());
+                line.col(|ui| {
+                    ui.monospace(arena.nfreepools.to_string());
                 });
-                table.col(|ui| {
-                    let mut text = match order {
+                line.col(|ui| {
+                    let mut text = match row.before {
                         Some(0) => "first: gives the next new pool".to_owned(),
-                        Some(at) => format!("usable_arenas, {} before it", grouped(*at as u64)),
+                        Some(at) => format!("usable_arenas, {} before it", grouped(u64::from(at))),
                         None => "no free pool, on no list".to_owned(),
                     };
-                    let last = heap.nfp2lasta().get(record.nfreepools as usize);
-                    if order.is_some() && last == Some(&Some(arena.id.index)) {
+                    if row.rightmost {
                         text.push_str(" \u{b7} nfp2lasta[");
-                        text.push_str(&record.nfreepools.to_string());
+                        text.push_str(&arena.nfreepools.to_string());
                         text.push(']');
                     }
                     ui.label(text);
                 });
             });
         });
+    wishes.look.arenas = Some(seen.range(ROWS));
 }

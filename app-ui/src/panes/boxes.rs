@@ -1,11 +1,11 @@
-//! Boxes with arrows between them, as chains of tables and hooks are drawn.
+//! Boxes with arrows between them: tables and hooks as the chains they form.
 
 use egui::{Frame, Margin, Pos2, Response, RichText, Stroke, Ui, Vec2};
 
 use super::View;
 
 /// Boxes one below the other, of a width.
-pub(super) fn boxes(ui: &mut Ui, width: f32, content: impl FnOnce(&mut Ui)) {
+pub(crate) fn boxes(ui: &mut Ui, width: f32, content: impl FnOnce(&mut Ui)) {
     ui.vertical(|ui| {
         ui.set_width(width);
         ui.spacing_mut().item_spacing.y = 0.0;
@@ -14,7 +14,7 @@ pub(super) fn boxes(ui: &mut Ui, width: f32, content: impl FnOnce(&mut Ui)) {
 }
 
 /// What a table is called, and its context on the right, which is given back.
-pub(super) fn table_head(ui: &mut Ui, view: &View<'_>, title: &str, context: &str) -> Response {
+pub(crate) fn table_head(ui: &mut Ui, view: &View<'_>, title: &str, context: &str) -> Response {
     ui.horizontal(|ui| {
         ui.label(RichText::new(title).strong());
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
@@ -26,7 +26,7 @@ pub(super) fn table_head(ui: &mut Ui, view: &View<'_>, title: &str, context: &st
 }
 
 /// One function of a table, lit where the current operation called it, with what each call asked for.
-pub(super) fn function_line(ui: &mut Ui, view: &View<'_>, name: &str, calls: &[String]) {
+pub(crate) fn function_line(ui: &mut Ui, view: &View<'_>, name: &str, calls: &[String]) {
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 6.0;
         let text = RichText::new(name).monospace().size(11.0);
@@ -39,7 +39,7 @@ pub(super) fn function_line(ui: &mut Ui, view: &View<'_>, name: &str, calls: &[S
     });
 }
 
-pub(super) fn boxed(ui: &mut Ui, view: &View<'_>, lit: bool, content: impl FnOnce(&mut Ui)) {
+pub(crate) fn boxed(ui: &mut Ui, view: &View<'_>, lit: bool, content: impl FnOnce(&mut Ui)) {
     let theme = view.theme;
     // The frame keeps its size when it lights up.
     let (stroke, margin) =
@@ -57,7 +57,7 @@ pub(super) fn boxed(ui: &mut Ui, view: &View<'_>, lit: bool, content: impl FnOnc
 }
 
 /// An arrow down to what is drawn next, with a remark beside it.
-pub(super) fn arrow(ui: &mut Ui, view: &View<'_>, lit: bool, remark: &str) {
+pub(crate) fn arrow(ui: &mut Ui, view: &View<'_>, lit: bool, remark: &str) {
     let theme = view.theme;
     let (color, wide) = if lit { (theme.touched, 2.5) } else { (theme.line, 1.5) };
     ui.horizontal(|ui| {

@@ -3,79 +3,55 @@
 
 use egui::{RichText, ScrollArea, Ui};
 use session::format::{bytes, count, grouped};
-use sim_core::arena::ArenaBackend as _;
-use sim_core::domains::{AllocatorTable, Allocators, Context, Functions, UserAllocator, UserState};
+use session::view::layers::TableCall;
+use sim_core::Domain;
+use sim_core::domains::{AllocatorTable, Context, Functions, UserAllocator, UserState};
 use sim_core::event::Function;
-use sim_core::{Domain, Event};
 
 use super::View;
 use super::boxes::{arrow, boxed, boxes, function_line, table_head};
 
-/// A table that the current operation called.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Called {
-    domain: Domain,
-    table: AllocatorTable,
-    function: Function,
-    nbytes: u64,
-}
-
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
-    let layers = view.session.machine().layers();
-    let allocators: &Allocators = &view.session.machine().allocators();
-    let calls: Vec<Called> = view
-        .session
-        .events()
-        .iter()
-        .filter_map(|event| match *event {
-            Event::TableCalled { domain, table, function, nbytes } => {
-                Some(Called { domain, table, function, nbytes })
-            }
-            _ => None,
-        })
-        .collect();
+    let Some(domains) = &view.picture.domains else { return };
+    let (calls, layers) = (&domains.calls, view.head.layers);
     ScrollArea::both().auto_shrink(false).show(ui, |ui| {
-        if layers.is_none() {
+        if !layers {
             super::no_layers(ui);
             ui.label("These are the tables that the run begins with:");
         }
         ui.horizontal_wrapped(|ui| {
             ui.monospace("_PyMem_GetCurrentAllocatorName()");
-            let name = allocators.current_name().map_or_else(|| "NULL".to_owned(), |n| format!("\"{n}\""));
+            let name = domains.current_name.as_ref().map_or_else(|| "NULL".to_owned(), |n| format!("\"{n}\""));
             ui.label(RichText::new(name).monospace().strong())
                 .on_hover_text("NULL as soon as the tables are none of the known sets");
             ui.add_space(12.0);
-            if let Some(all) = view.session.machine().interpreters() {
+            if let Some((running, state_of)) = domains.interpreter {
                 ui.monospace("interpreter");
-                ui.label(RichText::new(interpreter(all.running(), all.state_of())).monospace().strong())
+                ui.label(RichText::new(interpreter(running, state_of)).monospace().strong())
                     .on_hover_text("The one that runs. Map, arenas and statistics show the pymalloc state it uses");
                 ui.add_space(12.0);
             }
             ui.monospace("is_debug_enabled");
-            ui.label(RichText::new(u8::from(allocators.is_debug_enabled).to_string()).monospace().strong())
+            ui.label(RichText::new(u8::from(domains.is_debug_enabled).to_string()).monospace().strong())
                 .on_hover_text("Written by PYTHONMALLOC and PyMem_SetupDebugHooks() only: it stays 1 when a table is replaced later");
         });
-        if layers.is_some() {
+        if layers {
             ui.horizontal_wrapped(|ui| {
-                ui.label(path(&calls));
+                ui.label(path(calls));
             });
         }
         ui.add_space(4.0);
-        let user = layers.map_or(&[][..], |l| l.user());
+        let user = domains.user.as_slice();
         // Where four columns would be cut off, the arenas' comes below the three.
         let beside = ui.available_width() >= 4.0 * COLUMN_WIDTH + 42.0;
         let columns = if beside { 4.0 } else { 3.0 };
         let width = ((ui.available_width() - 14.0 * (columns - 1.0)) / columns).clamp(COLUMN_WIDTH, 360.0);
-        let hooks = view.session.heap().memory().hooks();
+        let hooks = &domains.hooks;
         ui.horizontal_top(|ui| {
             ui.spacing_mut().item_spacing.x = 12.0;
-            for domain in Domain::ALL {
-                let chain = match layers {
-                    Some(layers) => layers.chain(domain),
-                    None => allocators.chain(domain, &|_| None),
-                };
-                boxes(ui, width, |ui| column(ui, view, domain, &chain, user, &calls));
+            for (domain, chain) in Domain::ALL.into_iter().zip(&domains.chains) {
+                boxes(ui, width, |ui| column(ui, view, domain, chain, user, calls));
             }
             if beside {
                 boxes(ui, width, |ui| super::arena_hook::column(ui, view, hooks));
@@ -92,28 +68,26 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
                 ui.label(user_line(at, state, user));
             }
         }
-        if let Some(log) = layers.map(sim_core::machine::Layers::log).filter(|log| !log.is_empty()) {
+        if !domains.log.is_empty() {
             ui.add_space(10.0);
             ui.label(RichText::new("Logged calls, the last first").strong());
-            for call in log.iter().rev().take(LOG_LINES) {
+            for call in &domains.log {
                 let text = format!("{} #{}  {call}", call.table + 1, call.number + 1);
                 ui.label(RichText::new(text).monospace().size(11.5));
             }
-            if log.len() > LOG_LINES {
-                ui.weak(format!("and {} before", grouped((log.len() - LOG_LINES) as u64)));
+            let before = domains.logged - domains.log.len() as u64;
+            if before > 0 {
+                ui.weak(format!("and {} before", grouped(before)));
             }
         }
-        if let Some(hooks) = hooks {
-            super::arena_hook::facts(ui, view, hooks);
+        if hooks.replaced {
+            super::arena_hook::facts(ui, hooks);
         }
     });
 }
 
 /// The narrowest column in which the functions' names stand whole.
 const COLUMN_WIDTH: f32 = 220.0;
-
-/// Logged calls that are shown.
-const LOG_LINES: usize = 12;
 
 fn interpreter(running: u32, state_of: u32) -> String {
     match (running, state_of) {
@@ -124,7 +98,7 @@ fn interpreter(running: u32, state_of: u32) -> String {
 }
 
 /// What the current operation asked of whom, in a line.
-fn path(calls: &[Called]) -> String {
+fn path(calls: &[TableCall]) -> String {
     let Some(first) = calls.first() else {
         return "This step called no table.".to_owned();
     };
@@ -155,7 +129,7 @@ fn column(
     domain: Domain,
     chain: &[AllocatorTable],
     user: &[UserState],
-    calls: &[Called],
+    calls: &[TableCall],
 ) {
     let entry = calls.first().is_some_and(|c| c.domain == domain && chain.first() == Some(&c.table));
     boxed(ui, view, entry, |ui| {
@@ -164,7 +138,7 @@ fn column(
     });
     let mut lit_before = entry;
     for table in chain {
-        let mine: Vec<(usize, Called)> = calls
+        let mine: Vec<(usize, TableCall)> = calls
             .iter()
             .copied()
             .enumerate()
@@ -192,7 +166,7 @@ fn column(
     if chain.len() >= 16 {
         arrow(ui, view, false, "in a circle: the next call overflows the stack");
     } else if chain.last().is_some_and(|t| t.functions == Functions::Pymalloc) {
-        let threshold = view.session.profile().small_request_threshold;
+        let threshold = view.profile().small_request_threshold;
         let fell = calls.iter().any(|c| c.domain == Domain::Raw)
             && lit_before
             && calls.first().is_some_and(|c| c.domain == domain);

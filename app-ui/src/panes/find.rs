@@ -7,7 +7,8 @@ use egui::{
 };
 use session::find::Aspect;
 use session::format::grouped;
-use session::search::{MARKS, mark_name};
+use session::order::Order;
+use session::search::mark_name;
 use sim_core::breakpoint::{Condition, Variable};
 use sim_core::index::Mark;
 
@@ -39,7 +40,7 @@ impl FindState {
 
 /// Draws the row.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut FindState, commands: &mut Vec<Command>) {
-    let any = !view.session.trace().is_empty();
+    let any = view.head.len > 0;
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
         action_icon(ui, Icon::Previous, Action::PreviousTouch, any, commands);
@@ -64,12 +65,12 @@ fn named(response: &Response, name: &str, value: &str) {
 }
 
 fn aspect(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
-    let now = view.find.aspect;
+    let now = view.status.finding.aspect;
     let shown = format!("this {}", now.label());
     let combo = ComboBox::from_id_salt("aspect").width(112.0).selected_text(&shown).show_ui(ui, |ui| {
         for (aspect, label, about) in Aspect::ALL {
             if ui.selectable_label(aspect == now, label).on_hover_text(about).clicked() {
-                commands.push(Command::Aspect(aspect));
+                commands.push(Command::Order(Order::ChooseAspect(aspect)));
             }
         }
     });
@@ -80,13 +81,12 @@ fn aspect(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
 }
 
 fn mark(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
-    let now = view.find.mark;
-    let index = view.session.index();
+    let now = view.status.finding.mark;
     let combo = ComboBox::from_id_salt("mark").width(120.0).selected_text(mark_name(now)).show_ui(ui, |ui| {
-        for (mark, name) in MARKS {
-            let label = format!("{name} ({})", grouped(index.count(mark)));
+        for ((mark, _), count) in Mark::ALL.into_iter().zip(view.travel.counts) {
+            let label = format!("{} ({})", mark_name(mark), grouped(count));
             if ui.selectable_label(mark == now, label).clicked() {
-                commands.push(Command::Mark(mark));
+                commands.push(Command::Order(Order::ChooseMark(mark)));
             }
         }
     });
@@ -99,7 +99,7 @@ fn mark(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
 fn condition(ui: &mut Ui, view: &View<'_>, state: &mut FindState, commands: &mut Vec<Command>) {
     ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
         breakpoints(ui, view, commands);
-        let ready = view.find.condition.is_some();
+        let ready = view.status.finding.condition;
         let keep = Action::KeepCondition;
         let button = ui.add_enabled(ready, Button::new("Keep"));
         button.widget_info(|| WidgetInfo::labeled(Role::Button, ready, keep.meta().label));
@@ -130,7 +130,7 @@ fn field(ui: &mut Ui, state: &mut FindState, commands: &mut Vec<Command>) {
         let read = if state.text.trim().is_empty() { None } else { Some(Condition::parse(&state.text)) };
         let read = read.transpose();
         state.error = read.as_ref().err().map(ToString::to_string);
-        commands.push(Command::Condition(read.ok().flatten()));
+        commands.push(Command::Order(Order::Condition(read.ok().flatten().map(|c| c.to_string()))));
     }
     if field.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter)) && !state.text.trim().is_empty() {
         if state.error.is_some() {
@@ -165,8 +165,8 @@ fn grammar(ui: &mut Ui, state: &FindState) {
 }
 
 fn breakpoints(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
-    let all = &view.find.breakpoints;
-    let on = all.iter().filter(|b| b.on).count();
+    let all = &view.status.finding.breakpoints;
+    let on = all.iter().filter(|(_, on)| *on).count();
     let title = if all.is_empty() {
         "Breakpoints".to_owned()
     } else {
@@ -178,21 +178,20 @@ fn breakpoints(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         if all.is_empty() {
             ui.label("None. Write a condition and keep it: Play then stops where it holds.");
         }
-        for (index, breakpoint) in all.iter().enumerate() {
-            let text = breakpoint.condition.to_string();
+        for (index, (text, on)) in all.iter().enumerate() {
             ui.horizontal(|ui| {
                 let remove = icon_button(ui, Icon::Cross, &format!("Remove breakpoint {text}"), true);
                 if remove.on_hover_text("Remove it").clicked() {
-                    commands.push(Command::RemoveBreakpoint(index));
+                    commands.push(Command::Order(Order::RemoveBreakpoint(index)));
                 }
                 if ui.small_button("edit").on_hover_text("Write it into the field").clicked() {
                     commands.push(Command::WriteCondition(text.clone()));
                     ui.close();
                 }
-                let mut heeded = breakpoint.on;
-                let check = ui.checkbox(&mut heeded, RichText::new(&text).monospace());
+                let mut heeded = *on;
+                let check = ui.checkbox(&mut heeded, RichText::new(text).monospace());
                 if check.on_hover_text("Whether Play stops here").clicked() {
-                    commands.push(Command::ToggleBreakpoint(index));
+                    commands.push(Command::Order(Order::ToggleBreakpoint(index)));
                 }
             });
         }

@@ -3,6 +3,7 @@
 use egui::{Grid, Id, Key, Modal, RichText, ScrollArea, TextEdit, Ui};
 use session::Place;
 use session::format::{grouped, parse_address, parse_step};
+use session::order::Order;
 
 use crate::apply::{Overlay, State};
 use crate::command::{ACTIONS, Action, Command, key_text};
@@ -35,7 +36,7 @@ pub(crate) fn ui(
         *local = OverlayState { open: Some(overlay), ..OverlayState::default() };
     }
     let mut close = false;
-    let still = state.still.as_ref();
+    let still = state.still.as_deref();
     let modal = Modal::new(Id::unique("overlay").with(overlay as u8)).show(ctx, |ui| match overlay {
         Overlay::Help => close |= help(ui),
         Overlay::GoTo => close |= go_to(ui, state, local, fresh, commands),
@@ -89,7 +90,7 @@ fn go_to(
 ) -> bool {
     ui.set_width(380.0);
     ui.heading("Go to");
-    let total = state.session.as_ref().map_or(0, session::Session::len);
+    let total = state.shown.open().map_or(0, |(head, _)| head.len);
     let label = ui.label(format!(
         "A step from 0 to {}, a share such as 50%, or an address such as 0x7e0000004030",
         grouped(total)
@@ -123,9 +124,9 @@ fn go_to(
 
 fn target(text: &str, total: u64) -> Option<Command> {
     if let Some(addr) = parse_address(text) {
-        return Some(Command::Enter(Place::Block(addr)));
+        return Some(Command::Order(Order::Enter(Place::Block(addr))));
     }
-    parse_step(text, total).map(|step| Command::Seek(step.min(total)))
+    parse_step(text, total).map(|step| Command::Order(Order::Seek(step.min(total))))
 }
 
 fn palette(ui: &mut Ui, local: &mut OverlayState, fresh: bool, commands: &mut Vec<Command>) -> bool {

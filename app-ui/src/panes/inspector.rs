@@ -2,11 +2,13 @@
 
 use egui::{CollapsingHeader, Grid, RichText, ScrollArea, Ui};
 use session::Place;
-use session::analysis::owner::Owner;
-use session::facts::{self, ArenaFacts, BlockFacts, BlockState, PoolFacts};
+use session::facts::{BlockState, PoolFacts};
 use session::format::{self, bytes, count, grouped};
-use sim_core::arena::ArenaBackend as _;
-use sim_core::machine::MiRun;
+use session::order::Order;
+use session::view::inspect::{
+    ArenaSheet, BlockSheet, HeaderFacts, Holder, Inspected, PlaceSheet, PoolSheet, Sheet,
+};
+use sim_core::mimalloc::Totals;
 use sim_core::report::PoolState;
 use sim_core::{Addr, ArenaId};
 
@@ -26,24 +28,23 @@ struct Field {
 
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
-    let Some(place) = view.inspected else {
-        let released = |e: &sim_core::Event| matches!(e, sim_core::Event::ArenaReleased { .. });
-        ui.weak(if view.session.step() == 0 {
+    let Some(inspected) = &view.picture.inspector else { return };
+    let Some(place) = inspected.place else {
+        ui.weak(if view.picture.step == 0 {
             "Before the first operation; click anything to pin it"
-        } else if view.session.events().iter().any(released) {
+        } else if inspected.released {
             "What this step touched went back to the system with its arena"
+        } else if view.head.mimalloc {
+            "MEM and OBJ are mimalloc's in this run; Map lists segments and pages"
         } else {
-            match view.session.machine().mimalloc() {
-                Some(_) => "MEM and OBJ are mimalloc's in this run; Map lists segments and pages",
-                None => "This step touched no pool; click anything to pin it",
-            }
+            "This step touched no pool; click anything to pin it"
         });
         ui.separator();
-        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| heap_ui(ui, view, commands));
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| above_ui(ui, inspected, commands));
         return;
     };
     ui.horizontal_wrapped(|ui| {
-        if view.selection.pinned.is_some() {
+        if view.pinned().is_some() {
             ui.label(RichText::new("Pinned").strong());
             if ui.link("follow the current step").on_hover_text("Unpin (Escape)").clicked() {
                 commands.push(Command::Do(crate::command::Action::Clear));
@@ -53,76 +54,84 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         }
     });
     ui.separator();
-    let heap = view.session.heap();
-    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| match place {
-        Place::Arena(id) => match facts::same_arena(heap, id) {
-            Some(arena) => arena_ui(ui, view, &arena, commands),
-            None => empty(ui, &format!("{id} does not exist at this step.")),
-        },
-        Place::Pool(addr) | Place::Block(addr) => match facts::pool_at(heap, addr) {
-            Some(pool) => {
-                if let (Place::Block(_), Some(block)) = (place, facts::block_at(heap, addr)) {
-                    block_ui(ui, view, &block, commands);
-                    ui.add_space(8.0);
-                }
-                pool_ui(ui, view, &pool, commands);
-                ui.add_space(8.0);
-                if let Some(arena) = facts::same_arena(heap, pool.arena) {
-                    arena_ui(ui, view, &arena, commands);
-                }
+    let Sheet::Place(sheet) = &inspected.sheet else { return };
+    let PlaceSheet { block, pool, arena } = &**sheet;
+    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        match (place, pool, arena) {
+            (Place::Arena(id), _, None) => empty(ui, &format!("{id} does not exist at this step.")),
+            (Place::Pool(addr) | Place::Block(addr), None, _) => {
+                empty(ui, &format!("No arena holds {addr} at this step."));
             }
-            None => empty(ui, &format!("No arena holds {addr} at this step.")),
-        },
+            _ => {}
+        }
+        if let Some(block) = block {
+            block_ui(ui, block, commands);
+            ui.add_space(8.0);
+        }
+        if let Some(pool) = pool {
+            pool_ui(ui, view, pool, commands);
+            ui.add_space(8.0);
+        }
+        if let Some(arena) = arena {
+            arena_ui(ui, view, arena, commands);
+        }
     });
 }
 
-/// What stands above all arenas.
-fn heap_ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
-    if let Some(run) = view.session.machine().mimalloc() {
-        mimalloc_ui(ui, run, commands);
-        c_library(ui, view);
-        return;
+/// What stands above all arenas, or all segments.
+fn above_ui(ui: &mut Ui, inspected: &Inspected, commands: &mut Vec<Command>) {
+    match &inspected.sheet {
+        Sheet::Pymalloc { usable, maxarenas, counters, raw_allocated_blocks } => {
+            ui.label(RichText::new("Allocator").heading().size(15.0));
+            let plain = |name, value, meaning| Field { name, value, link: None, offset: None, meaning };
+            let list = [
+                Field {
+                    name: "usable_arenas",
+                    value: usable.map_or_else(|| "NULL".to_owned(), |id| id.to_string()),
+                    link: usable.map(Place::Arena),
+                    offset: None,
+                    meaning: "Head of the list of arenas with a free pool: the fullest, which gives the next new pool",
+                },
+                plain(
+                    "maxarenas",
+                    maxarenas.to_string(),
+                    "Records in the arenas array, with or without an arena",
+                ),
+                plain(
+                    "narenas_currently_allocated",
+                    grouped(counters.narenas_currently_allocated),
+                    "Arenas that exist now",
+                ),
+                plain(
+                    "ntimes_arena_allocated",
+                    grouped(counters.ntimes_arena_allocated),
+                    "Arenas ever obtained",
+                ),
+                plain("narenas_highwater", grouped(counters.narenas_highwater), "The most arenas at once"),
+                plain(
+                    "raw_allocated_blocks",
+                    raw_allocated_blocks.to_string(),
+                    "Blocks that MEM and OBJ got from the C library because they were too large or of 0 bytes",
+                ),
+            ];
+            fields(ui, "heap", &list, commands);
+        }
+        Sheet::Mimalloc(totals) => mimalloc_ui(ui, totals, commands),
+        Sheet::Place(_) => return,
     }
-    ui.label(RichText::new("Allocator").heading().size(15.0));
-    let heap = view.session.heap();
-    let counters = heap.counters();
-    let plain = |name, value, meaning| Field { name, value, link: None, offset: None, meaning };
-    let arena = |index: Option<u32>| index.and_then(|i| facts::arena(heap, i)).map(|a| a.id);
-    let head = arena(heap.usable_arenas().next());
-    let list = [
-        Field {
-            name: "usable_arenas",
-            value: head.map_or_else(|| "NULL".to_owned(), |id| id.to_string()),
-            link: head.map(Place::Arena),
-            offset: None,
-            meaning: "Head of the list of arenas with a free pool: the fullest, which gives the next new pool",
-        },
-        plain(
-            "maxarenas",
-            heap.arenas().len().to_string(),
-            "Records in the arenas array, with or without an arena",
-        ),
-        plain(
-            "narenas_currently_allocated",
-            grouped(counters.narenas_currently_allocated),
-            "Arenas that exist now",
-        ),
-        plain("ntimes_arena_allocated", grouped(counters.ntimes_arena_allocated), "Arenas ever obtained"),
-        plain("narenas_highwater", grouped(counters.narenas_highwater), "The most arenas at once"),
-        plain(
-            "raw_allocated_blocks",
-            heap.raw_allocated_blocks.to_string(),
-            "Blocks that MEM and OBJ got from the C library because they were too large or of 0 bytes",
-        ),
-    ];
-    fields(ui, "heap", &list, commands);
-    c_library(ui, view);
+    ui.add_space(8.0);
+    ui.label(RichText::new("C library").heading().size(15.0));
+    ui.label(format!(
+        "{} of {} in all",
+        count(inspected.raw_blocks, "live block"),
+        bytes(inspected.raw_bytes)
+    ));
+    ui.weak("Where it puts them is not modelled; they are named raw#0, raw#1 and so on.");
 }
 
 /// What stands above all segments.
-fn mimalloc_ui(ui: &mut Ui, run: &MiRun, commands: &mut Vec<Command>) {
+fn mimalloc_ui(ui: &mut Ui, totals: &Totals, commands: &mut Vec<Command>) {
     ui.label(RichText::new("mimalloc").heading().size(15.0));
-    let totals = run.heap().totals();
     let row =
         |name, value: u64, meaning| Field { name, value: grouped(value), link: None, offset: None, meaning };
     let list = [
@@ -139,19 +148,11 @@ fn mimalloc_ui(ui: &mut Ui, run: &MiRun, commands: &mut Vec<Command>) {
     fields(ui, "mimalloc", &list, commands);
 }
 
-fn c_library(ui: &mut Ui, view: &View<'_>) {
-    let raw = view.session.machine().raw();
-    ui.add_space(8.0);
-    ui.label(RichText::new("C library").heading().size(15.0));
-    ui.label(format!("{} of {} in all", count(raw.live_blocks(), "live block"), bytes(raw.live_bytes())));
-    ui.weak("Where it puts them is not modelled; they are named raw#0, raw#1 and so on.");
-}
-
 fn title(ui: &mut Ui, text: &str, place: Place, commands: &mut Vec<Command>) {
     ui.horizontal(|ui| {
         ui.label(RichText::new(text).heading().size(15.0));
         if ui.small_button("show").on_hover_text("Open it on the map").clicked() {
-            commands.push(Command::Enter(place));
+            commands.push(Command::Order(Order::Enter(place)));
         }
     });
 }
@@ -176,7 +177,8 @@ fn fields(ui: &mut Ui, salt: &str, fields: &[Field], commands: &mut Vec<Command>
     });
 }
 
-fn block_ui(ui: &mut Ui, view: &View<'_>, block: &BlockFacts, commands: &mut Vec<Command>) {
+fn block_ui(ui: &mut Ui, sheet: &BlockSheet, commands: &mut Vec<Command>) {
+    let block = &sheet.block;
     title(ui, &format!("Block {}", block.index), Place::Block(block.addr), commands);
     let state = match block.state {
         BlockState::Live => "live".to_owned(),
@@ -197,10 +199,7 @@ fn block_ui(ui: &mut Ui, view: &View<'_>, block: &BlockFacts, commands: &mut Vec
         plain("size class", block.class.to_string(), "szidx of its pool"),
     ];
     if let BlockState::Free(_) = block.state {
-        let heap = view.session.heap();
-        let pool = heap.memory().pool_at(block.pool);
-        let next =
-            heap.free_list(pool).map(|b| heap.memory().block_addr(b)).skip_while(|a| *a != block.addr).nth(1);
+        let next = sheet.next_free;
         list.push(Field {
             name: "next free",
             value: format::address(next),
@@ -210,48 +209,45 @@ fn block_ui(ui: &mut Ui, view: &View<'_>, block: &BlockFacts, commands: &mut Vec
         });
     }
     fields(ui, "block", &list, commands);
-    if block.state == BlockState::Live {
-        owner_ui(ui, view, block.addr, commands);
+    if let Some(holder) = &sheet.holder {
+        holder_ui(ui, holder, commands);
     }
 }
 
-fn owner_ui(ui: &mut Ui, view: &View<'_>, block: Addr, commands: &mut Vec<Command>) {
-    match view.session.owner(block) {
-        Owner::Searching => {
+fn holder_ui(ui: &mut Ui, holder: &Holder, commands: &mut Vec<Command>) {
+    match holder {
+        Holder::Searching => {
             ui.weak("Looking for who holds it\u{2026}");
         }
-        Owner::Nobody => {
+        Holder::Nobody => {
             ui.weak("No pointer of the trace is this block");
         }
-        Owner::Operation(index) => {
-            let Some(op) = view.session.trace().op(index) else { return };
+        Holder::Operation { step, call, id } => {
             ui.horizontal_wrapped(|ui| {
-                if let Some(id) = format::id_after(&op) {
+                if let Some(id) = id {
                     ui.label(format!("Held by the trace's id {id}, since"));
                 }
-                let step = index + 1;
                 if ui
-                    .link(format!("step {}", grouped(step)))
+                    .link(format!("step {}", grouped(*step)))
                     .on_hover_text("Go to the step that gave the program this pointer")
                     .clicked()
                 {
-                    commands.push(Command::Seek(step));
+                    commands.push(Command::Order(Order::Seek(*step)));
                 }
-                ui.monospace(format::call(&op));
+                ui.monospace(call);
             });
         }
     }
 }
 
-fn pool_ui(ui: &mut Ui, view: &View<'_>, pool: &PoolFacts<'_>, commands: &mut Vec<Command>) {
+fn pool_ui(ui: &mut Ui, view: &View<'_>, sheet: &PoolSheet, commands: &mut Vec<Command>) {
+    let pool = &sheet.pool;
     title(ui, &format!("Pool {}", pool.index), Place::Pool(pool.addr), commands);
-    let profile = view.session.profile();
-    ui.label(match (pool.state, pool.class()) {
+    let profile = view.profile();
+    ui.label(match (pool.state, pool.class) {
         (PoolState::Used, Some(_)) => format!(
             "Used: {} of {} blocks of {} bytes, on usedpools",
-            pool.used(),
-            pool.capacity,
-            pool.block_size
+            pool.used, pool.capacity, pool.block_size
         ),
         (PoolState::Full, Some(_)) => {
             format!("Full: all {} blocks of {} bytes, on no list", pool.capacity, pool.block_size)
@@ -264,15 +260,12 @@ fn pool_ui(ui: &mut Ui, view: &View<'_>, pool: &PoolFacts<'_>, commands: &mut Ve
         place_link(ui, &pool.addr.to_string(), Place::Pool(pool.addr), commands);
         ui.weak(bytes(profile.pool_size));
     });
-    let list = pool_fields(view, pool);
-    if list.is_empty() {
-        return;
-    }
-    fields(ui, "pool", &list, commands);
-    free_list_ui(ui, view, pool, commands);
+    let Some(header) = &sheet.header else { return };
+    fields(ui, "pool", &pool_fields(view, pool, header), commands);
+    free_list_ui(ui, sheet, commands);
     CollapsingHeader::new("Header bytes in memory").id_salt("bytes").show(ui, |ui| {
         ui.weak("Little-endian, as a debugger would show them; \u{b7}\u{b7} is an address inside usedpools");
-        for (name, text) in header_bytes(view, pool) {
+        for (name, text) in header_bytes(view, pool, header) {
             ui.horizontal(|ui| {
                 ui.monospace(text);
                 ui.weak(name);
@@ -287,14 +280,10 @@ fn pool_offsets(pointer: u64) -> [u64; 8] {
     [0, pointer, 2 * pointer, 3 * pointer, ints, ints + 4, ints + 8, ints + 12]
 }
 
-fn pool_fields(view: &View<'_>, pool: &PoolFacts<'_>) -> Vec<Field> {
-    let Some((_, header)) = pool.carved else { return Vec::new() };
-    let heap = view.session.heap();
-    let memory = heap.memory();
-    let at = pool_offsets(u64::from(view.session.profile().pointer_bytes));
-    let next = header.nextpool.map(|p| memory.pool_addr(p));
-    let prev = header.prevpool.map(|p| memory.pool_addr(p));
-    let head = || pool.class().map_or_else(|| "usedpools".to_owned(), |c| format!("usedpools[{c}]"));
+fn pool_fields(view: &View<'_>, pool: &PoolFacts, header: &HeaderFacts) -> Vec<Field> {
+    let at = pool_offsets(u64::from(view.profile().pointer_bytes));
+    let (next, prev, free) = (header.nextpool, header.prevpool, header.freeblock);
+    let head = || pool.class.map_or_else(|| "usedpools".to_owned(), |c| format!("usedpools[{c}]"));
     let used = pool.state == PoolState::Used;
     let link_text = |link: Option<Addr>| match link {
         None if used => head(),
@@ -307,7 +296,6 @@ fn pool_fields(view: &View<'_>, pool: &PoolFacts<'_>) -> Vec<Field> {
             "Left over: a full pool is on no list, and nothing reads this before it is linked again"
         }
     };
-    let free = header.freeblock.map(|b| memory.block_addr(b));
     let field =
         |name, value, link, offset, meaning| Field { name, value, link, offset: Some(offset), meaning };
     vec![
@@ -330,13 +318,13 @@ fn pool_fields(view: &View<'_>, pool: &PoolFacts<'_>) -> Vec<Field> {
         field(
             "arenaindex",
             header.arenaindex.to_string(),
-            heap.arenas().get(header.arenaindex as usize).map(|_| Place::Arena(pool.arena)),
+            header.arenaindex_exists.then_some(Place::Arena(pool.arena)),
             at[4],
             "Which record of the arenas array owns this pool",
         ),
         field(
             "szidx",
-            pool.class().map_or_else(|| "0xffff (none yet)".to_owned(), |c| c.to_string()),
+            pool.class.map_or_else(|| "0xffff (none yet)".to_owned(), |c| c.to_string()),
             None,
             at[5],
             "Size class; kept while the pool is empty, so that the same class can take it over as it is",
@@ -358,10 +346,8 @@ fn pool_fields(view: &View<'_>, pool: &PoolFacts<'_>) -> Vec<Field> {
     ]
 }
 
-fn free_list_ui(ui: &mut Ui, view: &View<'_>, pool: &PoolFacts<'_>, commands: &mut Vec<Command>) {
-    let Some((handle, _)) = pool.carved else { return };
-    let heap = view.session.heap();
-    let list: Vec<Addr> = heap.free_list(handle).map(|b| heap.memory().block_addr(b)).collect();
+fn free_list_ui(ui: &mut Ui, sheet: &PoolSheet, commands: &mut Vec<Command>) {
+    let (pool, list) = (&sheet.pool, &sheet.free);
     let title = format!("Free list ({})", grouped(list.len() as u64));
     CollapsingHeader::new(title).id_salt("free list").default_open(true).show(ui, |ui| {
         if list.is_empty() {
@@ -391,10 +377,8 @@ fn free_list_ui(ui: &mut Ui, view: &View<'_>, pool: &PoolFacts<'_>, commands: &m
 }
 
 /// The header's members as bytes, one line each.
-fn header_bytes(view: &View<'_>, pool: &PoolFacts<'_>) -> Vec<(&'static str, String)> {
-    let Some((_, header)) = pool.carved else { return Vec::new() };
-    let memory = view.session.heap().memory();
-    let pointer = view.session.profile().pointer_bytes as usize;
+fn header_bytes(view: &View<'_>, pool: &PoolFacts, header: &HeaderFacts) -> Vec<(&'static str, String)> {
+    let pointer = view.profile().pointer_bytes as usize;
     let word = |value: u64, size: usize| {
         value.to_le_bytes()[..size].iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ")
     };
@@ -405,9 +389,9 @@ fn header_bytes(view: &View<'_>, pool: &PoolFacts<'_>) -> Vec<(&'static str, Str
     };
     vec![
         ("ref.count", word(u64::from(header.ref_count), 4)),
-        ("freeblock", word(header.freeblock.map_or(0, |b| memory.block_addr(b).0), pointer)),
-        ("nextpool", link(header.nextpool.map(|p| memory.pool_addr(p)))),
-        ("prevpool", link(header.prevpool.map(|p| memory.pool_addr(p)))),
+        ("freeblock", word(header.freeblock.unwrap_or_default().0, pointer)),
+        ("nextpool", link(header.nextpool)),
+        ("prevpool", link(header.prevpool)),
         ("arenaindex", word(u64::from(header.arenaindex), 4)),
         ("szidx", word(u64::from(header.szidx), 4)),
         ("nextoffset", word(u64::from(header.nextoffset), 4)),
@@ -415,15 +399,14 @@ fn header_bytes(view: &View<'_>, pool: &PoolFacts<'_>) -> Vec<(&'static str, Str
     ]
 }
 
-fn arena_ui(ui: &mut Ui, view: &View<'_>, arena: &ArenaFacts<'_>, commands: &mut Vec<Command>) {
+fn arena_ui(ui: &mut Ui, view: &View<'_>, sheet: &ArenaSheet, commands: &mut Vec<Command>) {
+    let arena = &sheet.arena;
     title(ui, &format!("Arena {}", arena.id.ordinal), Place::Arena(arena.id), commands);
-    let heap = view.session.heap();
-    let profile = view.session.profile();
-    let record = arena.record;
+    let profile = view.profile();
     ui.label(format!(
         "{} of {} pools in use, {}",
-        record.ntotalpools - record.nfreepools,
-        record.ntotalpools,
+        arena.pools_in_use(),
+        arena.ntotalpools,
         bytes(profile.arena_size)
     ));
     if arena.first_pool != arena.base {
@@ -431,37 +414,34 @@ fn arena_ui(ui: &mut Ui, view: &View<'_>, arena: &ArenaFacts<'_>, commands: &mut
     }
     let pointer = u64::from(profile.pointer_bytes);
     let at = [0, pointer, 2 * pointer, 2 * pointer + 4, 2 * pointer + 8, 3 * pointer + 8, 4 * pointer + 8];
-    let name = |index: Option<u32>| index.map(|i| heap.arena_id(i));
     let link_text = |id: Option<ArenaId>| id.map_or_else(|| "NULL".to_owned(), |id| id.to_string());
-    let (next, prev) = (name(record.nextarena), name(record.prevarena));
-    let linked = heap.usable_arenas().any(|i| i == arena.id.index);
-    let links = if linked {
+    let (next, prev, top) = (sheet.nextarena, sheet.prevarena, sheet.freepools);
+    let links = if sheet.before.is_some() {
         "Neighbour on usable_arenas, which is sorted by nfreepools: the fullest arena is used first"
     } else {
         "Left over: an arena without a free pool is on no list"
     };
-    let top = record.freepools.map(|p| heap.memory().pool_addr(p));
     let field =
         |name, value, link, offset, meaning| Field { name, value, link, offset: Some(offset), meaning };
     let list = [
         field("address", arena.base.to_string(), None, at[0], "What the arena allocator returned"),
         field(
             "pool_address",
-            record.pool_address.to_string(),
-            facts::pool_at(heap, record.pool_address).map(|p| Place::Pool(p.addr)),
+            arena.pool_address.to_string(),
+            sheet.next_to_carve.map(Place::Pool),
             at[1],
             "The next pool to carve; everything below was a pool before",
         ),
         field(
             "nfreepools",
-            record.nfreepools.to_string(),
+            arena.nfreepools.to_string(),
             None,
             at[2],
             "Pools that any class may take: emptied ones and those never carved",
         ),
         field(
             "ntotalpools",
-            record.ntotalpools.to_string(),
+            arena.ntotalpools.to_string(),
             None,
             at[3],
             "All pools of the arena; one less when its address is not pool-aligned",
@@ -477,15 +457,13 @@ fn arena_ui(ui: &mut Ui, view: &View<'_>, arena: &ArenaFacts<'_>, commands: &mut
         field("prevarena", link_text(prev), prev.map(Place::Arena), at[6], links),
     ];
     fields(ui, "arena", &list, commands);
-    let order = heap.usable_arenas().position(|i| i == arena.id.index);
-    ui.label(match order {
+    ui.label(match sheet.before {
         Some(0) => "First on usable_arenas: the next new pool comes from here.".to_owned(),
-        Some(at) => format!("On usable_arenas after {}.", count(at as u64, "other arena")),
+        Some(at) => format!("On usable_arenas after {}.", count(u64::from(at), "other arena")),
         None => "On no list: no pool of it is free.".to_owned(),
     });
-    let lasts = heap.nfp2lasta();
-    if lasts.get(record.nfreepools as usize) == Some(&Some(arena.id.index)) {
-        ui.label(format!("nfp2lasta[{0}]: the rightmost arena with {0} free pools.", record.nfreepools));
+    if sheet.rightmost {
+        ui.label(format!("nfp2lasta[{0}]: the rightmost arena with {0} free pools.", arena.nfreepools));
     }
     ui.weak(format!("Record {} of the arenas array", arena.id.index));
 }

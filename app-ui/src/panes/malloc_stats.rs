@@ -14,21 +14,18 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         }
         ui.weak("What sys._debugmallocstats() prints at this step, byte for byte");
     });
-    let printed = view.session.machine().layers().and_then(|l| l.malloc_stats());
-    if let Some(stats) = printed {
+    let Some(stats) = &view.picture.stats else { return };
+    if let Some((printed, report)) = &stats.printed {
         ui.horizontal_wrapped(|ui| {
             ui.label(RichText::new("PYTHONMALLOCSTATS is set").strong());
-            ui.label(if stats.text.is_empty() {
-                format!(
-                    "{} printed so far, none by this step",
-                    session::format::count(stats.printed, "report")
-                )
+            ui.label(if report.is_empty() {
+                format!("{} printed so far, none by this step", session::format::count(*printed, "report"))
             } else {
                 "This step printed the report that follows, before it asked for an arena".to_owned()
             });
         });
     }
-    let report = printed.map(|stats| stats.text.as_str()).filter(|text| !text.is_empty());
+    let report = stats.printed.as_ref().map(|(_, text)| text.as_str()).filter(|text| !text.is_empty());
     ScrollArea::both().auto_shrink(false).show(ui, |ui| {
         if let Some(report) = report {
             ui.add(
@@ -40,7 +37,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
             ui.label(RichText::new("And this is the state after the step:").strong());
         }
         ui.add(
-            egui::Label::new(RichText::new(view.session.stats()).monospace())
+            egui::Label::new(RichText::new(&stats.text).monospace())
                 .selectable(true)
                 .wrap_mode(egui::TextWrapMode::Extend),
         );

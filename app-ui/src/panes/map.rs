@@ -1,15 +1,19 @@
 //! The map: one picture of the heap at three levels.
 
+use std::ops::Range;
+
 use egui::{
     Button, Pos2, Rect, Role, ScrollArea, Sense, TextureHandle, TextureOptions, Ui, Vec2, WidgetInfo,
 };
 use session::facts;
 use session::format::grouped;
+use session::order::Order;
+use session::view::map::MapLook;
 use session::{Level, Place};
 use sim_core::{Addr, ArenaId};
 
 use super::map_scene::{Frame, Scene};
-use super::{View, empty, map_overlay};
+use super::{View, Wishes, empty, map_overlay, outline};
 use crate::command::{Action, Command};
 
 /// What the map keeps between frames: its picture, and how far the wheel was turned.
@@ -30,6 +34,9 @@ struct PictureKey {
     level: Level,
     arena: Option<ArenaId>,
     pool: Option<Addr>,
+    fold: bool,
+    /// The tiles that are there.
+    tiles: (u32, usize),
     size: (i32, i32),
     scroll: i32,
     unit: f32,
@@ -37,12 +44,13 @@ struct PictureKey {
 }
 
 /// Draws the pane.
-pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut MapState, commands: &mut Vec<Command>) {
-    breadcrumb(ui, view, commands);
-    if facts::arenas(view.session.heap()).is_empty() {
-        let sentence = if view.session.seeking().is_some() {
+pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut MapState, wishes: &mut Wishes) {
+    breadcrumb(ui, view, &mut wishes.commands);
+    let look = wishes.look.map.insert(MapLook::default());
+    if view.picture.arenas == 0 {
+        let sentence = if view.travel.seeking.is_some() {
             "On the way to the step; the picture comes when it is reached."
-        } else if view.session.step() == 0 {
+        } else if view.picture.step == 0 {
             "No arena yet: pymalloc asks for its first one when the first small block is allocated. Step forward to see it."
         } else {
             "No arena: nothing small is allocated at this step."
@@ -50,15 +58,26 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut MapState, commands: &
         empty(ui, sentence);
         return;
     }
+    if view.picture.map.is_none() {
+        return;
+    }
     let legend = map_overlay::legend_height(ui);
     let size = ui.available_size() - Vec2::new(0.0, legend + ui.spacing().item_spacing.y);
-    picture(ui, view, size.max(Vec2::splat(40.0)), state, commands);
+    if let Some(tiles) = picture(ui, view, size.max(Vec2::splat(40.0)), state, &mut wishes.commands) {
+        look.tiles = with_margin(&tiles);
+    }
     map_overlay::legend(ui, view);
 }
 
+/// Arenas in view with as many around them, in whole pieces, so that scrolling asks seldom.
+fn with_margin(tiles: &Range<u32>) -> Range<u32> {
+    const PIECE: u32 = 1024;
+    let start = tiles.start.saturating_sub(PIECE / 2) / PIECE * PIECE;
+    start..(tiles.end + PIECE / 2).next_multiple_of(PIECE)
+}
+
 fn breadcrumb(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
-    let heap = view.session.heap();
-    let selection = view.selection;
+    let (selection, crumbs) = (&view.picture.selection, &view.picture.crumbs);
     ui.horizontal(|ui| {
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             for (action, text) in [(Action::ZoomIn, "+"), (Action::ZoomOut, "\u{2212}")] {
@@ -81,7 +100,7 @@ fn breadcrumb(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
                 commands.push(Command::Do(Action::Follow));
             }
             ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
-                let arenas = heap.counters().narenas_currently_allocated;
+                let arenas = view.picture.arenas;
                 crumb(
                     ui,
                     selection.level,
@@ -89,13 +108,13 @@ fn breadcrumb(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
                     &format!("All arenas ({})", grouped(arenas)),
                     commands,
                 );
-                if let Some(arena) = selection.arena.and_then(|id| facts::same_arena(heap, id)) {
+                if let Some(arena) = crumbs.arena {
                     ui.weak("\u{203a}");
-                    crumb(ui, selection.level, Level::Arena, &format!("{}", arena.id), commands);
+                    crumb(ui, selection.level, Level::Arena, &arena.to_string(), commands);
                 }
-                if let Some(pool) = selection.pool.and_then(|addr| facts::pool_at(heap, addr)) {
+                if let Some(pool) = crumbs.pool {
                     ui.weak("\u{203a}");
-                    let class = pool.class().map_or_else(
+                    let class = pool.class.map_or_else(
                         || facts::state_word(pool.state).to_owned(),
                         |c| format!("class {c}, blocks of {}", pool.block_size),
                     );
@@ -119,11 +138,18 @@ fn crumb(ui: &mut Ui, now: Level, level: Level, text: &str, commands: &mut Vec<C
         Level::Pool => "Show the blocks of this pool",
     };
     if ui.add(Button::selectable(now == level, text).truncate()).on_hover_text(what).clicked() {
-        commands.push(Command::Level(level));
+        commands.push(Command::Order(Order::Level(level)));
     }
 }
 
-fn picture(ui: &mut Ui, view: &View<'_>, size: Vec2, state: &mut MapState, commands: &mut Vec<Command>) {
+/// Draws the picture; says which arenas are in view, on the first level.
+fn picture(
+    ui: &mut Ui,
+    view: &View<'_>,
+    size: Vec2,
+    state: &mut MapState,
+    commands: &mut Vec<Command>,
+) -> Option<Range<u32>> {
     let unit = ui.ctx().pixels_per_point();
     // A texture has a largest side; a screen beyond it gets a coarser picture.
     let largest = ui.input(|i| i.max_texture_side) as f32;
@@ -134,21 +160,21 @@ fn picture(ui: &mut Ui, view: &View<'_>, size: Vec2, state: &mut MapState, comma
     let height = (size.y * unit).floor() as i32;
     let Some(scene) = Scene::of(view, width, height, unit) else {
         empty(ui, "The place shown is gone at this step.");
-        return;
+        return None;
     };
     let content = scene.height();
     let outer = ui.available_rect_before_wrap();
     let origin = Pos2::new(snap(outer.min.x), snap(outer.min.y));
     let rect = Rect::from_min_size(origin, Vec2::new(width as f32, height as f32) / unit);
     let mut area = ScrollArea::vertical()
-        .id_salt(("map", view.selection.level as u8))
+        .id_salt(("map", view.picture.selection.level as u8))
         .max_height(size.y)
         .min_scrolled_height(size.y)
         .auto_shrink(false);
     if content > height
-        && view.selection.follow
-        && state.scrolled != Some(view.session.revision())
-        && let Some(target) = view.session.focus().and_then(|p| scene.rect_of(view, p, unit))
+        && view.picture.selection.follow
+        && state.scrolled != Some(view.picture.revision)
+        && let Some(target) = scene.focus(view, unit)
     {
         let last = ui.data(|d| d.get_temp::<f32>(ui.scope_id().with("scroll"))).unwrap_or(0.0);
         let top = target.y as f32 / unit;
@@ -156,7 +182,7 @@ fn picture(ui: &mut Ui, view: &View<'_>, size: Vec2, state: &mut MapState, comma
             area = area.vertical_scroll_offset((top - size.y / 2.0).max(0.0));
         }
     }
-    state.scrolled = Some(view.session.revision());
+    state.scrolled = Some(view.picture.revision);
     let output = area.show_viewport(ui, |ui, viewport| {
         ui.set_min_size(Vec2::new(width as f32, content.min(i32::MAX / 2) as f32) / unit);
         let frame = Frame { rect, scroll: (viewport.min.y * unit).round() as i32, unit };
@@ -167,14 +193,18 @@ fn picture(ui: &mut Ui, view: &View<'_>, size: Vec2, state: &mut MapState, comma
         viewport.min.y
     });
     ui.data_mut(|d| d.insert_temp(ui.scope_id().with("scroll"), output.inner));
+    let top = (output.inner * unit).round() as i32;
+    scene.in_view(top, top + height)
 }
 
 fn paint(ui: &Ui, view: &View<'_>, scene: &Scene<'_>, frame: &Frame, size: (i32, i32), state: &mut MapState) {
     let key = PictureKey {
-        revision: view.session.revision(),
-        level: view.selection.level,
-        arena: view.selection.arena,
-        pool: view.selection.pool,
+        revision: view.picture.revision,
+        level: view.picture.selection.level,
+        arena: view.picture.selection.arena,
+        pool: view.picture.selection.pool,
+        fold: view.picture.selection.fold,
+        tiles: scene.tiles(),
         size,
         scroll: frame.scroll,
         unit: frame.unit,
@@ -215,15 +245,15 @@ fn interact(
     if let Some(place) = place {
         if let Some(r) = scene.rect_of(view, place, frame.unit) {
             let painter = ui.painter_at(frame.rect);
-            map_overlay::outline(&painter, frame.screen(r), 1.0, view.theme.pinned);
+            outline(&painter, frame.screen(r), 1.0, view.theme.pinned);
         }
         if response.double_clicked() {
-            commands.push(Command::Enter(match (view.selection.level, place) {
-                (Level::Heap, place) => place.resolve(view.session.heap()).0.map_or(place, Place::Arena),
+            commands.push(Command::Order(Order::Enter(match (view.picture.selection.level, place) {
+                (Level::Heap, place) => arena_of(view, place).map_or(place, Place::Arena),
                 (_, place) => place,
-            }));
+            })));
         } else if response.clicked() {
-            commands.push(Command::Pin(place));
+            commands.push(Command::Order(Order::Pin(place)));
         }
         response.clone().on_hover_ui_at_pointer(|ui| map_overlay::tooltip(ui, view, place));
     }
@@ -254,15 +284,21 @@ fn wheel(
     state.wheel = 0.0;
     // One turn of the wheel arrives in many small parts: one level for all of them.
     state.wheel_until = now + 0.35;
-    let heap = view.session.heap();
-    match (inward, view.selection.level, place) {
+    match (inward, view.picture.selection.level, place) {
         (false, ..) => commands.push(Command::Do(Action::ZoomOut)),
         (true, Level::Heap, Some(place)) => {
-            if let Some(arena) = place.resolve(heap).0 {
-                commands.push(Command::Enter(Place::Arena(arena)));
+            if let Some(arena) = arena_of(view, place) {
+                commands.push(Command::Order(Order::Enter(Place::Arena(arena))));
             }
         }
-        (true, Level::Arena, Some(place @ Place::Pool(_))) => commands.push(Command::Enter(place)),
+        (true, Level::Arena, Some(place @ Place::Pool(_))) => {
+            commands.push(Command::Order(Order::Enter(place)));
+        }
         (true, ..) => {}
     }
+}
+
+/// The arena that a place on the map lies in.
+fn arena_of(view: &View<'_>, place: Place) -> Option<ArenaId> {
+    view.picture.map.as_ref()?.arena_of(view.profile(), place)
 }

@@ -4,13 +4,14 @@ use egui::epaint::QuadraticBezierShape;
 use egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, StrokeKind, Ui, Vec2};
 use session::facts::{self, BlockState, PoolFacts};
 use session::format::{address, bytes, count, grouped};
+use session::view::inspect::HeaderFacts;
+use session::view::map::MapPicture;
 use session::{Level, Place};
-use sim_core::arena::ArenaBackend as _;
 use sim_core::report::PoolState;
 use sim_core::{Addr, SizeClass};
 
-use super::View;
 use super::map_scene::{Frame, Scene, TOP_LEFT, arena_line};
+use super::{View, outline};
 use crate::theme::Theme;
 
 /// Free-list arrows drawn at once; the rest of the list is numbered only.
@@ -18,18 +19,11 @@ const ARROWS: usize = 32;
 /// Labels drawn at once in the picture of all arenas.
 const LABELS: usize = 600;
 
-/// Two lines around a rectangle, so that it shows on any ground.
-pub(super) fn outline(painter: &Painter, rect: Rect, width: f32, color: Color32) {
-    let casing = if color.intensity() > 0.5 { Color32::BLACK } else { Color32::WHITE };
-    painter.rect_stroke(rect, 1.0, Stroke::new(width + 2.0, Theme::faded(casing, 0.55)), StrokeKind::Outside);
-    painter.rect_stroke(rect, 1.0, Stroke::new(width, color), StrokeKind::Outside);
-}
-
 /// What the current step touched and what the inspector is pinned to.
 pub(super) fn marks(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, frame: &Frame) {
-    let focus = view.session.focus();
+    let focus = view.picture.focus;
     let mut drawn = Vec::new();
-    for place in view.session.touched().chain(focus) {
+    for place in view.picture.touched.iter().copied().chain(focus) {
         let Some(r) = scene.rect_of(view, place, frame.unit) else { continue };
         // An arena's records change with most pools; its outline would drown the pool's own.
         let minor = matches!(place, Place::Arena(_)) && focus != Some(place);
@@ -47,7 +41,7 @@ pub(super) fn marks(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, frame
             painter.rect_stroke(grown, 3.0, Stroke::new(2.0, color), StrokeKind::Middle);
         }
     }
-    if let Some(place) = view.selection.pinned
+    if let Some(place) = view.pinned()
         && let Some(r) = scene.rect_of(view, place, frame.unit)
     {
         outline(painter, frame.screen(r).expand(3.0), 2.0, view.theme.pinned);
@@ -57,46 +51,44 @@ pub(super) fn marks(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, frame
 /// Text and arrows of the level shown.
 pub(super) fn labels(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, frame: &Frame) {
     match scene {
-        Scene::Heap { arenas, grid } => {
+        Scene::Heap { first, tiles, grid, .. } => {
             let height = (frame.rect.height() * frame.unit) as i32;
             let mut left = LABELS;
             for index in grid.between(frame.scroll, frame.scroll + height) {
-                let Some(arena) = arenas.get(index as usize) else { break };
-                let tile = frame.screen(grid.tile(index));
+                let Some(tile) = index.checked_sub(*first).and_then(|at| tiles.get(at as usize)) else {
+                    continue;
+                };
+                let (arena, rect) = (&tile.arena, frame.screen(grid.tile(index)));
                 if grid.label > 0 {
-                    let used = arena.record.ntotalpools - arena.record.nfreepools;
-                    let long =
-                        format!("{}  {}  {used}/{} pools", arena.id, arena.base, arena.record.ntotalpools);
-                    let short = format!("{}  {used}/{}", arena.id, arena.record.ntotalpools);
-                    let at = tile.left_top() - Vec2::new(0.0, 15.0);
-                    if !text(painter, at, TOP_LEFT, &long, 11.5, view.theme.weak, tile.width() + 6.0) {
-                        text(painter, at, TOP_LEFT, &short, 11.5, view.theme.weak, tile.width() + 10.0);
+                    let used = arena.pools_in_use();
+                    let long = format!("{}  {}  {used}/{} pools", arena.id, arena.base, arena.ntotalpools);
+                    let short = format!("{}  {used}/{}", arena.id, arena.ntotalpools);
+                    let at = rect.left_top() - Vec2::new(0.0, 15.0);
+                    if !text(painter, at, TOP_LEFT, &long, 11.5, view.theme.weak, rect.width() + 6.0) {
+                        text(painter, at, TOP_LEFT, &short, 11.5, view.theme.weak, rect.width() + 10.0);
                     }
                 }
                 let cells = grid.cells(index);
                 if cells.cell_w as f32 / frame.unit < 20.0 {
                     continue;
                 }
-                for pool in 0..cells.count {
-                    let Some(facts) = facts::pool_of_arena(view.session.heap(), arena, pool) else {
+                for at in 0..cells.count {
+                    let Some(pool) = tile.pool(view.profile(), at) else {
                         continue;
                     };
                     if left == 0 {
                         break;
                     }
-                    if let (Some(class), PoolState::Used | PoolState::Full) = (facts.class(), facts.state) {
+                    if let (Some(class), PoolState::Used | PoolState::Full) = (pool.class, pool.state) {
                         left -= 1;
-                        let rect = frame.screen(cells.cell(pool));
-                        let gauge = Gauge { view, pool: &facts, class, rect };
+                        let rect = frame.screen(cells.cell(at));
+                        let gauge = Gauge { view, pool: &pool, class, rect };
                         gauge.text(painter, rect.center(), Align2::CENTER_CENTER, &class.to_string(), 11.0);
                     }
                 }
             }
         }
-        Scene::Arena { arena, grid } => {
-            let heap = view.session.heap();
-            let emptied: Vec<Addr> =
-                heap.freepools(arena.id.index).map(|p| heap.memory().pool_addr(p)).collect();
+        Scene::Arena { tile, emptied, grid } => {
             let width = grid.cell_w as f32 / frame.unit;
             if width < 20.0 {
                 return;
@@ -106,8 +98,11 @@ pub(super) fn labels(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, fram
                 if rect.bottom() < frame.rect.top() || rect.top() > frame.rect.bottom() {
                     continue;
                 }
-                match facts::pool_of_arena(heap, arena, index) {
-                    Some(pool) => pool_labels(painter, view, &pool, rect, &emptied),
+                match tile.pool(view.profile(), index) {
+                    Some(pool) => {
+                        let next = tile.arena.pool_address == pool.addr;
+                        pool_labels(painter, view, &pool, rect, emptied, next);
+                    }
                     None => {
                         text(
                             painter,
@@ -122,14 +117,14 @@ pub(super) fn labels(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, fram
                 }
             }
         }
-        Scene::Pool { pool, states, grid, header, folded, tail } => {
-            header_labels(painter, view, pool, frame.screen(*header));
+        Scene::Pool { pool, fields, states, grid, header, folded, tail } => {
+            header_labels(painter, view, pool, *fields, frame.screen(*header));
             let cell = frame.screen(grid.cell(0));
             for row in 0..grid.rows() {
                 let index = row * grid.columns;
                 let rect = frame.screen(grid.cell(index));
                 if (index as usize) < states.len() && rect.intersects(frame.rect) {
-                    let offset = facts::block_offset(view.session.profile(), pool, index);
+                    let offset = facts::block_offset(view.profile(), pool, index);
                     let at = Pos2::new(frame.rect.left() + 2.0, rect.center().y);
                     mono(painter, at, Align2::LEFT_CENTER, &format!("+{offset:#06x}"), 10.5, view.theme.weak);
                 }
@@ -191,18 +186,26 @@ pub(super) fn labels(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, fram
     }
 }
 
-fn pool_labels(painter: &Painter, view: &View<'_>, pool: &PoolFacts<'_>, rect: Rect, emptied: &[Addr]) {
+/// `next` is whether it is the next pool to be carved.
+fn pool_labels(
+    painter: &Painter,
+    view: &View<'_>,
+    pool: &PoolFacts,
+    rect: Rect,
+    emptied: &[Addr],
+    next: bool,
+) {
     let theme = view.theme;
     let inner = rect.shrink(6.0);
     let wide = inner.width();
     if rect.width() < 44.0 || rect.height() < 28.0 {
-        if let (Some(class), PoolState::Used | PoolState::Full) = (pool.class(), pool.state) {
+        if let (Some(class), PoolState::Used | PoolState::Full) = (pool.class, pool.state) {
             let gauge = Gauge { view, pool, class, rect };
             gauge.text(painter, rect.center(), Align2::CENTER_CENTER, &class.to_string(), 11.0);
         }
         return;
     }
-    match (pool.state, pool.class()) {
+    match (pool.state, pool.class) {
         (PoolState::Used | PoolState::Full, Some(class)) => {
             let gauge = Gauge { view, pool, class, rect };
             if !gauge.text(painter, inner.left_top(), TOP_LEFT, &format!("class {class}"), 12.0) {
@@ -213,9 +216,9 @@ fn pool_labels(painter: &Painter, view: &View<'_>, pool: &PoolFacts<'_>, rect: R
                 gauge.text(painter, inner.left_center(), Align2::LEFT_CENTER, &size, 11.0);
             }
             let used = if pool.state == PoolState::Full {
-                format!("full, {}", pool.used())
+                format!("full, {}", pool.used)
             } else {
-                format!("{}/{}", pool.used(), pool.capacity)
+                format!("{}/{}", pool.used, pool.capacity)
             };
             gauge.text(painter, inner.left_bottom(), Align2::LEFT_BOTTOM, &used, 11.0);
         }
@@ -227,7 +230,7 @@ fn pool_labels(painter: &Painter, view: &View<'_>, pool: &PoolFacts<'_>, rect: R
             }
         }
         _ => {
-            if view.session.heap().arenas()[pool.arena.index as usize].pool_address == pool.addr {
+            if next {
                 text(painter, inner.left_top(), TOP_LEFT, "next to carve", 10.5, theme.weak, wide);
             }
         }
@@ -237,7 +240,7 @@ fn pool_labels(painter: &Painter, view: &View<'_>, pool: &PoolFacts<'_>, rect: R
 /// A pool's cell as a ground for text: filled from below, pale above.
 struct Gauge<'a> {
     view: &'a View<'a>,
-    pool: &'a PoolFacts<'a>,
+    pool: &'a PoolFacts,
     class: SizeClass,
     rect: Rect,
 }
@@ -267,10 +270,16 @@ impl Gauge<'_> {
     }
 }
 
-fn header_labels(painter: &Painter, view: &View<'_>, pool: &PoolFacts<'_>, rect: Rect) {
+fn header_labels(
+    painter: &Painter,
+    view: &View<'_>,
+    pool: &PoolFacts,
+    header: Option<&HeaderFacts>,
+    rect: Rect,
+) {
     let theme = view.theme;
     let left = rect.left() + 8.0;
-    let overhead = view.session.profile().pool_overhead();
+    let overhead = view.profile().pool_overhead();
     let title = format!(
         "pool_header, {overhead} bytes at {} \u{b7} pool {} of {} \u{b7} {}",
         pool.addr,
@@ -280,11 +289,10 @@ fn header_labels(painter: &Painter, view: &View<'_>, pool: &PoolFacts<'_>, rect:
     );
     let on = theme.text;
     text(painter, Pos2::new(left, rect.top() + 5.0), TOP_LEFT, &title, 12.0, on, rect.width() - 12.0);
-    let heap = view.session.heap();
-    let fields = match pool.carved {
+    let fields = match header {
         None => "never carved: these bytes are part of the arena but no pool yet".to_owned(),
-        Some((_, h)) => {
-            let freeblock = address(h.freeblock.map(|b| heap.memory().block_addr(b)));
+        Some(h) => {
+            let freeblock = address(h.freeblock);
             format!(
                 "ref.count {}  freeblock {freeblock}  szidx {}  nextoffset {:#x}  maxnextoffset {:#x}  arenaindex {}",
                 h.ref_count, h.szidx, h.nextoffset, h.maxnextoffset, h.arenaindex
@@ -298,15 +306,15 @@ fn header_labels(painter: &Painter, view: &View<'_>, pool: &PoolFacts<'_>, rect:
 fn block_label(
     painter: &Painter,
     view: &View<'_>,
-    pool: &PoolFacts<'_>,
+    pool: &PoolFacts,
     state: BlockState,
     index: u32,
     rect: Rect,
 ) {
     let theme = view.theme;
-    let class = theme.class(pool.class().map_or(0, |c| c.0));
+    let class = theme.class(pool.class.map_or(0, |c| c.0));
     let roomy = rect.width() >= 64.0 && rect.height() >= 30.0;
-    let offset = || format!("+{:#x}", facts::block_offset(view.session.profile(), pool, index));
+    let offset = || format!("+{:#x}", facts::block_offset(view.profile(), pool, index));
     let inner = rect.shrink(5.0);
     match state {
         BlockState::Live if roomy => {
@@ -426,22 +434,22 @@ fn mono(painter: &Painter, at: Pos2, anchor: Align2, text: &str, size: f32, colo
 
 /// What lies under the pointer.
 pub(super) fn tooltip(ui: &mut Ui, view: &View<'_>, place: Place) {
-    let heap = view.session.heap();
+    let Some(map) = &view.picture.map else { return };
     match place {
         Place::Arena(id) => {
-            if let Some(arena) = facts::same_arena(heap, id) {
-                ui.label(arena_line(view, &arena));
+            if let Some(tile) = map.tiles().iter().find(|tile| tile.arena.id == id) {
+                ui.label(arena_line(view, &tile.arena));
             }
         }
         Place::Pool(addr) => {
-            let Some(pool) = facts::pool_at(heap, addr) else { return };
+            let Some(pool) = map.pool(view.profile(), addr) else { return };
             ui.label(format!("Pool {} of {} at {}", pool.index, pool.arena, pool.addr));
-            match (pool.class(), pool.state) {
+            match (pool.class, pool.state) {
                 (Some(class), PoolState::Used | PoolState::Full) => {
                     ui.label(format!(
                         "Size class {class}, blocks of {} bytes: {} of {} in use ({:.0}%)",
                         pool.block_size,
-                        pool.used(),
+                        pool.used,
                         pool.capacity,
                         pool.share() * 100.0
                     ));
@@ -455,7 +463,7 @@ pub(super) fn tooltip(ui: &mut Ui, view: &View<'_>, place: Place) {
             }
         }
         Place::Block(addr) => {
-            let Some(block) = facts::block_at(heap, addr) else { return };
+            let Some(block) = map.block(view.profile(), addr) else { return };
             ui.label(format!("Block {} of {} bytes at {}", block.index, block.size, block.addr));
             ui.label(match block.state {
                 BlockState::Live => "Live: the program holds it".to_owned(),
@@ -471,34 +479,22 @@ pub(super) fn tooltip(ui: &mut Ui, view: &View<'_>, place: Place) {
 
 /// The picture in a sentence, for screen readers and tests.
 pub(super) fn description(view: &View<'_>) -> String {
-    let heap = view.session.heap();
-    match view.selection.level {
-        Level::Heap => {
-            let arenas = heap.counters().narenas_currently_allocated;
-            format!(
-                "Map of {}, {} in use",
-                count(arenas, "arena"),
-                count(view.session.occupancy().blocks(), "block")
-            )
-        }
-        Level::Arena => view
-            .selection
-            .arena
-            .and_then(|id| facts::same_arena(heap, id))
-            .map_or_else(|| "Map".to_owned(), |arena| format!("Map of {}", arena_line(view, &arena))),
-        Level::Pool => view.selection.pool.and_then(|p| facts::pool_at(heap, p)).map_or_else(
-            || "Map".to_owned(),
-            |pool| {
-                format!(
-                    "Map of pool {} of {}, {}, {} of {} blocks used",
-                    pool.index,
-                    pool.arena,
-                    facts::state_word(pool.state),
-                    pool.used(),
-                    pool.capacity
-                )
-            },
+    match &view.picture.map {
+        Some(MapPicture::Heap { total, .. }) => format!(
+            "Map of {}, {} in use",
+            count(u64::from(*total), "arena"),
+            count(view.picture.blocks, "block")
         ),
+        Some(MapPicture::Arena { tile, .. }) => format!("Map of {}", arena_line(view, &tile.arena)),
+        Some(MapPicture::Pool { pool, .. }) => format!(
+            "Map of pool {} of {}, {}, {} of {} blocks used",
+            pool.index,
+            pool.arena,
+            facts::state_word(pool.state),
+            pool.used,
+            pool.capacity
+        ),
+        Some(MapPicture::Nothing) | None => "Map".to_owned(),
     }
 }
 
@@ -512,7 +508,7 @@ pub(super) fn legend_height(ui: &Ui) -> f32 {
 /// What the fills mean, and the ramp of size classes.
 pub(super) fn legend(ui: &mut Ui, view: &View<'_>) {
     let theme = view.theme;
-    let sample = theme.class(view.session.profile().nb_small_size_classes() / 2);
+    let sample = theme.class(view.profile().nb_small_size_classes() / 2);
     ui.spacing_mut().item_spacing.y = 2.0;
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 5.0;
@@ -537,7 +533,7 @@ pub(super) fn legend(ui: &mut Ui, view: &View<'_>) {
                 }
             }
         };
-        if view.selection.level == Level::Pool {
+        if view.picture.selection.level == Level::Pool {
             item(ui, "live", "The program holds this block", &|p, r| {
                 p.rect_filled(r, 0.0, sample);
             });
@@ -576,17 +572,15 @@ pub(super) fn legend(ui: &mut Ui, view: &View<'_>) {
         item(ui, "touched by this step", "What the current operation changed or looked at", &|p, r| {
             hollow(p, r, theme.touched);
         });
-        if view.selection.level == Level::Pool {
-            let heap = view.session.heap();
-            let pool = view.selection.pool.and_then(|p| facts::pool_at(heap, p)?.carved);
-            let free = pool.map_or(0, |(handle, _)| heap.free_list(handle).count());
+        if let Some(MapPicture::Pool { free, .. }) = &view.picture.map {
+            let free = *free as usize;
             if free > ARROWS {
                 ui.small(format!("arrows for the first {ARROWS} of {} free blocks", grouped(free as u64)));
             }
         }
     });
     ui.horizontal(|ui| {
-        let profile = view.session.profile();
+        let profile = view.profile();
         let classes = profile.nb_small_size_classes();
         ui.spacing_mut().item_spacing.x = 5.0;
         ui.small(format!("size class 0 ({} bytes)", profile.alignment));

@@ -1,9 +1,11 @@
 //! Where everything lies on the map: the geometry that painting, labels and pointing share.
 
 use egui::{Align2, ColorImage, Pos2, Rect, Vec2};
+use session::Place;
 use session::facts::{self, ArenaFacts, BlockState, PoolFacts};
 use session::format::{bytes, grouped};
-use session::{Level, Place};
+use session::view::inspect::HeaderFacts;
+use session::view::map::{MapPicture, Tile};
 use sim_core::Addr;
 
 use super::View;
@@ -12,15 +14,16 @@ use crate::raster::{self, BlockPicture, PixelRect};
 
 /// The picture's geometry, in pixels from its top, unscrolled.
 pub(super) enum Scene<'a> {
-    /// All arenas.
-    Heap { arenas: Vec<ArenaFacts<'a>>, grid: TileGrid },
+    /// All arenas; of them some tiles, counted from the first.
+    Heap { first: u32, tiles: &'a [Tile], focus: Option<u32>, grid: TileGrid },
     /// One arena.
-    Arena { arena: ArenaFacts<'a>, grid: CellGrid },
+    Arena { tile: &'a Tile, emptied: &'a [Addr], grid: CellGrid },
     /// One pool.
     Pool {
-        pool: PoolFacts<'a>,
+        pool: &'a PoolFacts,
+        fields: Option<&'a HeaderFacts>,
         /// The blocks in the picture: all, or those that were carved and a few more.
-        states: Vec<BlockState>,
+        states: &'a [BlockState],
         grid: CellGrid,
         header: PixelRect,
         /// Where the blocks lie that are left out, and how many they are.
@@ -56,33 +59,28 @@ impl Frame {
 impl<'a> Scene<'a> {
     /// The geometry of the level shown.
     pub(super) fn of(view: &View<'a>, width: i32, height: i32, unit: f32) -> Option<Self> {
-        let session: &'a session::Session = view.session;
-        let heap = session.heap();
-        let profile = session.profile();
+        let profile = view.profile();
         let points = |p: f32| ((p * unit).round() as i32).max(1);
-        match view.selection.level {
-            Level::Heap => {
-                let arenas = facts::arenas(heap);
-                let pools = profile.max_pools_in_arena();
-                let grid = TileGrid::fit(arenas.len() as u32, pools, width, height, unit);
-                Some(Scene::Heap { arenas, grid })
+        match view.picture.map.as_ref()? {
+            MapPicture::Nothing => None,
+            MapPicture::Heap { total, first, tiles, focus } => {
+                let grid = TileGrid::fit(*total, profile.max_pools_in_arena(), width, height, unit);
+                Some(Scene::Heap { first: *first, tiles, focus: *focus, grid })
             }
-            Level::Arena => {
-                let arena = facts::same_arena(heap, view.selection.arena?)?;
+            MapPicture::Arena { tile, emptied } => {
                 let pools = profile.max_pools_in_arena();
                 let largest = (points(128.0), points(76.0));
                 // Room for outlines at the edges.
                 let edge = points(3.0);
                 let (w, h) = (width - 2 * edge, height - 2 * edge);
                 let grid = CellGrid::fixed(pool_columns(pools), pools, w, h, largest).moved(edge, edge);
-                Some(Scene::Arena { arena, grid })
+                Some(Scene::Arena { tile, emptied, grid })
             }
-            Level::Pool => {
-                let pool = facts::pool_at(heap, view.selection.pool?)?;
-                let mut states = facts::block_states(heap, &pool);
-                let left_out = if view.selection.fold { fold(&mut states) } else { 0 };
+            MapPicture::Pool { pool, header: fields, states, .. } => {
+                let left_out = if view.picture.selection.fold { folded(states) } else { 0 };
+                let states = &states[..states.len() - left_out as usize];
                 let shown = states.len() as u32;
-                let lost = pool.class().map_or(0, |c| profile.quantization_bytes(c));
+                let lost = pool.class.map_or(0, |c| profile.quantization_bytes(c));
                 let band = points(40.0);
                 let gutter = points(56.0);
                 let cells = shown + u32::from(left_out > 0) + u32::from(lost > 0);
@@ -93,7 +91,7 @@ impl<'a> Scene<'a> {
                 let tail = if lost > 0 && cells > 0 { grid.cell(cells - 1) } else { PixelRect::default() };
                 let header = PixelRect { x: 0, y: 0, w: width, h: band };
                 let folded = (left_out > 0).then(|| (grid.cell(shown), left_out));
-                Some(Scene::Pool { pool, states, grid, header, folded, tail })
+                Some(Scene::Pool { pool, fields: fields.as_ref(), states, grid, header, folded, tail })
             }
         }
     }
@@ -108,16 +106,18 @@ impl Scene<'_> {
     }
 
     pub(super) fn image(&self, view: &View<'_>, scroll: i32, size: (i32, i32)) -> ColorImage {
-        let heap = view.session.heap();
+        let profile = view.profile();
         match self {
-            Self::Heap { arenas, grid } => raster::heap(heap, arenas, grid, scroll, size, view.theme),
-            Self::Arena { arena, grid } => {
-                raster::arena(heap, arena, &grid.moved(0, -scroll), size, view.theme)
+            Self::Heap { first, tiles, grid, .. } => {
+                raster::heap(profile, (*first, tiles), grid, scroll, size, view.theme)
+            }
+            Self::Arena { tile, grid, .. } => {
+                raster::arena(profile, tile, &grid.moved(0, -scroll), size, view.theme)
             }
             Self::Pool { pool, states, grid, header, tail, .. } => {
                 let picture = BlockPicture {
                     states,
-                    class: pool.class().map_or(0, |c| c.0),
+                    class: pool.class.map_or(0, |c| c.0),
                     grid: *grid,
                     header: *header,
                     tail: *tail,
@@ -127,25 +127,48 @@ impl Scene<'_> {
         }
     }
 
+    /// Where the last operation happened, as closely as the picture has it.
+    pub(super) fn focus(&self, view: &View<'_>, unit: f32) -> Option<PixelRect> {
+        let there = view.picture.focus.and_then(|place| self.rect_of(view, place, unit));
+        there.or(match self {
+            Self::Heap { focus, grid, .. } => focus.map(|tile| grid.tile(tile)),
+            Self::Arena { .. } | Self::Pool { .. } => None,
+        })
+    }
+
+    /// The tiles that are there: the number of the first, and how many.
+    pub(super) fn tiles(&self) -> (u32, usize) {
+        match self {
+            Self::Heap { first, tiles, .. } => (*first, tiles.len()),
+            Self::Arena { .. } | Self::Pool { .. } => (0, 0),
+        }
+    }
+
+    /// The arenas that have a pixel between two heights, by number; of the first level only.
+    pub(super) fn in_view(&self, top: i32, bottom: i32) -> Option<std::ops::Range<u32>> {
+        let Self::Heap { grid, .. } = self else { return None };
+        Some(grid.between(top, bottom))
+    }
+
     /// What lies at a pixel.
     pub(super) fn hit(&self, view: &View<'_>, x: i32, y: i32) -> Option<Place> {
-        let heap = view.session.heap();
+        let profile = view.profile();
         match self {
-            Self::Heap { arenas, grid } => {
-                let (tile, cell) = grid.hit(x, y)?;
-                let arena = arenas.get(tile as usize)?;
-                let pool = cell.and_then(|i| facts::pool_of_arena(heap, arena, i));
-                Some(pool.map_or(Place::Arena(arena.id), |p| Place::Pool(p.addr)))
+            Self::Heap { first, tiles, grid, .. } => {
+                let (index, cell) = grid.hit(x, y)?;
+                let tile = tiles.get(index.checked_sub(*first)? as usize)?;
+                let pool = cell.and_then(|i| tile.pool(profile, i));
+                Some(pool.map_or(Place::Arena(tile.arena.id), |p| Place::Pool(p.addr)))
             }
-            Self::Arena { arena, grid } => {
-                facts::pool_of_arena(heap, arena, grid.hit(x, y)?).map(|p| Place::Pool(p.addr))
+            Self::Arena { tile, grid, .. } => {
+                tile.pool(profile, grid.hit(x, y)?).map(|p| Place::Pool(p.addr))
             }
             Self::Pool { pool, states, grid, header, .. } => {
                 if header.contains(x, y) {
                     return Some(Place::Pool(pool.addr));
                 }
                 let index = grid.hit(x, y).filter(|i| (*i as usize) < states.len())?;
-                let offset = facts::block_offset(view.session.profile(), pool, index);
+                let offset = facts::block_offset(profile, pool, index);
                 Some(Place::Block(pool.addr.offset(u64::from(offset))))
             }
         }
@@ -153,30 +176,23 @@ impl Scene<'_> {
 
     /// Where a place lies in the picture, if it is in it.
     pub(super) fn rect_of(&self, view: &View<'_>, place: Place, unit: f32) -> Option<PixelRect> {
-        let heap = view.session.heap();
-        let pool_index = |arena: &ArenaFacts<'_>, addr: Addr| {
-            let inside = heap.arena_of(addr)? == arena.id && addr >= arena.first_pool;
-            let index = addr.bytes_from(arena.first_pool) / view.session.profile().pool_size;
-            inside.then_some(index as u32).filter(|i| *i < arena.record.ntotalpools)
-        };
+        let profile = view.profile();
         match (self, place) {
-            (Self::Heap { arenas, grid }, Place::Arena(id)) => {
-                arenas.iter().position(|a| a.id == id).map(|i| grid.tile(i as u32))
+            (Self::Heap { first, tiles, grid, .. }, Place::Arena(id)) => {
+                tiles.iter().position(|t| t.arena.id == id).map(|at| grid.tile(first + at as u32))
             }
-            (Self::Heap { arenas, grid }, Place::Pool(addr) | Place::Block(addr)) => {
-                let id = heap.arena_of(addr)?;
-                let at = arenas.iter().position(|a| a.id == id)?;
-                Some(grid.cells(at as u32).cell(pool_index(&arenas[at], addr)?))
+            (Self::Heap { first, tiles, grid, .. }, Place::Pool(addr) | Place::Block(addr)) => {
+                let at = tiles.iter().position(|t| t.holds(profile, addr))?;
+                Some(grid.cells(first + at as u32).cell(tiles[at].pool_index(profile, addr)?))
             }
-            (Self::Arena { arena, grid }, Place::Pool(addr) | Place::Block(addr)) => {
-                Some(grid.cell(pool_index(arena, addr)?))
+            (Self::Arena { tile, grid, .. }, Place::Pool(addr) | Place::Block(addr)) => {
+                Some(grid.cell(tile.pool_index(profile, addr)?))
             }
             (Self::Pool { pool, header, .. }, Place::Pool(addr)) => {
                 // Its outline must fit between the edges of the picture.
                 (addr == pool.addr).then_some(header.shrink(((6.0 * unit).round() as i32).max(1)))
             }
             (Self::Pool { pool, states, grid, .. }, Place::Block(addr)) => {
-                let profile = view.session.profile();
                 let offset = addr.bytes_from(pool.addr);
                 let within = offset.checked_sub(profile.pool_overhead())?;
                 let index = within.checked_div(u64::from(pool.block_size))?;
@@ -187,8 +203,8 @@ impl Scene<'_> {
     }
 }
 
-/// Cuts off all but a few of the blocks never carved, where they are most of a pool; says how many.
-fn fold(states: &mut Vec<BlockState>) -> u32 {
+/// How many of the blocks never carved are left out, where they are most of a pool.
+fn folded(states: &[BlockState]) -> u32 {
     /// Never carved blocks that stay in the picture.
     const KEPT: usize = 8;
     let carved = states.iter().take_while(|s| **s != BlockState::NeverCarved).count();
@@ -196,21 +212,18 @@ fn fold(states: &mut Vec<BlockState>) -> u32 {
     if kept * 2 > states.len() || states.len() < 4 * KEPT {
         return 0;
     }
-    let left_out = states.len() - kept;
-    states.truncate(kept);
-    left_out as u32
+    (states.len() - kept) as u32
 }
 
 /// The sentence under an arena's tile and in tooltips.
-pub(super) fn arena_line(view: &View<'_>, arena: &ArenaFacts<'_>) -> String {
-    let used = arena.record.ntotalpools - arena.record.nfreepools;
+pub(super) fn arena_line(view: &View<'_>, arena: &ArenaFacts) -> String {
     format!(
         "{} at {}: {} of {} pools in use, {}",
         arena.id,
         arena.base,
-        grouped(u64::from(used)),
-        arena.record.ntotalpools,
-        bytes(view.session.profile().arena_size)
+        grouped(u64::from(arena.pools_in_use())),
+        arena.ntotalpools,
+        bytes(view.profile().arena_size)
     )
 }
 

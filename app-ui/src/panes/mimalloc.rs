@@ -3,24 +3,21 @@
 use egui::{RichText, Ui};
 use egui_extras::{Column, TableBuilder};
 use session::format::{bytes, count, grouped};
-use sim_core::machine::MiRun;
-use sim_core::mimalloc::{PageView, SegmentView};
+use session::view::tables::SegmentRow;
+use sim_core::mimalloc::PageView;
 
-use super::{View, empty};
+use super::{View, Wishes, empty};
 
-/// A row of the table.
-enum Row {
-    Segment(SegmentView),
-    Page(PageView),
-}
+/// Rows that are asked for before it is known which are in view.
+const ROWS: u32 = 64;
 
 /// Draws the pane.
-pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, run: &MiRun) {
-    let heap = run.heap();
-    let totals = heap.totals();
-    let config = heap.config();
+pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
+    wishes.look.segments = Some(0..ROWS);
+    let Some(table) = &view.picture.segments else { return };
+    let totals = &table.totals;
     ui.horizontal_wrapped(|ui| {
-        ui.label(RichText::new(format!("mimalloc {}", config.version.name())).strong());
+        ui.label(RichText::new(format!("mimalloc {}", table.version.name())).strong());
         ui.label(format!(
             "{} with {}, {} full; {} live blocks of {}",
             count(totals.segments, "segment"),
@@ -29,8 +26,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, run: &MiRun) {
             grouped(totals.live_blocks),
             bytes(totals.live_bytes)
         ));
-        if config.build.qsbr {
-            let (write, read) = heap.sequences();
+        if let Some((write, read)) = table.sequences {
             ui.weak(format!(
                 "QSBR: written {write}, read {read}, {} waiting",
                 count(totals.deferred_pages, "page")
@@ -40,16 +36,11 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, run: &MiRun) {
             );
         }
     });
-    let mut rows = Vec::new();
-    for segment in heap.segments() {
-        rows.push(Row::Segment(segment));
-        rows.extend(heap.pages_of(segment.id).map(Row::Page));
-    }
-    if rows.is_empty() {
+    if table.total == 0 {
         empty(ui, "No segment: nothing is allocated through MEM or OBJ at this step.");
         return;
     }
-    let returned = run.returned_place().map(|place| place.2);
+    let mut seen = super::Seen::default();
     let mono = |text: String| RichText::new(text).monospace().size(11.5);
     TableBuilder::new(ui)
         .striped(true)
@@ -80,8 +71,14 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, run: &MiRun) {
             }
         })
         .body(|body| {
-            body.rows(19.0, rows.len(), |mut table| match &rows[table.index()] {
-                Row::Segment(s) => {
+            body.rows(19.0, table.total as usize, |mut line| {
+                let index = line.index() as u32;
+                seen.note(index);
+                let row = index.checked_sub(table.first).and_then(|at| table.rows.get(at as usize));
+                match row {
+                // What scrolled into view is on its way.
+                None => {}
+                Some(SegmentRow::Segment(s)) => {
                     let state = if s.huge { "one block of its own" } else { "" };
                     let cells = [
                         s.ordinal.to_string(),
@@ -94,14 +91,14 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, run: &MiRun) {
                         if s.huge { state.to_owned() } else { format!("{} slices free", s.free_slices) },
                     ];
                     for text in cells {
-                        table.col(|ui| {
+                        line.col(|ui| {
                             ui.label(mono(text).strong());
                         });
                     }
                 }
-                Row::Page(p) => {
-                    table.set_selected(returned == Some(p.id));
-                    let heap_name = if config.build.free_threaded {
+                Some(SegmentRow::Page(p)) => {
+                    line.set_selected(table.returned == Some(p.id));
+                    let heap_name = if table.free_threaded {
                         ["mem", "obj", "gc", "gc_pre"][usize::from(p.tag & 3)]
                     } else {
                         "only"
@@ -113,11 +110,11 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, run: &MiRun) {
                         grouped(p.block_bytes),
                     ];
                     for text in cells {
-                        table.col(|ui| {
+                        line.col(|ui| {
                             ui.label(mono(text));
                         });
                     }
-                    table.col(|ui| {
+                    line.col(|ui| {
                         let share = p.used as f32 / p.reserved.max(1) as f32;
                         let text = format!("{}/{}/{}", p.used, p.capacity, p.reserved);
                         ui.add(
@@ -130,13 +127,15 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, run: &MiRun) {
                         );
                     });
                     for text in [heap_name.to_owned(), owner(p.owner), state(p)] {
-                        table.col(|ui| {
+                        line.col(|ui| {
                             ui.label(mono(text));
                         });
                     }
                 }
+                }
             });
         });
+    wishes.look.segments = Some(seen.range(ROWS));
 }
 
 fn owner(thread: Option<u16>) -> String {

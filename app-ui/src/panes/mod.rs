@@ -1,5 +1,5 @@
-//! The panes: each reads the session and the selection, draws itself, and asks for what it wants by
-//! pushing commands. No pane changes anything and no pane knows another.
+//! The panes: each draws a part of the last picture, says in the look what it has room for, and asks for what it
+//! wants by pushing commands. No pane changes anything and no pane knows another.
 
 mod arena_hook;
 pub(crate) mod arenas;
@@ -23,10 +23,11 @@ pub(crate) mod toolbar;
 pub(crate) mod tracemalloc;
 pub(crate) mod transport;
 
-use egui::{Response, RichText, Ui};
-use session::Session;
-use session::find::Find;
-use session::{Place, Selection};
+use egui::{Color32, Painter, Rect, Response, RichText, Stroke, StrokeKind, Ui};
+use session::Place;
+use session::order::Order;
+use session::view::{Curves, Head, Look, Picture, Status, Travel};
+use sim_core::Profile;
 
 use crate::command::{Action, Command};
 use crate::icons::{Icon, icon_button};
@@ -34,18 +35,70 @@ use crate::theme::Theme;
 
 /// What every pane may read.
 pub(crate) struct View<'a> {
-    /// The open trace.
-    pub(crate) session: &'a Session,
-    /// What is looked at.
-    pub(crate) selection: &'a Selection,
-    /// What is looked for along the tape.
-    pub(crate) find: &'a Find,
-    /// What the inspector shows.
-    pub(crate) inspected: Option<Place>,
+    /// The open trace under its profile.
+    pub(crate) head: &'a Head,
+    /// The state shown, as far as it was asked for.
+    pub(crate) picture: &'a Picture,
+    /// What goes on along the tape.
+    pub(crate) travel: &'a Travel,
+    /// What goes on beside it.
+    pub(crate) status: &'a Status,
+    /// Curves of the whole tape.
+    pub(crate) curves: &'a Curves,
     /// The colors.
     pub(crate) theme: &'a Theme,
     /// How much of the pulse after a step is left, 1 to 0; always 0 when motion is reduced.
     pub(crate) pulse: f32,
+}
+
+impl<'a> View<'a> {
+    /// The constants of the build.
+    pub(crate) fn profile(&self) -> &'a Profile {
+        &self.head.profile
+    }
+
+    /// What the inspector is pinned to.
+    pub(crate) fn pinned(&self) -> Option<Place> {
+        self.picture.selection.pinned
+    }
+}
+
+/// What panes hand back: what they want, and what they have room for.
+#[derive(Default)]
+pub(crate) struct Wishes {
+    /// To be done once all is drawn.
+    pub(crate) commands: Vec<Command>,
+    /// What is on the screen.
+    pub(crate) look: Look,
+}
+
+/// Two lines around a rectangle, so that it shows on any ground.
+pub(crate) fn outline(painter: &Painter, rect: Rect, width: f32, color: Color32) {
+    let casing = Theme::faded(Theme::casing(color), 0.55);
+    painter.rect_stroke(rect, 1.0, Stroke::new(width + 2.0, casing), StrokeKind::Outside);
+    painter.rect_stroke(rect, 1.0, Stroke::new(width, color), StrokeKind::Outside);
+}
+
+/// Rows of a table that were in view.
+#[derive(Default)]
+pub(crate) struct Seen {
+    rows: Option<(u32, u32)>,
+}
+
+impl Seen {
+    /// A row is in view.
+    pub(crate) fn note(&mut self, row: u32) {
+        let (first, last) = self.rows.unwrap_or((row, row));
+        self.rows = Some((first.min(row), last.max(row)));
+    }
+
+    /// The rows in view with as many above and below, in whole pieces, so that scrolling asks seldom.
+    pub(crate) fn range(&self, least: u32) -> std::ops::Range<u32> {
+        let Some((first, last)) = self.rows else { return 0..least };
+        let margin = least.max(last - first);
+        let start = first.saturating_sub(margin) / least * least;
+        start..(last + margin + 1).next_multiple_of(least)
+    }
 }
 
 /// A button of one icon for an action.
@@ -66,9 +119,9 @@ pub(crate) fn action_icon(
 pub(crate) fn place_link(ui: &mut Ui, text: &str, place: Place, commands: &mut Vec<Command>) -> Response {
     let response = ui.link(RichText::new(text).monospace().size(11.5));
     if response.double_clicked() {
-        commands.push(Command::Enter(place));
+        commands.push(Command::Order(Order::Enter(place)));
     } else if response.clicked() {
-        commands.push(Command::Pin(place));
+        commands.push(Command::Order(Order::Pin(place)));
     }
     response.on_hover_text("Click to inspect, double click to open it on the map")
 }

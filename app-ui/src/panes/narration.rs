@@ -1,26 +1,24 @@
 //! What the current operation did: the call, then one sentence for each event.
 
 use egui::{RichText, ScrollArea, Ui};
-use session::Place;
-use session::actions;
 use session::format::grouped;
-use sim_core::Call;
-use sim_core::event::narrate;
+use session::order::Order;
+use session::view::tape::Narration;
 
 use super::View;
 use crate::command::{Action, Command};
 
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
-    let session = view.session;
+    let Some(narration) = &view.picture.narration else { return };
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-        let Some(op) = session.last_op() else {
+        let Some(last) = &view.picture.last else {
             ui.label("Nothing has happened yet.");
-            match session.trace().op(0) {
+            match &view.head.first_call {
                 Some(first) => {
                     ui.horizontal_wrapped(|ui| {
                         ui.label("The first operation is");
-                        ui.monospace(actions::call(session.trace(), &first));
+                        ui.monospace(first);
                         ui.label("Press the right arrow key to do it.");
                     });
                 }
@@ -28,48 +26,40 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
                     ui.label("The trace has no operation.");
                 }
             }
-            note(ui, view, commands);
+            note(ui, view, narration, commands);
             return;
         };
         ui.horizontal_wrapped(|ui| {
-            ui.weak(format!("step {}", grouped(session.step())));
-            let result = session.last_result().map_or_else(String::new, |r| format!(" -> {r}"));
-            ui.label(
-                RichText::new(format!("{}{result}", actions::call(session.trace(), &op)))
-                    .monospace()
-                    .strong()
-                    .size(14.0),
-            );
+            ui.weak(format!("step {}", grouped(view.picture.step)));
+            let result = last.result.as_ref().map_or_else(String::new, |r| format!(" -> {r}"));
+            ui.label(RichText::new(format!("{}{result}", last.call)).monospace().strong().size(14.0));
         });
-        if let Call::Act(action) = op.call {
-            ui.label(actions::explain(session.trace(), action, op.domain));
-        } else if let Some(stack) = session.stack()
-            && !stack.is_empty()
-        {
-            ui.weak(format!("called from {}", actions::stack_text(&stack)));
+        if let Some(explained) = &narration.explained {
+            ui.label(explained);
+        } else if !narration.stack.is_empty() {
+            ui.weak(format!("called from {}", narration.stack.join(" < ")));
         }
-        note(ui, view, commands);
-        for (index, event) in session.events().iter().enumerate() {
-            let sentence = narrate(event, session.profile());
+        note(ui, view, narration, commands);
+        for (index, sentence) in narration.sentences.iter().enumerate() {
             ui.horizontal_wrapped(|ui| {
                 ui.spacing_mut().item_spacing.x = 6.0;
                 ui.weak(format!("{}", index + 1));
-                ui.label(RichText::new(sentence.function).monospace().color(view.theme.weak));
+                ui.label(RichText::new(&sentence.function).monospace().color(view.theme.weak));
                 let text = upper_first(&sentence.text);
-                if let Some(place) = Place::of_event(event) {
+                if let Some(place) = sentence.place {
                     let link =
                         ui.link(text).on_hover_text("Click to inspect, double click to open it on the map");
                     if link.double_clicked() {
-                        commands.push(Command::Enter(place));
+                        commands.push(Command::Order(Order::Enter(place)));
                     } else if link.clicked() {
-                        commands.push(Command::Pin(place));
+                        commands.push(Command::Order(Order::Pin(place)));
                     }
                 } else {
                     ui.label(text);
                 }
             });
         }
-        if let Some(fatal) = session.stopped() {
+        if let Some(fatal) = &narration.fatal {
             ui.add_space(6.0);
             egui::Frame::new().fill(view.theme.hint).corner_radius(4).inner_margin(8).show(ui, |ui| {
                 ui.label(RichText::new("Here the process ends. It would have printed:").strong());
@@ -80,21 +70,17 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
 }
 
 /// The author's note that holds here, and the way to the others.
-fn note(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
-    let Some(note) = view.session.note() else { return };
+fn note(ui: &mut Ui, view: &View<'_>, narration: &Narration, commands: &mut Vec<Command>) {
+    let Some(note) = &narration.note else { return };
     egui::Frame::new().fill(view.theme.hint).corner_radius(4).inner_margin(8).show(ui, |ui| {
         ui.label(RichText::new(&note.text).color(view.theme.text));
         ui.horizontal(|ui| {
-            let step = view.session.step();
-            if step > note.at + 1 {
-                ui.weak(format!("said at step {}", grouped(note.at + 1)));
+            if view.picture.step > note.step {
+                ui.weak(format!("said at step {}", grouped(note.step)));
             }
-            for (action, there) in [
-                (Action::PreviousNote, view.session.previous_note()),
-                (Action::NextNote, view.session.next_note()),
-            ] {
+            for (action, there) in [(Action::PreviousNote, note.previous), (Action::NextNote, note.next)] {
                 let button = egui::Button::new(action.meta().label);
-                let response = ui.add_enabled(there.is_some(), button);
+                let response = ui.add_enabled(there, button);
                 if response.on_hover_text(action.tooltip(ui.ctx())).clicked() {
                     commands.push(Command::Do(action));
                 }

@@ -1,14 +1,13 @@
 //! All operations as rows. Only the rows in view exist, and their position is kept as a whole number:
 //! a scroll offset in points would lose single rows in a list of millions.
 
-use std::time::Duration;
-
 use egui::{FontId, Key, Pos2, Rect, Role, Sense, Stroke, TextEdit, Ui, Vec2, WidgetInfo};
-use session::actions;
-use session::filter::{Filter, WORDS};
-use session::format::{grouped, id_after};
+use session::filter::WORDS;
+use session::format::grouped;
+use session::order::Order;
+use session::view::tape::{OperationRow, OperationsLook};
 
-use super::View;
+use super::{View, Wishes};
 use crate::command::Command;
 use crate::theme::Theme;
 
@@ -18,7 +17,6 @@ pub(crate) struct OperationsState {
     top: f64,
     shown: Option<(u64, u64)>,
     text: String,
-    filter: Filter,
     focus: bool,
 }
 
@@ -33,20 +31,20 @@ const ROW: f32 = 19.0;
 const BAR: f32 = 11.0;
 
 /// Draws the pane.
-pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut OperationsState, commands: &mut Vec<Command>) {
-    let session = view.session;
-    let total = session.len();
-    if total == 0 {
+pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut OperationsState, wishes: &mut Wishes) {
+    if view.head.len == 0 {
         super::empty(ui, "The trace has no operation.");
         return;
     }
     filter_ui(ui, view, state);
-    let total = if state.filter.active() { state.filter.found().len() as u64 } else { total };
+    let look = OperationsLook { filter: state.text.clone(), rows: 0..0 };
+    let look = wishes.look.operations.insert(look);
+    // What answers other words says nothing about these.
+    let operations = view.picture.operations.as_ref().filter(|o| o.filter == state.text);
+    let Some(operations) = operations else { return };
+    let total = operations.total;
     if total == 0 {
-        super::empty(
-            ui,
-            if state.filter.complete() { "No operation is like that." } else { "Looking\u{2026}" },
-        );
+        super::empty(ui, if operations.complete { "No operation is like that." } else { "Looking\u{2026}" });
         return;
     }
     let area = ui.available_rect_before_wrap();
@@ -55,13 +53,8 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut OperationsState, comm
     let last_top = (total as f64 - f64::from(rows)).max(0.0);
 
     // The current row is always in view after a step; in between one may scroll away.
-    let step = session.step();
     // In a filtered list it is the last row that is done.
-    let current = if state.filter.active() {
-        state.filter.found().partition_point(|index| *index < step) as u64
-    } else {
-        step
-    };
+    let current = operations.current;
     if state.shown != Some((current, total)) {
         state.shown = Some((current, total));
         let row = current.saturating_sub(1) as f64;
@@ -87,16 +80,21 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut OperationsState, comm
     bar(ui, area.with_min_x(area.right() - BAR + 2.0), state, last_top, total, f64::from(rows));
 
     let first = state.top.floor() as u64;
+    let page = rows as u64 + 2;
+    look.rows = first.saturating_sub(page)..(first + 2 * page).min(total);
     let offset = -(state.top.fract() as f32) * ROW;
-    for i in 0..=rows as u64 + 1 {
+    for i in 0..page {
         let index = first + i;
         let top = list.top() + offset + i as f32 * ROW;
         if index >= total || top >= list.bottom() {
             break;
         }
         let rect = Rect::from_min_size(Pos2::new(list.left(), top), Vec2::new(list.width(), ROW));
-        let operation = if state.filter.active() { state.filter.found()[index as usize] } else { index };
-        row(ui, view, operation, rect, list, commands);
+        let there = index.checked_sub(operations.first);
+        // What scrolled into view is on its way.
+        if let Some(operation) = there.and_then(|at| operations.rows.get(at as usize)) {
+            row(ui, view, operation, rect, list, &mut wishes.commands);
+        }
     }
 }
 
@@ -113,26 +111,21 @@ fn filter_ui(ui: &mut Ui, view: &View<'_>, state: &mut OperationsState) {
         field.request_focus();
     }
     field.on_hover_text(format!("{WORDS} (/)"));
-    state.filter.set(&state.text, view.session.trace());
-    state.filter.advance(Duration::from_millis(3));
-    if let Some(wrong) = state.filter.wrong() {
+    let Some(operations) = view.picture.operations.as_ref().filter(|o| o.filter == state.text) else {
+        return;
+    };
+    if let Some(wrong) = &operations.wrong {
         ui.label(format!("`{wrong}` is none of {WORDS}"));
-    } else if state.filter.active() {
-        let more = if state.filter.complete() { "" } else { ", looking\u{2026}" };
-        let found = state.filter.found().len() as u64;
-        ui.weak(format!("{} of {}{more}", grouped(found), grouped(view.session.len())));
-    }
-    if !state.filter.complete() {
-        ui.request_repaint();
+    } else if operations.filtered {
+        let more = if operations.complete { "" } else { ", looking\u{2026}" };
+        ui.weak(format!("{} of {}{more}", grouped(operations.total), grouped(view.head.len)));
     }
 }
 
-fn row(ui: &Ui, view: &View<'_>, index: u64, rect: Rect, list: Rect, commands: &mut Vec<Command>) {
-    let Some(op) = view.session.trace().op(index) else { return };
+fn row(ui: &Ui, view: &View<'_>, row: &OperationRow, rect: Rect, list: Rect, commands: &mut Vec<Command>) {
+    let OperationRow { index, call, short, .. } = row;
     let step = index + 1;
-    let current = step == view.session.step();
-    let call = actions::call(view.session.trace(), &op);
-    let short = actions::short_call(&op, &call);
+    let current = step == view.picture.step;
     let id = ui.scope_id().with(("operation", index));
     let response = ui.interact(rect.intersect(list), id, Sense::click());
     response.widget_info(|| {
@@ -146,23 +139,23 @@ fn row(ui: &Ui, view: &View<'_>, index: u64, rect: Rect, list: Rect, commands: &
         painter.rect_filled(rect, 3.0, visuals.widgets.hovered.weak_bg_fill);
     }
     // What is still to come is paler than what was done.
-    let done = step <= view.session.step();
+    let done = step <= view.picture.step;
     let theme = view.theme;
     let color = if done { theme.text } else { theme.weak };
-    let digits = grouped(view.session.len()).len() as f32;
+    let digits = grouped(view.head.len).len() as f32;
     let center = rect.center().y;
     let number = Pos2::new(rect.left() + 4.0 + digits * 6.6, center);
     painter.text(number, egui::Align2::RIGHT_CENTER, grouped(step), FontId::monospace(11.0), theme.weak);
-    if view.session.trace().note_at(index).is_some() {
+    if row.noted {
         let at = Pos2::new(number.x + 6.0, center);
         painter.circle_filled(at, 2.5, theme.touched);
     }
     let mut call_rect = rect;
     call_rect.min.x = number.x + 12.0;
-    let id_text = id_after(&op).map(|id| format!("#{id}")).unwrap_or_default();
+    let id_text = row.id.map(|id| format!("#{id}")).unwrap_or_default();
     let id_width = if call_rect.width() > 230.0 { id_text.len() as f32 * 6.6 + 8.0 } else { 0.0 };
     let fits = call.len() as f32 * 7.0 <= call_rect.width() - id_width;
-    let text = if fits { &call } else { &short };
+    let text = if fits { call } else { short };
     let clipped = painter.with_clip_rect(call_rect.with_max_x(rect.right() - id_width).intersect(list));
     clipped.text(
         Pos2::new(call_rect.left(), center),
@@ -181,13 +174,13 @@ fn row(ui: &Ui, view: &View<'_>, index: u64, rect: Rect, list: Rect, commands: &
         );
     }
     if response.clicked() {
-        commands.push(Command::Seek(step));
+        commands.push(Command::Order(Order::Seek(step)));
     }
     if response.hovered() {
         response.on_hover_text_at_pointer(format!(
             "Step {}: {call}{}\nClick to go there",
             grouped(step),
-            id_after(&op).map_or_else(String::new, |id| format!(", id {id}"))
+            row.id.map_or_else(String::new, |id| format!(", id {id}"))
         ));
     }
 }

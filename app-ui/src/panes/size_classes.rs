@@ -3,26 +3,28 @@
 use egui::{Align2, FontId, Rect, RichText, Role, Sense, Ui, Vec2, WidgetInfo};
 use egui_extras::{Column, TableBuilder};
 use session::Place;
-use session::facts;
+use session::facts::PoolFacts;
 use session::format::{bytes, grouped};
+use session::order::Order;
 
-use super::{View, empty};
+use super::{View, Wishes, empty, outline};
 use crate::command::Command;
 use crate::theme::Theme;
 
 /// Draws the pane.
-pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
-    if view.session.machine().mimalloc().is_some() {
+pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
+    if view.head.mimalloc {
         super::no_pymalloc(ui);
         return;
     }
-    let occupancy = view.session.occupancy();
-    if occupancy.classes.is_empty() {
+    wishes.look.classes = true;
+    let commands = &mut wishes.commands;
+    let Some(classes) = &view.picture.classes else { return };
+    if classes.is_empty() {
         empty(ui, "This build has no size classes.");
         return;
     }
-    let lists = view.session.class_lists();
-    let touched = view.session.touched_class();
+    let touched = view.picture.touched_class;
     let row = 22.0;
     TableBuilder::new(ui)
         .striped(true)
@@ -54,9 +56,9 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
             }
         })
         .body(|body| {
-            body.rows(row, occupancy.classes.len(), |mut table| {
-                let use_ = &occupancy.classes[table.index()];
-                let list = &lists[table.index()];
+            body.rows(row, classes.len(), |mut table| {
+                let class = &classes[table.index()];
+                let use_ = &class.in_use;
                 let here = touched == Some(use_.class);
                 table.set_selected(here);
                 table.col(|ui| {
@@ -69,7 +71,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
                         ui.painter().circle_filled(rect.center(), 3.5, view.theme.touched);
                     }
                 });
-                let full = use_.pools.saturating_sub(list.len);
+                let full = use_.pools.saturating_sub(class.listed);
                 for value in [
                     use_.block_size.to_string(),
                     grouped(use_.blocks),
@@ -84,15 +86,15 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
                     });
                 }
                 table.col(|ui| {
-                    if list.len == 0 {
+                    if class.listed == 0 {
                         ui.weak("no pool");
                     }
                     let room = ((ui.available_width() - 44.0) / 38.0).max(1.0) as usize;
                     ui.spacing_mut().item_spacing.x = 3.0;
-                    for addr in list.front.iter().take(room) {
-                        chip(ui, view, *addr, commands);
+                    for pool in class.front.iter().take(room) {
+                        chip(ui, view, pool, commands);
                     }
-                    let folded = list.len.saturating_sub(room.min(list.front.len()) as u64);
+                    let folded = class.listed.saturating_sub(room.min(class.front.len()) as u64);
                     if folded > 0 {
                         ui.weak(format!("+{}", grouped(folded))).on_hover_text(format!(
                             "{} more on this list, not drawn here",
@@ -105,30 +107,30 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
 }
 
 /// A pool as a small gauge with its number of used blocks.
-fn chip(ui: &mut Ui, view: &View<'_>, addr: sim_core::Addr, commands: &mut Vec<Command>) {
-    let Some(pool) = facts::pool_at(view.session.heap(), addr) else { return };
+fn chip(ui: &mut Ui, view: &View<'_>, pool: &PoolFacts, commands: &mut Vec<Command>) {
+    let addr = pool.addr;
     let (rect, response) = ui.allocate_exact_size(Vec2::new(35.0, 16.0), Sense::click());
     let name =
-        format!("Pool {} of {}, {} of {} blocks used", pool.index, pool.arena, pool.used(), pool.capacity);
+        format!("Pool {} of {}, {} of {} blocks used", pool.index, pool.arena, pool.used, pool.capacity);
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, &name));
-    let color = view.theme.class(pool.class().map_or(0, |c| c.0));
+    let color = view.theme.class(pool.class.map_or(0, |c| c.0));
     let painter = ui.painter();
     painter.rect_filled(rect, 2.0, view.theme.tint(color));
     let filled = Rect::from_min_size(rect.min, Vec2::new(rect.width() * pool.share(), rect.height()));
     painter.rect_filled(filled, 2.0, color);
     if response.hovered() || response.has_focus() {
-        super::map_overlay::outline(painter, rect, 1.0, view.theme.pinned);
+        outline(painter, rect, 1.0, view.theme.pinned);
     }
     for (ground, text_color) in
         [(filled, Theme::on(color)), (rect.with_min_x(filled.right()), view.theme.text)]
     {
         let clipped = painter.with_clip_rect(ground.intersect(painter.clip_rect()));
-        clipped.text(rect.center(), Align2::CENTER_CENTER, pool.used(), FontId::monospace(10.5), text_color);
+        clipped.text(rect.center(), Align2::CENTER_CENTER, pool.used, FontId::monospace(10.5), text_color);
     }
     if response.double_clicked() {
-        commands.push(Command::Enter(Place::Pool(addr)));
+        commands.push(Command::Order(Order::Enter(Place::Pool(addr))));
     } else if response.clicked() {
-        commands.push(Command::Pin(Place::Pool(addr)));
+        commands.push(Command::Order(Order::Pin(Place::Pool(addr))));
     }
     response.on_hover_text(format!("{name}\nat {addr}\nDouble click to open it on the map"));
 }

@@ -2,25 +2,22 @@
 
 use egui::{Mesh, Pos2, Rect, Sense, Shape, Stroke, Ui, Vec2, WidgetInfo};
 use session::format::{bytes, count, grouped};
+use session::order::Order;
 
 use super::View;
 use crate::command::Command;
 use crate::theme::Theme;
 
 const HEIGHT: f32 = 46.0;
-/// Marks drawn at most; with more the bar would be one block of lines anyway.
-const MARKS: usize = 800;
 
 /// Draws the bar and says where it lies. Clicking and dragging seeks.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) -> Rect {
-    let session = view.session;
-    let total = session.len();
-    let overview = session.overview();
+    let (total, target, curves) = (view.head.len, view.travel.target, view.curves);
     let (rect, response) =
         ui.allocate_exact_size(Vec2::new(ui.available_width(), HEIGHT), Sense::click_and_drag());
     response.widget_info(|| {
-        let mut info = WidgetInfo::slider(total > 0, session.target() as f64, "Position on the trace");
-        info.current_text_value = Some(format!("{} of {}", grouped(session.target()), grouped(total)));
+        let mut info = WidgetInfo::slider(total > 0, target as f64, "Position on the trace");
+        info.current_text_value = Some(format!("{} of {}", grouped(target), grouped(total)));
         info
     });
     if total == 0 {
@@ -31,10 +28,10 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) -> R
     painter.rect_filled(rect, 3.0, theme.ground);
     let x_of = |step: u64| rect.left() + rect.width() * (step as f64 / total as f64) as f32;
     let plot = Rect::from_min_max(rect.min + Vec2::new(0.0, 7.0), rect.max);
-    let peak = overview.buckets.iter().map(|b| b.held_bytes.max(b.live_bytes)).max().unwrap_or(0).max(1);
+    let peak = curves.buckets.iter().map(|b| b.held_bytes.max(b.live_bytes)).max().unwrap_or(0).max(1);
     let mut mesh = Mesh::default();
-    let per = overview.bucket_steps();
-    for (index, bucket) in overview.buckets.iter().enumerate() {
+    let per = curves.bucket_steps.max(1);
+    for (index, bucket) in curves.buckets.iter().enumerate() {
         let from = x_of(index as u64 * per);
         let to = x_of(((index as u64 + 1) * per).min(total));
         for (value, color) in [(bucket.held_bytes, theme.held), (bucket.live_bytes, theme.live)] {
@@ -47,7 +44,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) -> R
         }
     }
     painter.add(Shape::mesh(mesh));
-    for mark in overview.marks.iter().take(MARKS) {
+    for mark in &curves.marks {
         let x = x_of(mark.step);
         let (from, to) = if mark.obtained { (0.0, 5.0) } else { (2.0, 7.0) };
         let points = if mark.obtained {
@@ -66,11 +63,11 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) -> R
         let color = if mark.obtained { theme.text } else { theme.weak };
         painter.add(Shape::convex_polygon(points, color, Stroke::NONE));
     }
-    if !overview.complete() {
-        let known = Rect::from_min_max(Pos2::new(x_of(overview.known()), rect.top()), rect.max);
+    if curves.known < total {
+        let known = Rect::from_min_max(Pos2::new(x_of(curves.known), rect.top()), rect.max);
         painter.rect_filled(known, 0.0, theme.veil);
     }
-    let x = x_of(session.target());
+    let x = x_of(target);
     painter.line_segment(
         [Pos2::new(x, rect.top()), Pos2::new(x, rect.bottom())],
         Stroke::new(4.0, Theme::faded(theme.ground, 0.8)),
@@ -83,8 +80,8 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) -> R
     if let Some(pos) = response.interact_pointer_pos() {
         let share = f64::from(((pos.x - rect.left()) / rect.width()).clamp(0.0, 1.0));
         let step = (share * total as f64).round() as u64;
-        if step != session.target() {
-            commands.push(Command::Seek(step));
+        if step != target {
+            commands.push(Command::Order(Order::Seek(step)));
         }
     }
     if let Some(pos) = response.hover_pos() {
@@ -92,15 +89,15 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) -> R
         let step = (share * total as f64) as u64;
         let line = Stroke::new(1.0, theme.weak);
         painter.line_segment([Pos2::new(pos.x, rect.top()), Pos2::new(pos.x, rect.bottom())], line);
-        let bucket = overview.buckets.get((step / per) as usize).copied();
+        let bucket = curves.buckets.get((step / per) as usize).copied();
         response.on_hover_ui_at_pointer(|ui| {
             ui.label(format!("Step {}", grouped(step)));
             if let Some(bucket) = bucket {
-                if session.machine().mimalloc().is_some() {
+                if view.head.mimalloc {
                     ui.label(format!("Held: {} in segments", bytes(bucket.held_bytes)));
                     ui.label(format!("Asked for in live blocks of mimalloc: {}", bytes(bucket.live_bytes)));
                 } else {
-                    let arenas = bucket.held_bytes / session.profile().arena_size;
+                    let arenas = bucket.held_bytes / view.profile().arena_size;
                     ui.label(format!("Held: {} in {}", bytes(bucket.held_bytes), count(arenas, "arena")));
                     ui.label(format!("Asked for in live blocks of pools: {}", bytes(bucket.live_bytes)));
                 }

@@ -2,6 +2,7 @@
 
 use egui::{Button, ComboBox, ThemePreference, Ui};
 use session::format::count;
+use session::order::Order;
 use sim_core::profile::PRESETS;
 
 use crate::apply::State;
@@ -31,12 +32,12 @@ pub(crate) fn ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
         action_button(ui, Action::Help, commands);
         ui.separator();
         profile(ui, state, commands);
-        if let Some(session) = &state.session {
+        if let Some((head, _)) = state.shown.open() {
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                let text = format!("{} \u{b7} {}", session.trace().name, count(session.len(), "operation"));
+                let text = format!("{} \u{b7} {}", head.name, count(head.len, "operation"));
                 let label = ui.add(egui::Label::new(text).truncate());
-                if !session.trace().description.is_empty() {
-                    label.on_hover_text(&session.trace().description);
+                if !head.description.is_empty() {
+                    label.on_hover_text(&head.description);
                 }
             });
         }
@@ -104,14 +105,14 @@ fn view_menu(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
 }
 
 fn profile(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
-    let Some(session) = &state.session else { return };
-    let now = session.profile().name.as_str();
+    let Some((head, _)) = state.shown.open() else { return };
+    let now = head.profile.name.as_str();
     ui.label("Profile");
     let combo =
         ComboBox::from_id_salt("profile").width(170.0).height(400.0).selected_text(now).show_ui(ui, |ui| {
             for (name, about) in PRESETS {
                 if ui.selectable_label(*name == now, *name).on_hover_text(*about).clicked() {
-                    commands.push(Command::Profile(name));
+                    commands.push(Command::Order(Order::Profile((*name).to_owned())));
                 }
             }
         });

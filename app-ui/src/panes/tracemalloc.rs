@@ -1,135 +1,68 @@
 //! tracemalloc's view of the step shown: what is traced, who allocated it, and what changed between two
 //! steps. Texts are those of `Lib/tracemalloc.py`.
 
-use std::sync::Arc;
-
 use egui::{Button, ComboBox, Label, RichText, ScrollArea, Ui};
-use session::actions::stack_text;
 use session::format::count;
-use session::snapshots::{Kept, Which};
-use sim_core::tracemalloc::{KeyType, NamedTraceback, Snapshot, Tracemalloc};
+use session::order::Order;
+use session::snapshots::Which;
+use session::view::tracemalloc::{GroupLine, Groups, TracemallocLook, TracemallocPicture};
+use sim_core::tracemalloc::KeyType;
 
-use super::{View, empty};
+use super::{View, Wishes, empty};
 use crate::command::Command;
 
-/// How groups are made, and what was made last.
+/// How groups are made.
 pub(crate) struct TracemallocState {
     key: KeyType,
     cumulative: bool,
     diff: bool,
-    now: Option<(u64, Arc<Snapshot>)>,
-    lines: Option<(Question, Lines)>,
 }
 
 impl Default for TracemallocState {
     fn default() -> Self {
-        Self { key: KeyType::Lineno, cumulative: false, diff: false, now: None, lines: None }
+        Self { key: KeyType::Lineno, cumulative: false, diff: false }
     }
 }
 
-/// What the lines answer: the snapshots (by address), and how they are grouped.
-struct Question {
-    old: Option<Arc<Snapshot>>,
-    new: Arc<Snapshot>,
-    key: KeyType,
-    cumulative: bool,
-}
-
-impl Question {
-    fn same(&self, other: &Self) -> bool {
-        let same = |a: &Option<Arc<Snapshot>>, b: &Option<Arc<Snapshot>>| match (a, b) {
-            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-            (a, b) => a.is_none() && b.is_none(),
-        };
-        same(&self.old, &other.old)
-            && Arc::ptr_eq(&self.new, &other.new)
-            && (self.key, self.cumulative) == (other.key, other.cumulative)
-    }
-
-    fn answer(&self) -> Lines {
-        let line = |text: String, traceback: &NamedTraceback| Line {
-            text,
-            frames: traceback.format(None, true, |_, _| None),
-        };
-        let lines = match &self.old {
-            Some(old) => self
-                .new
-                .compare_to(old, self.key, self.cumulative)
-                .map(|all| all.iter().map(|d| line(d.to_string(), &d.traceback)).collect()),
-            None => self
-                .new
-                .statistics(self.key, self.cumulative)
-                .map(|all| all.iter().map(|s| line(s.to_string(), &s.traceback)).collect()),
-        };
-        lines.map_err(|e| format!("ValueError: {e}"))
-    }
-}
-
-struct Line {
-    text: String,
-    frames: Vec<String>,
-}
-
-type Lines = Result<Vec<Line>, String>;
+/// Groups that are asked for before it is known which are in view.
+const ROWS: u32 = 64;
 
 /// Draws the pane.
-pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut TracemallocState, commands: &mut Vec<Command>) {
-    let session = view.session;
-    let Some(layers) = session.machine().layers() else {
+pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut TracemallocState, wishes: &mut Wishes) {
+    if !view.head.layers {
         super::no_layers(ui);
         return;
-    };
-    let engine = layers.tracemalloc();
-    counters(ui, view, engine);
-    if engine.is_tracing() {
-        if state.now.as_ref().is_none_or(|(revision, _)| *revision != session.revision()) {
-            state.now = Kept::of(session.machine(), session.step())
-                .ok()
-                .map(|kept| (session.revision(), kept.snapshot));
-        }
-    } else {
-        state.now = None;
     }
-    controls(ui, view, state, engine.is_tracing(), commands);
-    let kept = |which| view.selection.snapshots.get(which);
-    let question = if state.diff {
-        let (Some(a), Some(b)) = (kept(Which::A), kept(Which::B)) else {
+    let look =
+        TracemallocLook { key: state.key, cumulative: state.cumulative, diff: state.diff, rows: 0..ROWS };
+    let look = wishes.look.tracemalloc.insert(look);
+    let Some(picture) = &view.picture.tracemalloc else { return };
+    counters(ui, view, picture);
+    controls(ui, picture, state, &mut wishes.commands);
+    if state.diff
+        && let [Some(a), Some(b)] = &picture.kept
+    {
+        ui.weak(format!("B ({b}) compared to A ({a})"));
+    }
+    match &picture.groups {
+        Groups::NothingToCompare => {
             empty(ui, "Nothing to compare: keep snapshot A at one step and B at another.");
-            return;
-        };
-        ui.weak(format!("B ({}) compared to A ({})", b.title(), a.title()));
-        Question {
-            old: Some(Arc::clone(&a.snapshot)),
-            new: Arc::clone(&b.snapshot),
-            key: state.key,
-            cumulative: state.cumulative,
         }
-    } else {
-        let Some((_, now)) = &state.now else {
-            empty(
-                ui,
-                "Nothing to show: tracemalloc is not tracing at this step; the action tracemalloc_start begins it.",
-            );
-            return;
-        };
-        Question { old: None, new: Arc::clone(now), key: state.key, cumulative: state.cumulative }
-    };
-    if !state.lines.as_ref().is_some_and(|(q, _)| q.same(&question)) {
-        let lines = question.answer();
-        state.lines = Some((question, lines));
-    }
-    if let Some((question, lines)) = &state.lines {
-        match lines {
-            Err(error) => {
-                ui.monospace(error);
-            }
-            Ok(lines) => list(ui, lines, question.key, commands),
+        Groups::NotTracing => empty(
+            ui,
+            "Nothing to show: tracemalloc is not tracing at this step; the action tracemalloc_start begins it.",
+        ),
+        Groups::Error(error) => {
+            ui.monospace(error);
+        }
+        Groups::Lines { total, first, lines } => {
+            look.rows = list(ui, (*total, *first), lines, picture.key, &mut wishes.commands);
         }
     }
 }
 
-fn counters(ui: &mut Ui, view: &View<'_>, engine: &Tracemalloc) {
-    let (current, peak) = engine.get_traced_memory();
+fn counters(ui: &mut Ui, view: &View<'_>, picture: &TracemallocPicture) {
+    let (current, peak) = picture.traced_memory;
     let fact = |ui: &mut Ui, name: &str, value: String, what: &str| {
         // One piece of text, so that a line does not end between name and value.
         let mut text = egui::text::LayoutJob::default();
@@ -140,7 +73,7 @@ fn counters(ui: &mut Ui, view: &View<'_>, engine: &Tracemalloc) {
     };
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 16.0;
-        let tracing = if engine.is_tracing() { "True" } else { "False" };
+        let tracing = if picture.is_tracing { "True" } else { "False" };
         fact(ui, "is_tracing()", tracing.to_owned(), "Whether tracemalloc's hooks are in the three tables");
         fact(
             ui,
@@ -151,18 +84,18 @@ fn counters(ui: &mut Ui, view: &View<'_>, engine: &Tracemalloc) {
         fact(
             ui,
             "get_traceback_limit()",
-            engine.get_traceback_limit().to_string(),
+            picture.traceback_limit.to_string(),
             "Frames kept of each stack; it stays after stop()",
         );
         fact(
             ui,
             "get_tracemalloc_memory()",
-            engine.get_tracemalloc_memory().to_string(),
+            picture.tracemalloc_memory.to_string(),
             "Bytes of tracemalloc's own tables",
         );
     });
-    if let Some(stack) = view.session.stack() {
-        let text = if stack.is_empty() { "no Python code".to_owned() } else { stack_text(&stack) };
+    if let Some(stack) = &picture.stack {
+        let text = if stack.is_empty() { "no Python code".to_owned() } else { stack.join(" < ") };
         ui.add(
             Label::new(RichText::new(format!("Calls now come from {text}")).color(view.theme.weak))
                 .truncate(),
@@ -172,9 +105,8 @@ fn counters(ui: &mut Ui, view: &View<'_>, engine: &Tracemalloc) {
 
 fn controls(
     ui: &mut Ui,
-    view: &View<'_>,
+    picture: &TracemallocPicture,
     state: &mut TracemallocState,
-    tracing: bool,
     commands: &mut Vec<Command>,
 ) {
     ui.horizontal_wrapped(|ui| {
@@ -197,36 +129,38 @@ fn controls(
         for which in [Which::A, Which::B] {
             let text = format!("Keep {}", which.name());
             if ui
-                .add_enabled(tracing, Button::new(text))
+                .add_enabled(picture.is_tracing, Button::new(text))
                 .on_hover_text("take_snapshot() at this step, to compare it with the other one")
                 .clicked()
             {
-                commands.push(Command::KeepSnapshot(which));
+                commands.push(Command::Order(Order::KeepSnapshot(which)));
             }
         }
-        taken(ui, view, commands);
+        taken(ui, picture, commands);
         ui.selectable_value(&mut state.diff, false, "this step");
         ui.selectable_value(&mut state.diff, true, "B compared to A");
         // Behind the buttons, so that none moves when its text changes.
-        for which in [Which::A, Which::B] {
-            if let Some(kept) = view.selection.snapshots.get(which) {
-                ui.weak(format!("{}: {}", which.name(), kept.title()));
+        for (which, kept) in [Which::A, Which::B].into_iter().zip(&picture.kept) {
+            if let Some(kept) = kept {
+                ui.weak(format!("{}: {kept}", which.name()));
             }
         }
     });
 }
 
 /// The program's own snapshots, to be A or B.
-fn taken(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
-    let Some(layers) = view.session.machine().layers().filter(|l| !l.snapshots().is_empty()) else { return };
+fn taken(ui: &mut Ui, picture: &TracemallocPicture, commands: &mut Vec<Command>) {
+    if picture.taken.is_empty() {
+        return;
+    }
     for which in [Which::A, Which::B] {
         let combo = ComboBox::from_id_salt(("program's snapshot", which.name()))
             .selected_text(format!("{} from\u{2026}", which.name()))
             .width(70.0)
             .show_ui(ui, |ui| {
-                for name in layers.snapshots().keys() {
+                for name in &picture.taken {
                     if ui.selectable_label(false, name).clicked() {
-                        commands.push(Command::UseSnapshot(which, name.clone()));
+                        commands.push(Command::Order(Order::UseSnapshot(which, name.clone())));
                     }
                 }
             });
@@ -236,27 +170,35 @@ fn taken(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
     }
 }
 
-fn list(ui: &mut Ui, lines: &[Line], key: KeyType, commands: &mut Vec<Command>) {
+/// The groups; says which are in view.
+fn list(
+    ui: &mut Ui,
+    (total, first): (u32, u32),
+    lines: &[GroupLine],
+    key: KeyType,
+    commands: &mut Vec<Command>,
+) -> std::ops::Range<u32> {
     ui.horizontal(|ui| {
         if ui.button("Copy").on_hover_text("Copy these lines").clicked() {
-            let all: Vec<String> = lines
-                .iter()
-                .map(|line| match key {
-                    KeyType::Traceback => format!("{}\n{}", line.text, line.frames.join("\n")),
-                    _ => line.text.clone(),
-                })
-                .collect();
-            commands.push(Command::Copy(all.join("\n")));
+            commands.push(Command::Order(Order::CopyGroups));
         }
-        ui.weak(count(lines.len() as u64, "group"));
+        ui.weak(count(u64::from(total), "group"));
     });
-    if lines.is_empty() {
+    if total == 0 {
         empty(ui, "No block is traced.");
-        return;
+        return 0..ROWS;
     }
+    let mut seen = super::Seen::default();
     let row = ui.text_style_height(&egui::TextStyle::Monospace);
-    ScrollArea::both().auto_shrink(false).show_rows(ui, row, lines.len(), |ui, rows| {
-        for line in &lines[rows] {
+    ScrollArea::both().auto_shrink(false).show_rows(ui, row, total as usize, |ui, rows| {
+        for index in rows {
+            seen.note(index as u32);
+            let line = (index as u32).checked_sub(first).and_then(|at| lines.get(at as usize));
+            let Some(line) = line else {
+                // What scrolled into view is on its way.
+                ui.label("");
+                continue;
+            };
             let text = RichText::new(&line.text).monospace().size(12.0);
             let label = ui.add(Label::new(text).wrap_mode(egui::TextWrapMode::Extend));
             if key == KeyType::Traceback {
@@ -264,4 +206,5 @@ fn list(ui: &mut Ui, lines: &[Line], key: KeyType, commands: &mut Vec<Command>) 
             }
         }
     });
+    seen.range(ROWS)
 }

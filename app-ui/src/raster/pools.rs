@@ -1,17 +1,19 @@
 //! Pools as cells: a gauge filled from below by the blocks in use, in the color of the size class.
 
 use egui::ColorImage;
-use session::facts::{self, ArenaFacts, Heap, PoolFacts};
+use session::facts::PoolFacts;
+use session::view::map::Tile;
+use sim_core::Profile;
 use sim_core::report::PoolState;
 
 use super::grid::{CellGrid, TileGrid};
 use super::{Canvas, PixelRect};
 use crate::theme::{Theme, mix};
 
-/// All arenas between `scroll` and `scroll + height` of the grid's height.
+/// The arenas between `scroll` and `scroll + height` of the grid's height; `first` is the number of the first tile.
 pub(crate) fn heap(
-    heap: &Heap,
-    arenas: &[ArenaFacts<'_>],
+    profile: &Profile,
+    (first, tiles): (u32, &[Tile]),
     grid: &TileGrid,
     scroll: i32,
     size: (i32, i32),
@@ -19,34 +21,36 @@ pub(crate) fn heap(
 ) -> ColorImage {
     let mut canvas = Canvas::new(size.0, size.1, theme.ground);
     for index in grid.between(scroll, scroll + size.1) {
-        let Some(arena) = arenas.get(index as usize) else { break };
         let tile = grid.tile(index);
         canvas.fill(PixelRect { y: tile.y - scroll, ..tile }, theme.tile);
-        cells(&mut canvas, heap, arena, &grid.cells(index).moved(0, -scroll), theme);
+        // What scrolled into view is on its way.
+        if let Some(arena) = index.checked_sub(first).and_then(|at| tiles.get(at as usize)) {
+            cells(&mut canvas, profile, arena, &grid.cells(index).moved(0, -scroll), theme);
+        }
     }
     canvas.finish()
 }
 
 /// One arena.
 pub(crate) fn arena(
-    heap: &Heap,
-    arena: &ArenaFacts<'_>,
+    profile: &Profile,
+    tile: &Tile,
     grid: &CellGrid,
     size: (i32, i32),
     theme: &Theme,
 ) -> ColorImage {
     let mut canvas = Canvas::new(size.0, size.1, theme.ground);
-    cells(&mut canvas, heap, arena, grid, theme);
+    cells(&mut canvas, profile, tile, grid, theme);
     canvas.finish()
 }
 
-fn cells(canvas: &mut Canvas, heap: &Heap, arena: &ArenaFacts<'_>, grid: &CellGrid, theme: &Theme) {
+fn cells(canvas: &mut Canvas, profile: &Profile, tile: &Tile, grid: &CellGrid, theme: &Theme) {
     for index in 0..grid.count {
         let cell = grid.cell(index);
         if cell.y >= canvas.height || cell.y + cell.h <= 0 {
             continue;
         }
-        match facts::pool_of_arena(heap, arena, index) {
+        match tile.pool(profile, index) {
             Some(pool) => pool_cell(canvas, cell, &pool, theme),
             // The pool that a misaligned arena loses.
             None => canvas.hatch(inner(cell), 5, theme.lost),
@@ -62,7 +66,7 @@ fn inner(cell: PixelRect) -> PixelRect {
     }
 }
 
-fn pool_cell(canvas: &mut Canvas, cell: PixelRect, pool: &PoolFacts<'_>, theme: &Theme) {
+fn pool_cell(canvas: &mut Canvas, cell: PixelRect, pool: &PoolFacts, theme: &Theme) {
     let r = inner(cell);
     let side = r.w.min(r.h);
     match pool.state {
@@ -82,7 +86,7 @@ fn pool_cell(canvas: &mut Canvas, cell: PixelRect, pool: &PoolFacts<'_>, theme: 
             }
         }
         PoolState::Used | PoolState::Full => {
-            let color = theme.class(pool.class().map_or(0, |c| c.0));
+            let color = theme.class(pool.class.map_or(0, |c| c.0));
             if side < 4 {
                 canvas.fill(r, mix(theme.tile, color, 0.35 + 0.65 * pool.share()));
                 return;
@@ -97,7 +101,7 @@ fn pool_cell(canvas: &mut Canvas, cell: PixelRect, pool: &PoolFacts<'_>, theme: 
 }
 
 /// The part of a gauge that is filled: never nothing for a used pool, never all unless it is full.
-fn filled(r: PixelRect, pool: &PoolFacts<'_>) -> PixelRect {
+fn filled(r: PixelRect, pool: &PoolFacts) -> PixelRect {
     let mut high = (r.h as f32 * pool.share()).round() as i32;
     if pool.state == PoolState::Used {
         high = high.clamp(1, (r.h - 1).max(1));
@@ -108,36 +112,39 @@ fn filled(r: PixelRect, pool: &PoolFacts<'_>) -> PixelRect {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sim_core::{Call, Domain, Machine, Op, Profile, TraceBuilder};
+    use session::facts::ArenaFacts;
+    use session::view::map::PoolCell;
+    use sim_core::{Addr, ArenaId, SizeClass};
 
-    fn machine(sizes: &[u64], frees: &[u64]) -> Machine {
-        let mut tape = TraceBuilder::new("t");
-        let mut push = |call| tape.push(Op { thread: 0, domain: Domain::Obj, call }).unwrap();
-        for (i, &size) in sizes.iter().enumerate() {
-            push(Call::Malloc { id: i as u64 + 1, size });
+    /// An arena whose first pools are in these states.
+    fn tile(profile: &Profile, cells: &[(PoolState, u16, u32)]) -> Tile {
+        let base = Addr(0x7e00_0000_0000);
+        let pools = profile.max_pools_in_arena();
+        let arena = ArenaFacts {
+            id: ArenaId { index: 0, ordinal: 0 },
+            base,
+            first_pool: base,
+            pool_address: base,
+            nfreepools: pools,
+            ntotalpools: pools,
+        };
+        let never = PoolCell { state: PoolState::NeverCarved, class: None, used: 0 };
+        let mut tile = Tile { arena, cells: vec![never; pools as usize] };
+        for (cell, (state, class, used)) in tile.cells.iter_mut().zip(cells) {
+            *cell = PoolCell { state: *state, class: Some(SizeClass(*class)), used: *used };
         }
-        for &id in frees {
-            push(Call::Free { id });
-        }
-        let trace = tape.finish();
-        let mut machine = Machine::simulated(&Profile::default(), trace.slot_count()).unwrap();
-        for i in 0..trace.len() {
-            machine.apply(trace.packed(i as usize), &mut ());
-        }
-        machine
+        tile
     }
 
     #[test]
     fn states_look_different() {
         // Pool 0 full (31 blocks of 512), pool 1 used, pool 2 emptied, pool 3 never carved.
-        let mut sizes = vec![512; 31];
-        sizes.extend([16, 32]);
-        let machine = machine(&sizes, &[33]);
-        let heap = machine.pymalloc();
-        let arenas = facts::arenas(heap);
+        let profile = Profile::default();
+        let cells = [(PoolState::Full, 31, 31), (PoolState::Used, 0, 1), (PoolState::Empty, 1, 0)];
+        let tile = tile(&profile, &cells);
         let theme = Theme::new(true, 32);
         let grid = CellGrid { x: 0, y: 0, columns: 8, count: 64, cell_w: 20, cell_h: 20 };
-        let image = arena(heap, &arenas[0], &grid, (160, 160), &theme);
+        let image = arena(&profile, &tile, &grid, (160, 160), &theme);
         let at = |pool: usize, x: usize, y: usize| image.pixels[y * 160 + pool * 20 + x];
         assert_eq!(at(0, 10, 3), theme.class(31), "full to the top");
         assert_eq!(at(1, 10, 18), theme.class(0), "one block at the bottom");
@@ -149,13 +156,15 @@ mod tests {
 
     #[test]
     fn a_big_heap_is_one_image() {
-        let machine = machine(&vec![512; 4000], &[]);
-        let arenas = facts::arenas(machine.pymalloc());
-        assert_eq!(arenas.len(), 3);
+        let profile = Profile::default();
+        let tiles = vec![tile(&profile, &[(PoolState::Full, 31, 31); 64]); 3];
         let grid = TileGrid::fit(3, 64, 800, 600, 1.0);
         let theme = Theme::new(false, 32);
-        let image = super::heap(machine.pymalloc(), &arenas, &grid, 0, (800, 600), &theme);
+        let image = super::heap(&profile, (0, &tiles), &grid, 0, (800, 600), &theme);
         assert_eq!(image.size, [800, 600]);
         assert!(image.pixels.contains(&theme.class(31)));
+        // Tiles that are not there yet leave their place empty.
+        let late = super::heap(&profile, (3, &[]), &grid, 0, (800, 600), &theme);
+        assert!(!late.pixels.contains(&theme.class(31)));
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use sim_core::arena::Target;
 use sim_core::event::MiEvent;
 use sim_core::mimalloc::SLICE_BYTES;
@@ -16,8 +17,8 @@ use sim_core::{Addr, Event, Kind, Machine, Profile, Trace};
 const BUCKETS: u64 = 1024;
 
 /// An arena, or a segment of mimalloc, obtained or released.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Mark {
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ArenaMark {
     /// Operations done when it was.
     pub step: u64,
     /// Obtained, or released.
@@ -27,7 +28,7 @@ pub struct Mark {
 }
 
 /// The most that was seen in one stretch of the tape: a peak is never averaged away.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Bucket {
     /// Bytes of all arenas or segments.
     pub held_bytes: u64,
@@ -41,7 +42,7 @@ pub struct Overview {
     /// One for each stretch of [`Self::bucket_steps`] operations.
     pub buckets: Vec<Bucket>,
     /// Arenas obtained and released, in order.
-    pub marks: Vec<Mark>,
+    pub marks: Vec<ArenaMark>,
     total: u64,
     known: u64,
     /// Bytes asked for of the block in each slot, 0 for the C library's.
@@ -85,12 +86,12 @@ impl Overview {
     }
 
     /// The first arena mark after `step`; `None` also while it is not known yet.
-    pub fn next_mark(&self, step: u64) -> Option<Mark> {
+    pub fn next_mark(&self, step: u64) -> Option<ArenaMark> {
         self.marks.get(self.marks.partition_point(|m| m.step <= step)).copied()
     }
 
     /// The last arena mark before `step`.
-    pub fn previous_mark(&self, step: u64) -> Option<Mark> {
+    pub fn previous_mark(&self, step: u64) -> Option<ArenaMark> {
         self.marks[..self.marks.partition_point(|m| m.step < step)].last().copied()
     }
 
@@ -136,7 +137,7 @@ impl Overview {
             }
             _ => return,
         };
-        self.marks.push(Mark { step: self.known + 1, obtained, ordinal });
+        self.marks.push(ArenaMark { step: self.known + 1, obtained, ordinal });
     }
 }
 
@@ -187,7 +188,7 @@ mod tests {
         assert!(overview.complete());
         assert_eq!(overview.known(), 8000);
         // 1984 blocks of 512 bytes fill an arena.
-        assert_eq!(overview.marks[0], Mark { step: 1, obtained: true, ordinal: 0 });
+        assert_eq!(overview.marks[0], ArenaMark { step: 1, obtained: true, ordinal: 0 });
         assert_eq!(overview.next_mark(1).map(|m| m.step), Some(1985));
         assert_eq!(overview.previous_mark(1985).map(|m| m.step), Some(1));
         let peak = overview.buckets.iter().map(|b| b.live_bytes).max();

@@ -18,19 +18,21 @@ pub enum Aim {
     Condition(Condition),
 }
 
-/// Rare events that one can go to, with what they are called.
-pub const MARKS: [(Mark, &str); 8] = [
-    (Mark::ArenaObtained, "arena obtained"),
-    (Mark::ArenaReleased, "arena released"),
-    (Mark::PoolCarved, "pool carved"),
-    (Mark::PoolFreed, "pool freed"),
-    (Mark::RawFallback, "RAW fallback"),
-    (Mark::ArenaRefused, "hook failure"),
-    (Mark::ReturnedNull, "NULL returned"),
-    (Mark::Stopped, "end of the process"),
-];
-
-/// What one of [`MARKS`] is called.
+/// What an event that can be gone to is called.
 pub fn mark_name(mark: Mark) -> &'static str {
-    MARKS.iter().find(|(m, _)| *m == mark).map_or("event", |(_, name)| name)
+    match mark {
+        Mark::ArenaObtained => "arena obtained",
+        Mark::ArenaReleased => "arena released",
+        Mark::ArenaRelinked => "arena relinked",
+        Mark::ArenaFull => "arena full",
+        Mark::ArenaRefused => "hook failure",
+        Mark::PoolCarved => "pool carved",
+        Mark::PoolInitialised => "pool initialised",
+        Mark::PoolLinked => "pool linked",
+        Mark::PoolFull => "pool full",
+        Mark::PoolFreed => "pool freed",
+        Mark::RawFallback => "RAW fallback",
+        Mark::ReturnedNull => "NULL returned",
+        Mark::Stopped => "end of the process",
+    }
 }

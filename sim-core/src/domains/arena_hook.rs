@@ -7,6 +7,7 @@ use std::fmt;
 
 /// The hook in force: a context with `alloc` and `free`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ArenaAllocator {
     /// `_PyMem_ArenaAlloc` and `_PyMem_ArenaFree`: mmap and munmap. The context is NULL.
     #[default]
@@ -27,6 +28,7 @@ impl ArenaAllocator {
 
 /// The two functions of the hook.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ArenaFunction {
     /// `alloc(ctx, size)`.
     Alloc,
@@ -36,6 +38,7 @@ pub enum ArenaFunction {
 
 /// What a scenario can install with `PyObject_SetArenaAllocator`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ArenaChoice {
     /// What `CPython` begins with.
     Default,
@@ -88,6 +91,7 @@ impl std::str::FromStr for ArenaChoice {
 
 /// A hook of the scenario's own with what it remembers.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ArenaHookState {
     /// What it does.
     pub kind: ArenaChoice,

@@ -2,6 +2,7 @@
 
 /// An allocation domain, `PyMemAllocatorDomain`, with its number there, which columns and files have too.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum Domain {
     /// `PYMEM_DOMAIN_RAW`.

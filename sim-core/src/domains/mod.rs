@@ -16,6 +16,7 @@ pub use user::{LoggedCall, UserAllocator, UserState};
 
 /// What the four functions of a table do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Functions {
     /// `_PyMem_RawMalloc` …: the C library, with 1 byte for 0.
     Libc,
@@ -39,6 +40,7 @@ pub enum Functions {
 
 /// The context that a table's functions get.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Context {
     /// NULL.
     Null,
@@ -52,6 +54,7 @@ pub enum Context {
 
 /// `PyMemAllocatorEx`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AllocatorTable {
     /// The first argument of each function.
     pub ctx: Context,

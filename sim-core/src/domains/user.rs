@@ -5,6 +5,7 @@ use crate::addr::Addr;
 
 /// What a user's table does. `inner` is the table it found when it was installed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum UserAllocator {
     /// Passes everything on and counts.
     Count,
@@ -21,6 +22,7 @@ pub enum UserAllocator {
 
 /// A user's table with what it remembers.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct UserState {
     /// What it does.
     pub kind: UserAllocator,
@@ -50,6 +52,7 @@ impl UserState {
 
 /// A call that a logging table noted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LoggedCall {
     /// Calls of this table before it.
     pub number: u64,

@@ -38,6 +38,7 @@ impl Observer for Vec<Event> {
 
 /// The four functions of a table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Function {
     /// malloc.
     Malloc,

@@ -7,6 +7,7 @@ use crate::machine::Machine;
 
 /// Something that happens in few operations and is worth going to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Mark {
     /// An arena came from the arena allocator.
     ArenaObtained,

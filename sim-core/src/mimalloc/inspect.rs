@@ -8,6 +8,7 @@ use crate::addr::Addr;
 
 /// A segment as it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SegmentView {
     /// The segment's record.
     pub id: u32,
@@ -29,6 +30,7 @@ pub struct SegmentView {
 
 /// A page as it is. Sizes in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PageView {
     /// The page's record.
     pub id: u32,
@@ -68,6 +70,7 @@ pub struct PageView {
 
 /// Sums over one heap's pages, as `mi_heap_visit_blocks` gives them to `_PyObject_DebugMallocStats`.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct HeapUse {
     /// Blocks in use.
     pub blocks: u64,
@@ -83,6 +86,7 @@ pub struct HeapUse {
 
 /// Sums over everything.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Totals {
     /// Segments.
     pub segments: u64,

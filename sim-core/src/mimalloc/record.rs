@@ -45,6 +45,7 @@ pub struct Config {
 
 /// `mi_delayed_t` without `MI_DELAYED_FREEING`, which nothing can see between two operations.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Delayed {
     /// `MI_USE_DELAYED_FREE`: the next remote free goes to the heap's list.
     Use,

@@ -10,6 +10,7 @@ use crate::pymalloc::Pymalloc;
 
 /// Pools and blocks of one size class, counted over pools with at least one used block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ClassUse {
     /// The class.
     pub class: SizeClass,
@@ -25,6 +26,7 @@ pub struct ClassUse {
 
 /// The state of a pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum PoolState {
     /// Some blocks used, some free; on its class's used list.
     Used,

@@ -2,6 +2,7 @@
 
 /// The release of mimalloc that a `CPython` bundles.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum MimallocVersion {
     /// 2.1.2: 3.13, and 3.14 up to 3.14.9.
     V2_1_2,
@@ -22,6 +23,7 @@ impl MimallocVersion {
 /// The mimalloc of a build, with what of its process the placement of blocks depends on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "switches of a build, independent of one another")]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MimallocBuild {
     /// The release; `None` before 3.13, and for what is not modelled (32-bit builds).
     pub version: Option<MimallocVersion>,

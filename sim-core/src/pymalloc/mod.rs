@@ -55,6 +55,7 @@ pub struct Pymalloc<A: ArenaBackend> {
 
 /// The counters of `_obmalloc_state`, as `CPython` names them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ArenaCounters {
     /// Arenas live now.
     pub narenas_currently_allocated: u64,

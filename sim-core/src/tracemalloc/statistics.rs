@@ -12,6 +12,7 @@ use super::snapshot::{NamedFrame, NamedTraceback, Snapshot};
 
 /// What blocks are grouped by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum KeyType {
     /// The whole traceback.
     Traceback,

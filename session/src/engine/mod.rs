@@ -1,0 +1,305 @@
+//! The engine behind a front: what is open, where it stands, what is looked at and looked for.
+//!
+//! It takes [`Order`]s and works in slices; it has no thread and no clock of its own, so that it can run in a
+//! frame, in a thread and in a worker alike.
+
+mod finding;
+mod places;
+mod telling;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sim_core::Trace;
+
+use crate::filter::Filter;
+use crate::find::Find;
+use crate::open::{Loading, Opened, Outcome, Still};
+use crate::order::Order;
+use crate::place::Place;
+use crate::run::{LESSON_OPERATIONS, SPEEDS, Session};
+use crate::selection::Selection;
+use crate::snapshots::{Kept, Snapshots, Which};
+use crate::view::tracemalloc::Statistics;
+use crate::view::{Hint, Look};
+use telling::Told;
+
+/// Everything but the front.
+#[derive(Default)]
+pub struct Engine {
+    session: Option<Session>,
+    selection: Selection,
+    kept: Snapshots,
+    find: Find,
+    filter: Filter,
+    statistics: Statistics,
+    look: Look,
+    told: Told,
+    /// A text for the clipboard, until a front takes it.
+    copied: Option<String>,
+    loading: Option<Loading>,
+    /// The most bytes that a trace may take.
+    bytes_max: Option<u64>,
+    error: Option<String>,
+    hint: Option<Hint>,
+    /// A text of statistics that was opened, until a front takes it.
+    still: Option<Box<Still>>,
+    /// The revision that the selection has caught up with.
+    seen: Option<u64>,
+}
+
+impl Engine {
+    /// Nothing open. A trace that takes more than `bytes_max` is refused; `None` where the system says no early
+    /// enough by itself.
+    pub fn new(bytes_max: Option<u64>) -> Self {
+        Self { bytes_max, ..Self::default() }
+    }
+
+    /// The open trace.
+    pub fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
+    }
+
+    /// What is on the front's screen from now on; whether that is another look than before.
+    pub fn look(&mut self, look: Look) -> bool {
+        let new = self.look != look;
+        if new {
+            self.look = look;
+            self.told.stale = true;
+            self.told.asked = true;
+        }
+        new
+    }
+
+    /// What the inspector shows: what it is pinned to, else what the current step touched.
+    fn inspected(&self) -> Option<Place> {
+        self.selection.pinned.or_else(|| self.session.as_ref()?.focus())
+    }
+
+    /// Whether [`Self::work`] has more to do.
+    pub fn busy(&self) -> bool {
+        self.loading.is_some()
+            || self.session.as_ref().is_some_and(Session::busy)
+            || self.look.operations.is_some() && !self.filter.complete()
+    }
+
+    /// Begins to open a file; what is open stays until it is complete.
+    pub fn open(&mut self, opened: Opened) {
+        self.error = None;
+        self.told.asked = true;
+        self.loading = Some(Loading::new(opened));
+    }
+
+    /// Time passes: opens, plays and seeks for about `slice`. `seconds` have passed since the last call.
+    pub fn work(&mut self, seconds: f64, slice: Duration) {
+        if let Some(loading) = self.loading.take() {
+            match loading.advance(slice, self.bytes_max) {
+                Outcome::Running(loading) => self.loading = Some(loading),
+                Outcome::Done(trace) => self.show(Arc::new(*trace)),
+                Outcome::Still(still) => self.still = Some(still),
+                Outcome::Failed(error) => self.error = Some(error),
+            }
+        }
+        if let Some(session) = &mut self.session {
+            session.tick(seconds);
+            session.work(slice);
+            if let Some(look) = &self.look.operations {
+                self.filter.set(&look.filter, session.trace());
+                self.filter.advance(slice / 2);
+            }
+        }
+        self.catch_up();
+    }
+
+    /// Does one order.
+    pub fn order(&mut self, order: Order) {
+        self.told.stale = true;
+        self.told.asked = true;
+        match order {
+            Order::Seek(step) => self.seek(|_| step),
+            Order::Step(by) => self.seek(|session| session.target().saturating_add_signed(by)),
+            Order::End => self.seek(Session::len),
+            Order::NextNote => self.seek(|s| s.next_note().unwrap_or(s.target())),
+            Order::PreviousNote => self.seek(|s| s.previous_note().unwrap_or(s.target())),
+            Order::Play => self.play(),
+            Order::Speed(index) => self.set_speed(|_| index),
+            Order::Faster(by) => self.set_speed(|speed| speed.saturating_add_signed(by)),
+            Order::Arena(direction) => self.look_for_arena(direction),
+            Order::Touch(direction) => self.touch(direction),
+            Order::Mark(mark, direction) => self.go_to_mark(mark, direction),
+            Order::Chosen(direction) => self.go_to_mark(self.find.mark, direction),
+            Order::Hold(direction) => self.run_to(direction),
+            Order::ChooseAspect(aspect) => self.find.aspect = aspect,
+            Order::ChooseMark(mark) => self.find.mark = mark,
+            Order::Condition(text) => self.find.write(text.as_deref()),
+            Order::KeepCondition => self.keep_condition(),
+            Order::ToggleBreakpoint(index) => self.toggle_breakpoint(index),
+            Order::RemoveBreakpoint(index) => self.remove_breakpoint(index),
+            Order::RemoveBreakpoints => self.remove_breakpoints(),
+            Order::Restore(breakpoints) => {
+                self.find.restore(&breakpoints);
+                self.heed_breakpoints();
+            }
+            Order::Pin(place) => self.pin(place),
+            Order::Enter(place) => self.enter(place),
+            Order::Level(level) => self.selection.level = level,
+            Order::ZoomIn => self.zoom_in(),
+            Order::ZoomOut => self.zoom_out(),
+            Order::Follow(follow) => {
+                self.selection.follow = follow;
+                self.seen = None;
+            }
+            Order::Fold(fold) => self.selection.fold = fold,
+            Order::Clear => self.clear(),
+            Order::Cancel => {
+                self.loading = None;
+                if let Some(session) = &mut self.session {
+                    session.cancel();
+                }
+            }
+            Order::Profile(name) => self.change_profile(&name),
+            Order::KeepSnapshot(which) => self.keep_snapshot(which),
+            Order::UseSnapshot(which, name) => self.use_snapshot(which, name),
+            Order::CopyStats => self.copied = self.session.as_ref().map(Session::stats),
+            Order::CopyGroups => self.copy_groups(),
+            Order::Verify => self.verify(),
+            Order::DismissError => self.error = None,
+            Order::DismissHint => self.hint = None,
+        }
+    }
+
+    fn show(&mut self, trace: Arc<Trace>) {
+        let (len, name) = (trace.len(), trace.name.clone());
+        match Session::new(trace, None, self.next_revision()) {
+            Err(error) => self.error = Some(format!("{name}: {error}")),
+            Ok(mut session) => {
+                let lesson = len < LESSON_OPERATIONS;
+                if !lesson {
+                    session.seek(session.vivid_step());
+                }
+                if let Some(old) = &self.session {
+                    session.playback.speed = old.playback.speed;
+                }
+                self.hint = Some(hint(&session, lesson));
+                self.session = Some(session);
+                self.heed_breakpoints();
+                self.selection = Selection { fold: self.selection.fold, ..Selection::default() };
+                self.kept = Snapshots::default();
+                self.told.head = false;
+                self.error = None;
+                self.seen = None;
+            }
+        }
+    }
+
+    fn next_revision(&self) -> u64 {
+        self.session.as_ref().map_or(0, |s| s.revision() + 1)
+    }
+
+    fn change_profile(&mut self, name: &str) {
+        let Some(old) = &self.session else { return };
+        if old.profile().name == name {
+            return;
+        }
+        match Session::new(Arc::clone(old.trace()), Some(name), self.next_revision()) {
+            Err(error) => self.error = Some(format!("{name}: {error}")),
+            Ok(mut session) => {
+                session.playback = old.playback;
+                session.seek(old.target());
+                self.session = Some(session);
+                self.heed_breakpoints();
+                self.selection.pinned = None;
+                self.kept = Snapshots::default();
+                self.told.head = false;
+                self.selection.arena = None;
+                self.selection.pool = None;
+                self.seen = None;
+            }
+        }
+    }
+
+    fn seek(&mut self, target: impl FnOnce(&Session) -> u64) {
+        if let Some(session) = &mut self.session {
+            if self.hint == Some(Hint::Lesson) {
+                // It told how to take the first step.
+                self.hint = None;
+            }
+            session.playback.playing = false;
+            let target = target(session);
+            session.seek(target);
+        }
+    }
+
+    fn play(&mut self) {
+        let Some(session) = &mut self.session else { return };
+        if session.playback.playing {
+            session.playback.playing = false;
+        } else {
+            if session.step() >= session.len() {
+                session.seek(0);
+            }
+            session.playback.playing = !session.trace().is_empty();
+        }
+    }
+
+    fn set_speed(&mut self, change: impl FnOnce(usize) -> usize) {
+        if let Some(session) = &mut self.session {
+            session.playback.speed = change(session.playback.speed).min(SPEEDS.len() - 1);
+        }
+    }
+
+    fn clear(&mut self) {
+        match &mut self.session {
+            Some(session) if session.under_way() => session.cancel(),
+            _ => self.selection.pinned = None,
+        }
+    }
+
+    /// Checks the whole heap and says so: a user need not take its soundness on trust.
+    fn verify(&mut self) {
+        let Some(session) = &self.session else { return };
+        let step = session.step();
+        match session.machine().verify() {
+            Ok(()) => self.hint = Some(Hint::Sound(step)),
+            Err(violation) => {
+                let step = crate::format::grouped(step);
+                self.error = Some(format!("the heap after step {step} is broken: {violation}"));
+            }
+        }
+    }
+
+    fn keep_snapshot(&mut self, which: Which) {
+        let Some(session) = &self.session else { return };
+        match Kept::of(session.machine(), session.step()) {
+            Ok(kept) => self.kept.keep(which, kept),
+            Err(error) => self.error = Some(error),
+        }
+    }
+
+    fn use_snapshot(&mut self, which: Which, name: String) {
+        let layers = self.session.as_ref().and_then(|s| s.machine().layers());
+        if let Some(kept) = layers.and_then(|l| Kept::named(l, name)) {
+            self.kept.keep(which, kept);
+        }
+    }
+
+    /// Puts all of tracemalloc's lines on the clipboard, as they are grouped on the screen.
+    fn copy_groups(&mut self) {
+        if let (Some(session), Some(look)) = (&self.session, &self.look.tracemalloc) {
+            self.copied = Some(self.statistics.text(session, &self.kept, look));
+        }
+    }
+}
+
+fn hint(session: &Session, lesson: bool) -> Hint {
+    let trace = session.trace();
+    if trace.is_empty() {
+        return Hint::Empty;
+    }
+    if lesson {
+        return Hint::Lesson;
+    }
+    // A recording that has to be doubted says so before anything else is said of it.
+    let doubts = trace.source.doubt.sentences();
+    if doubts.is_empty() { Hint::Recording } else { Hint::Doubtful(doubts) }
+}

@@ -1,0 +1,105 @@
+//! The part of [`Engine`] that looks at places: pins, the map's levels, following the steps.
+
+use crate::facts;
+use crate::place::Place;
+use crate::selection::Level;
+
+use super::Engine;
+
+impl Engine {
+    /// Stays with a place and shows it on the map.
+    pub(super) fn pin(&mut self, place: Place) {
+        if let Some(place) = self.existing(place) {
+            self.selection.pinned = Some(place);
+            self.show_place(place);
+        }
+    }
+
+    /// The place as it is at this step: an address inside a block means the block, one outside all
+    /// blocks its pool.
+    fn existing(&mut self, place: Place) -> Option<Place> {
+        let session = self.session.as_ref()?;
+        let heap = session.heap();
+        let found = match place {
+            Place::Arena(id) => facts::same_arena(heap, id).map(|a| Place::Arena(a.id)),
+            Place::Pool(addr) => facts::pool_at(heap, addr).map(|p| Place::Pool(p.addr)),
+            Place::Block(addr) => facts::block_at(heap, addr)
+                .map(|b| Place::Block(b.addr))
+                .or_else(|| facts::pool_at(heap, addr).map(|p| Place::Pool(p.addr))),
+        };
+        if found.is_none() {
+            self.error = Some(match place {
+                Place::Arena(id) => format!("{id} does not exist at this step"),
+                Place::Pool(addr) | Place::Block(addr) => format!("no arena holds {addr} at this step"),
+            });
+        }
+        found
+    }
+
+    /// Points the map somewhere; away from where the step happened it stops following.
+    fn show_place(&mut self, place: Place) {
+        let Some(session) = &self.session else { return };
+        let heap = session.heap();
+        let there = place.resolve(heap);
+        let elsewhere =
+            session.focus().map(|focus| focus.resolve(heap)).is_some_and(|here| match self.selection.level {
+                Level::Heap => false,
+                Level::Arena => here.0 != there.0,
+                Level::Pool => there.1.is_some() && here.1 != there.1,
+            });
+        self.selection.follow &= !elsewhere;
+        self.selection.look_at(heap, place);
+    }
+
+    /// Opens a place on the map.
+    pub(super) fn enter(&mut self, place: Place) {
+        let Some(place) = self.existing(place) else { return };
+        self.selection.level = match place {
+            Place::Arena(_) => Level::Arena,
+            Place::Pool(_) | Place::Block(_) => Level::Pool,
+        };
+        if let Place::Block(_) = place {
+            self.selection.pinned = Some(place);
+        }
+        self.show_place(place);
+    }
+
+    /// Goes a level in.
+    pub(super) fn zoom_in(&mut self) {
+        self.selection.level = match self.selection.level {
+            Level::Heap => Level::Arena,
+            Level::Arena | Level::Pool => Level::Pool,
+        };
+        // Going in, one wants to see what is being looked at.
+        if let (Some(session), Some(place)) = (&self.session, self.inspected()) {
+            self.selection.look_at(session.heap(), place);
+        }
+    }
+
+    /// Goes a level out.
+    pub(super) fn zoom_out(&mut self) {
+        self.selection.level = match self.selection.level {
+            Level::Heap | Level::Arena => Level::Heap,
+            Level::Pool => Level::Arena,
+        };
+    }
+
+    /// After the state shown has changed, the map goes where it happened and lets go of what is gone.
+    pub(super) fn catch_up(&mut self) {
+        let Some(session) = &self.session else { return };
+        if self.seen != Some(session.revision()) {
+            self.seen = Some(session.revision());
+            if self.selection.follow
+                && let Some(place) = session.focus()
+            {
+                self.selection.look_at(session.heap(), place);
+            }
+            self.selection.repair(session.heap());
+        }
+        if let Some(Place::Block(block)) = self.inspected()
+            && let Some(session) = &mut self.session
+        {
+            session.ask_owner(block);
+        }
+    }
+}

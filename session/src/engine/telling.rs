@@ -1,0 +1,101 @@
+//! The part of [`Engine`] that tells a front what is new.
+
+use crate::analysis::owner::Owner;
+use crate::place::Place;
+use crate::view::{Curves, Finding, Head, Opening, Picture, Sources, Status, Travel, Update};
+
+use super::Engine;
+
+/// What was told last.
+#[derive(Default)]
+pub(super) struct Told {
+    /// Whether the front knows which trace is open, under which profile.
+    pub(super) head: bool,
+    /// Something was ordered or looked at since the last picture.
+    pub(super) stale: bool,
+    /// The same since the last update: a front that said something gets an answer.
+    pub(super) asked: bool,
+    known: u64,
+    made_of: Option<MadeOf>,
+    status: Status,
+}
+
+/// What a picture depends on that changes by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct MadeOf {
+    revision: u64,
+    owner: Option<Owner>,
+    /// Operations that the filter found, and whether it is done.
+    found: (usize, bool),
+}
+
+impl Engine {
+    /// What is new since the last call, if anything is. During a seek the state is none to be shown, so that the last
+    /// picture stays.
+    pub fn update(&mut self) -> Option<Update> {
+        let status = self.status();
+        let (mut head, mut curves, mut picture) = (None, None, None);
+        let made_of = self.made_of();
+        if let Some(session) = &self.session {
+            if !session.travels() && (self.told.stale || self.told.made_of != made_of) {
+                if !self.told.head {
+                    self.told.head = true;
+                    self.told.known = u64::MAX;
+                    head = Some(Box::new(Head::of(session)));
+                }
+                self.told.stale = false;
+                self.told.made_of = made_of;
+                let sources = Sources {
+                    look: &self.look,
+                    selection: &self.selection,
+                    kept: &self.kept,
+                    filter: &self.filter,
+                    statistics: &mut self.statistics,
+                };
+                picture = Some(Box::new(Picture::of(session, sources)));
+            }
+            let known = session.overview().known();
+            if self.told.head && self.told.known != known {
+                self.told.known = known;
+                curves = Some(Box::new(Curves::of(session.overview())));
+            }
+        }
+        let (copied, still) = (self.copied.take(), self.still.take());
+        let changed = head.is_some() || curves.is_some() || picture.is_some();
+        let asked = std::mem::take(&mut self.told.asked);
+        if !asked && !changed && copied.is_none() && still.is_none() && status == self.told.status {
+            return None;
+        }
+        self.told.status = status.clone();
+        Some(Update { status, head, curves, picture, copied, still })
+    }
+
+    fn made_of(&self) -> Option<MadeOf> {
+        let session = self.session.as_ref()?;
+        let owner = match self.inspected() {
+            Some(Place::Block(block)) => Some(session.owner(block)),
+            _ => None,
+        };
+        let found = (self.filter.found().len(), self.filter.complete());
+        Some(MadeOf { revision: session.revision(), owner, found })
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            opening: self.loading.as_ref().map(|loading| {
+                let progress = loading.progress();
+                Opening {
+                    name: loading.name().to_owned(),
+                    bytes: progress.bytes,
+                    total_bytes: progress.total_bytes,
+                    operations: progress.operations,
+                }
+            }),
+            travel: self.session.as_ref().map(Travel::of),
+            finding: Finding::of(&self.find),
+            error: self.error.clone(),
+            hint: self.hint.clone(),
+            busy: self.busy(),
+        }
+    }
+}

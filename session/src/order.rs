@@ -1,0 +1,100 @@
+//! What an engine can be told. Fronts send orders; nothing else changes what is open, where it stands and what is
+//! looked at.
+
+use serde::{Deserialize, Serialize};
+use sim_core::index::Mark;
+
+use crate::find::Aspect;
+use crate::place::Place;
+use crate::selection::Level;
+use crate::snapshots::Which;
+
+/// One order.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Order {
+    /// Go to a step.
+    Seek(u64),
+    /// Go so many steps on, or back.
+    Step(i64),
+    /// Go after the last operation.
+    End,
+    /// Go to the author's next note.
+    NextNote,
+    /// Go to the author's note before this one.
+    PreviousNote,
+    /// Play, or pause.
+    Play,
+    /// Play at one of [`crate::run::SPEEDS`].
+    Speed(usize),
+    /// Play at a speed so many places further on in the list.
+    Faster(isize),
+    /// Look for the next, or the previous, arena obtained or released.
+    Arena(Direction),
+    /// Look for the next operation that touches what is selected.
+    Touch(Direction),
+    /// Look for the next rare event of a kind.
+    Mark(Mark, Direction),
+    /// Look for the next rare event of the kind that is chosen.
+    Chosen(Direction),
+    /// Look for where the condition holds that is written.
+    Hold(Direction),
+    /// Choose another aspect of the selection to follow.
+    ChooseAspect(Aspect),
+    /// Choose another rare event to go to.
+    ChooseMark(Mark),
+    /// The text of the condition that is written now; `None` when it is no condition.
+    Condition(Option<String>),
+    /// Make the condition that is written a breakpoint.
+    KeepCondition,
+    /// Heed or pass over the breakpoint with a number.
+    ToggleBreakpoint(usize),
+    /// Remove the breakpoint with a number.
+    RemoveBreakpoint(usize),
+    /// Remove all breakpoints.
+    RemoveBreakpoints,
+    /// Take breakpoints as they were kept: conditions, and whether each is heeded.
+    Restore(Vec<(String, bool)>),
+    /// Stay with a place and show it on the map.
+    Pin(Place),
+    /// Open a place on the map: an arena's pools, a pool's blocks.
+    Enter(Place),
+    /// Show one of the map's levels.
+    Level(Level),
+    /// Go a level in.
+    ZoomIn,
+    /// Go a level out.
+    ZoomOut,
+    /// Let the map go to where each step happens, or stay.
+    Follow(bool),
+    /// Leave out most of the blocks that were never carved, or show all.
+    Fold(bool),
+    /// Stop a search, else follow the current step again.
+    Clear,
+    /// Stop opening, seeking, searching and playing.
+    Cancel,
+    /// Replay under another preset.
+    Profile(String),
+    /// Keep what tracemalloc knows at this step.
+    KeepSnapshot(Which),
+    /// The same with a snapshot that the program took, by its name.
+    UseSnapshot(Which, String),
+    /// Give the text of `sys._debugmallocstats()` for the clipboard.
+    CopyStats,
+    /// Give all of tracemalloc's groups for the clipboard.
+    CopyGroups,
+    /// Check the whole heap and say so.
+    Verify,
+    /// The error has been read.
+    DismissError,
+    /// The hint has been read.
+    DismissHint,
+}
+
+/// Which way a search goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Direction {
+    /// On along the tape.
+    Ahead,
+    /// Back to the start.
+    Back,
+}

@@ -1,0 +1,43 @@
+//! The engine in the front's own thread.
+
+use std::time::Duration;
+
+use super::Port;
+use crate::engine::Engine;
+use crate::open::Opened;
+use crate::order::Order;
+use crate::view::{Look, Update};
+
+/// An engine that works when it is told to.
+pub struct InPlace {
+    engine: Engine,
+}
+
+impl InPlace {
+    /// With nothing open. A trace that takes more than `bytes_max` is refused.
+    pub fn new(bytes_max: Option<u64>) -> Self {
+        Self { engine: Engine::new(bytes_max) }
+    }
+}
+
+impl Port for InPlace {
+    fn open(&mut self, opened: Opened) {
+        self.engine.open(opened);
+    }
+
+    fn order(&mut self, order: Order) {
+        self.engine.order(order);
+    }
+
+    fn look(&mut self, look: Look) -> bool {
+        self.engine.look(look)
+    }
+
+    fn work(&mut self, seconds: f64, slice: Duration) {
+        self.engine.work(seconds, slice);
+    }
+
+    fn update(&mut self) -> Option<Update> {
+        self.engine.update()
+    }
+}

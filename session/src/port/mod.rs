@@ -1,0 +1,28 @@
+//! The seam between a front and its engine: orders and looks go in, updates come out.
+//!
+//! [`InPlace`] works in the front's own thread, a slice at a time. Fronts see no difference: what they draw is the last
+//! update, whenever it comes.
+
+mod in_place;
+
+use std::time::Duration;
+
+use crate::open::Opened;
+use crate::order::Order;
+use crate::view::{Look, Update};
+
+pub use in_place::InPlace;
+
+/// A way to an engine.
+pub trait Port {
+    /// Begins to open a file; what is open stays until it is complete.
+    fn open(&mut self, opened: Opened);
+    /// Passes an order on.
+    fn order(&mut self, order: Order);
+    /// Says what is on the screen from now on; whether that is another look than before.
+    fn look(&mut self, look: Look) -> bool;
+    /// Lets an engine that shares this thread work for about `slice`; `seconds` have passed since the last call.
+    fn work(&mut self, seconds: f64, slice: Duration);
+    /// The next update, if there is one.
+    fn update(&mut self) -> Option<Update>;
+}

@@ -1,0 +1,418 @@
+//! What fronts see: plain data, to be drawn, kept, compared and sent to another thread or worker.
+//!
+//! A front says in a [`Look`] what is on its screen and gets a [`Picture`] of exactly that. Each picture carries the
+//! step it was made of, so that all panes draw one state. What changes without a new picture stands in [`Status`].
+
+pub mod inspect;
+pub mod layers;
+pub mod map;
+pub mod tables;
+pub mod tape;
+pub mod tracemalloc;
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use sim_core::index::Mark;
+use sim_core::report::Occupancy;
+use sim_core::{ArenaId, Profile, SizeClass};
+
+use crate::analysis::overview::{ArenaMark, Bucket, Overview};
+use crate::find::{Aspect, Find};
+use crate::open::Still;
+use crate::place::Place;
+use crate::run::Session;
+use crate::selection::Selection;
+use inspect::Inspected;
+use layers::{DebugHooks, Domains};
+use map::{Crumbs, MapLook, MapPicture};
+use tables::{ArenaTable, ClassRow, SegmentTable};
+use tape::{LastCall, Narration, Operations, OperationsLook};
+use tracemalloc::{TracemallocLook, TracemallocPicture};
+
+/// What is on a front's screen. What it leaves out is not computed.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "one for each pane without choices")]
+pub struct Look {
+    /// The map.
+    pub map: Option<MapLook>,
+    /// The size classes.
+    pub classes: bool,
+    /// Rows of the arenas' table.
+    pub arenas: Option<Range<u32>>,
+    /// Rows of mimalloc's table.
+    pub segments: Option<Range<u32>>,
+    /// The text of `sys._debugmallocstats()`.
+    pub stats: bool,
+    /// The domains' tables.
+    pub domains: bool,
+    /// The anatomy of a block under debug hooks.
+    pub debug: bool,
+    /// tracemalloc's groups.
+    pub tracemalloc: Option<TracemallocLook>,
+    /// Operations as rows.
+    pub operations: Option<OperationsLook>,
+    /// What the last operation did.
+    pub narration: bool,
+    /// The inspector.
+    pub inspector: bool,
+    /// The digest of the state, which costs milliseconds on a large heap.
+    pub digest: bool,
+}
+
+/// What holds for the open trace under its profile, at every step.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Head {
+    /// The trace's name.
+    pub name: String,
+    /// What it is about.
+    pub description: String,
+    /// Operations on the tape.
+    pub len: u64,
+    /// Fields of the profile that the trace changes.
+    pub settings: Vec<(String, String)>,
+    /// The constants of the build.
+    pub profile: Profile,
+    /// Whether MEM and OBJ are mimalloc's.
+    pub mimalloc: bool,
+    /// Whether the run has layers: tables, debug hooks, tracemalloc.
+    pub layers: bool,
+    /// The first operation as a C call.
+    pub first_call: Option<String>,
+}
+
+impl Head {
+    pub(crate) fn of(session: &Session) -> Self {
+        let trace = session.trace();
+        Self {
+            name: trace.name.clone(),
+            description: trace.description.clone(),
+            len: trace.len(),
+            settings: trace.settings.clone(),
+            profile: session.profile().clone(),
+            mimalloc: session.machine().mimalloc().is_some(),
+            layers: session.machine().layers().is_some(),
+            first_call: trace.op(0).map(|op| crate::actions::call(trace, &op)),
+        }
+    }
+}
+
+/// Curves and arena marks of the tape, as far as it has been read ahead.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Curves {
+    /// Operations that they cover.
+    pub known: u64,
+    /// Operations of one bucket.
+    pub bucket_steps: u64,
+    /// The most that was seen in each stretch.
+    pub buckets: Vec<Bucket>,
+    /// The first arenas obtained and released.
+    pub marks: Vec<ArenaMark>,
+}
+
+impl Curves {
+    /// Marks that are sent at most; with more the bar would be one block of lines anyway.
+    const MARKS: usize = 800;
+
+    pub(crate) fn of(overview: &Overview) -> Self {
+        Self {
+            known: overview.known(),
+            bucket_steps: overview.bucket_steps(),
+            buckets: overview.buckets.clone(),
+            marks: overview.marks.iter().take(Self::MARKS).copied().collect(),
+        }
+    }
+}
+
+/// A trace on its way in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Opening {
+    /// The file's name.
+    pub name: String,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Bytes in all, where that is known.
+    pub total_bytes: Option<u64>,
+    /// Operations read.
+    pub operations: u64,
+}
+
+/// What goes on along the tape.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Travel {
+    /// Where it is going: the step shown, or the target of a seek under way.
+    pub target: u64,
+    /// How far a seek under way is, 0 to 1.
+    pub seeking: Option<f32>,
+    /// What is being looked for, in words, and the share of the tape that has been looked at.
+    pub looking: Option<(String, Option<f32>)>,
+    /// How the last search ended, or why Play stopped, in a sentence.
+    pub notice: Option<String>,
+    /// Whether it plays by itself.
+    pub playing: bool,
+    /// At which of [`crate::run::SPEEDS`].
+    pub speed: usize,
+    /// Operations that the first pass has read.
+    pub known: u64,
+    /// Operations that the index covers.
+    pub covered: u64,
+    /// How often each of [`Mark::ALL`] happens in what has been read.
+    pub counts: [u64; Mark::ALL.len()],
+}
+
+impl Travel {
+    pub(crate) fn of(session: &Session) -> Self {
+        let index = session.index();
+        Self {
+            target: session.target(),
+            seeking: session.seeking(),
+            looking: session.looking(),
+            notice: session.notice().map(str::to_owned),
+            playing: session.playback.playing,
+            speed: session.playback.speed,
+            known: index.known(),
+            covered: index.covered(),
+            counts: Mark::ALL.map(|(mark, _)| index.count(mark)),
+        }
+    }
+}
+
+/// What is chosen to be looked for, conditions as text.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Finding {
+    /// What of the selection is followed.
+    pub aspect: Aspect,
+    /// The rare event that is gone to.
+    pub mark: Mark,
+    /// Whether what is written is a condition.
+    pub condition: bool,
+    /// Where Play stops, and whether each is heeded.
+    pub breakpoints: Vec<(String, bool)>,
+}
+
+impl Default for Finding {
+    fn default() -> Self {
+        Self::of(&Find::default())
+    }
+}
+
+impl Finding {
+    pub(crate) fn of(find: &Find) -> Self {
+        Self {
+            aspect: find.aspect,
+            mark: find.mark,
+            condition: find.condition.is_some(),
+            breakpoints: find.save(),
+        }
+    }
+}
+
+/// What to tell whoever just opened a trace, or asked for its heap to be checked.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Hint {
+    /// The trace has no operation.
+    Empty,
+    /// It is a lesson, before its first step.
+    Lesson,
+    /// A recording that has to be doubted, and why.
+    Doubtful(Vec<String>),
+    /// A recording, somewhere in its middle.
+    Recording,
+    /// The heap after so many operations is sound.
+    Sound(u64),
+}
+
+/// What changes while a picture stays.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Status {
+    /// A trace on its way in.
+    pub opening: Option<Opening>,
+    /// What goes on along the open one.
+    pub travel: Option<Travel>,
+    /// What is chosen to be looked for.
+    pub finding: Finding,
+    /// What went wrong last, in one line, until it is dismissed.
+    pub error: Option<String>,
+    /// What a newcomer should know, until it is dismissed.
+    pub hint: Option<Hint>,
+    /// Whether anything goes on.
+    pub busy: bool,
+}
+
+/// One state of the machine, as far as a front looks at it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Picture {
+    /// Raised whenever the state shown is another one.
+    pub revision: u64,
+    /// Operations done.
+    pub step: u64,
+    /// What is looked at.
+    pub selection: Selection,
+    /// What the inspector shows: what it is pinned to, else what the step touched.
+    pub inspected: Option<Place>,
+    /// The arena that it lies in.
+    pub inspected_arena: Option<ArenaId>,
+    /// The place that the last operation is about.
+    pub focus: Option<Place>,
+    /// Every place that it touched.
+    pub touched: Vec<Place>,
+    /// The size class that it worked on.
+    pub touched_class: Option<SizeClass>,
+    /// The last operation.
+    pub last: Option<LastCall>,
+    /// Arenas that exist.
+    pub arenas: u64,
+    /// Blocks in use in pools.
+    pub blocks: u64,
+    /// The arena and the pool that the map's levels show.
+    pub crumbs: Crumbs,
+    /// Where the look asks for it: the map,
+    pub map: Option<MapPicture>,
+    /// the size classes,
+    pub classes: Option<Vec<ClassRow>>,
+    /// the arenas' table,
+    pub arena_table: Option<ArenaTable>,
+    /// mimalloc's table, in a run that has one,
+    pub segments: Option<SegmentTable>,
+    /// what `sys._debugmallocstats()` prints,
+    pub stats: Option<StatsFacts>,
+    /// the domains' tables,
+    pub domains: Option<Domains>,
+    /// a block under debug hooks, in a run with layers,
+    pub debug: Option<DebugHooks>,
+    /// tracemalloc's groups, in a run with layers,
+    pub tracemalloc: Option<TracemallocPicture>,
+    /// operations as rows,
+    pub operations: Option<Operations>,
+    /// what the last operation did,
+    pub narration: Option<Narration>,
+    /// the inspector,
+    pub inspector: Option<Inspected>,
+    /// and the digest of the state.
+    pub digest: Option<u64>,
+}
+
+/// What `sys._debugmallocstats()` prints.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StatsFacts {
+    /// At this step.
+    pub text: String,
+    /// With `PYTHONMALLOCSTATS`: reports printed so far, and those of the last operation.
+    pub printed: Option<(u64, String)>,
+}
+
+impl StatsFacts {
+    fn of(session: &Session) -> Self {
+        let printed = session.machine().layers().and_then(|l| l.malloc_stats());
+        Self {
+            text: sim_core::report::malloc_stats(session.machine()),
+            printed: printed.map(|stats| (stats.printed, stats.text.clone())),
+        }
+    }
+}
+
+/// What pictures are made from, beside the session.
+pub(crate) struct Sources<'a> {
+    pub(crate) look: &'a Look,
+    pub(crate) selection: &'a Selection,
+    pub(crate) kept: &'a crate::snapshots::Snapshots,
+    pub(crate) filter: &'a crate::filter::Filter,
+    pub(crate) statistics: &'a mut tracemalloc::Statistics,
+}
+
+impl Picture {
+    pub(crate) fn of(session: &Session, sources: Sources<'_>) -> Self {
+        let Sources { look, selection, kept, filter, statistics } = sources;
+        let heap = session.heap();
+        let (focus, layers) = (session.focus(), session.machine().layers().is_some());
+        let inspected = selection.pinned.or(focus);
+        Self {
+            revision: session.revision(),
+            step: session.step(),
+            selection: selection.clone(),
+            inspected,
+            inspected_arena: inspected.and_then(|place| place.resolve(heap).0),
+            focus,
+            touched: session.touched().collect(),
+            touched_class: session.touched_class(),
+            last: LastCall::of(session),
+            arenas: heap.counters().narenas_currently_allocated,
+            blocks: Occupancy::blocks(session.occupancy()),
+            crumbs: Crumbs::of(heap, selection),
+            map: look.map.as_ref().map(|look| MapPicture::of(heap, selection, focus, look)),
+            classes: look.classes.then(|| tables::classes(session)),
+            arena_table: look.arenas.as_ref().map(|rows| ArenaTable::of(heap, rows)),
+            segments: look.segments.as_ref().and_then(|rows| SegmentTable::of(session, rows)),
+            stats: look.stats.then(|| StatsFacts::of(session)),
+            domains: look.domains.then(|| Domains::of(session)),
+            debug: (look.debug && layers).then(|| DebugHooks::of(session, selection.pinned)),
+            tracemalloc: look.tracemalloc.as_ref().and_then(|look| statistics.picture(session, kept, look)),
+            operations: look.operations.as_ref().map(|look| Operations::of(session, filter, look)),
+            narration: look.narration.then(|| Narration::of(session)),
+            inspector: look.inspector.then(|| Inspected::of(session, inspected)),
+            digest: look.digest.then(|| session.digest()),
+        }
+    }
+}
+
+/// What is new since the last update. What is `None` is as it was.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Update {
+    /// Always.
+    pub status: Status,
+    /// Another trace, or another profile.
+    pub head: Option<Box<Head>>,
+    /// The tape was read further.
+    pub curves: Option<Box<Curves>>,
+    /// Another state, or another look at it.
+    pub picture: Option<Box<Picture>>,
+    /// A text to put on the clipboard.
+    pub copied: Option<String>,
+    /// A text of statistics that was opened: it shows one moment, and what is open stays.
+    pub still: Option<Box<Still>>,
+}
+
+/// What a front shows: the last of everything.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Shown {
+    /// What goes on.
+    pub status: Status,
+    /// The open trace.
+    pub head: Option<Box<Head>>,
+    /// Its curves.
+    pub curves: Box<Curves>,
+    /// The last complete picture of it.
+    pub picture: Option<Box<Picture>>,
+}
+
+/// What is to be done once with what an update brings.
+#[derive(Debug, Default)]
+pub struct Brought {
+    /// To be put on the clipboard.
+    pub copied: Option<String>,
+    /// To be shown over the panes.
+    pub still: Option<Box<Still>>,
+}
+
+impl Shown {
+    /// Takes in what is new.
+    pub fn take(&mut self, update: Update) -> Brought {
+        let Update { status, head, curves, picture, copied, still } = update;
+        self.status = status;
+        if head.is_some() {
+            self.head = head;
+        }
+        if let Some(curves) = curves {
+            self.curves = curves;
+        }
+        if picture.is_some() {
+            self.picture = picture;
+        }
+        Brought { copied, still }
+    }
+
+    /// The open trace with its last picture; they come together.
+    pub fn open(&self) -> Option<(&Head, &Picture)> {
+        Some((self.head.as_deref()?, self.picture.as_deref()?))
+    }
+}

@@ -1,0 +1,192 @@
+//! Operations as rows, and what the last one did, sentence by sentence.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use sim_core::Call;
+use sim_core::event::narrate;
+
+use crate::actions;
+use crate::filter::Filter;
+use crate::format::id_after;
+use crate::place::Place;
+use crate::run::Session;
+
+/// Which operations a front has room for.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct OperationsLook {
+    /// Words that all must hold; see [`crate::filter::WORDS`].
+    pub filter: String,
+    /// Rows among those that hold.
+    pub rows: Range<u64>,
+}
+
+/// An operation as a row.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OperationRow {
+    /// Which operation, from 0.
+    pub index: u64,
+    /// As the C call it stands for.
+    pub call: String,
+    /// The same where there is little room.
+    pub short: String,
+    /// The id that names its block afterwards.
+    pub id: Option<u64>,
+    /// Whether the author has a note on it.
+    pub noted: bool,
+}
+
+/// The operations that a filter lets through, as far as they are known.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Operations {
+    /// The words that were asked for.
+    pub filter: String,
+    /// Whether the filter leaves anything out.
+    pub filtered: bool,
+    /// A word that is none.
+    pub wrong: Option<String>,
+    /// Whether all operations have been looked at.
+    pub complete: bool,
+    /// Rows in all.
+    pub total: u64,
+    /// Rows up to the current step.
+    pub current: u64,
+    /// The first of the rows below.
+    pub first: u64,
+    /// As many as were asked for.
+    pub rows: Vec<OperationRow>,
+}
+
+impl Operations {
+    pub(super) fn of(session: &Session, filter: &Filter, look: &OperationsLook) -> Self {
+        let (step, filtered) = (session.step(), filter.active());
+        let (total, current) = if filtered {
+            let found = filter.found();
+            (found.len() as u64, found.partition_point(|index| *index < step) as u64)
+        } else {
+            (session.len(), step)
+        };
+        let (first, end) = (look.rows.start.min(total), look.rows.end.min(total));
+        let rows = (first..end).filter_map(|row| {
+            let index = if filtered { filter.found()[row as usize] } else { row };
+            operation_row(session, index)
+        });
+        Self {
+            filter: look.filter.clone(),
+            filtered,
+            wrong: filter.wrong().map(str::to_owned),
+            complete: filter.complete(),
+            total,
+            current,
+            first,
+            rows: rows.collect(),
+        }
+    }
+}
+
+fn operation_row(session: &Session, index: u64) -> Option<OperationRow> {
+    let op = session.trace().op(index)?;
+    let call = actions::call(session.trace(), &op);
+    Some(OperationRow {
+        index,
+        short: actions::short_call(&op, &call),
+        id: id_after(&op),
+        noted: session.trace().note_at(index).is_some(),
+        call,
+    })
+}
+
+/// The operation that led to the state shown.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LastCall {
+    /// As a C call, stacks by their lines.
+    pub call: String,
+    /// As a C call.
+    pub plain: String,
+    /// What it returned.
+    pub result: Option<String>,
+}
+
+impl LastCall {
+    pub(super) fn of(session: &Session) -> Option<Self> {
+        let op = session.last_op()?;
+        Some(Self {
+            call: actions::call(session.trace(), &op),
+            plain: crate::format::call(&op),
+            result: session.last_result(),
+        })
+    }
+}
+
+/// An author's note that holds.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NoteFacts {
+    /// What it says.
+    pub text: String,
+    /// Operations done after the one it is about.
+    pub step: u64,
+    /// Whether there is a note before it.
+    pub previous: bool,
+    /// Whether there is one after it.
+    pub next: bool,
+}
+
+/// One event as a sentence.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SentenceFacts {
+    /// The function of `CPython` in which it happens.
+    pub function: String,
+    /// The sentence.
+    pub text: String,
+    /// The place it is about.
+    pub place: Option<Place>,
+}
+
+/// What the last operation did.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Narration {
+    /// What the action means, for an action.
+    pub explained: Option<String>,
+    /// The Python stack of a call, most recent frame first.
+    pub stack: Vec<String>,
+    /// The note that holds.
+    pub note: Option<NoteFacts>,
+    /// What happened, in order.
+    pub sentences: Vec<SentenceFacts>,
+    /// What would have ended the process by now, as it would have been printed.
+    pub fatal: Option<String>,
+}
+
+impl Narration {
+    pub(super) fn of(session: &Session) -> Self {
+        let op = session.last_op();
+        let explained = op.and_then(|op| match op.call {
+            Call::Act(action) => Some(actions::explain(session.trace(), action, op.domain)),
+            _ => None,
+        });
+        let stack = if explained.is_none() && op.is_some() { session.stack() } else { None };
+        Self {
+            explained,
+            stack: stack.unwrap_or_default().iter().map(ToString::to_string).collect(),
+            note: session.note().map(|note| NoteFacts {
+                text: note.text.clone(),
+                step: note.at + 1,
+                previous: session.previous_note().is_some(),
+                next: session.next_note().is_some(),
+            }),
+            sentences: session
+                .events()
+                .iter()
+                .map(|event| {
+                    let sentence = narrate(event, session.profile());
+                    SentenceFacts {
+                        function: sentence.function.to_owned(),
+                        text: sentence.text,
+                        place: Place::of_event(event),
+                    }
+                })
+                .collect(),
+            fatal: session.stopped(),
+        }
+    }
+}
