@@ -23,6 +23,7 @@ function given(name, otherwise) {
 
 const dist = given("DIST", join(root, "dist"));
 const native = given("ARENASCOPE", join(root, "target/debug/arenascope"));
+export const xtask = given("XTASK", join(root, "target/debug/xtask"));
 const browserPath = given("CHROMIUM", "/usr/bin/chromium");
 
 /** What the native program says of a trace. */
@@ -177,6 +178,39 @@ export async function press(page, key, step) {
   await page.keyboard.press(key);
   await until(page, `${key} leads to step ${step}`, (step) => globalThis.arenascope.step() === step, step);
   return position(page);
+}
+
+/**
+ * What parts of a screenshot look like: `light`, the mean brightness from 0 to 1, and `colors`, how many different ones there are. Boxes are
+ * `[left, top, right, bottom]` in pixels.
+ */
+export async function looks(page, png, boxes) {
+  // Told by a page of its own: that of the app may not read pictures from elsewhere.
+  const blank = await page.context().newPage();
+  try {
+    return await blank.evaluate(
+      async ([base64, boxes]) => {
+        const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+        const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+        const drawing = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+        drawing.drawImage(bitmap, 0, 0);
+        return boxes.map(([left, top, right, bottom]) => {
+          const { data } = drawing.getImageData(left, top, right - left, bottom - top);
+          const colors = new Set();
+          let light = 0;
+          for (let at = 0; at < data.length; at += 4) {
+            const [red, green, blue] = data.subarray(at, at + 3);
+            light += (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255;
+            colors.add((red << 16) | (green << 8) | blue);
+          }
+          return { light: (light * 4) / data.length, colors: colors.size };
+        });
+      },
+      [png.toString("base64"), boxes],
+    );
+  } finally {
+    await blank.close();
+  }
 }
 
 /** Drops a file on the canvas as a person does: over it first, then let go. */

@@ -10,8 +10,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use app_ui::{App, Opened, Platform, Startup};
+use app_ui::{App, InPlace, Opened, Platform, Port, Startup};
 use eframe::egui;
+use session::port::Threaded;
 
 use crate::measure::Drag;
 
@@ -59,7 +60,7 @@ struct Shell {
 impl Shell {
     fn new(cc: &eframe::CreationContext<'_>, file: Option<PathBuf>, drag_seconds: Option<f64>) -> Self {
         let (sender, arrivals) = channel();
-        let platform = Desktop { sender, arrivals };
+        let platform = Desktop { sender, arrivals, ctx: cc.egui_ctx.clone() };
         let mut app = match file {
             Some(path) => {
                 platform.open(&cc.egui_ctx, path);
@@ -116,6 +117,7 @@ struct Arrival {
 struct Desktop {
     sender: Sender<Result<Arrival, String>>,
     arrivals: Receiver<Result<Arrival, String>>,
+    ctx: egui::Context,
 }
 
 impl Desktop {
@@ -158,6 +160,15 @@ impl Arrival {
 }
 
 impl Platform for Desktop {
+    fn port(&mut self) -> Box<dyn Port> {
+        let ctx = self.ctx.clone();
+        match Threaded::new(None, move || ctx.request_repaint()) {
+            Ok(port) => Box::new(port),
+            // Without a thread the engine works between frames.
+            Err(_) => Box::new(InPlace::new(None)),
+        }
+    }
+
     fn pick_file(&mut self, ctx: &egui::Context) {
         // On macOS the dialog has to be made on the main thread, but may be waited for on any.
         let dialog = rfd::AsyncFileDialog::new()

@@ -171,7 +171,7 @@ impl App {
             (None, _) => SLICE,
         };
         self.work(ctx, seconds, slice);
-        if self.state.busy() {
+        if self.state.waits {
             ctx.request_repaint();
         }
     }
@@ -210,8 +210,8 @@ impl App {
             commands.insert(0, Command::CloseOverlay);
         }
         look.digest = self.digests;
-        self.state.look(look);
-        if self.state.busy() || !commands.is_empty() {
+        let looks = self.state.look(look);
+        if self.state.waits || !commands.is_empty() || looks {
             ctx.request_repaint();
         }
         for command in commands {
@@ -324,9 +324,7 @@ impl App {
                 .find_map(|e| if let egui::Event::Paste(text) = e { Some(text.clone()) } else { None })
         });
         if let Some(text) = pasted.filter(|_| !ctx.text_edit_focused()) {
-            let bytes = text.into_bytes();
-            let total = Some(bytes.len() as u64);
-            self.state.open(Opened::new("pasted text", Box::new(std::io::Cursor::new(bytes)), total));
+            self.state.open(Opened::bytes("pasted text", text.into_bytes()));
         }
     }
 

@@ -68,6 +68,8 @@ pub(crate) struct State {
     pub(crate) frame_times: bool,
     /// Whether something was said that has not been answered.
     asked: bool,
+    /// Whether the engine waits for another frame to go on.
+    pub(crate) waits: bool,
 }
 
 impl State {
@@ -85,6 +87,7 @@ impl State {
             reduce_motion: false,
             frame_times: false,
             asked: false,
+            waits: false,
         }
     }
 
@@ -104,11 +107,11 @@ impl State {
         self.port.order(order);
     }
 
-    /// Says what is on the screen.
-    pub(crate) fn look(&mut self, look: Look) {
-        if self.port.look(look) {
-            self.asked = true;
-        }
+    /// Says what is on the screen; whether that is another look than before.
+    pub(crate) fn look(&mut self, look: Look) -> bool {
+        let new = self.port.look(look);
+        self.asked |= new;
+        new
     }
 
     /// Does one command. What only the shell can do comes back.
@@ -226,18 +229,14 @@ impl State {
     /// Begins to open a bundled trace.
     pub(crate) fn open_example(&mut self, index: usize) {
         if let Some(example) = EXAMPLES.get(index) {
-            self.open(Opened::new(
-                example.file.rsplit('/').next().unwrap_or_default(),
-                Box::new(std::io::Cursor::new(example.bytes)),
-                Some(example.bytes.len() as u64),
-            ));
+            self.open(Opened::bytes(example.file.rsplit('/').next().unwrap_or_default(), example.bytes));
         }
     }
 
     /// Time passes: lets an engine in this thread work for about `slice`, and takes in what is new. A text for the
     /// clipboard comes back.
     pub(crate) fn work(&mut self, seconds: f64, slice: Duration) -> Option<String> {
-        self.port.work(seconds, slice);
+        self.waits = self.port.work(seconds, slice);
         let mut copied = None;
         while let Some(update) = self.port.update() {
             self.asked = false;

@@ -21,5 +21,6 @@ mod words;
 pub use app::{App, Startup};
 pub use frame_times::FrameSummary;
 pub use platform::Platform;
+
 pub use session::Opened;
 pub use session::port::{InPlace, Port};

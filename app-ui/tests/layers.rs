@@ -46,7 +46,7 @@ impl Window {
         let file =
             Opened::new(name, Box::new(Cursor::new(text.as_bytes().to_vec())), Some(text.len() as u64));
         let app = App::new(Box::new(NoShell(Rc::default())), Startup { file: Some(file) });
-        let harness = Harness::builder().with_size(vec2(1600.0, 1600.0)).with_theme(theme).build_ui_state(
+        let harness = Harness::builder().with_size(vec2(1600.0, 1600.0)).build_ui_state(
             |ui, app: &mut App| {
                 app.logic(&ui.ctx().clone());
                 app.ui(ui);
@@ -54,7 +54,10 @@ impl Window {
             app,
         );
         let mut window = Self { harness };
+        // The window follows the system, so that this is what says light or dark.
+        window.harness.input_mut().system_theme = Some(theme);
         window.settle();
+        assert_eq!(window.harness.ctx.theme(), theme);
         window
     }
 

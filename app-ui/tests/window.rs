@@ -49,7 +49,7 @@ impl Window {
     fn new(file: Option<Opened>, size: (f32, f32), theme: Theme) -> Self {
         let desk = Rc::new(RefCell::new(Desk::default()));
         let app = App::new(Box::new(TestPlatform(Rc::clone(&desk))), Startup { file });
-        let harness = Harness::builder().with_size(vec2(size.0, size.1)).with_theme(theme).build_ui_state(
+        let harness = Harness::builder().with_size(vec2(size.0, size.1)).build_ui_state(
             |ui, app: &mut App| {
                 app.logic(&ui.ctx().clone());
                 app.ui(ui);
@@ -58,7 +58,10 @@ impl Window {
         );
         let mut window = Self { harness, desk };
         window.harness.state_mut().keep_digests();
+        // The window follows the system, so that this is what says light or dark.
+        window.harness.input_mut().system_theme = Some(theme);
         window.settle();
+        assert_eq!(window.harness.ctx.theme(), theme);
         window
     }
 
@@ -521,8 +524,9 @@ fn a_dense_screen_draws() {
 
 #[test]
 fn the_controls_fit_a_phone() {
-    let window = Window::new(None, (390.0, 844.0), Theme::Dark);
-    let screen = egui::Rect::from_min_size(egui::Pos2::ZERO, vec2(390.0, 844.0));
+    // The harness leaves a margin free.
+    let window = Window::new(None, (390.0 + 16.0, 844.0 + 16.0), Theme::Dark);
+    let screen = egui::Rect::from_min_size(egui::Pos2::new(8.0, 8.0), vec2(390.0, 844.0));
     let within = |label: &str, least: egui::Vec2| {
         let rect = window.harness.get_by_label(label).rect();
         assert!(screen.contains_rect(rect), "{label} at {rect:?}");

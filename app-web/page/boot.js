@@ -92,6 +92,32 @@ async function download() {
   return new Response(response.body.pipeThrough(counting), { headers: { "Content-Type": "application/wasm" } });
 }
 
+/// WebAssembly's memory ends at 4 GiB and a growing column is there twice for a moment; what a trace takes is kept to a
+/// quarter, so that the rest is left for its replay.
+const TRACE_BYTES_MAX = 2 ** 30;
+
+/// Compiles the engine once; each worker is given the result. The picture does not wait for it.
+const engineModule = (async () => {
+  const response = await fetch(byId("engine-wasm").href, { credentials: "same-origin" });
+  if (!response.ok) {
+    throw new Error(`${response.url} answered ${response.status} ${response.statusText}`);
+  }
+  return WebAssembly.compile(await response.arrayBuffer());
+})();
+engineModule.catch(() => {}); // Whoever waits for it is told.
+
+/// A new worker that is about to load the engine.
+function launchEngine() {
+  const { worker: script, glue } = byId("engine").dataset;
+  const absolute = (path) => new URL(path, document.baseURI).href;
+  const worker = new Worker(absolute(script), { type: "module", name: "engine" });
+  engineModule.then(
+    (module) => worker.postMessage({ start: { glue: absolute(glue), module, bytesMax: TRACE_BYTES_MAX } }),
+    (error) => worker.dispatchEvent(new ErrorEvent("error", { message: `the engine did not arrive: ${error.message}` })),
+  );
+  return worker;
+}
+
 /// Looks whether the app panicked. It cannot say so itself any more.
 function checkPanic() {
   if (handle?.has_panicked()) {
@@ -143,7 +169,7 @@ async function boot() {
     handle = new app.WebHandle();
     // A panic in here never settles the promise, hence the watch from before.
     watch = setInterval(checkPanic, 1000);
-    await handle.start(canvas);
+    await handle.start(canvas, launchEngine);
   } catch (error) {
     if (!checkPanic()) {
       fail("Arenascope could not start", "The browser refused something that it needs.", error);

@@ -2,6 +2,7 @@
 
 use app_ui::App;
 use eframe::{WebOptions, WebRunner};
+use js_sys::Function;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::HtmlCanvasElement;
@@ -24,9 +25,11 @@ impl WebHandle {
         Self { runner: WebRunner::new() }
     }
 
-    /// Starts the app on a canvas; rejects when WebGL cannot be had or the page lacks an element.
-    pub async fn start(&self, canvas: HtmlCanvasElement) -> Result<(), JsValue> {
-        let create: eframe::AppCreator<'static> = Box::new(|creation| Ok(Box::new(Shell::new(creation)?)));
+    /// Starts the app on a canvas; rejects when WebGL cannot be had or the page lacks an element. `launch` makes a Web
+    /// Worker that is about to load the engine.
+    pub async fn start(&self, canvas: HtmlCanvasElement, launch: Function) -> Result<(), JsValue> {
+        let create: eframe::AppCreator<'static> =
+            Box::new(move |creation| Ok(Box::new(Shell::new(creation, launch)?)));
         self.runner.start(canvas, WebOptions::default(), create).await
     }
 

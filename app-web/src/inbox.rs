@@ -6,38 +6,68 @@ use std::rc::Rc;
 
 use app_ui::Opened;
 use eframe::egui;
-use wasm_bindgen_futures::spawn_local;
+use session::open::Source;
 use web_sys::File;
 
-use crate::bytes::Arriving;
+/// Files that the browser gave, by number: the engine's worker reads them, not this thread. Cloning shares them.
+#[derive(Clone, Default)]
+pub(crate) struct Files {
+    /// The last few, of which one may be asked for.
+    last: Rc<RefCell<VecDeque<(u32, File)>>>,
+}
 
-/// Files that were read, in the order in which their reading ended. Cloning shares it.
+impl Files {
+    /// Files that may wait to be opened at once.
+    const KEPT: usize = 16;
+
+    fn keep(&self, file: File) -> u32 {
+        let mut last = self.last.borrow_mut();
+        let number = last.back().map_or(0, |(number, _)| number + 1);
+        last.push_back((number, file));
+        if last.len() > Self::KEPT {
+            last.pop_front();
+        }
+        number
+    }
+
+    /// A file by its number.
+    pub(crate) fn get(&self, number: u32) -> Option<File> {
+        self.last.borrow().iter().find(|(n, _)| *n == number).map(|(_, file)| file.clone())
+    }
+}
+
+/// Files that were given, in order. Cloning shares it.
 #[derive(Clone, Default)]
 pub(crate) struct Inbox {
-    files: Rc<RefCell<VecDeque<Result<Opened, String>>>>,
+    arrived: Rc<RefCell<VecDeque<Result<Opened, String>>>>,
+    files: Files,
 }
 
 impl Inbox {
-    /// The next file, or why it could not be read.
+    /// The next file, or why there is none.
     pub(crate) fn next(&self) -> Option<Result<Opened, String>> {
-        self.files.borrow_mut().pop_front()
+        self.arrived.borrow_mut().pop_front()
     }
 
-    /// Puts in a file, or why there is none, and has the window look.
-    pub(crate) fn put(&self, ctx: &egui::Context, file: Result<Opened, String>) {
-        self.files.borrow_mut().push_back(file);
+    /// The files by number.
+    pub(crate) fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Says why there is no file, and has the window look.
+    pub(crate) fn fail(&self, ctx: &egui::Context, error: &str) {
+        self.put(ctx, Err(error.to_owned()));
+    }
+
+    /// Puts in a file.
+    pub(crate) fn take(&self, ctx: &egui::Context, file: File) {
+        let (name, total_bytes) = (file.name(), Some(file.size() as u64));
+        let source = Source::Shell(self.files.keep(file));
+        self.put(ctx, Ok(Opened { name, source, total_bytes }));
+    }
+
+    fn put(&self, ctx: &egui::Context, file: Result<Opened, String>) {
+        self.arrived.borrow_mut().push_back(file);
         ctx.request_repaint();
-    }
-
-    /// Puts in a file, whose bytes then come by and by.
-    pub(crate) fn read(&self, ctx: &egui::Context, file: File) {
-        let (name, total_bytes) = (file.name(), file.size() as u64);
-        let repaint = ctx.clone();
-        let (source, fetching) = Arriving::new(file, move || repaint.request_repaint());
-        let ready = source.ready();
-        let mut opened = Opened::new(name, Box::new(source), Some(total_bytes));
-        opened.ready = Some(Box::new(ready));
-        self.put(ctx, Ok(opened));
-        spawn_local(fetching);
     }
 }

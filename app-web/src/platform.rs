@@ -1,13 +1,15 @@
 //! What the window asks of a browser.
 
-use app_ui::{InPlace, Opened, Platform, Port};
+use app_ui::{Opened, Platform, Port};
 use eframe::egui;
+use js_sys::Function;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{Document, Element, Event, HtmlInputElement};
 
 use crate::inbox::Inbox;
 use crate::js_error::describe;
+use crate::port::Workers;
 
 /// The `<input type="file">` of the page. A dialog library would add styles of its own to the page, which
 /// the page's content security policy forbids.
@@ -15,13 +17,12 @@ const FILE_INPUT_ID: &str = "file";
 /// The `aria-live` element of the page.
 const STATUS_ID: &str = "status";
 
-/// WebAssembly's memory ends at 4 GiB and a growing column is there twice for a moment; what a trace takes is
-/// kept to a quarter, so that the rest is left for its replay.
-const TRACE_BYTES_MAX: u64 = 1 << 30;
-
 /// The browser as a [`Platform`].
 pub(crate) struct WebPlatform {
     inbox: Inbox,
+    ctx: egui::Context,
+    /// The page's function that starts a worker.
+    launch: Function,
     file_input: HtmlInputElement,
     /// Called by the browser when the user chose a file: must live as long as the input may call it.
     on_change: Closure<dyn FnMut(Event)>,
@@ -31,7 +32,7 @@ pub(crate) struct WebPlatform {
 
 impl WebPlatform {
     /// Finds the page's elements.
-    pub(crate) fn new(ctx: &egui::Context) -> Result<Self, String> {
+    pub(crate) fn new(ctx: &egui::Context, launch: Function) -> Result<Self, String> {
         let document = web_sys::window()
             .and_then(|window| window.document())
             .ok_or("there is no document: the app must be started by a page, not by a worker")?;
@@ -47,7 +48,8 @@ impl WebPlatform {
         file_input
             .add_event_listener_with_callback("change", on_change.as_ref().unchecked_ref())
             .map_err(|error: JsValue| format!("the file dialog cannot be watched: {}", describe(&error)))?;
-        Ok(Self { inbox, file_input, on_change, status, status_text: String::new() })
+        let ctx = ctx.clone();
+        Ok(Self { inbox, ctx, launch, file_input, on_change, status, status_text: String::new() })
     }
 }
 
@@ -67,8 +69,8 @@ impl Platform for WebPlatform {
 
     fn take_dropped(&mut self, ctx: &egui::Context, file: &egui::DroppedFileHandle) {
         match file.web_file() {
-            Some(file) => self.inbox.read(ctx, file.clone()),
-            None => self.inbox.put(ctx, Err("the browser did not hand over the dropped file".to_owned())),
+            Some(file) => self.inbox.take(ctx, file.clone()),
+            None => self.inbox.fail(ctx, "the browser did not hand over the dropped file"),
         }
     }
 
@@ -77,7 +79,7 @@ impl Platform for WebPlatform {
     }
 
     fn port(&mut self) -> Box<dyn Port> {
-        Box::new(InPlace::new(Some(TRACE_BYTES_MAX)))
+        Box::new(Workers::new(self.ctx.clone(), self.launch.clone(), self.inbox.files().clone()))
     }
 
     fn publish_status(&mut self, status: &str) {
@@ -100,7 +102,7 @@ fn take_chosen(inbox: &Inbox, ctx: &egui::Context, event: &Event) {
         return;
     };
     if let Some(file) = input.files().and_then(|files| files.get(0)) {
-        inbox.read(ctx, file);
+        inbox.take(ctx, file);
     }
     // Otherwise choosing the same file again would be no change.
     input.set_value("");

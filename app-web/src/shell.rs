@@ -4,6 +4,7 @@ use std::any::Any;
 
 use app_ui::{App, Startup};
 use eframe::egui;
+use js_sys::Function;
 use web_sys::Storage;
 
 use crate::platform::WebPlatform;
@@ -18,8 +19,8 @@ pub(crate) struct Shell {
 
 impl Shell {
     /// The window over the page's elements, laid out as it was left.
-    pub(crate) fn new(creation: &eframe::CreationContext<'_>) -> Result<Self, String> {
-        let platform = WebPlatform::new(&creation.egui_ctx)?;
+    pub(crate) fn new(creation: &eframe::CreationContext<'_>, launch: Function) -> Result<Self, String> {
+        let platform = WebPlatform::new(&creation.egui_ctx, launch)?;
         let mut app = App::new(Box::new(platform), Startup::default());
         if let Some(saved) = storage().and_then(|storage| storage.get_item(LAYOUT_KEY).ok()?) {
             app.restore(&saved);

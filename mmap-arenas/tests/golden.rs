@@ -12,6 +12,8 @@ use sim_core::report::{PlacementWriter, Summary};
 use sim_core::{Machine, Profile, Trace};
 
 impl Subject for MmapMachine {
+    const NAME: &'static str = "over arenas in memory";
+
     fn new(profile: &Profile, trace: &Trace) -> Self {
         Self::for_trace(profile, trace, None).unwrap()
     }

@@ -2,9 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+
+use crate::outside::not_run;
+
+/// Minor versions of `CPython` 3 that the README promises comparisons with.
+const PROMISED: RangeInclusive<u32> = 9..=13;
 
 /// A `CPython`.
 pub struct Interpreter {
@@ -93,7 +99,20 @@ fn found() -> &'static [Interpreter] {
     })
 }
 
-/// All of them, for a comparison that needs one.
+/// All of them, for a comparison, after saying which of those that are promised are not among them; `None` where there is
+/// none at all.
+pub fn compared() -> Option<&'static [Interpreter]> {
+    let interpreters = found();
+    for minor in
+        PROMISED.filter(|minor| !interpreters.iter().any(|i| (i.version.0, i.version.1) == (3, *minor)))
+    {
+        let why = format!("none was found; `pyenv install 3.{minor}` builds one");
+        not_run(&format!("comparisons with CPython 3.{minor}"), why);
+    }
+    (!interpreters.is_empty()).then_some(interpreters)
+}
+
+/// All of them, for what needs one.
 pub fn required() -> Result<&'static [Interpreter], &'static str> {
     let interpreters = found();
     if interpreters.is_empty() {

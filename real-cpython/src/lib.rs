@@ -13,25 +13,46 @@ mod hooks;
 pub mod interpreters;
 pub mod measure;
 pub mod memray;
+#[path = "../../trace-io/tests/support/outside.rs"]
+pub mod outside;
 mod pristine;
 mod python;
 
 pub use clock::WorkClock;
 pub use python::{LoadError, RealPymalloc};
 
-/// What a comparison needs, or `None` after saying that it does not run. With `CI` set it fails instead: a
-/// comparison that silently did not happen would look like one that passed.
-///
-/// # Panics
-/// With `CI` set, when nothing was found.
-#[expect(clippy::print_stderr, reason = "the test's own report")]
-pub fn or_not_run<T, E: std::fmt::Display>(found: Result<T, E>) -> Option<T> {
-    match found {
-        Ok(found) => Some(found),
-        Err(error) => {
-            assert!(std::env::var_os("CI").is_none(), "the comparison cannot run: {error}");
-            eprintln!("NOT RUN: {error}");
-            None
+/// What a comparison needs, or `None` after saying that `what` does not run. See [`outside::not_run`].
+pub fn or_not_run<T, E: std::fmt::Display>(what: &str, found: Result<T, E>) -> Option<T> {
+    found.map_err(|why| outside::not_run(what, why)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_does_not_run_is_one_line_each() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tmp");
+        let file = folder.join(format!("not-run-{}.txt", std::process::id()));
+        std::fs::create_dir_all(folder).unwrap();
+        std::thread::scope(|scope| {
+            for what in ["one", "two", "three", "four"] {
+                let file = &file;
+                scope.spawn(move || {
+                    for _ in 0..100 {
+                        outside::tell(file, what, "it has\ta tab\nand  lines\n").unwrap();
+                    }
+                });
+            }
+        });
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::remove_file(file).unwrap();
+        assert_eq!(text.lines().count(), 400);
+        for what in ["one", "two", "three", "four"] {
+            let line = format!("{what}\tit has a tab and lines");
+            assert_eq!(text.lines().filter(|l| *l == line).count(), 100, "{what}");
         }
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use sim_core::tape::Packed;
 use sim_core::{Addr, Event, Machine, Profile, Trace};
 
-use crate::{RealPymalloc, WorkClock};
+use crate::{RealPymalloc, WorkClock, outside};
 
 /// Traces with fewer operations are no measure of time.
 pub const TIMED_OPERATIONS: u64 = 100_000;
@@ -92,15 +92,10 @@ fn arguments(reps: u32) -> Result<Option<Arguments>> {
 
 /// The files of a folder of `../shared` whose names end so, in order.
 fn shared(folder: &str, ending: &str) -> Result<Vec<PathBuf>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(folder);
-    let entries = std::fs::read_dir(&folder)
-        .with_context(|| format!("{} is missing; name files on the command line", folder.display()))?;
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(|e| Some(e.ok()?.path()))
-        .filter(|p| p.to_string_lossy().ends_with(ending))
-        .collect();
-    files.sort();
-    Ok(files)
+    let folder = outside::shared(folder).map_err(anyhow::Error::msg);
+    let folder =
+        folder.context("name files on the command line, or provide those that are measured by default")?;
+    outside::files(&folder, ending).with_context(|| folder.display().to_string())
 }
 
 /// The name of a file without its folders.

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
 
-use crate::interpreters::Interpreter;
+use crate::interpreters::{self, Interpreter};
 
 /// Versions of memray, the newest first, with the format each writes. Older ones have no wheels for newer interpreters.
 pub const VERSIONS: [(&str, u64); 3] = [("1.20.0", 13), ("1.19.3", 12), ("1.18.0", 11)];
@@ -23,8 +24,24 @@ pub struct Memray {
 }
 
 impl Memray {
+    /// The newest memray under the newest interpreter that has it.
+    pub fn newest() -> Result<Self, String> {
+        let (version, format) = VERSIONS[0];
+        let mut why = "there is no CPython".to_owned();
+        for interpreter in interpreters::required()?.iter().rev() {
+            match Self::new(interpreter, version, format) {
+                Ok(memray) => return Ok(memray),
+                Err(error) => why = error,
+            }
+        }
+        Err(why)
+    }
+
     /// The environment of an earlier run, or a new one.
     pub fn new(interpreter: &Interpreter, memray: &str, format: u64) -> Result<Self, String> {
+        // One test makes it, and the others wait.
+        static MADE: Mutex<()> = Mutex::new(());
+        let _made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
         let name = format!("memray-{memray}-python-{interpreter}");
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tmp");
         std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;

@@ -9,6 +9,7 @@ use sim_core::{Domain, Kind, Profile};
 
 use crate::arenas::Region;
 use crate::hooks::{ArenaAllocator, Hook};
+use crate::or_not_run;
 use crate::pristine::Pristine;
 
 type Malloc = unsafe extern "C" fn(usize) -> *mut c_void;
@@ -82,6 +83,11 @@ impl RealPymalloc {
             Ok(real) => Ok(real.lock().unwrap_or_else(std::sync::PoisonError::into_inner)),
             Err(why) => Err(LoadError(why.clone())),
         }
+    }
+
+    /// The same for a comparison, or `None` after saying that it does not run.
+    pub fn compared() -> Option<MutexGuard<'static, Self>> {
+        or_not_run("comparisons with the pymalloc of libpython 3.11", Self::get())
     }
 
     fn load() -> Result<Self, String> {

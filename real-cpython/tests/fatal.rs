@@ -8,7 +8,6 @@
 use std::fmt::Write as _;
 
 use real_cpython::interpreters::{self, Interpreter};
-use real_cpython::or_not_run;
 use sim_core::domains::AllocatorName;
 use sim_core::tape::Action;
 use sim_core::{Addr, Call, Domain, Machine, Op, Profile, TraceBuilder};
@@ -129,7 +128,7 @@ fn all_versions(interpreters: &[Interpreter]) -> String {
 
 #[test]
 fn damaged_blocks_die_with_cpythons_words() {
-    let Some(interpreters) = or_not_run(interpreters::required()) else { return };
+    let Some(interpreters) = interpreters::compared() else { return };
     let mut compared = 0;
     for python in interpreters {
         for (number, case) in cases().iter().enumerate() {
@@ -145,7 +144,7 @@ fn damaged_blocks_die_with_cpythons_words() {
 
 #[test]
 fn calls_without_a_thread_state_die_too() {
-    let Some(interpreters) = or_not_run(interpreters::required()) else { return };
+    let Some(interpreters) = interpreters::compared() else { return };
     let mut compared = 0;
     for python in interpreters {
         for domain in Domain::ALL {

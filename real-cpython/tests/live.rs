@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
-use real_cpython::{RealPymalloc, or_not_run};
+use real_cpython::RealPymalloc;
 use sim_core::arena::{ArenaBackend, SimArenas, Target};
 use sim_core::report::debugmallocstats;
 use sim_core::{Machine, Profile, TraceBuilder};
@@ -52,7 +52,7 @@ fn profile(seed: u64) -> Profile {
 
 #[test]
 fn every_address_and_the_statistics_equal_the_real_pymalloc() {
-    let Some(mut real) = or_not_run(RealPymalloc::get()) else { return };
+    let Some(mut real) = RealPymalloc::compared() else { return };
     let (mut operations, mut in_arenas, mut arenas, mut released) = (0, 0, 0, 0);
     for seed in 0..SEEDS {
         let profile = profile(seed);

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, unsafe_code, reason = "tests")]
 
-use real_cpython::{RealPymalloc, or_not_run};
+use real_cpython::RealPymalloc;
 use sim_core::arena::{ArenaBackend as _, SimArenas, Target};
 use sim_core::domains::{AllocatorName, Build};
 use sim_core::report::debugmallocstats;
@@ -36,7 +36,7 @@ fn workload(seed: u64) -> Workload {
 
 #[test]
 fn every_pythonmalloc_equals_the_real_one() {
-    let Some(mut real) = or_not_run(RealPymalloc::get()) else { return };
+    let Some(mut real) = RealPymalloc::compared() else { return };
     let (mut operations, mut compared_bytes, mut in_arenas) = (0_u64, 0_u64, 0_u64);
     // mimalloc cannot be made pristine again in a process; `mimalloc.rs` compares it in processes of its own.
     let names = AllocatorName::ALL.into_iter().filter(|n| !n.is_mimalloc(Build::default()));

@@ -241,7 +241,7 @@ fn compare_bytes(python: &Interpreter, seed: u64) -> u64 {
 
 #[test]
 fn blocks_land_where_the_real_mimalloc_puts_them() {
-    let Some(pythons) = or_not_run(with_mimalloc_212()) else { return };
+    let Some(pythons) = or_not_run("blocks of the real mimalloc 2.1.2", with_mimalloc_212()) else { return };
     let (mut places, mut bytes) = (0, 0);
     for python in &pythons {
         for seed in 0..SEEDS {

@@ -3,11 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
+use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 
 use real_cpython::interpreters;
-use real_cpython::or_not_run;
+use real_cpython::outside::not_run;
 use sim_core::arena::ArenaBackend as _;
 use sim_core::domains::AllocatorName;
 use sim_core::machine::{Fatal, Interpreters, LibcAbort};
@@ -86,13 +87,13 @@ fn simulated(steps: &[&str]) -> (Vec<String>, bool) {
 
 #[test]
 fn interpreters_own_their_blocks() {
-    let Some(interpreters) = or_not_run(interpreters::required()) else { return };
+    let Some(interpreters) = interpreters::compared() else { return };
     let (mut compared, mut versions) = (0, Vec::new());
-    for python in interpreters.iter().filter(|python| python.version >= (3, 12, 0)) {
-        let Some((prefix, library)) = python.shared_library() else {
-            eprintln!("NOT RUN: CPython {python} has no shared library");
-            continue;
-        };
+    let recent = || interpreters.iter().filter(|python| python.version >= (3, 12, 0));
+    let mut without: BTreeSet<u32> = recent().map(|python| python.version.1).collect();
+    for python in recent() {
+        let Some((prefix, library)) = python.shared_library() else { continue };
+        without.remove(&python.version.1);
         for steps in SCENARIOS {
             let out = Command::new(env!("CARGO_BIN_EXE_subinterpreters"))
                 .arg(&library)
@@ -112,14 +113,17 @@ fn interpreters_own_their_blocks() {
         versions.push(python.to_string());
     }
     eprintln!("{compared} scenarios of interpreters compared with CPython {}", versions.join(", "));
-    if versions.is_empty() {
-        or_not_run::<(), _>(Err("no CPython from 3.12 on with a shared library was found"));
+    for minor in without {
+        let why = format!(
+            "it has no shared library; `PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install 3.{minor}` builds one that has"
+        );
+        not_run(&format!("blocks of several interpreters in a process of CPython 3.{minor}"), why);
     }
 }
 
 #[test]
 fn pythonmallocstats_begins_with_zeros_and_0_is_on() {
-    let Some(interpreters) = or_not_run(interpreters::required()) else { return };
+    let Some(interpreters) = interpreters::compared() else { return };
     let mut compared = 0;
     for python in interpreters {
         let profile = match python.version {

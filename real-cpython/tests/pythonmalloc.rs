@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::process::Command;
 
-use real_cpython::{RealPymalloc, or_not_run};
+use real_cpython::RealPymalloc;
 use sim_core::arena::ArenaBackend as _;
 use sim_core::domains::{AllocatorName, Allocators, ArenaChoice};
 use sim_core::report::{PlacementWriter, debugmallocstats};
@@ -119,7 +119,7 @@ fn first_difference(ours: &str, real: &str) -> Option<String> {
 
 #[test]
 fn each_pythonmalloc_in_its_own_process() {
-    if or_not_run(RealPymalloc::get().map(drop)).is_none() {
+    if RealPymalloc::compared().is_none() {
         return;
     }
     let (mut processes, mut lines, mut reports_compared, mut changes, mut aborted) = (0, 0, 0, 0, 0);
@@ -166,7 +166,7 @@ fn each_pythonmalloc_in_its_own_process() {
 
 #[test]
 fn an_unknown_name_ends_the_process_with_cpythons_words() {
-    if or_not_run(RealPymalloc::get().map(drop)).is_none() {
+    if RealPymalloc::compared().is_none() {
         return;
     }
     let path = format!("{}/one.ptrace", env!("CARGO_TARGET_TMPDIR"));

@@ -1,6 +1,7 @@
 //! Opening a trace a few milliseconds a frame, with the old one still on screen.
 
-use std::io::Read;
+use std::borrow::Cow;
+use std::io::{Cursor, Read};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,22 +13,37 @@ use web_time::Instant;
 use crate::format::{bytes, count};
 use crate::trouble::Trouble;
 
+/// Where the bytes of a file come from.
+pub enum Source {
+    /// A reader, which may be taken to another thread.
+    Reader(Box<dyn Read + Send>),
+    /// They are here.
+    Bytes(Cow<'static, [u8]>),
+    /// A file that only the shell can reach, by the number it gave it.
+    Shell(u32),
+}
+
 /// A file that came in by dialog, drop or argument.
 pub struct Opened {
     /// Its name, without folders.
     pub name: String,
     /// Its bytes.
-    pub source: Box<dyn Read>,
+    pub source: Source,
     /// How many there are, where that is known.
     pub total_bytes: Option<u64>,
-    /// Whether the next bytes are there, where they are still on their way; a read before that is an error.
-    pub ready: Option<Box<dyn Fn() -> bool>>,
 }
 
 impl Opened {
     /// A file whose bytes can be read at any time.
-    pub fn new(name: impl Into<String>, source: Box<dyn Read>, total_bytes: Option<u64>) -> Self {
-        Self { name: name.into(), source, total_bytes, ready: None }
+    pub fn new(name: impl Into<String>, source: Box<dyn Read + Send>, total_bytes: Option<u64>) -> Self {
+        Self { name: name.into(), source: Source::Reader(source), total_bytes }
+    }
+
+    /// Bytes that are here.
+    pub fn bytes(name: impl Into<String>, bytes: impl Into<Cow<'static, [u8]>>) -> Self {
+        let bytes = bytes.into();
+        let total_bytes = Some(bytes.len() as u64);
+        Self { name: name.into(), source: Source::Bytes(bytes), total_bytes }
     }
 }
 
@@ -44,7 +60,6 @@ pub struct Still {
 pub struct Loading {
     name: String,
     loader: Loader,
-    ready: Option<Box<dyn Fn() -> bool>>,
 }
 
 /// How a slice of work ended.
@@ -60,10 +75,19 @@ pub enum Outcome {
 }
 
 impl Loading {
-    /// Begins with nothing read.
-    pub fn new(opened: Opened) -> Self {
-        let loader = Loader::new(&opened.name, opened.source, opened.total_bytes);
-        Self { name: opened.name, loader, ready: opened.ready }
+    /// Begins with nothing read; the error says that only the shell could.
+    pub fn new(opened: Opened) -> Result<Self, Trouble> {
+        let Opened { name, source, total_bytes } = opened;
+        match source {
+            Source::Reader(reader) => Ok(Self::read(name, reader, total_bytes)),
+            Source::Bytes(bytes) => Ok(Self::read(name, Box::new(Cursor::new(bytes)), total_bytes)),
+            Source::Shell(_) => Err(format!("{name}: only the page can read it; open it there").into()),
+        }
+    }
+
+    /// The same from a reader that stays in this thread.
+    pub fn read(name: String, reader: Box<dyn Read>, total_bytes: Option<u64>) -> Self {
+        Self { loader: Loader::new(&name, reader, total_bytes), name }
     }
 
     /// The file's name.
@@ -76,14 +100,11 @@ impl Loading {
         self.loader.progress()
     }
 
-    /// Reads for about `slice`, at least one piece if its bytes are there. A trace of more than `bytes_max` is
+    /// Reads for about `slice`, at least one piece. A trace of more than `bytes_max` is
     /// given up, one that will be much larger as soon as that is seen.
     pub fn advance(mut self, slice: Duration, bytes_max: Option<u64>) -> Outcome {
         let begun = Instant::now();
         loop {
-            if self.ready.as_ref().is_some_and(|ready| !ready()) {
-                return Outcome::Running(self);
-            }
             if let (Some(max), Some(trace)) = (bytes_max, self.loader.trace())
                 && trace.state_bytes() > max
             {
@@ -153,11 +174,7 @@ mod tests {
     use super::*;
 
     fn load(bytes: &'static [u8]) -> Result<Trace, Trouble> {
-        let mut loading = Loading::new(Opened::new(
-            "x.ptrace",
-            Box::new(std::io::Cursor::new(bytes)),
-            Some(bytes.len() as u64),
-        ));
+        let mut loading = Loading::new(Opened::bytes("x.ptrace", bytes))?;
         loop {
             match loading.advance(Duration::ZERO, None) {
                 Outcome::Running(more) => loading = more,
@@ -185,7 +202,7 @@ mod tests {
     #[test]
     fn too_large_a_trace_is_given_up_with_advice() {
         let text = b"f o 0\n".repeat(1 << 16);
-        let mut loading = Loading::new(Opened::new("big.ptrace", Box::new(std::io::Cursor::new(text)), None));
+        let mut loading = Loading::read("big.ptrace".to_owned(), Box::new(Cursor::new(text)), None);
         let error = loop {
             match loading.advance(Duration::ZERO, Some(1 << 17)) {
                 Outcome::Running(more) => loading = more,
@@ -201,8 +218,7 @@ mod tests {
     fn a_trace_that_will_be_too_large_is_given_up_at_once() {
         let text = b"f o 0\n".repeat(4 << 20);
         let total = Some(text.len() as u64);
-        let mut loading =
-            Loading::new(Opened::new("big.ptrace", Box::new(std::io::Cursor::new(text)), total));
+        let mut loading = Loading::read("big.ptrace".to_owned(), Box::new(Cursor::new(text)), total);
         let error = loop {
             match loading.advance(Duration::ZERO, Some(24 << 20)) {
                 Outcome::Running(more) => loading = more,
@@ -213,18 +229,5 @@ mod tests {
         // Before what was read reached the limit.
         assert!(error.text.contains("it would take about"), "{error:?}");
         assert_eq!(error.remedy, Remedy::CutOut { operations: 1_200_000 });
-    }
-
-    #[test]
-    fn bytes_on_their_way_are_waited_for() {
-        let there = std::rc::Rc::new(std::cell::Cell::new(false));
-        let mut opened = Opened::new("x.ptrace", Box::new(std::io::Cursor::new(b"f o 0\n")), None);
-        let seen = there.clone();
-        opened.ready = Some(Box::new(move || seen.get()));
-        let Outcome::Running(loading) = Loading::new(opened).advance(Duration::from_secs(1), None) else {
-            panic!("it did not wait")
-        };
-        there.set(true);
-        assert!(matches!(loading.advance(Duration::from_secs(1), None), Outcome::Done(_)));
     }
 }

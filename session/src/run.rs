@@ -556,6 +556,13 @@ impl Session {
             || self.owner.is_some_and(|s| s.is_current(self.revision) && s.answer() == Owner::Searching)
     }
 
+    /// Whether it plays and has nothing to compute until more is due.
+    pub fn rests(&self) -> bool {
+        let searches =
+            self.owner.is_some_and(|s| s.is_current(self.revision) && s.answer() == Owner::Searching);
+        self.playback.playing && !self.under_way() && self.overview.complete() && !searches
+    }
+
     fn changed(&mut self) {
         self.revision += 1;
         self.notice = None;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
+#[path = "support/outside.rs"]
+mod outside;
 mod support;
 
 use std::fs::File;
@@ -220,26 +222,13 @@ fn the_middle_is_read_without_the_start() {
     assert_eq!(cut.next_block().unwrap().map(Trace::first), Some(2 << 20));
 }
 
-#[test]
-fn goldens_come_back() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/oracle");
-    let small = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
-    let folders = if folder.exists() {
-        vec![folder]
-    } else {
-        let message = "the golden traces in ../shared/oracle are missing, only tests/data was converted";
-        assert!(std::env::var_os("CI").is_none(), "{message}");
-        eprintln!("NOT RUN: {message}");
-        vec![small]
-    };
-    let (mut files, mut operations, mut bytes) = (0, 0, 0);
-    for entry in folders.iter().flat_map(|f| std::fs::read_dir(f).unwrap()) {
-        let path = entry.unwrap().path();
+/// Every trace of a folder as an archive and back: how many, and their operations.
+fn check_folder(folder: &Path) -> (usize, u64) {
+    let paths = outside::files(folder, ".ptrace.zst").unwrap();
+    let (mut operations, mut bytes) = (0, 0);
+    for path in &paths {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if !name.ends_with(".ptrace.zst") {
-            continue;
-        }
-        let trace = trace_io::open(&name, Box::new(File::open(&path).unwrap())).unwrap();
+        let trace = trace_io::open(&name, Box::new(File::open(path).unwrap())).unwrap();
         let packed = pack(&trace, FileProfile::Archive);
         bytes += packed.len();
         let back = open(packed).unwrap();
@@ -255,9 +244,25 @@ fn goldens_come_back() {
             digest(&machine)
         };
         assert_eq!(run(&back), run(&trace), "{name}: digest");
-        files += 1;
         operations += trace.len();
     }
-    eprintln!("{files} traces, {operations} operations, {bytes} bytes as archive");
-    assert!(files >= 9);
+    eprintln!("{} traces, {operations} operations, {bytes} bytes as archive", paths.len());
+    (paths.len(), operations)
+}
+
+#[test]
+fn small_goldens_come_back() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    assert_eq!(check_folder(&folder), (7, 132_609), "traces in the repository and their operations");
+}
+
+#[test]
+fn goldens_come_back() {
+    let folder = match outside::shared("oracle") {
+        Ok(folder) => folder,
+        Err(why) => return outside::not_run("all golden traces of CPython, as archives", why),
+    };
+    let (traces, operations) = check_folder(&folder);
+    let found = format!("{traces} traces with {operations} operations in {}", folder.display());
+    assert!(traces >= 28 && operations >= 25_558_352, "{found}; there were 28 with 25,558,352");
 }

@@ -1,7 +1,7 @@
 //! Traces that the real `CPython` 3.14 answered: every placement and the statistics text, byte for byte.
 //!
-//! `tests/data` has the small ones. The large ones lie beside the checkout in `../shared/oracle`; where
-//! they are missing this says so, and fails when the environment variable `CI` is set.
+//! `tests/data` has the small ones. The large ones lie beside the repository in `../shared/oracle`; where they are
+//! missing this says so.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
@@ -13,6 +13,8 @@ use sim_core::report::{PlacementWriter, debugmallocstats};
 use sim_core::{Machine, Profile, Trace};
 
 impl Subject for Machine {
+    const NAME: &'static str = "simulated";
+
     fn new(profile: &Profile, trace: &Trace) -> Self {
         Self::simulated(profile, trace.slot_count()).unwrap()
     }

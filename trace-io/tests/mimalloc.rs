@@ -1,18 +1,21 @@
 //! Traces that the real mimalloc answered: every placement, and the state of every block's page.
 //!
-//! `tests/data/mimalloc` has the small ones. The others lie beside the checkout in `../shared/mimalloc`; where
-//! they are missing this says so, and fails when the environment variable `CI` is set.
+//! `tests/data/mimalloc` has the small ones. The others lie beside the repository in `../shared/mimalloc`; where
+//! they are missing this says so.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ruzstd::decoding::StreamingDecoder;
 use sim_core::domains::AllocatorName;
 use sim_core::report::PlacementWriter;
 use sim_core::{Machine, Profile};
+
+#[path = "support/outside.rs"]
+mod outside;
 
 /// A variant's name, profile, settings and `PYTHONMALLOC`.
 type Variant = (&'static str, &'static str, &'static [(&'static str, &'static str)], Option<AllocatorName>);
@@ -49,7 +52,9 @@ fn goal_or_none(line: &str) -> String {
 fn check(trace_path: &Path, golden_path: &Path, variant: &Variant, page_state: bool) -> u64 {
     let (_, preset, sets, malloc) = *variant;
     let name = trace_path.file_name().unwrap().to_string_lossy().replace(".trace.zst", ".ptrace.zst");
-    let trace = trace_io::open(&name, Box::new(File::open(trace_path).unwrap())).expect("a trace opens");
+    let file = File::open(trace_path);
+    let file = file.unwrap_or_else(|e| panic!("{}: its trace {name}: {e}", golden_path.display()));
+    let trace = trace_io::open(&name, Box::new(file)).expect("a trace opens");
     let mut profile = Profile::named(preset).unwrap();
     for (key, value) in sets {
         profile.set(key, value).unwrap();
@@ -79,48 +84,38 @@ fn check(trace_path: &Path, golden_path: &Path, variant: &Variant, page_state: b
     trace.len()
 }
 
-/// All traces of a folder with all their variants, plain and with page states.
-fn check_folder(folder: &Path) -> (u64, u64) {
-    let (mut files, mut operations) = (0, 0);
-    let mut traces: Vec<PathBuf> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .filter(|p| p.to_string_lossy().ends_with(".trace.zst"))
-        .collect();
-    traces.sort();
-    for trace in traces {
-        let stem = trace.to_string_lossy().strip_suffix(".trace.zst").unwrap().to_owned();
-        for variant in &VARIANTS {
-            for (ending, page_state) in [("", false), (".deep", true)] {
-                let golden = PathBuf::from(format!("{stem}.{}{ending}.zst", variant.0));
-                if golden.exists() {
-                    operations += check(&trace, &golden, variant, page_state);
-                    files += 1;
-                }
-            }
-        }
+/// All goldens of a folder, each with its trace: how many, and the operations compared.
+fn check_folder(folder: &Path) -> (usize, u64) {
+    let mut goldens = outside::files(folder, ".zst").unwrap();
+    goldens.retain(|path| !path.to_string_lossy().ends_with(".trace.zst"));
+    let mut operations = 0;
+    for golden in &goldens {
+        // NAME.VARIANT.zst, or NAME.VARIANT.deep.zst with page states.
+        let name = golden.file_name().unwrap().to_string_lossy().into_owned();
+        let mut parts = name.split('.');
+        let (stem, variant) = (parts.next().unwrap(), parts.next().unwrap());
+        let variant = VARIANTS.iter().find(|known| known.0 == variant);
+        let variant = variant.unwrap_or_else(|| panic!("{}: no such variant is known", golden.display()));
+        let page_state = parts.next() == Some("deep");
+        operations += check(&folder.join(format!("{stem}.trace.zst")), golden, variant, page_state);
     }
-    (files, operations)
+    (goldens.len(), operations)
 }
 
 #[test]
 fn small_goldens_are_met() {
-    let (files, operations) =
-        check_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mimalloc"));
-    assert!(files >= 60 && operations > 10_000, "{files} goldens with {operations} operations");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mimalloc");
+    assert_eq!(check_folder(&folder), (96, 68_328), "goldens in the repository and their operations");
 }
 
 #[test]
 fn all_goldens_are_met() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/mimalloc");
-    if !folder.exists() {
-        let message =
-            "the golden traces in ../shared/mimalloc are missing, only tests/data/mimalloc was compared";
-        assert!(std::env::var_os("CI").is_none(), "{message}");
-        eprintln!("NOT RUN: {message}");
-        return;
-    }
-    let (files, operations) = check_folder(&folder);
-    eprintln!("{files} goldens met, {operations} operations compared");
-    assert!(files >= 200, "only {files} goldens in {}", folder.display());
+    let folder = match outside::shared("mimalloc") {
+        Ok(folder) => folder,
+        Err(why) => return outside::not_run("all golden traces of mimalloc", why),
+    };
+    let (goldens, operations) = check_folder(&folder);
+    eprintln!("{goldens} goldens met, {operations} operations compared");
+    let found = format!("{goldens} goldens with {operations} operations in {}", folder.display());
+    assert!(goldens >= 238 && operations >= 4_055_980, "{found}; there were 238 with 4,055,980");
 }

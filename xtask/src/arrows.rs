@@ -9,9 +9,10 @@ use serde_json::Value;
 use crate::workspace::{cargo, output};
 
 /// For each crate of ours, which others of ours it may use.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("app-native", &["app-ui", "session", "mmap-arenas", "trace-io", "sim-core"]),
-    ("app-web", &["app-ui"]),
+    ("app-web", &["app-ui", "session"]),
+    ("app-web-engine", &["session"]),
     ("app-ui", &["session", "trace-io", "sim-core"]),
     ("session", &["trace-io", "sim-core"]),
     ("mmap-arenas", &["sim-core"]),
@@ -24,13 +25,15 @@ const ARROWS: [(&str, &[&str]); 10] = [
 ];
 
 /// What only some crates may use, and which ones.
-const RESERVED: [(&str, &[&str]); 17] = [
+const RESERVED: [(&str, &[&str]); 18] = [
     ("eframe", &["app-native", "app-web"]),
     ("rfd", &["app-native"]),
-    ("web-sys", &["app-web"]),
-    ("js-sys", &["app-web"]),
-    ("wasm-bindgen", &["app-web"]),
+    ("web-sys", &["app-web", "app-web-engine"]),
+    ("js-sys", &["app-web", "app-web-engine"]),
+    ("wasm-bindgen", &["app-web", "app-web-engine"]),
     ("wasm-bindgen-futures", &["app-web"]),
+    // Pages and workers speak it; files do not.
+    ("postcard", &["app-web", "app-web-engine"]),
     ("egui", &["app-ui"]),
     ("egui_tiles", &["app-ui"]),
     ("clap", &["app-native", "real-cpython", "xtask"]),

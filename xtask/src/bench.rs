@@ -4,13 +4,12 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::instructions;
-use crate::workspace::{cargo, command, output, root, run as run_command};
+use crate::tools::Need;
+use crate::workspace::{cargo, command, output, root, run as run_command, run_seen, shared};
+use crate::{instructions, tools};
 
 /// Options of `cargo xtask bench`.
 #[derive(clap::Args)]
@@ -36,6 +35,9 @@ struct Section {
     /// What its columns mean.
     text: &'static str,
     program: &'static [&'static str],
+    needs: &'static [Need],
+    /// Folders of `../shared` whose files it measures when none are named.
+    shared: &'static [&'static str],
 }
 
 const PAGE: &str = "docs/benchmarks.md";
@@ -51,6 +53,8 @@ const SECTIONS: [Section; 5] = [
                pointers, the C library's blocks) against the arenas at their most. What the C library does for RAW is real on one side and a table \
                on the other.",
         program: &["--bin", "bench"],
+        needs: &[Need::Libpython],
+        shared: &["oracle"],
     },
     Section {
         name: "allocators",
@@ -59,6 +63,8 @@ const SECTIONS: [Section; 5] = [
                mimalloc and jemalloc by turns. *fresh* arenas are met for the first time, *resident* ones are in memory already; the others go on with \
                the heap of the repetition before. Ratios are ours to CPython's. RAW and everything over 512 bytes is glibc's in the pymallocs.",
         program: &["--bin", "allocators", "--features", "allocators"],
+        needs: &[Need::Libpython, Need::Make],
+        shared: &["oracle"],
     },
     Section {
         name: "files",
@@ -66,12 +72,16 @@ const SECTIONS: [Section; 5] = [
         text: "Bytes an operation, with stacks and addresses where the trace has them, and millions of operations read and written in a second of one \
                thread's processor time, for the archive and the capture profile. *no addr.* is the same capture without addresses.",
         program: &["--bin", "files"],
+        needs: &[],
+        shared: &["oracle", "captures"],
     },
     Section {
         name: "captures",
         title: "Captures beside memray",
         text: "`arenascope info` beside `memray stats` on the same file by turns, and `arenascope convert` to `.atrace`; seconds that pass, each the median.",
         program: &["--bin", "captures"],
+        needs: &[Need::Venv],
+        shared: &["captures"],
     },
     Section {
         name: "travel",
@@ -80,6 +90,8 @@ const SECTIONS: [Section; 5] = [
                several times in a row. Times are of the thread's own processor time. The states and the index share a budget of 256 MiB, 512 MiB \
                for 100 million operations.",
         program: &["--bin", "travel"],
+        needs: &[],
+        shared: &[],
     },
 ];
 
@@ -91,9 +103,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("there is no table {name}; there are {}, {}", names.join(", "), instructions::NAME);
     }
     if options.instructions {
+        tools::require(&instructions::NEEDS)?;
+        say_uncounted();
         return instructions::hold(options.write);
     }
     let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
+    set_up(options, wanted)?;
     let mut page = head()?;
     let mut failed = Vec::new();
     for section in SECTIONS.iter().filter(|s| wanted(s.name)) {
@@ -104,6 +119,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     if wanted(instructions::NAME) {
+        say_uncounted();
         let table = instructions::table()?;
         print!("\n{table}");
         write!(page, "\n## Instructions\n\n{table}")?;
@@ -113,6 +129,31 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         println!("\nwritten to {PAGE}");
     }
     if failed.is_empty() { Ok(()) } else { bail!("bars are missed: {}", failed.join(", ")) }
+}
+
+fn say_uncounted() {
+    for line in instructions::uncounted() {
+        println!("NOT RUN: {}: {}", line.what, line.why);
+    }
+}
+
+/// Gets what the wanted tables need, before the first of them is built.
+fn set_up(options: &Options, wanted: impl Fn(&str) -> bool) -> Result<()> {
+    let mut needs = Vec::new();
+    for section in SECTIONS.iter().filter(|section| wanted(section.name)) {
+        needs.extend(section.needs);
+        if options.arguments.is_empty() {
+            for folder in section.shared {
+                shared(folder).with_context(|| {
+                    format!("the table {} measures ../shared/{folder}: name files after --, or others with --only", section.name)
+                })?;
+            }
+        }
+    }
+    if wanted(instructions::NAME) {
+        needs.extend(instructions::NEEDS);
+    }
+    tools::require(&needs)
 }
 
 fn measure(section: &Section, arguments: &[String]) -> Result<(String, bool)> {
@@ -125,15 +166,12 @@ fn measure(section: &Section, arguments: &[String]) -> Result<(String, bool)> {
     bench
         .args(["run", "--quiet", "--locked", "--release", "--package", "real-cpython"])
         .args(section.program);
-    let mut child = bench.arg("--").args(arguments).stdout(Stdio::piped()).spawn()?;
     let mut table = String::new();
-    for line in BufReader::new(child.stdout.take().context("its standard output is a pipe")?).lines() {
-        let line = line?;
-        println!("{line}");
-        table.push_str(&line);
+    let done = run_seen(bench.arg("--").args(arguments), |line| {
+        table.push_str(line);
         table.push('\n');
-    }
-    Ok((table, child.wait()?.success()))
+    })?;
+    Ok((table, done.success()))
 }
 
 /// Title, command and machine.

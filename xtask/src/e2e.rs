@@ -1,11 +1,13 @@
 //! `cargo xtask e2e`: the built page in headless Chromium, beside the native program.
 
-use std::fs;
-
 use anyhow::{Context as _, Result};
 
+use crate::tools::Need;
 use crate::workspace::{cargo, command, root, run as run_command};
 use crate::{tools, web};
+
+/// What driving the page takes.
+pub(crate) const NEEDS: [Need; 4] = [Need::Chromium, Need::Node, Need::Npm, Need::BrowserDriver];
 
 /// Options of `cargo xtask e2e`.
 #[derive(clap::Args)]
@@ -17,6 +19,9 @@ pub(crate) struct Options {
 
 /// Builds the page and tests it.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    let mut needs = NEEDS.to_vec();
+    needs.extend((!options.no_build).then_some(Need::WasmTarget));
+    tools::require(&needs)?;
     if !options.no_build {
         web::build(&root().join("dist"))?;
     }
@@ -36,7 +41,6 @@ fn drive(build: &[&str]) -> Result<()> {
     )?;
     // The page's digests are compared with this program's.
     run_command(cargo().args(build).arg("--locked"))?;
-    install_packages()?;
     run_command(
         command("node")
             .args(["--test", "--test-reporter=spec", "e2e/page.test.mjs"])
@@ -45,17 +49,4 @@ fn drive(build: &[&str]) -> Result<()> {
             .env("DIST", root().join("dist"))
             .env("XTASK", std::env::current_exe()?),
     )
-}
-
-/// Installs what package-lock.json says, unless that is what is there.
-fn install_packages() -> Result<()> {
-    let lock =
-        fs::read(root().join("e2e/package-lock.json")).context("e2e/package-lock.json cannot be read")?;
-    let stamp = root().join("e2e/node_modules/.installed-lock.json");
-    if fs::read(&stamp).is_ok_and(|installed| installed == lock) {
-        return Ok(());
-    }
-    run_command(command("npm").args(["ci", "--prefix", "e2e", "--no-audit", "--no-fund"]))
-        .context("the browser's driver, playwright-core, comes from the npm registry")?;
-    fs::write(&stamp, lock).with_context(|| format!("{} cannot be written", stamp.display()))
 }

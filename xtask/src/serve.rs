@@ -13,14 +13,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::web;
+use crate::tools::Need;
 use crate::workspace::root;
+use crate::{tools, web};
 
 /// The port tried when none is asked for.
 const PORT: u16 = 8080;
 /// The policy in index.html, and what only a header can say.
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
-    img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; \
+    img-src 'self' data: blob:; connect-src 'self'; worker-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 /// A request of a browser is far smaller.
 const REQUEST_BYTES_MAX: u64 = 16 << 10;
@@ -40,6 +41,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let dir = root().join(&options.dir);
     if !dir.join("index.html").exists() {
+        tools::require(&[Need::WasmTarget])?;
         web::build(&dir)?;
     }
     let listener = listen(options.port)?;

@@ -4,11 +4,15 @@
 //! start only when those passed. One native profile and one for the browser: the window's libraries are
 //! the bulk of a cold run, and each further profile would build them again.
 
-use anyhow::Result;
+use std::path::PathBuf;
 
+use anyhow::{Result, anyhow, bail, ensure};
+
+use crate::not_run::{self, Expected, Log};
 use crate::steps::Steps;
-use crate::workspace::{cargo, command, root, run as run_command};
-use crate::{arrows, e2e, instructions, modules, tools, web};
+use crate::tools::{Lack, Need};
+use crate::workspace::{cargo, command, root, run as run_command, run_seen};
+use crate::{arrows, e2e, instructions, modules, stand_alone, tools, web};
 
 /// Options of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -22,60 +26,125 @@ pub(crate) struct Options {
     /// Also ask the advisory database, which needs github.com
     #[arg(long)]
     advisories: bool,
+    /// Fail when something did not run that this list does not name (names as in the last table)
+    #[arg(long, value_name = "FILE")]
+    expect: Option<PathBuf>,
 }
 
-/// A step: its name and what it does.
-type Step = (&'static str, fn() -> Result<()>);
+/// A step: its name, without what it cannot run, and what it does. Of the latter it writes down what did not run.
+type Step = (&'static str, &'static [Need], fn(&Log) -> Result<()>);
 
 const CHEAP: [Step; 9] = [
-    ("format", format),
-    ("typos", typos),
-    ("arrows", || arrows::check().and_then(|()| modules::check())),
-    ("dependencies", dependencies),
-    ("clippy", clippy),
-    ("clippy-browser", clippy_browser),
-    ("docs", docs),
-    ("no-window", no_window),
-    ("page-files", page_files),
+    ("format", &[], |_| format()),
+    ("typos", &[Need::Venv, Need::Typos], |_| typos()),
+    ("arrows", &[], |_| arrows::check().and_then(|()| modules::check())),
+    ("dependencies", &[Need::CargoDeny], |_| dependencies()),
+    ("clippy", &[], |_| clippy()),
+    ("clippy-browser", &[Need::WasmTarget], |_| clippy_browser()),
+    ("docs", &[], |_| docs()),
+    ("no-window", &[], |_| no_window()),
+    ("page-files", &[Need::Node], |_| page_files()),
 ];
 
-const LONG: [Step; 5] = [
-    ("tests", tests),
-    ("sanitizer", sanitizer),
-    ("instructions", || instructions::hold(false)),
-    ("web", web_build),
-    ("browser", e2e::drive_after_tests),
+const LONG: [Step; 6] = [
+    (TESTS, &[], tests),
+    ("stand-alone", &[], |_| stand_alone::check()),
+    ("sanitizer", &[], sanitizer),
+    ("instructions", &instructions::NEEDS, count_instructions),
+    ("web", &[Need::WasmTarget, Need::Node], |_| web_build()),
+    ("browser", &BROWSER_NEEDS, |_| e2e::drive_after_tests()),
 ];
+
+/// Runs when it is asked for.
+const ADVISORIES: Step = ("advisories", &[Need::CargoDeny], |_| advisories());
+
+const TESTS: &str = "tests";
+/// Some tests compare with these, and say so themselves where they cannot.
+const TESTS_USE: [Need; 2] = [Need::Libpython, Need::Venv];
+/// The page itself and what drives it.
+const BROWSER_NEEDS: [Need; 5] =
+    [Need::WasmTarget, Need::Chromium, Need::Node, Need::Npm, Need::BrowserDriver];
 
 /// Sets up and runs the steps.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let known = |name: &String| CHEAP.iter().chain(&LONG).any(|(step, _)| step == name);
+    let known = |name: &String| CHEAP.iter().chain(&LONG).any(|(step, ..)| step == name);
     if let Some(unknown) = options.only.iter().find(|name| !known(name)) {
-        let names: Vec<_> = CHEAP.iter().chain(&LONG).map(|(name, _)| *name).collect();
-        anyhow::bail!("there is no step {unknown}; there are {}", names.join(", "));
+        let names: Vec<_> = CHEAP.iter().chain(&LONG).map(|(name, ..)| *name).collect();
+        bail!("there is no step {unknown}; there are {}", names.join(", "));
     }
+    let expected = options.expect.as_deref().map(Expected::read).transpose()?;
     let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
+    let chosen = |steps: &'static [Step]| steps.iter().filter(move |(name, ..)| wanted(name));
 
-    let mut steps = Steps::default();
-    let ready = steps.run("setup", tools::set_up);
-    for (name, step) in CHEAP.into_iter().filter(|(name, _)| wanted(name)) {
-        if ready {
-            steps.run(name, step);
-        } else {
-            steps.skip(name);
-        }
+    let mut needs: Vec<Need> =
+        chosen(&CHEAP).chain(chosen(&LONG)).flat_map(|(_, needs, _)| *needs).copied().collect();
+    if wanted(TESTS) {
+        needs.extend(TESTS_USE);
     }
     if options.advisories {
-        steps.run("advisories", advisories);
+        needs.extend(ADVISORIES.1);
     }
-    for (name, step) in LONG.into_iter().filter(|(name, _)| wanted(name)) {
-        if ready && (options.keep_going || !steps.any_failed()) {
-            steps.run(name, step);
+    let mut run = Run { steps: Steps::default(), log: Log::new("not-run")?, lacks: Vec::new() };
+    run.set_up(&needs);
+    for step in chosen(&CHEAP) {
+        run.step(step)?;
+    }
+    if options.advisories {
+        run.step(&ADVISORIES)?;
+    }
+    for step in chosen(&LONG) {
+        if options.keep_going || !run.steps.any_failed() {
+            run.step(step)?;
         } else {
-            steps.skip(name);
+            run.steps.skip(step.0);
         }
     }
-    steps.finish()
+    let passed = run.steps.finish();
+    let lines = run.log.read()?;
+    if !lines.is_empty() {
+        print!("\n{}", not_run::table(&lines));
+    }
+    let Some(expected) = expected else { return passed };
+    if options.only.is_empty() && passed.is_ok() {
+        for name in expected.ran(&lines) {
+            println!("it may be missing, and here it ran: {name}");
+        }
+    }
+    match (passed, expected.hold(&lines)) {
+        (Err(failed), Err(missing)) => Err(anyhow!("{failed}; {missing}")),
+        (passed, held) => passed.and(held),
+    }
+}
+
+/// The steps so far, what they could not do, and what is missing here.
+struct Run {
+    steps: Steps,
+    log: Log,
+    lacks: Vec<Lack>,
+}
+
+impl Run {
+    /// Gets what is needed; what cannot be had stops those steps alone that cannot do without.
+    fn set_up(&mut self, needs: &[Need]) {
+        let lacks = &mut self.lacks;
+        self.steps.run("setup", || {
+            *lacks = tools::provide(needs);
+            for why in tools::reasons(lacks.iter()) {
+                println!("{why}");
+            }
+            Ok(())
+        });
+    }
+
+    fn step(&mut self, (name, needs, step): &Step) -> Result<()> {
+        let reasons = tools::reasons(self.lacks.iter().filter(|lack| needs.contains(&lack.need)));
+        if reasons.is_empty() {
+            self.steps.run(name, || step(&self.log));
+            return Ok(());
+        }
+        self.steps.skip(name);
+        self.log.add(&format!("step {name}"), &reasons.join("; "))
+    }
 }
 
 fn format() -> Result<()> {
@@ -119,7 +188,8 @@ fn clippy() -> Result<()> {
 fn clippy_browser() -> Result<()> {
     run_command(
         cargo()
-            .args(["clippy", "--locked", "--package", "app-web", "--lib", "--profile", "web"])
+            .args(["clippy", "--locked", "--package", "app-web", "--package", "app-web-engine", "--lib"])
+            .args(["--profile", "web"])
             .args(["--target", "wasm32-unknown-unknown", "--target-dir", "target/web"])
             .args(["--", "--deny", "warnings"])
             .env("CLIPPY_CONF_DIR", root().join("app-web/clippy-browser")),
@@ -142,35 +212,74 @@ fn no_window() -> Result<()> {
 
 /// JavaScript is parsed before a browser has to.
 fn page_files() -> Result<()> {
-    for file in ["app-web/page/boot.js", "e2e/page.test.mjs", "e2e/support.mjs"] {
+    for file in ["app-web/page/boot.js", "app-web/page/worker.js", "e2e/page.test.mjs", "e2e/support.mjs"] {
         run_command(command("node").args(["--check", file]))?;
     }
     Ok(())
 }
 
-fn tests() -> Result<()> {
-    run_command(
-        cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"]).env("RUST_BACKTRACE", "1"),
-    )
+fn tests(log: &Log) -> Result<()> {
+    let mut test = cargo();
+    test.args(["test", "--locked", "--workspace", "--no-fail-fast"]).env("RUST_BACKTRACE", "1");
+    let mut ignored = Vec::new();
+    let done = run_seen(log.hear(&mut test), |line| ignored.extend(ignored_test(line)))?;
+    for (name, why) in ignored {
+        log.add(&format!("test {name}"), &why)?;
+    }
+    ensure!(done.success(), "tests failed ({done})");
+    Ok(())
+}
+
+/// The name of a test that is marked as ignored and the reason, from a line that a test program prints.
+fn ignored_test(line: &str) -> Option<(String, String)> {
+    let (name, outcome) = line.strip_prefix("test ")?.rsplit_once(" ... ignored")?;
+    let why = outcome.strip_prefix(", ").unwrap_or("it is marked as ignored, without a reason");
+    Some((name.to_owned(), why.to_owned()))
 }
 
 /// The crate that follows pointers, under `AddressSanitizer`. The compiler has it behind a switch for nightly
 /// features; the folder is its own, since everything is built anew. The large goldens run in `tests`.
-fn sanitizer() -> Result<()> {
+fn sanitizer(log: &Log) -> Result<()> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        println!("AddressSanitizer is run on x86-64 Linux only");
-        return Ok(());
+        return log.add("step sanitizer", "AddressSanitizer is run on x86-64 Linux only");
     }
-    run_command(
-        cargo()
-            .args(["test", "--locked", "--package", "mmap-arenas", "--tests"])
-            .args(["--target", "x86_64-unknown-linux-gnu", "--target-dir", "target/sanitizer"])
-            .args(["--", "--exact", "--skip", "all_goldens_are_met"])
-            .env("RUSTC_BOOTSTRAP", "1")
-            .env("RUSTFLAGS", "-Zsanitizer=address"),
-    )
+    let mut test = cargo();
+    test.args(["test", "--locked", "--package", "mmap-arenas", "--tests"])
+        .args(["--target", "x86_64-unknown-linux-gnu", "--target-dir", "target/sanitizer"])
+        .args(["--", "--exact", "--skip", "all_goldens_are_met"])
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTFLAGS", "-Zsanitizer=address");
+    run_command(log.hear(&mut test))
+}
+
+fn count_instructions(log: &Log) -> Result<()> {
+    for line in instructions::uncounted() {
+        log.add(&line.what, &line.why)?;
+    }
+    instructions::hold(false)
 }
 
 fn web_build() -> Result<()> {
     web::build(&root().join("dist"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_tests_are_seen() {
+        let seen = |line| ignored_test(line);
+        let pair = |name: &str, why: &str| Some((name.to_owned(), why.to_owned()));
+        assert_eq!(
+            seen("test slow ... ignored, a measurement, not a check"),
+            pair("slow", "a measurement, not a check")
+        );
+        assert_eq!(
+            seen("test src/a.rs - a (line 3) ... ignored"),
+            pair("src/a.rs - a (line 3)", "it is marked as ignored, without a reason")
+        );
+        assert_eq!(seen("test slow ... ok"), None);
+        assert_eq!(seen("test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured"), None);
+    }
 }

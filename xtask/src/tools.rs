@@ -1,4 +1,4 @@
-//! What the checks need beside cargo: found, installed where that is allowed, or named.
+//! What tasks need beside cargo: found, installed where that is allowed, or named.
 //!
 //! Everything that is already there is left alone, so that this is quick the second time. Programs for
 //! this repository alone go into .tools/, never into the user's folders.
@@ -8,25 +8,114 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::workspace::{cargo, command, in_ci, output, root, run};
+use crate::workspace::{cargo, command, once_each, output, root, run};
 
 const TYPOS_VERSION: &str = "1.52.0";
 const CARGO_DENY_VERSION: &str = "0.20.2";
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
-/// A folder of goldens and captures beside the repository, too large to be in it.
-pub(crate) const SHARED_ORACLE: &str = "../shared/oracle";
 
-/// Installs or names whatever is missing.
-pub(crate) fn set_up() -> Result<()> {
-    debian_packages()?;
-    wasm_target()?;
-    typos()?;
-    cargo_deny()?;
-    if !root().join(SHARED_ORACLE).is_dir() {
-        ensure!(!in_ci(), "{SHARED_ORACLE} is missing: CI checks against it");
-        println!("{SHARED_ORACLE} is missing: the large goldens are not checked");
+/// What a task may need.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Need {
+    /// The standard library for the browser.
+    WasmTarget,
+    Chromium,
+    Node,
+    Npm,
+    /// playwright-core, in `e2e/node_modules`.
+    BrowserDriver,
+    /// CPython 3.11 as a shared library: the reference that the model is compared with.
+    Libpython,
+    /// Python's virtual environments: for typos and for memray, which captures are compared with.
+    Venv,
+    /// Counts the instructions of the replay.
+    Valgrind,
+    /// Builds jemalloc.
+    Make,
+    Typos,
+    CargoDeny,
+}
+
+/// A need that is not met.
+pub(crate) struct Lack {
+    pub(crate) need: Need,
+    /// What is wrong, and the remedy.
+    pub(crate) why: String,
+}
+
+impl Need {
+    /// Debian's packages of it; none for what does not come from there.
+    fn packages(self) -> &'static [&'static str] {
+        match self {
+            // Of what chromium recommends only a font is needed: without one the page has no letters.
+            Self::Chromium => &["chromium", "fonts-dejavu-core"],
+            Self::Node => &["nodejs"],
+            Self::Npm => &["npm"],
+            Self::Libpython => &["libpython3.11"],
+            Self::Venv => &["python3-venv"],
+            Self::Valgrind => &["valgrind"],
+            Self::Make => &["make"],
+            Self::WasmTarget | Self::BrowserDriver | Self::Typos | Self::CargoDeny => &[],
+        }
     }
+
+    /// Whether what comes in a package is there.
+    pub(crate) fn is_there(self) -> bool {
+        match self {
+            Self::Chromium => chromium().is_some(),
+            Self::Node => on_path("node").is_some(),
+            Self::Npm => on_path("npm").is_some(),
+            Self::Libpython => has_libpython(),
+            Self::Venv => has_venv(),
+            Self::Valgrind => on_path("valgrind").is_some(),
+            Self::Make => on_path("make").is_some(),
+            Self::WasmTarget | Self::BrowserDriver | Self::Typos | Self::CargoDeny => true,
+        }
+    }
+
+    /// Gets what comes from elsewhere, unless it is there.
+    fn get(self) -> Result<()> {
+        match self {
+            Self::WasmTarget => wasm_target(),
+            Self::BrowserDriver => browser_driver(),
+            Self::Typos => typos(),
+            Self::CargoDeny => cargo_deny(),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Gets whatever is missing; what could not be had comes back.
+pub(crate) fn provide(needs: &[Need]) -> Vec<Lack> {
+    let needs: Vec<Need> = once_each(needs.iter().copied());
+    let missing: Vec<Need> = needs.iter().copied().filter(|need| !need.is_there()).collect();
+    let installed = debian_packages(&missing);
+    let mut lacks = Vec::new();
+    for need in missing.into_iter().filter(|need| !need.is_there()) {
+        let why = match &installed {
+            Ok(()) => format!("apt-get installed {}, and that is not found", need.packages().join(" ")),
+            Err(error) => format!("{error:#}"),
+        };
+        lacks.push(Lack { need, why });
+    }
+    for need in needs {
+        if let Err(error) = need.get() {
+            lacks.push(Lack { need, why: format!("{error:#}") });
+        }
+    }
+    lacks
+}
+
+/// Gets whatever is missing, for a task that cannot do without.
+pub(crate) fn require(needs: &[Need]) -> Result<()> {
+    let lacks = provide(needs);
+    ensure!(lacks.is_empty(), "{}", reasons(lacks.iter()).join("; "));
     Ok(())
+}
+
+/// What is wrong, once each: packages have one remedy together.
+pub(crate) fn reasons<'a>(lacks: impl Iterator<Item = &'a Lack>) -> Vec<&'a str> {
+    once_each(lacks.map(|lack| lack.why.as_str()))
 }
 
 /// Chromium's program.
@@ -53,33 +142,11 @@ pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
-fn debian_packages() -> Result<()> {
-    let mut missing = Vec::new();
-    if chromium().is_none() {
-        // Of what chromium recommends only a font is needed: without one the page has no letters.
-        missing.extend(["chromium", "fonts-dejavu-core"]);
-    }
-    if on_path("node").is_none() {
-        missing.push("nodejs");
-    }
-    if on_path("npm").is_none() {
-        missing.push("npm");
-    }
-    if !has_libpython() {
-        missing.push("libpython3.11");
-    }
-    // For typos and for memray, which captures are compared with.
-    if !has_venv() {
-        missing.push("python3-venv");
-    }
-    // Counts the instructions of the replay.
-    if on_path("valgrind").is_none() {
-        missing.push("valgrind");
-    }
+fn debian_packages(missing: &[Need]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let packages = missing.join(" ");
+    let packages = missing.iter().flat_map(|need| need.packages()).copied().collect::<Vec<_>>().join(" ");
     if on_path("apt-get").is_none() {
         bail!("install these with your package manager (names as in Debian): {packages}");
     }
@@ -92,10 +159,17 @@ fn debian_packages() -> Result<()> {
         apt
     };
     run(apt().args(["-qq", "update"]))?;
-    run(apt().args(["-qq", "install", "-y", "--no-install-recommends"]).args(&missing))
+    // Each alone: of a release that has not one of them the others are still wanted.
+    let mut failed = Vec::new();
+    for need in missing {
+        let install =
+            run(apt().args(["-qq", "install", "-y", "--no-install-recommends"]).args(need.packages()));
+        failed.extend(install.err().map(|error| format!("{error:#}")));
+    }
+    ensure!(failed.is_empty(), "{}: install it in another way", failed.join("; "));
+    Ok(())
 }
 
-/// CPython 3.11 as a shared library: the reference that the model is compared with.
 fn has_libpython() -> bool {
     let holds = |dir: &Path| {
         let entries = fs::read_dir(dir).into_iter().flatten().flatten();
@@ -126,6 +200,7 @@ fn wasm_target() -> Result<()> {
          standard library the way Rust itself was installed"
     );
     run(command("rustup").args(["target", "add", WASM_TARGET]))
+        .context("the standard library for the browser comes by rustup")
 }
 
 fn typos() -> Result<()> {
@@ -157,4 +232,17 @@ fn cargo_deny() -> Result<()> {
         CARGO_DENY_VERSION,
     ]);
     run(install.arg("--root").arg(root().join(".tools"))).context("cargo-deny comes from crates.io")
+}
+
+/// Installs what package-lock.json says, unless that is what is there.
+fn browser_driver() -> Result<()> {
+    let lock =
+        fs::read(root().join("e2e/package-lock.json")).context("e2e/package-lock.json cannot be read")?;
+    let stamp = root().join("e2e/node_modules/.installed-lock.json");
+    if fs::read(&stamp).is_ok_and(|installed| installed == lock) {
+        return Ok(());
+    }
+    run(command("npm").args(["ci", "--prefix", "e2e", "--no-audit", "--no-fund"]))
+        .context("the browser's driver, playwright-core, comes from the npm registry")?;
+    fs::write(&stamp, lock).with_context(|| format!("{} cannot be written", stamp.display()))
 }

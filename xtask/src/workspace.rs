@@ -1,11 +1,15 @@
 //! Where things are, and commands that run there.
 
 use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+
+/// Names the folder that stands for `../shared`; one that does not exist hides it.
+pub(crate) const SHARED: &str = "ARENASCOPE_SHARED";
 
 /// The repository's root.
 pub(crate) fn root() -> PathBuf {
@@ -52,9 +56,43 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("`{shown}` printed something not UTF-8"))
 }
 
-/// Whether CI runs this: what is missing then is a failure, never a reason to skip.
-pub(crate) fn in_ci() -> bool {
-    std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
+/// Runs a command with its output on the terminal, and shows each line of its standard output to `see` as well.
+pub(crate) fn run_seen(command: &mut Command, mut see: impl FnMut(&str)) -> Result<ExitStatus> {
+    let shown = show(command);
+    println!("$ {shown}");
+    let started = command.stdout(Stdio::piped()).spawn();
+    let mut child = started.with_context(|| format!("`{shown}` could not be started"))?;
+    let mut out = BufReader::new(child.stdout.take().context("its standard output is a pipe")?);
+    let mut line = Vec::new();
+    while out.read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        print!("{text}");
+        see(text.trim_end_matches('\n'));
+        line.clear();
+    }
+    child.wait().with_context(|| format!("`{shown}` was lost"))
+}
+
+/// A folder of `../shared`, which lies beside the repository and is too large to be in it, as tests find it
+/// (`trace-io/tests/support/outside.rs`).
+pub(crate) fn shared(folder: &str) -> Result<PathBuf> {
+    let named = std::env::var_os(SHARED).filter(|name| !name.is_empty());
+    let place = PathBuf::from(named.unwrap_or_else(|| "../shared".into())).join(folder);
+    let path = root().join(&place);
+    let shown = place.display();
+    ensure!(path.is_dir(), "{shown} is missing; {SHARED} names another folder than ../shared to look in");
+    Ok(path)
+}
+
+/// The first of each, in order.
+pub(crate) fn once_each<T: PartialEq>(things: impl Iterator<Item = T>) -> Vec<T> {
+    let mut once = Vec::new();
+    for thing in things {
+        if !once.contains(&thing) {
+            once.push(thing);
+        }
+    }
+    once
 }
 
 /// A duration as people say it.

@@ -82,16 +82,20 @@ pub(super) fn reason(reason: &Reason) -> String {
     }
 }
 
-/// What would give what a recording lacks, with the option that does without.
+/// What readers say of a recording that lacks something, and how an option does that here.
+const OPTIONS: [(&str, &str); 3] = [
+    ("take them for calls of OBJ to see what", "ask with --as obj what"),
+    ("because that was asked for", "because --as says so"),
+    ("to begin with what it shows", "and give it to `replay --start`"),
+];
+
+/// What would give what a recording lacks, with the options for it.
 pub(super) fn lack(missing: &Missing) -> String {
-    let remedy = &missing.remedy;
-    let option = match missing.what.as_str() {
-        "domains" if remedy.contains("for calls of OBJ") => "--as obj takes them so",
-        "the version of Python" => "until then give --profile",
-        Missing::PROCESS_BIRTH if remedy.contains("_debugmallocstats") => "`replay --start` reads it",
-        _ => return remedy.clone(),
-    };
-    format!("{remedy}; {option}")
+    let remedy = OPTIONS.iter().fold(missing.remedy.clone(), |text, (said, here)| text.replace(said, here));
+    match missing.what.as_str() {
+        Missing::PYTHON_VERSION => format!("{remedy}; until then give --profile"),
+        _ => remedy,
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use real_cpython::interpreters;
 use real_cpython::measure::{self, Arguments, median, ratio};
 use real_cpython::memray::{self, Memray};
 use trace_io::Loader;
@@ -31,7 +30,7 @@ fn main() -> ExitCode {
 
 fn table(arguments: &Arguments) -> Result<bool> {
     let arenascope = build()?;
-    let memray = newest().map_err(anyhow::Error::msg)?;
+    let memray = Memray::newest().map_err(anyhow::Error::msg)?;
     let mut files = arguments.files_or(&[("captures", ".bin")])?;
     if !arguments.names_files() {
         files.push(memray.record(&["python", "packed", "long"]).map_err(anyhow::Error::msg)?);
@@ -104,19 +103,6 @@ fn build() -> Result<PathBuf> {
         .context("cargo cannot be run")?;
     ensure!(built.success(), "arenascope does not build");
     Ok(root.join("target/release/arenascope"))
-}
-
-/// The newest memray under the newest interpreter that has it.
-fn newest() -> Result<Memray, String> {
-    let (version, format) = memray::VERSIONS[0];
-    let mut why = "there is no CPython".to_owned();
-    for interpreter in interpreters::required()?.iter().rev() {
-        match Memray::new(interpreter, version, format) {
-            Ok(memray) => return Ok(memray),
-            Err(error) => why = error,
-        }
-    }
-    Err(why)
 }
 
 struct Row {

@@ -7,6 +7,7 @@ mod finding;
 mod places;
 mod telling;
 
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,11 +85,26 @@ impl Engine {
             || self.look.operations.is_some() && !self.filter.complete()
     }
 
+    /// Whether it is busy only because time has to pass, as while it plays slowly.
+    pub fn rests(&self) -> bool {
+        self.loading.is_none() && self.filter.complete() && self.session.as_ref().is_some_and(Session::rests)
+    }
+
     /// Begins to open a file; what is open stays until it is complete.
     pub fn open(&mut self, opened: Opened) {
         self.error = None;
         self.told.asked = true;
-        self.loading = Some(Loading::new(opened));
+        match Loading::new(opened) {
+            Ok(loading) => self.loading = Some(loading),
+            Err(error) => self.error = Some(error),
+        }
+    }
+
+    /// The same from a reader that stays in this thread.
+    pub fn read(&mut self, name: String, reader: Box<dyn Read>, total_bytes: Option<u64>) {
+        self.error = None;
+        self.told.asked = true;
+        self.loading = Some(Loading::read(name, reader, total_bytes));
     }
 
     /// Time passes: opens, plays and seeks for about `slice`. `seconds` have passed since the last call.

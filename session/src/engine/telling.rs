@@ -30,9 +30,9 @@ struct MadeOf {
 }
 
 impl Engine {
-    /// What is new since the last call, if anything is. During a seek the state is none to be shown, so that the last
-    /// picture stays.
-    pub fn update(&mut self) -> Option<Update> {
+    /// What is new since the last call, if anything is; with `progress` also when it is no more than that. During a seek
+    /// the state is none to be shown, so that the last picture stays.
+    pub fn update(&mut self, progress: bool) -> Option<Update> {
         let status = self.status();
         let (mut head, mut curves, mut picture) = (None, None, None);
         let made_of = self.made_of();
@@ -55,7 +55,7 @@ impl Engine {
                 picture = Some(Box::new(Picture::of(session, sources)));
             }
             let known = session.overview().known();
-            if self.told.head && self.told.known != known {
+            if self.told.head && self.told.known != known && (progress || head.is_some()) {
                 self.told.known = known;
                 curves = Some(Box::new(Curves::of(session.overview())));
             }
@@ -63,7 +63,12 @@ impl Engine {
         let (copied, still) = (self.copied.take(), self.still.take());
         let changed = head.is_some() || curves.is_some() || picture.is_some();
         let asked = std::mem::take(&mut self.told.asked);
-        if !asked && !changed && copied.is_none() && still.is_none() && status == self.told.status {
+        if !asked
+            && !changed
+            && copied.is_none()
+            && still.is_none()
+            && !(progress && status != self.told.status)
+        {
             return None;
         }
         self.told.status = status.clone();

@@ -33,11 +33,12 @@ impl Port for InPlace {
         self.engine.look(look)
     }
 
-    fn work(&mut self, seconds: f64, slice: Duration) {
+    fn work(&mut self, seconds: f64, slice: Duration) -> bool {
         self.engine.work(seconds, slice);
+        self.engine.busy()
     }
 
     fn update(&mut self) -> Option<Update> {
-        self.engine.update()
+        self.engine.update(true)
     }
 }

@@ -1,9 +1,12 @@
 //! The seam between a front and its engine: orders and looks go in, updates come out.
 //!
-//! [`InPlace`] works in the front's own thread, a slice at a time. Fronts see no difference: what they draw is the last
-//! update, whenever it comes.
+//! [`InPlace`] works in the front's own thread, a slice at a time; `Threaded` in one of its own. Fronts see no difference:
+//! what they draw is the last update, whenever it comes. [`server`] is what ports to elsewhere share.
 
 mod in_place;
+pub mod server;
+#[cfg(not(target_arch = "wasm32"))]
+mod thread;
 
 use std::time::Duration;
 
@@ -12,6 +15,8 @@ use crate::order::Order;
 use crate::view::{Look, Update};
 
 pub use in_place::InPlace;
+#[cfg(not(target_arch = "wasm32"))]
+pub use thread::Threaded;
 
 /// A way to an engine.
 pub trait Port {
@@ -21,8 +26,9 @@ pub trait Port {
     fn order(&mut self, order: Order);
     /// Says what is on the screen from now on; whether that is another look than before.
     fn look(&mut self, look: Look) -> bool;
-    /// Lets an engine that shares this thread work for about `slice`; `seconds` have passed since the last call.
-    fn work(&mut self, seconds: f64, slice: Duration);
+    /// Lets an engine that shares this thread work for about `slice`; `seconds` have passed since the last call. Says
+    /// whether there is more to do, which then needs another frame.
+    fn work(&mut self, seconds: f64, slice: Duration) -> bool;
     /// The next update, if there is one.
     fn update(&mut self) -> Option<Update>;
 }

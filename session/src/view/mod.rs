@@ -373,6 +373,14 @@ pub struct Update {
     pub still: Option<Box<Still>>,
 }
 
+impl Update {
+    /// That nothing goes on any more, and why.
+    pub fn failed(error: impl Into<String>) -> Self {
+        let status = Status { error: Some(Trouble::from(error.into())), ..Status::default() };
+        Self { status, head: None, curves: None, picture: None, copied: None, still: None }
+    }
+}
+
 /// What a front shows: the last of everything.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Shown {

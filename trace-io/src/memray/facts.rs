@@ -127,7 +127,7 @@ pub(super) fn end(trace: &mut Trace, counts: &Counts) {
         source.lacks("native frames", "the file has them; only Python's frames are read");
     }
     if !counts.version_known {
-        source.lacks("the version of Python", "memray 1.19 and later record it");
+        source.lacks(Missing::PYTHON_VERSION, "memray 1.19 and later record it");
     }
 }
 

@@ -2,14 +2,24 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ruzstd::decoding::StreamingDecoder;
 use sim_core::report::{Fnv64, PlacementWriter};
 use sim_core::{Profile, Trace};
 
+#[path = "outside.rs"]
+mod outside;
+
+/// How a golden's file ends.
+const GOLDEN: &str = ".golden.zst";
+/// What stands before that, and how arenas are placed then; where nothing does, they are aligned.
+const VARIANTS: [(&str, &str); 2] = [(".page", "page"), (".mixed", "mixed")];
+
 /// What is compared: a machine over some memory.
 pub(crate) trait Subject {
+    /// Which memory, in a report.
+    const NAME: &'static str;
     /// Pristine, for a trace.
     fn new(profile: &Profile, trace: &Trace) -> Self;
     /// Does an operation and appends its lines.
@@ -61,8 +71,9 @@ fn golden(path: &Path) -> Golden {
 /// Replays `trace` and compares with the golden; returns the operations compared.
 fn check<S: Subject>(trace_path: &Path, golden_path: &Path, placement: &str) -> u64 {
     let name = trace_path.file_name().unwrap().to_string_lossy().into_owned();
-    let trace = trace_io::open(&name, Box::new(File::open(trace_path).unwrap()))
-        .expect("a trace of the oracle opens");
+    let file = File::open(trace_path);
+    let file = file.unwrap_or_else(|e| panic!("{}: its trace {name}: {e}", golden_path.display()));
+    let trace = trace_io::open(&name, Box::new(file)).expect("a trace of the oracle opens");
     let golden = golden(golden_path);
     let mut profile = Profile::default();
     profile.set("arena_placement", placement).unwrap();
@@ -98,45 +109,35 @@ fn check<S: Subject>(trace_path: &Path, golden_path: &Path, placement: &str) -> 
     trace.len()
 }
 
-/// All traces of a folder with all their variants.
-fn check_folder<S: Subject>(folder: &Path) -> (u64, u64) {
-    let (mut files, mut operations) = (0, 0);
-    let mut traces: Vec<PathBuf> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .filter(|p| p.to_string_lossy().ends_with(".ptrace.zst"))
-        .collect();
-    traces.sort();
-    for trace in traces {
-        let stem = trace.to_string_lossy().strip_suffix(".ptrace.zst").unwrap().to_owned();
-        for (variant, placement) in [("", "aligned"), (".page", "page"), (".mixed", "mixed")] {
-            let golden = PathBuf::from(format!("{stem}{variant}.golden.zst"));
-            if golden.exists() {
-                operations += check::<S>(&trace, &golden, placement);
-                files += 1;
-            }
-        }
+/// All goldens of a folder, each with its trace: how many, and the operations compared.
+fn check_folder<S: Subject>(folder: &Path) -> (usize, u64) {
+    let goldens = outside::files(folder, GOLDEN).unwrap();
+    let mut operations = 0;
+    for golden in &goldens {
+        let name = golden.file_name().unwrap().to_string_lossy().into_owned();
+        let stem = name.strip_suffix(GOLDEN).unwrap();
+        let variant =
+            VARIANTS.iter().find_map(|(ending, placement)| Some((stem.strip_suffix(ending)?, placement)));
+        let (stem, placement) = variant.unwrap_or((stem, &"aligned"));
+        operations += check::<S>(&folder.join(format!("{stem}.ptrace.zst")), golden, placement);
     }
-    (files, operations)
+    (goldens.len(), operations)
 }
 
 /// The small goldens that are in the repository.
 pub(crate) fn check_small<S: Subject>() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../trace-io/tests/data");
-    let (files, operations) = check_folder::<S>(&folder);
-    assert!(files >= 9 && operations > 50_000, "{files} goldens with {operations} operations");
+    assert_eq!(check_folder::<S>(&folder), (21, 397_827), "goldens in the repository and their operations");
 }
 
-/// All goldens, beside the checkout.
+/// All goldens, beside the repository.
 pub(crate) fn check_all<S: Subject>() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/oracle");
-    if !folder.exists() {
-        let message = "the golden traces in ../shared/oracle are missing, only tests/data was compared";
-        assert!(std::env::var_os("CI").is_none(), "{message}");
-        eprintln!("NOT RUN: {message}");
-        return;
-    }
-    let (files, operations) = check_folder::<S>(&folder);
-    eprintln!("{files} goldens met, {operations} operations compared");
-    assert!(files >= 28, "only {files} goldens in {}", folder.display());
+    let folder = match outside::shared("oracle") {
+        Ok(folder) => folder,
+        Err(why) => return outside::not_run(&format!("all golden traces of CPython, {}", S::NAME), why),
+    };
+    let (goldens, operations) = check_folder::<S>(&folder);
+    eprintln!("{goldens} goldens met, {operations} operations compared");
+    let found = format!("{goldens} goldens with {operations} operations in {}", folder.display());
+    assert!(goldens >= 58 && operations >= 29_159_746, "{found}; there were 58 with 29,159,746");
 }

@@ -1,0 +1,359 @@
+//! The way to an engine in a Web Worker, a new one for each file: WebAssembly's memory never shrinks, and ending a worker
+//! gives all of it back.
+//!
+//! What is open stays until the new worker has a picture of the new file. A worker that traps, is killed or is not heard
+//! of any more is replaced by another one that opens the same file and goes to the same step.
+
+use std::time::Duration;
+
+use app_ui::{Opened, Port};
+use eframe::egui;
+use js_sys::{Function, Uint8Array};
+use session::Order;
+use session::open::Source;
+use session::port::server::Request;
+use session::view::{Look, Status, Update};
+
+use crate::inbox::Files;
+use crate::js_error::describe;
+use crate::worker::{File, Letter, Worker};
+
+/// An engine that owes an answer is asked whether it is there when it has been silent for this long.
+const PING_SECONDS: f64 = 2.0;
+/// It is given up after this long: no slice takes nearly as much.
+const SILENT_SECONDS: f64 = 12.0;
+/// Workers that are started for one file before it is given up.
+const ATTEMPTS: u32 = 3;
+
+/// Where an engine stood that stopped, and what it said.
+#[derive(Clone)]
+struct Resume {
+    step: u64,
+    profile: String,
+    why: String,
+}
+
+/// A worker with the file it has.
+struct Engine {
+    worker: Worker,
+    file: File,
+    /// Workers that were started for this file, this one included.
+    attempt: u32,
+    /// Where it has to go before it can take the place of the one that stopped.
+    resume: Option<Resume>,
+    /// What it said of itself last.
+    status: Status,
+    /// Seconds since it was heard of, while it owes an answer.
+    silent: f64,
+    pinged: bool,
+}
+
+impl Engine {
+    /// The next thing it said.
+    fn next(&mut self) -> Option<Letter> {
+        let letter = self.worker.next()?;
+        self.silent = 0.0;
+        self.pinged = false;
+        Some(letter)
+    }
+
+    /// `seconds` in which it was not heard of. Says whether it is to be given up.
+    fn wait(&mut self, seconds: f64) -> bool {
+        self.silent += seconds;
+        if self.silent > PING_SECONDS && !self.pinged {
+            self.pinged = true;
+            self.worker.ping();
+        }
+        self.silent > SILENT_SECONDS
+    }
+}
+
+/// The port.
+pub(crate) struct Workers {
+    ctx: egui::Context,
+    /// The page's function that makes a worker and has it load the engine.
+    launch: Function,
+    files: Files,
+    /// The one whose pictures are shown.
+    shown: Option<Engine>,
+    /// The one that opens the next file.
+    coming: Option<Engine>,
+    look: Look,
+    /// Breakpoints to begin with, from before there was an engine.
+    breakpoints: Vec<(String, bool)>,
+    /// Step and profile that the shown engine stands at.
+    stands: (u64, String),
+    /// Whether an answer is owed.
+    asked: bool,
+    /// What went wrong here and not in an engine.
+    error: Option<String>,
+    /// Whether there is something to tell that no engine says.
+    news: bool,
+}
+
+impl Workers {
+    /// Without any engine yet.
+    pub(crate) fn new(ctx: egui::Context, launch: Function, files: Files) -> Self {
+        Self {
+            ctx,
+            launch,
+            files,
+            shown: None,
+            coming: None,
+            look: Look::default(),
+            breakpoints: Vec::new(),
+            stands: (0, String::new()),
+            asked: false,
+            error: None,
+            news: false,
+        }
+    }
+
+    /// Starts a worker on a file, in place of one that was about to come.
+    fn start(&mut self, file: File, attempt: u32, resume: Option<Resume>) {
+        self.news = true;
+        self.coming = match Worker::launch(&self.launch, &self.ctx) {
+            Ok(worker) => {
+                worker.ask(&Request::Look(Box::new(self.look.clone())));
+                worker.ask(&Request::Order(Order::Restore(self.breakpoints.clone())));
+                worker.open(&file);
+                let status = Status::default();
+                Some(Engine { worker, file, attempt, resume, status, silent: 0.0, pinged: false })
+            }
+            Err(error) => {
+                self.error = Some(format!(
+                    "This browser starts no Web Worker, and the engine runs in one ({}): allow workers for this page, or use the \
+                     desktop program",
+                    describe(&error)
+                ));
+                None
+            }
+        };
+    }
+
+    /// Another worker in place of one that stopped, unless too many did.
+    fn again(&mut self, engine: Engine, resume: Option<Resume>, why: &str) {
+        let Engine { file, attempt, .. } = engine;
+        self.asked = false;
+        if attempt < ATTEMPTS {
+            self.start(file, attempt + 1, resume);
+        } else {
+            self.news = true;
+            self.error = Some(format!(
+                "The engine stopped {ATTEMPTS} times on this file, and is given up: {why}. Nothing was sent anywhere; load the \
+                 page again to go on with another file"
+            ));
+        }
+    }
+
+    /// The shown engine stopped: its last picture stays up, and another worker goes to where it stood.
+    fn revive(&mut self, why: String) {
+        let Some(engine) = self.shown.take() else { return };
+        if self.coming.is_some() {
+            // Another file is on its way anyway.
+            self.news = true;
+            return;
+        }
+        let (step, profile) = self.stands.clone();
+        let resume = Resume { step, profile, why: why.clone() };
+        self.again(engine, Some(resume), &why);
+    }
+
+    /// The status to be shown: that of the shown engine, with what the one is at that comes.
+    fn status(&self) -> Status {
+        let mut status = self.shown.as_ref().map(|shown| shown.status.clone()).unwrap_or_default();
+        if let Some(coming) = &self.coming {
+            status.busy = true;
+            status.opening.clone_from(&coming.status.opening);
+        }
+        if self.shown.is_none() {
+            status.finding.breakpoints.clone_from(&self.breakpoints);
+        }
+        if self.error.is_some() {
+            status.error.clone_from(&self.error);
+        }
+        status
+    }
+
+    /// What the shown engine has said.
+    fn hear_shown(&mut self) -> Option<Update> {
+        loop {
+            let shown = self.shown.as_mut()?;
+            match shown.next()? {
+                Letter::Pong => {}
+                Letter::Failed(why) => self.revive(why),
+                Letter::Update(update) => {
+                    shown.worker.ask(&Request::Taken);
+                    shown.status = update.status.clone();
+                    self.asked = false;
+                    self.note(&update);
+                    return Some(Update { status: self.status(), ..*update });
+                }
+            }
+        }
+    }
+
+    /// What the engine has said that opens a file.
+    fn hear_coming(&mut self) -> Option<Update> {
+        loop {
+            let coming = self.coming.as_mut()?;
+            match coming.next()? {
+                Letter::Pong => {}
+                Letter::Failed(why) => {
+                    if let Some(engine) = self.coming.take() {
+                        let resume = engine.resume.clone();
+                        self.again(engine, resume, &why);
+                    }
+                    return None;
+                }
+                Letter::Update(update) => {
+                    coming.worker.ask(&Request::Taken);
+                    coming.status = update.status.clone();
+                    if let (Some(head), Some(resume)) = (&update.head, &coming.resume) {
+                        // Open again: now to where it stood.
+                        if head.profile.name != resume.profile {
+                            coming.worker.ask(&Request::Order(Order::Profile(resume.profile.clone())));
+                        }
+                        coming.worker.ask(&Request::Order(Order::Seek(resume.step)));
+                    }
+                    let step = update.picture.as_ref().map(|picture| picture.step);
+                    let there = match &coming.resume {
+                        Some(resume) => step == Some(resume.step),
+                        None => step.is_some(),
+                    };
+                    if there {
+                        return Some(self.change_over(*update));
+                    }
+                    let status = &coming.status;
+                    if status.opening.is_none() && (status.error.is_some() || update.still.is_some()) {
+                        // No trace: what is open stays.
+                        self.error.clone_from(&status.error);
+                        self.coming = None;
+                        self.asked = false;
+                    }
+                    let Update { copied, still, .. } = *update;
+                    let status = self.status();
+                    return Some(Update { status, head: None, curves: None, picture: None, copied, still });
+                }
+            }
+        }
+    }
+
+    /// The engine that was coming takes the place of the shown one.
+    fn change_over(&mut self, update: Update) -> Update {
+        let speed = self.shown.as_ref().and_then(|old| Some(old.status.travel.as_ref()?.speed));
+        self.shown = self.coming.take();
+        self.asked = false;
+        self.error = None;
+        if let Some(shown) = &mut self.shown {
+            if let Some(speed) = speed {
+                shown.worker.ask(&Request::Order(Order::Speed(speed)));
+            }
+            if let Some(Resume { step, why, .. }) = shown.resume.take() {
+                self.error = Some(format!(
+                    "The engine stopped and was started again at step {step}; nothing was lost. It said: {}",
+                    why.lines().collect::<Vec<_>>().join(" ")
+                ));
+            }
+        }
+        self.note(&update);
+        Update { status: self.status(), ..update }
+    }
+
+    /// Remembers where the shown engine stands.
+    fn note(&mut self, update: &Update) {
+        if let Some(head) = &update.head {
+            self.stands.1.clone_from(&head.profile.name);
+        }
+        if let Some(picture) = &update.picture {
+            self.stands.0 = picture.step;
+        }
+        self.breakpoints.clone_from(&update.status.finding.breakpoints);
+    }
+}
+
+impl Port for Workers {
+    fn open(&mut self, opened: Opened) {
+        let file = match opened.source {
+            Source::Shell(number) => self.files.get(number).map(File::Browser),
+            Source::Bytes(bytes) => Some(File::Bytes(opened.name, Uint8Array::from(&*bytes))),
+            // The page hands over no readers.
+            Source::Reader(_) => None,
+        };
+        self.error = None;
+        self.coming = None;
+        match file {
+            Some(file) => self.start(file, 1, None),
+            None => self.error = Some("the file is not there any more; choose it again".to_owned()),
+        }
+        self.news = true;
+    }
+
+    fn order(&mut self, order: Order) {
+        match order {
+            Order::Cancel if self.coming.is_some() => {
+                self.coming = None;
+                self.news = true;
+                return;
+            }
+            Order::DismissError if self.error.is_some() => {
+                self.error = None;
+                self.news = true;
+            }
+            Order::Restore(ref breakpoints) => self.breakpoints.clone_from(breakpoints),
+            _ => {}
+        }
+        match &self.shown {
+            Some(shown) => {
+                shown.worker.ask(&Request::Order(order));
+                self.asked = true;
+            }
+            // Without an engine there is nothing to be ordered, which is an answer too.
+            None => self.news = true,
+        }
+    }
+
+    fn look(&mut self, look: Look) -> bool {
+        let new = self.look != look;
+        if new {
+            for engine in self.shown.iter().chain(&self.coming) {
+                engine.worker.ask(&Request::Look(Box::new(look.clone())));
+            }
+            self.look = look;
+            self.asked |= self.shown.is_some();
+            self.news |= self.shown.is_none();
+        }
+        new
+    }
+
+    fn work(&mut self, seconds: f64, _slice: Duration) -> bool {
+        // A window that slept has not waited for its engine.
+        let seconds = seconds.min(1.5);
+        let owes = self.asked || self.shown.as_ref().is_some_and(|shown| shown.status.busy);
+        if owes && self.shown.as_mut().is_some_and(|shown| shown.wait(seconds)) {
+            self.revive("it did not answer any more".to_owned());
+        }
+        if self.coming.as_mut().is_some_and(|coming| coming.wait(seconds))
+            && let Some(engine) = self.coming.take()
+        {
+            let resume = engine.resume.clone();
+            self.again(engine, resume, "it did not answer any more");
+        }
+        if owes || self.coming.is_some() {
+            self.ctx.request_repaint_after(Duration::from_secs(1));
+        }
+        false
+    }
+
+    fn update(&mut self) -> Option<Update> {
+        let update = self.hear_coming().or_else(|| self.hear_shown());
+        if update.is_some() {
+            self.news = false;
+            return update;
+        }
+        std::mem::take(&mut self.news).then(|| {
+            let status = self.status();
+            Update { status, head: None, curves: None, picture: None, copied: None, still: None }
+        })
+    }
+}
