@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         // A reader that closed the pipe has all it wanted.
         Err(error) if cli::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("arenascope: {error:#}");
+            eprintln!("arenascope: {}", cli::words::line(&error));
             ExitCode::FAILURE
         }
     }

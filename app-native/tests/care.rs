@@ -69,8 +69,15 @@ fn recordings_of_the_c_library_can_be_asked_for_pymalloc() {
         assert_eq!(json(&["replay", &file, "--json"])["arenas_obtained"], 0);
         assert_eq!(json(&["replay", &file, "--as", "OBJ", "--json"])["arenas_obtained"], 1);
     }
-    let ptrace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../trace-io/tests/data/t08_realloc.ptrace.zst");
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../trace-io/tests/data");
+    let ptrace = data.join("t08_realloc.ptrace.zst");
     assert!(error(&["info", &ptrace.to_string_lossy(), "--as", "obj"]).contains("leave --as away"));
+    // What a recording lacks is said with the options that do without.
+    let file = recorded("small.mtrace.zst");
+    assert!(stdout(&["info", &file]).contains("and ask with --as obj what pymalloc would have done"));
+    assert!(stdout(&["info", &file, "--as", "obj"]).contains("because --as says so"));
+    let capture = data.join("memray12.bin");
+    assert!(stdout(&["info", &capture.to_string_lossy()]).contains("there and give it to `replay --start`"));
 }
 
 #[test]

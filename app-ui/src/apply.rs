@@ -12,6 +12,7 @@ use session::{Opened, Selection};
 use crate::command::{Action, Command};
 use crate::examples::EXAMPLES;
 use crate::layout::{Layout, Pane};
+use crate::words;
 
 /// A window over the others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,6 +52,8 @@ pub(crate) struct State {
     pub(crate) shown: Shown,
     /// What went wrong outside of it, in one line.
     pub(crate) error: Option<String>,
+    /// What went wrong in the engine, in a window's words.
+    said: Option<String>,
     /// What lies over the panes.
     pub(crate) overlay: Option<Overlay>,
     /// The text of statistics that was opened last.
@@ -76,6 +79,7 @@ impl State {
             port,
             shown: Shown::default(),
             error: None,
+            said: None,
             overlay: None,
             still: None,
             layout: Layout::default(),
@@ -89,7 +93,7 @@ impl State {
 
     /// What went wrong last.
     pub(crate) fn error(&self) -> Option<&str> {
-        self.error.as_deref().or(self.shown.status.error.as_deref())
+        self.error.as_deref().or(self.said.as_deref())
     }
 
     /// Whether anything goes on.
@@ -237,6 +241,7 @@ impl State {
         while let Some(update) = self.port.update() {
             self.asked = false;
             let brought = self.shown.take(update);
+            self.said = self.shown.status.error.as_ref().map(words::said);
             copied = brought.copied.or(copied);
             if let Some(still) = brought.still {
                 self.still = Some(still);

@@ -16,6 +16,7 @@ mod panes;
 mod platform;
 mod raster;
 mod theme;
+mod words;
 
 pub use app::{App, Startup};
 pub use frame_times::FrameSummary;

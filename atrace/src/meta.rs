@@ -16,6 +16,7 @@ const MISSING: u64 = 11;
 const DOUBT: u64 = 12;
 const TRUNCATED: u64 = 13;
 const MALLOC_STATS: u64 = 14;
+const LESSON: u64 = 15;
 
 /// Facts about a trace, as a META block has them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -30,6 +31,8 @@ pub struct Meta {
     pub malloc: Option<String>,
     /// `PYTHONMALLOCSTATS` of the program.
     pub malloc_stats: Option<String>,
+    /// Whether it was made to be read from its beginning, step by step.
+    pub lesson: bool,
     /// Profile fields that belong to the trace's meaning, in the order given.
     pub settings: Vec<(String, String)>,
     /// Facts about program, machine and recorder by name: `python`, `command_line`, `pid` …
@@ -82,6 +85,9 @@ impl Meta {
                 text_field(out, tag, text);
             }
         }
+        if self.lesson {
+            field(out, LESSON, |_| {});
+        }
         self.settings.iter().for_each(|(key, value)| pair_field(out, SETTING, key, value));
         self.facts.iter().for_each(|(key, value)| pair_field(out, FACT, key, value));
         for (tag, number) in [(RECORDS, self.records), (PEAK, self.peak_bytes)] {
@@ -122,6 +128,7 @@ impl Meta {
                 PROFILE => meta.profile = Some(text(content)?),
                 MALLOC => meta.malloc = Some(text(content)?),
                 MALLOC_STATS => meta.malloc_stats = Some(text(content)?),
+                LESSON => meta.lesson = true,
                 SETTING | FACT | MISSING => {
                     let first = inner.text().ok_or_else(cut)?.to_owned();
                     let pair = (first, text(inner.0)?);

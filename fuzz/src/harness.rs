@@ -5,9 +5,9 @@
 
 use std::io::{Cursor, Read};
 
-use sim_core::{Machine, Profile, Trace};
+use sim_core::{Machine, Profile};
 use trace_io::care::{Bound, Stats, Trim};
-use trace_io::{Format, Loader, TraceError, writer};
+use trace_io::{Format, Loaded, Loader, Remedy, TraceError, writer};
 
 /// Longer traces are read and counted, and not run.
 const OPERATIONS_RUN_MAX: u64 = 20_000;
@@ -26,7 +26,7 @@ impl Read for Odd {
     }
 }
 
-fn load(bytes: Vec<u8>) -> Result<(Trace, Format), TraceError> {
+fn load(bytes: Vec<u8>) -> Result<Loaded, TraceError> {
     Loader::new("fuzz", Box::new(Odd { bytes: Cursor::new(bytes), turn: 0 }), None).finish()
 }
 
@@ -81,17 +81,20 @@ pub fn stats_text(data: &[u8]) {
 
 /// All that must hold for `prefix` and `data` together.
 pub fn check(prefix: &[u8], data: &[u8]) {
-    let (trace, _) = match load([prefix, data].concat()) {
-        Ok(done) => done,
-        Err(TraceError::Still(stats)) => {
+    let trace = match load([prefix, data].concat()) {
+        Ok(Loaded::Trace(trace, _)) => *trace,
+        Ok(Loaded::Picture(stats)) => {
             assert!((0.0..=1.0).contains(&stats.fragmentation()));
             let _ = (stats.bytes_free(), stats.bytes_lost());
             assert!(stats.doubts().iter().all(|d| !d.contains('\n')));
             return;
         }
         Err(error) => {
-            let error = error.to_string();
-            assert!(!error.contains('\n'), "more than one line: {error}");
+            let line = match error.remedy() {
+                Remedy::Do(sentence) => format!("{error}; {sentence}"),
+                _ => error.to_string(),
+            };
+            assert!(!line.contains('\n'), "more than one line: {line}");
             return;
         }
     };
@@ -121,8 +124,8 @@ pub fn check(prefix: &[u8], data: &[u8]) {
         csv.write(&trace).expect("memory takes all");
         csv.finish(&trace).expect("memory takes all");
     }
-    let (back, format) = load(table).expect("what was written is read");
-    assert_eq!((back.len(), format), (trace.len(), Format::Csv));
+    let Ok(Loaded::Trace(back, Format::Csv)) = load(table) else { panic!("what was written is read") };
+    assert_eq!(back.len(), trace.len());
     assert_eq!(back.counts(), trace.counts());
     let mut trim = Trim::new(Bound::Step(trace.len() / 3), Bound::Step(u64::MAX), true);
     if trim.take(&trace).is_ok() {

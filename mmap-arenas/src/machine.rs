@@ -10,21 +10,19 @@ use crate::arenas::MmapArenas;
 use crate::pointer::MmapPtr;
 use crate::source::{ReserveError, WINDOW_BYTES};
 
-/// What arenas in memory are not for.
+/// What arenas in memory are not for. [`Self::runs_simulated`] says whether simulated ones are.
 #[derive(Debug, Error)]
 pub enum Unsupported {
     /// The profile's fields do not fit together.
     #[error(transparent)]
     Profile(#[from] ProfileError),
     /// A 32-bit build.
-    #[error(
-        "arenas in memory hold this program's own 64-bit pointers; 32-bit builds run simulated only (--backend sim)"
-    )]
+    #[error("arenas in memory hold this program's own 64-bit pointers; 32-bit builds run simulated only")]
     PointerBytes,
     /// Debug hooks and the like.
     #[error(
         "PYTHONMALLOC={name} has layers over pymalloc, which need contents that a trace does not bring; \
-             they run simulated only (--backend sim)"
+             they run simulated only"
     )]
     Layers {
         /// What was asked for.
@@ -33,12 +31,19 @@ pub enum Unsupported {
     /// A trace that changes tables or misuses pointers.
     #[error(
         "this trace changes the allocators' tables or misuses pointers, which real memory would not survive; \
-             it runs simulated only (--backend sim)"
+             it runs simulated only"
     )]
     Scenario,
     /// No address space.
     #[error(transparent)]
     Reserve(#[from] ReserveError),
+}
+
+impl Unsupported {
+    /// Whether it would run over simulated arenas.
+    pub fn runs_simulated(&self) -> bool {
+        matches!(self, Self::PointerBytes | Self::Layers { .. } | Self::Scenario)
+    }
 }
 
 /// A machine whose arenas lie in memory, placed as the profile says.

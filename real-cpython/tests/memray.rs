@@ -15,15 +15,16 @@ use real_cpython::or_not_run;
 use real_cpython::outside::{self, not_run};
 use serde_json::Value;
 use sim_core::{Call, Kind, Trace};
-use trace_io::{Format, Loader};
+use trace_io::{Format, Loaded, Loader};
 
 /// What [`Memray::record`] passes on to the program.
 const RECORDINGS: [&[&str]; 4] = [&["python"], &["packed"], &["python", "native", "packed"], &["native"]];
 
 fn load(capture: &Path) -> Trace {
-    let (trace, format) = Loader::new("x", Box::new(File::open(capture).unwrap()), None).finish().unwrap();
-    assert_eq!(format, Format::Memray);
-    trace
+    match Loader::new("x", Box::new(File::open(capture).unwrap()), None).finish().unwrap() {
+        Loaded::Trace(trace, Format::Memray) => *trace,
+        other => panic!("it is no capture: {other:?}"),
+    }
 }
 
 /// Our reader on a capture against memray's. Returns the records compared.
@@ -115,7 +116,8 @@ fn recordings_are_read_as_memray_reads_them() {
             let aggregated = memray.record(&["python", "aggregated"]).unwrap();
             let error =
                 Loader::new("x", Box::new(File::open(aggregated).unwrap()), None).finish().unwrap_err();
-            assert!(error.to_string().contains("without `--aggregate`"), "{error}");
+            let remedy = error.remedy();
+            assert!(format!("{remedy:?}").contains("without `--aggregate`"), "{error}: {remedy:?}");
             tested.push(memray.name);
         }
     }

@@ -20,6 +20,7 @@ pub mod run;
 pub mod search;
 pub mod selection;
 pub mod snapshots;
+mod trouble;
 pub mod view;
 
 pub use engine::Engine;
@@ -28,3 +29,4 @@ pub use order::Order;
 pub use place::Place;
 pub use run::Session;
 pub use selection::{Level, Selection};
+pub use trouble::Trouble;

@@ -7,10 +7,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sim_core::Trace;
 use trace_io::stats_text::StatsText;
-use trace_io::{Loader, Progress, TraceError};
+use trace_io::{Loaded, Loader, Progress, Remedy};
 use web_time::Instant;
 
 use crate::format::{bytes, count};
+use crate::trouble::Trouble;
 
 /// Where the bytes of a file come from.
 pub enum Source {
@@ -69,18 +70,18 @@ pub enum Outcome {
     Done(Box<Trace>),
     /// It is no trace but the text of statistics.
     Still(Box<Still>),
-    /// It is no trace: the file's name and the reason in one line.
-    Failed(String),
+    /// It is no trace: the file's name and the reason in one line, and what can be done.
+    Failed(Trouble),
 }
 
 impl Loading {
     /// Begins with nothing read; the error says that only the shell could.
-    pub fn new(opened: Opened) -> Result<Self, String> {
+    pub fn new(opened: Opened) -> Result<Self, Trouble> {
         let Opened { name, source, total_bytes } = opened;
         match source {
             Source::Reader(reader) => Ok(Self::read(name, reader, total_bytes)),
             Source::Bytes(bytes) => Ok(Self::read(name, Box::new(Cursor::new(bytes)), total_bytes)),
-            Source::Shell(_) => Err(format!("{name}: only the page can read it; open it there")),
+            Source::Shell(_) => Err(format!("{name}: only the page can read it; open it there").into()),
         }
     }
 
@@ -113,14 +114,14 @@ impl Loading {
                 return Outcome::Failed(refusal);
             }
             match self.loader.advance() {
-                Err(TraceError::Still(stats)) => {
-                    return Outcome::Still(Box::new(Still { name: self.name, stats: *stats }));
-                }
-                Err(error) => return Outcome::Failed(format!("{}: {error}", self.name)),
+                Err(error) => return Outcome::Failed(Trouble::reading(&self.name, &error)),
                 Ok(true) => {
                     return match self.loader.finish() {
-                        Ok((trace, _)) => Outcome::Done(Box::new(trace)),
-                        Err(error) => Outcome::Failed(format!("{}: {error}", self.name)),
+                        Ok(Loaded::Trace(trace, _)) => Outcome::Done(trace),
+                        Ok(Loaded::Picture(stats)) => {
+                            Outcome::Still(Box::new(Still { name: self.name, stats: *stats }))
+                        }
+                        Err(error) => Outcome::Failed(Trouble::reading(&self.name, &error)),
                     };
                 }
                 Ok(false) if begun.elapsed() >= slice => return Outcome::Running(self),
@@ -132,7 +133,7 @@ impl Loading {
 
 impl Loading {
     /// What to say when the part read so far tells that the whole takes more than twice `bytes_max`.
-    fn will_be_too_large(&self, bytes_max: u64) -> Option<String> {
+    fn will_be_too_large(&self, bytes_max: u64) -> Option<Trouble> {
         /// The part of a file that tells: a fiftieth, and enough to be like the rest.
         const PART: u64 = 50;
         const PART_BYTES: u64 = 4 << 20;
@@ -143,40 +144,42 @@ impl Loading {
         }
         let expected = taken as f64 * (total as f64 / read as f64);
         let fit = (operations as f64 * (bytes_max as f64 / taken as f64)) as u64;
-        (expected > 2.0 * bytes_max as f64).then(|| {
-            format!(
-                "{}: it would take about {}, more than is safe here; open it in the desktop program, or cut a part out \
-                 first: `arenascope trim {} part.atrace --to {}`",
+        (expected > 2.0 * bytes_max as f64).then(|| Trouble {
+            text: format!(
+                "{}: it would take about {}, more than is safe here",
                 self.name,
-                bytes(expected as u64),
-                self.name,
-                // Two digits say enough of what is a guess.
-                fit - fit % 10_u64.pow(fit.max(1).ilog10().saturating_sub(1))
-            )
+                bytes(expected as u64)
+            ),
+            // Two digits say enough of what is a guess.
+            remedy: Remedy::CutOut {
+                operations: fit - fit % 10_u64.pow(fit.max(1).ilog10().saturating_sub(1)),
+            },
         })
     }
 }
 
-fn too_large(name: &str, operations: u64, bytes_max: u64) -> String {
-    format!(
-        "{name}: its first {} already take {}, more than is safe here; open it in the desktop program, or cut a part \
-         out first: `arenascope trim {name} part.atrace --to {operations}`",
-        count(operations, "operation"),
-        bytes(bytes_max)
-    )
+fn too_large(name: &str, operations: u64, bytes_max: u64) -> Trouble {
+    Trouble {
+        text: format!(
+            "{name}: its first {} already take {}, more than is safe here",
+            count(operations, "operation"),
+            bytes(bytes_max)
+        ),
+        remedy: Remedy::CutOut { operations },
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn load(bytes: &'static [u8]) -> Result<Trace, String> {
+    fn load(bytes: &'static [u8]) -> Result<Trace, Trouble> {
         let mut loading = Loading::new(Opened::bytes("x.ptrace", bytes))?;
         loop {
             match loading.advance(Duration::ZERO, None) {
                 Outcome::Running(more) => loading = more,
                 Outcome::Done(trace) => return Ok(*trace),
-                Outcome::Still(_) => return Err("statistics".to_owned()),
+                Outcome::Still(_) => return Err("statistics".to_owned().into()),
                 Outcome::Failed(error) => return Err(error),
             }
         }
@@ -190,8 +193,9 @@ mod tests {
     #[test]
     fn failures_name_the_file() {
         for bytes in [&b""[..], b"\x00\x01", b"m o 1 48\nnonsense\n", b"("] {
-            let error = load(bytes).err().unwrap_or_default();
-            assert!(error.starts_with("x.ptrace: ") && !error.contains('\n'), "{error}");
+            let Trouble { text, remedy } = load(bytes).err().unwrap();
+            assert!(text.starts_with("x.ptrace: ") && !text.contains('\n'), "{text}");
+            assert_ne!(remedy, Remedy::None, "{text}");
         }
     }
 
@@ -206,7 +210,8 @@ mod tests {
                 Outcome::Failed(error) => break error,
             }
         };
-        assert!(error.starts_with("big.ptrace: ") && error.contains("arenascope trim"), "{error}");
+        assert!(error.text.starts_with("big.ptrace: its first "), "{error:?}");
+        assert!(matches!(error.remedy, Remedy::CutOut { operations: 1.. }), "{error:?}");
     }
 
     #[test]
@@ -222,6 +227,7 @@ mod tests {
             }
         };
         // Before what was read reached the limit.
-        assert!(error.contains("it would take about") && error.contains("--to 1200000`"), "{error}");
+        assert!(error.text.contains("it would take about"), "{error:?}");
+        assert_eq!(error.remedy, Remedy::CutOut { operations: 1_200_000 });
     }
 }

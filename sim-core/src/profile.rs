@@ -80,11 +80,20 @@ pub struct Profile {
     pub mimalloc: MimallocBuild,
 }
 
+/// What can be done about a [`ProfileError`] that each program words in its own way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProfileRemedy<'a> {
+    /// Take one of these profiles, whose names are separated by commas.
+    OneOf(&'a str),
+    /// Run on mimalloc, or take a build that has nothing else.
+    Mimalloc,
+}
+
 /// A field or a combination of fields that no `CPython` could be built with.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum ProfileError {
     /// No preset of that name.
-    #[error("no profile is called `{name}`; `arenascope profiles` lists them: {known}")]
+    #[error("no profile is called `{name}`")]
     UnknownProfile {
         /// What was asked for.
         name: String,
@@ -123,7 +132,7 @@ pub enum ProfileError {
     },
     /// A trace with operations of mimalloc, and a run without.
     #[error(
-        "{place}: `{operation}` is an operation of mimalloc, which this run ({profile}, PYTHONMALLOC={malloc}) does not use; give --malloc mimalloc, or a free-threaded profile such as cpython-3.14t"
+        "{place}: `{operation}` is an operation of mimalloc, which this run ({profile}, PYTHONMALLOC={malloc}) does not use"
     )]
     NeedsMimalloc {
         /// The first of them: its line or its number.
@@ -145,7 +154,18 @@ pub enum ProfileError {
     },
 }
 
-/// What `--set` can change, with what each key takes.
+impl ProfileError {
+    /// What can be done about it, where the text does not say that already.
+    pub fn remedy(&self) -> Option<ProfileRemedy<'_>> {
+        match self {
+            Self::UnknownProfile { known, .. } => Some(ProfileRemedy::OneOf(known)),
+            Self::NeedsMimalloc { .. } => Some(ProfileRemedy::Mimalloc),
+            _ => None,
+        }
+    }
+}
+
+/// The fields that can be changed by name, with what each takes.
 pub const KEYS: &[(&str, &str)] = &ALL_KEYS;
 
 const ALL_KEYS: [(&str, &str); 13 + mimalloc::KEYS.len()] = {
@@ -266,7 +286,7 @@ impl Profile {
         })
     }
 
-    /// Changes one field by name, as `--set KEY=VALUE` does. Check the result with [`Self::validate`].
+    /// Changes one field by name. Check the result with [`Self::validate`].
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), ProfileError> {
         let expected = KEYS.iter().find(|k| k.0 == key).ok_or_else(|| ProfileError::UnknownKey {
             key: key.to_owned(),

@@ -7,6 +7,7 @@ use std::ops::Range;
 use sim_core::{Trace, TraceBuilder};
 
 use crate::error::TraceError;
+use crate::loss::Loss;
 use crate::reader::Reader;
 use crate::writer::Writer;
 
@@ -35,7 +36,7 @@ impl<W: Write> Writer for atrace::AtraceWriter<W> {
         self.write(piece)
     }
 
-    fn finish(mut self: Box<Self>, trace: &Trace) -> io::Result<Vec<String>> {
+    fn finish(mut self: Box<Self>, trace: &Trace) -> io::Result<Vec<Loss>> {
         atrace::AtraceWriter::finish(&mut self, trace)?;
         // It carries everything.
         Ok(Vec::new())

@@ -147,9 +147,9 @@ impl PointerTape {
     pub(crate) fn note_what_is_missing(&mut self, stacks: &str) {
         let remedy = if self.domain == Domain::Raw {
             "the recorder sits below Python, so all calls are the C library's; record with PYTHONMALLOC=malloc, where each \
-             call of Python's allocators is one of these, and ask with --as obj what pymalloc would have done"
+             call of Python's allocators is one of these, and take them for calls of OBJ to see what pymalloc would have done"
         } else {
-            "the recorder sits below Python; its calls are taken for those of one domain because --as says so"
+            "the recorder sits below Python; its calls are taken for those of one domain because that was asked for"
         };
         let source = &mut self.builder.trace_mut().source;
         source.lacks("domains", remedy);

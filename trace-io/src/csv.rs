@@ -10,6 +10,7 @@ use sim_core::{Addr, Call, Domain, Note, ObjectHeap, Op, TapeError, Trace, Trace
 
 use crate::error::{Place, TraceError};
 use crate::lines::hexadecimal;
+use crate::loss::Loss;
 use crate::ptrace;
 use crate::reader::Reader;
 
@@ -514,14 +515,15 @@ fn directives(trace: &Trace) -> impl Iterator<Item = (&str, &str)> {
         .map(|m| ("malloc", m.name()))
         .into_iter()
         .chain(stats)
+        .chain(trace.is_lesson().then_some(ptrace::LESSON))
         .chain(settings.filter(|(key, _)| ptrace::DIRECTIVES.contains(key)))
 }
 
 /// What a table cannot carry of this trace, a noun each.
-pub(crate) fn losses(trace: &Trace) -> Vec<String> {
+pub(crate) fn losses(trace: &Trace) -> Vec<Loss> {
     let source = &trace.source;
     let names = source.thread_names.iter().any(|n| !n.is_empty());
-    let mut lost: Vec<String> = [
+    let mut lost: Vec<Loss> = [
         (!trace.description.is_empty(), "the description"),
         (!source.facts.is_empty(), "facts about program and recorder"),
         (names, "names of threads"),
@@ -530,11 +532,11 @@ pub(crate) fn losses(trace: &Trace) -> Vec<String> {
     ]
     .into_iter()
     .filter(|(has, _)| *has)
-    .map(|(_, what)| what.to_owned())
+    .map(|(_, what)| Loss::of(what))
     .collect();
-    lost.extend(trace.profile.iter().map(|p| format!("the profile {p} (give it with --profile)")));
+    lost.extend(trace.profile.iter().map(|p| Loss::profile(p)));
     let settings = trace.settings.iter().filter(|s| !ptrace::DIRECTIVES.contains(&s.0.as_str()));
-    lost.extend(settings.map(|(key, value)| format!("the setting {key}={value} (give it with --set)")));
+    lost.extend(settings.map(|(key, value)| Loss::setting(key, value)));
     lost
 }
 

@@ -1,12 +1,12 @@
-//! What can be wrong with a trace: where, and what to do about it, in one line.
+//! What can be wrong with a trace: what and where, in one line, and which way out there is.
 
 use std::fmt;
 
-use atrace::{AtraceError, Remedy};
+use atrace::AtraceError;
 use sim_core::{ProfileError, TapeError};
 use thiserror::Error;
 
-use crate::stats_text::StatsText;
+use crate::remedy::Remedy;
 
 /// A place in a text, both numbers counted from 1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,16 +23,14 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why bytes are no trace.
+/// Why bytes are no trace. The text says what is wrong and where; [`Self::remedy`] has what can be done.
 #[derive(Debug, Error)]
 pub enum TraceError {
     /// No bytes, or nothing but comments.
-    #[error("there is no operation in it; a trace has lines such as `m o 1 48`, see docs/ptrace.md")]
+    #[error("there is no operation in it")]
     Empty,
     /// Not a format this program knows.
-    #[error(
-        "byte {offset}: {what}, so this is no format of traces that is known; `arenascope info --help` lists the formats"
-    )]
+    #[error("byte {offset}: {what}, so this is no format of traces that is known")]
     UnknownFormat {
         /// Bytes before the one that told.
         offset: u64,
@@ -40,7 +38,7 @@ pub enum TraceError {
         what: String,
     },
     /// A line that is no operation.
-    #[error("{place}: {problem}; {remedy}")]
+    #[error("{place}: {problem}")]
     Syntax {
         /// Where.
         place: Place,
@@ -54,7 +52,7 @@ pub enum TraceError {
     Operation {
         /// Where.
         place: Place,
-        /// Why not.
+        /// Why not, with what to write.
         error: TapeError,
     },
     /// A profile or field that the trace asks for and that does not exist.
@@ -66,7 +64,7 @@ pub enum TraceError {
         error: ProfileError,
     },
     /// RON that does not parse.
-    #[error("{place}: {message}; docs/lessons.md shows the form of a lesson")]
+    #[error("{place}: {message}")]
     Ron {
         /// Where.
         place: Place,
@@ -74,7 +72,7 @@ pub enum TraceError {
         message: String,
     },
     /// A binary format that cannot be read.
-    #[error("byte {offset}: {problem}; {remedy}")]
+    #[error("byte {offset}: {problem}")]
     Binary {
         /// Unpacked bytes before what is wrong.
         offset: u64,
@@ -84,12 +82,10 @@ pub enum TraceError {
         remedy: String,
     },
     /// An `.atrace` file that does not hold what it must, or is of a version to come.
-    #[error("{error}; {remedy}", error = .0, remedy = atrace_remedy(.0))]
+    #[error("{0}")]
     Atrace(AtraceError),
     /// Damaged compression.
-    #[error(
-        "byte {offset} of the compressed file: {message}; the file is damaged or cut off, fetch it again"
-    )]
+    #[error("byte {offset} of the compressed file: {message}")]
     Compression {
         /// Compressed bytes read so far.
         offset: u64,
@@ -97,7 +93,7 @@ pub enum TraceError {
         message: String,
     },
     /// A file that is known and holds no trace.
-    #[error("this is {what}: {reason}; {remedy}")]
+    #[error("this is {what}: {reason}")]
     NoTrace {
         /// What it is.
         what: &'static str,
@@ -106,14 +102,11 @@ pub enum TraceError {
         /// What to record instead.
         remedy: &'static str,
     },
-    /// A picture of one moment, which comes with the error.
-    #[error(
-        "this is the text of sys._debugmallocstats(), a picture of one moment and no trace; `arenascope info FILE` prints \
-         it, and `memray run --trace-python-allocators` records what can be replayed"
-    )]
-    Still(Box<StatsText>),
+    /// A picture where a trace was asked for, see [`crate::Loaded`].
+    #[error("this is the text of sys._debugmallocstats(), a picture of one moment and no trace")]
+    Picture,
     /// A domain given for a trace that has domains of its own.
-    #[error("{format} says itself which domain each call is in; leave --as away")]
+    #[error("{format} says itself which domain each call is in")]
     HasDomains {
         /// The format.
         format: &'static str,
@@ -128,18 +121,34 @@ pub enum TraceError {
     },
 }
 
+impl TraceError {
+    /// What can be done about it.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Empty => Remedy::Do("a trace has lines such as `m o 1 48`, see docs/ptrace.md".to_owned()),
+            Self::UnknownFormat { .. } => Remedy::ReadableFormat,
+            Self::Syntax { remedy, .. } | Self::Binary { remedy, .. } => Remedy::Do(remedy.clone()),
+            Self::Profile { error, .. } => error.into(),
+            Self::Ron { .. } => Remedy::Do("docs/lessons.md shows the form of a lesson".to_owned()),
+            Self::Atrace(error) => match error.remedy() {
+                atrace::Remedy::NewerProgram => Remedy::NewerProgram,
+                atrace::Remedy::OtherCopy => Remedy::OtherCopy,
+                atrace::Remedy::None => Remedy::None,
+            },
+            Self::Compression { .. } => Remedy::FetchAgain,
+            Self::NoTrace { remedy, .. } => Remedy::Do((*remedy).to_owned()),
+            Self::Picture => Remedy::LookAtPicture,
+            Self::HasDomains { .. } => Remedy::OwnDomains,
+            Self::Operation { .. } | Self::Read { .. } => Remedy::None,
+        }
+    }
+}
+
 impl From<AtraceError> for TraceError {
     fn from(error: AtraceError) -> Self {
         match error {
             AtraceError::Read { offset, error } => Self::Read { offset, error },
             error => Self::Atrace(error),
         }
-    }
-}
-
-fn atrace_remedy(error: &AtraceError) -> &'static str {
-    match error.remedy() {
-        Remedy::NewerProgram => "use a newer one",
-        Remedy::OtherCopy | Remedy::None => "the file is damaged or was not written as docs/atrace.md says",
     }
 }

@@ -17,7 +17,7 @@ pub enum Format {
     Mtrace,
     /// glibc-malloc-trace-utils' records.
     MtraceUtils,
-    /// The text of `sys._debugmallocstats()`, which is no trace: [`crate::TraceError::Still`] brings it.
+    /// The text of `sys._debugmallocstats()`, which is no trace but a picture: [`crate::Loaded::Picture`].
     StatsText,
     /// Operations in columns, packed and seekable.
     Atrace,

@@ -14,6 +14,7 @@ use crate::format::{Format, stem};
 use crate::input::{Input, Packing};
 use crate::lines::Lined;
 use crate::reader::Reader;
+use crate::stats_text::StatsText;
 use crate::{atrace, csv, heaptrack, lesson, memray, mtrace, mtrace_utils, ptrace, stats_reader};
 
 /// How far a loader is.
@@ -25,6 +26,25 @@ pub struct Progress {
     pub total_bytes: Option<u64>,
     /// Operations read.
     pub operations: u64,
+}
+
+/// What a file holds.
+#[derive(Debug)]
+pub enum Loaded {
+    /// A trace, and its format.
+    Trace(Box<Trace>, Format),
+    /// A picture of one moment: the text of `sys._debugmallocstats()`.
+    Picture(Box<StatsText>),
+}
+
+impl Loaded {
+    /// The trace. A picture is refused with [`TraceError::Picture`].
+    pub fn trace(self) -> Result<Trace, TraceError> {
+        match self {
+            Self::Trace(trace, _) => Ok(*trace),
+            Self::Picture(_) => Err(TraceError::Picture),
+        }
+    }
 }
 
 /// Reads a trace slice by slice.
@@ -50,6 +70,8 @@ struct Open {
     format: Format,
     reader: Box<dyn Reader>,
     ended: bool,
+    /// Once it ended, where it is no trace.
+    picture: Option<Box<StatsText>>,
 }
 
 /// Bytes of one slice.
@@ -133,7 +155,7 @@ impl Loader {
         }
     }
 
-    /// Reads one slice of at most 64 KiB; true once the trace is complete.
+    /// Reads one slice of at most 64 KiB; true once all was read, be it a trace or a [`Self::picture`].
     pub fn advance(&mut self) -> Result<bool, TraceError> {
         match self.read_slice() {
             Err(error) => {
@@ -166,7 +188,7 @@ impl Loader {
                 if self.counting {
                     reader.count_only();
                 }
-                self.state = State::Reading(Open { input, format, reader, ended: false });
+                self.state = State::Reading(Open { input, format, reader, ended: false, picture: None });
                 (filled, failure)
             }
             State::Reading(open) if open.ended => return Ok(true),
@@ -182,28 +204,37 @@ impl Loader {
             open.reader.end()?;
             open.ended = true;
         }
-        if open.ended && open.reader.builder().is_empty() {
-            return Err(TraceError::Empty);
+        if open.ended {
+            open.picture = open.reader.picture().map(Box::new);
+            if open.picture.is_none() && open.reader.builder().is_empty() {
+                return Err(TraceError::Empty);
+            }
         }
         Ok(open.ended)
     }
 
-    /// The trace with all operations that were not forgotten; what was not read yet is read first.
-    pub fn finish(mut self) -> Result<(Trace, Format), TraceError> {
+    /// The picture, once [`Self::advance`] returned true for what is no trace.
+    pub fn picture(&self) -> Option<&StatsText> {
+        self.opened().and_then(|open| open.picture.as_deref())
+    }
+
+    /// The trace with all operations that were not forgotten, or the picture; what was not read yet is read first.
+    pub fn finish(mut self) -> Result<Loaded, TraceError> {
         while !self.advance()? {}
         match self.state {
+            State::Reading(Open { picture: Some(picture), .. }) => Ok(Loaded::Picture(picture)),
             State::Reading(mut open) => {
                 let builder: TraceBuilder = std::mem::take(open.reader.builder_mut());
-                Ok((builder.finish(), open.format))
+                Ok(Loaded::Trace(Box::new(builder.finish()), open.format))
             }
             State::Start(_) | State::Failed => Err(TraceError::Empty),
         }
     }
 }
 
-/// Reads a whole trace.
+/// Reads a whole trace. A picture is refused with [`TraceError::Picture`].
 pub fn open(name: &str, source: Box<dyn Read>) -> Result<Trace, TraceError> {
-    Loader::new(name, source, None).finish().map(|(trace, _)| trace)
+    Loader::new(name, source, None).finish()?.trace()
 }
 
 /// The reader of a format, for a trace that is called `name`.

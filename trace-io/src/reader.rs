@@ -3,6 +3,7 @@
 use sim_core::{Domain, TraceBuilder};
 
 use crate::error::TraceError;
+use crate::stats_text::StatsText;
 
 /// Reads one format from bytes as they come, unpacked.
 pub(crate) trait Reader {
@@ -33,6 +34,11 @@ pub(crate) trait Reader {
     /// Only counts operations from here on, where the format can do without the rest: the trace then has no rows.
     /// Asked before the first byte is fed.
     fn count_only(&mut self) {}
+
+    /// What it read, where that is no trace but a picture. Asked after the end.
+    fn picture(&mut self) -> Option<StatsText> {
+        None
+    }
 
     /// The trace so far.
     fn builder(&self) -> &TraceBuilder;

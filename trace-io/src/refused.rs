@@ -297,7 +297,7 @@ mod tests {
             (b"PK\x03\x04\x14", "ZIP"),
             (b"\x0a\x04\x08\x01\x10\x02\x0a\x04\x08\x03\x10\x04", "Perfetto"),
         ] {
-            let error = refused(head).map(|e| e.to_string()).unwrap_or_default();
+            let error = refused(head).map(|e| format!("{e}; {:?}", e.remedy())).unwrap_or_default();
             assert!(error.contains(expected) && !error.contains('\n'), "{}: {error}", head.escape_ascii());
         }
         for fine in [

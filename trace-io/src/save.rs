@@ -6,6 +6,7 @@ use sim_core::Trace;
 
 use crate::atrace::FileProfile;
 use crate::format::Format;
+use crate::loss::Loss;
 use crate::writer::{Writer, recorded};
 use crate::{atrace, csv, lesson, ptrace};
 
@@ -25,7 +26,7 @@ struct Form {
     header: fn(&mut dyn Write, &Trace) -> io::Result<()>,
     rows: fn(&mut dyn Write, &Trace) -> io::Result<()>,
     footer: fn(&mut dyn Write, &Trace) -> io::Result<()>,
-    losses: fn(&Trace) -> Vec<String>,
+    losses: fn(&Trace) -> Vec<Loss>,
 }
 
 const PTRACE: Form = Form {
@@ -71,7 +72,7 @@ impl<W: Write> Writer for Text<W> {
         (self.form.rows)(&mut self.out, piece)
     }
 
-    fn finish(mut self: Box<Self>, trace: &Trace) -> io::Result<Vec<String>> {
+    fn finish(mut self: Box<Self>, trace: &Trace) -> io::Result<Vec<Loss>> {
         self.begin(trace)?;
         (self.form.footer)(&mut self.out, trace)?;
         self.out.flush()?;

@@ -48,7 +48,11 @@ impl Reader for Parser {
 
     fn end(&mut self) -> Result<(), TraceError> {
         self.line();
-        Err(TraceError::Still(Box::new(std::mem::take(&mut self.stats))))
+        Ok(())
+    }
+
+    fn picture(&mut self) -> Option<StatsText> {
+        Some(std::mem::take(&mut self.stats))
     }
 
     fn builder(&self) -> &TraceBuilder {

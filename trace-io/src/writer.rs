@@ -4,6 +4,8 @@ use std::io;
 
 use sim_core::Trace;
 
+use crate::loss::Loss;
+
 /// Writes one trace in one format.
 pub trait Writer {
     /// Writes the operations that are here. They must follow those written before; what else is known
@@ -11,12 +13,12 @@ pub trait Writer {
     fn write(&mut self, piece: &Trace) -> io::Result<()>;
 
     /// Writes what stands after the operations. `trace` must be complete but for its operations. Returns
-    /// what the format could not carry, a noun each.
-    fn finish(self: Box<Self>, trace: &Trace) -> io::Result<Vec<String>>;
+    /// what the format could not carry.
+    fn finish(self: Box<Self>, trace: &Trace) -> io::Result<Vec<Loss>>;
 }
 
 /// What a recording brings along that text of operations has no place for.
-pub(crate) fn recorded(trace: &Trace) -> Vec<String> {
+pub(crate) fn recorded(trace: &Trace) -> Vec<Loss> {
     let source = &trace.source;
     [
         (trace.has_stacks(), "the stack of each operation"),
@@ -27,6 +29,6 @@ pub(crate) fn recorded(trace: &Trace) -> Vec<String> {
     ]
     .into_iter()
     .filter(|(has, _)| *has)
-    .map(|(_, what)| what.to_owned())
+    .map(|(_, what)| Loss::of(what))
     .collect()
 }

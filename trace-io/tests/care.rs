@@ -67,7 +67,7 @@ fn pieces(trace: &Trace, mut each: impl FnMut(&Trace)) -> Trace {
         each(loader.trace().unwrap());
         loader.forget();
         if done {
-            return loader.finish().unwrap().0;
+            return loader.finish().unwrap().trace().unwrap();
         }
     }
 }
@@ -130,7 +130,7 @@ fn a_trimmed_range_has_the_live_blocks_of_its_steps() {
 
     let mut empty = Trim::new(Bound::Step(9000), Bound::Step(9001), true);
     empty.take(&whole).unwrap();
-    assert!(empty.finish(&whole).unwrap_err().to_string().contains("no operation lies between"));
+    assert!(empty.finish(&whole).unwrap_err().to_string().contains("no operation lies in the range"));
 }
 
 #[test]

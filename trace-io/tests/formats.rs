@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod support;
+
 use std::io::{Cursor, Read};
 
 use proptest::prelude::*;
 use sim_core::{Call, Domain, Op, Trace, TraceBuilder};
+use support::said;
 use trace_io::workload::Workload;
-use trace_io::{Loader, TraceError, lesson, ptrace};
+use trace_io::{Format, Loader, Remedy, TraceError, lesson, ptrace};
 
 fn open(bytes: impl Into<Vec<u8>>) -> Result<Trace, TraceError> {
     trace_io::open("test", Box::new(Cursor::new(bytes.into())))
@@ -19,7 +22,7 @@ fn ops(trace: &Trace) -> Vec<Op> {
 
 #[track_caller]
 fn check_error(bytes: impl Into<Vec<u8>>, expected: &str) {
-    let error = open(bytes).unwrap_err().to_string();
+    let error = said(&open(bytes).unwrap_err());
     assert!(!error.contains('\n'), "more than one line: {error}");
     assert!(error.contains(expected), "{error}");
 }
@@ -52,7 +55,7 @@ fn bad_input_is_one_line_with_place_and_remedy() {
     check_error("m r 1 8\nf o 1\n", "line 2, column 1: id 1 was allocated through PyMem_Raw*");
     check_error(
         "#! speed=fast\nm o 1 8\n",
-        "line 1, column 4: the directive `speed` is unknown; known are: arena_limit, malloc, malloc_stats",
+        "line 1, column 4: the directive `speed` is unknown; known are: arena_limit, lesson, malloc, malloc_stats",
     );
     check_error("#! arena_limit=soon\nm o 1 8\n", "`soon` is no value for arena_limit");
     check_error(
@@ -77,7 +80,7 @@ fn a_long_comment_is_a_comment() {
 fn bad_lessons_name_the_place() {
     let whole = include_str!("../../traces/lessons/2-free-list.ron");
     for cut in [2, 40, whole.len() / 2, whole.len() - 3] {
-        let error = open(&whole[..whole.floor_char_boundary(cut)]).unwrap_err().to_string();
+        let error = said(&open(&whole[..whole.floor_char_boundary(cut)]).unwrap_err());
         assert!(
             error.contains("line ") && error.contains("docs/lessons.md") && !error.contains('\n'),
             "{error}"
@@ -240,11 +243,36 @@ fn operations_of_mimalloc_survive() {
 }
 
 #[test]
+fn a_lesson_is_what_says_so() {
+    let is_lesson = |bytes: &[u8]| open(bytes).unwrap().is_lesson();
+    assert!(is_lesson(include_bytes!("../../traces/lessons/2-free-list.ron")));
+    assert!(is_lesson(b"#! lesson=yes\nm o 1 8\n"));
+    // Not by being short.
+    assert!(
+        !is_lesson(b"m o 1 8\n")
+            && !is_lesson(b"(name: \"x\", lesson: false, operations: [malloc(id: 1, size: 8)])")
+    );
+    check_error("#! lesson=no\nm o 1 8\n", "line 1, column 4: `no` is no value for lesson; write lesson=yes");
+    // It stays one in every format, and what is none becomes none.
+    for text in ["#! lesson=yes\nm o 1 8\n", "m o 1 8\n"] {
+        let trace = open(text).unwrap();
+        for format in [Format::Ptrace, Format::Ron, Format::Csv, Format::Atrace] {
+            let mut out = Vec::new();
+            let mut to = trace_io::writer(format, &mut out).unwrap();
+            to.write(&trace).unwrap();
+            assert_eq!(to.finish(&trace).unwrap(), []);
+            assert_eq!(is_lesson(&out), trace.is_lesson(), "{format:?}");
+        }
+    }
+}
+
+#[test]
 fn a_run_without_mimalloc_refuses_its_operations_by_name_and_line() {
     use sim_core::{Machine, Profile};
     let refused = |text: &str, profile: &str| {
         let trace = open(text).unwrap();
-        Machine::for_trace(&Profile::named(profile).unwrap(), &trace, None).unwrap_err().to_string()
+        let error = Machine::for_trace(&Profile::named(profile).unwrap(), &trace, None).unwrap_err();
+        (error.to_string(), Remedy::from(&error))
     };
     for line in ["g 0", "x", "v 3", "q", "d m 1 8", "P", "m g 2 8", "f p 1"] {
         let text = format!("# one\nm o 1 8\n\n{line}\n");
@@ -257,18 +285,18 @@ fn a_run_without_mimalloc_refuses_its_operations_by_name_and_line() {
         };
         let expected = format!("line 4: `{name}` is an operation of mimalloc");
         for profile in ["cpython-3.14", "cpython-3.13", "cpython-3.9"] {
-            let error = refused(&text, profile);
-            assert!(error.starts_with(&expected) && error.contains("--malloc mimalloc"), "{error}");
+            let (error, remedy) = refused(&text, profile);
+            assert!(error.starts_with(&expected) && remedy == Remedy::Mimalloc, "{error}; {remedy:?}");
         }
         let trace = open(text).unwrap();
         Machine::for_trace(&Profile::named("cpython-3.14t").unwrap(), &trace, None).unwrap();
     }
-    let error = refused("#! malloc=pymalloc\nm o 1 8\n", "cpython-3.14t");
+    let (error, _) = refused("#! malloc=pymalloc\nm o 1 8\n", "cpython-3.14t");
     assert!(
         error.starts_with("Fatal Python error: preconfig_init_allocator: PYTHONMALLOC: unknown allocator")
     );
     assert!(error.contains("default, debug, mimalloc, mimalloc_debug"), "{error}");
-    let error = refused("#! malloc=mimalloc\nm o 1 8\n", "cpython-3.10");
+    let (error, _) = refused("#! malloc=mimalloc\nm o 1 8\n", "cpython-3.10");
     assert!(error.contains("unknown allocator (`mimalloc`"), "{error}");
 }
 
@@ -296,7 +324,8 @@ proptest! {
         let back = open(text).unwrap();
         prop_assert_eq!(ops(&back), ops(&trace));
         prop_assert_eq!(&back.settings, &trace.settings);
-        prop_assert_eq!(ptrace::losses(&trace), vec!["1 notes".to_owned()]);
+        let losses: Vec<String> = ptrace::losses(&trace).iter().map(ToString::to_string).collect();
+        prop_assert_eq!(losses, ["1 notes"]);
 
         let mut text = Vec::new();
         lesson::write(&mut text, &trace).unwrap();
@@ -342,7 +371,7 @@ fn how_bytes_arrive_does_not_matter() {
     for n in [1, 3, 7, 1000] {
         let mut loader = Loader::new("x.ptrace.zst", Box::new(Dribble(Cursor::new(bytes.clone()), n)), None);
         while !loader.advance().unwrap() {}
-        assert_eq!(ops(&loader.finish().unwrap().0), whole);
+        assert_eq!(ops(&loader.finish().unwrap().trace().unwrap()), whole);
     }
 }
 

@@ -3,20 +3,24 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod support;
+
 use std::io::Cursor;
 use std::path::Path;
 
 use sim_core::{Call, Domain, Kind, Machine, Profile, Trace};
-use trace_io::{Format, Loader, TraceError};
+use support::said;
+use trace_io::{Format, Loaded, Loader, TraceError};
 
 fn file(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)).unwrap()
 }
 
 fn open(bytes: Vec<u8>) -> Result<Trace, TraceError> {
-    let (trace, format) = Loader::new("capture.bin", Box::new(Cursor::new(bytes)), None).finish()?;
-    assert_eq!(format, Format::Memray);
-    Ok(trace)
+    match Loader::new("capture.bin", Box::new(Cursor::new(bytes)), None).finish()? {
+        Loaded::Trace(trace, Format::Memray) => Ok(*trace),
+        other => panic!("it is no capture: {other:?}"),
+    }
 }
 
 /// A file: its name and format.
@@ -361,13 +365,13 @@ fn what_is_not_in_the_file_is_counted() {
 
 #[test]
 fn what_cannot_be_replayed_is_refused_by_name() {
-    let error = open(Capture::new(true).bytes).unwrap_err().to_string();
+    let error = said(&open(Capture::new(true).bytes).unwrap_err());
     assert!(error.contains("aggregated") && error.contains("without `--aggregate`"), "{error}");
     let mut old = Capture::new(false).bytes;
     old[7] = 9;
-    let error = open(old).unwrap_err().to_string();
+    let error = said(&open(old).unwrap_err());
     assert!(error.starts_with("byte 7: ") && error.contains("format 9"), "{error}");
-    let error = open(Capture::new(false).bytes).unwrap_err().to_string();
+    let error = said(&open(Capture::new(false).bytes).unwrap_err());
     assert!(error.contains("without memray's trailer") && !error.contains('\n'), "{error}");
 }
 
@@ -388,7 +392,7 @@ fn a_killed_process_leaves_zeros() {
 fn check(bytes: Vec<u8>, must_be_marked: bool, what: &str) {
     match Loader::new("capture.bin", Box::new(Cursor::new(bytes)), None).finish() {
         Err(error) => assert!(!error.to_string().contains('\n'), "{what}: {error}"),
-        Ok((trace, Format::Memray)) if must_be_marked => {
+        Ok(Loaded::Trace(trace, Format::Memray)) if must_be_marked => {
             assert!(trace.source.doubt.truncated.is_some(), "{what}");
         }
         Ok(_) => {}

@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod support;
+
 use std::io::Cursor;
 
 use sim_core::tape::{Action, SourceLine, TimeMark};
 use sim_core::{Addr, Call, Domain, Machine, Note, Op, Profile, Trace, TraceBuilder};
+use support::said;
+use trace_io::stats_text::StatsText;
 use trace_io::workload::Workload;
-use trace_io::{Format, Loader, TraceError, writer};
+use trace_io::{Format, Loaded, Loader, TraceError, writer};
 
 const HEAPTRACK: &[u8] = include_bytes!("data/recorded/small.heaptrack.raw.zst");
 const MTRACE: &[u8] = include_bytes!("data/recorded/small.mtrace.zst");
@@ -16,6 +20,13 @@ const STATS: &[u8] = include_bytes!("data/recorded/stats-3.11.txt");
 
 fn open(bytes: impl Into<Vec<u8>>) -> Result<Trace, TraceError> {
     trace_io::open("test", Box::new(Cursor::new(bytes.into())))
+}
+
+fn picture(bytes: impl Into<Vec<u8>>) -> StatsText {
+    match Loader::new("test", Box::new(Cursor::new(bytes.into())), None).finish().unwrap() {
+        Loaded::Picture(stats) => *stats,
+        Loaded::Trace(..) => panic!("it is a picture"),
+    }
 }
 
 fn unpacked(zstd: &[u8]) -> Vec<u8> {
@@ -165,21 +176,30 @@ fn records_of_64_bytes_become_calls() {
 fn calls_of_the_c_library_can_be_taken_for_pymallocs() {
     for bytes in [HEAPTRACK.to_vec(), MTRACE.to_vec(), utils_file()] {
         let load = |domain| {
-            Loader::new("x", Box::new(Cursor::new(bytes.clone())), None).taken_as(domain).finish().unwrap().0
+            Loader::new("x", Box::new(Cursor::new(bytes.clone())), None)
+                .taken_as(domain)
+                .finish()
+                .unwrap()
+                .trace()
+                .unwrap()
         };
         let (raw, obj) = (load(None), load(Some(Domain::Obj)));
         assert_eq!(raw.counts()[Domain::Raw as usize], obj.counts()[Domain::Obj as usize]);
         assert_eq!(raw.counts()[Domain::Obj as usize], [0; 4]);
-        assert!(raw.source.missing.iter().any(|m| m.what == "domains" && m.remedy.contains("--as obj")));
+        assert!(
+            raw.source.missing.iter().any(|m| m.what == "domains" && m.remedy.contains("for calls of OBJ"))
+        );
         verify(&obj);
     }
     let ptrace = Loader::new("x", Box::new(Cursor::new(b"m o 1 8\n")), None).taken_as(Some(Domain::Obj));
-    assert!(ptrace.finish().unwrap_err().to_string().contains("leave --as away"));
+    assert!(
+        said(&ptrace.finish().unwrap_err()).contains("says itself which domain each call is in; OwnDomains")
+    );
 }
 
 #[test]
 fn a_pasted_text_is_a_still_picture() {
-    let Err(TraceError::Still(stats)) = open(STATS) else { panic!("it is a picture") };
+    let stats = picture(STATS);
     assert_eq!((stats.pictures, stats.threshold, stats.size_classes), (1, 512, 32));
     assert_eq!(stats.doubts(), Vec::<String>::new());
     let rows = lines(STATS, |l| l.split_whitespace().filter(|w| w.parse::<u64>().is_ok()).count() == 5);
@@ -191,13 +211,13 @@ fn a_pasted_text_is_a_still_picture() {
 
     // Several, between other lines, and the last one cut.
     let text = [b"starting\n".as_slice(), STATS, b"INFO: done\n", &STATS[..STATS.len() / 4]].concat();
-    let Err(TraceError::Still(stats)) = open(text) else { panic!("it is a picture") };
+    let stats = picture(text);
     assert_eq!(stats.pictures, 2);
     assert!(stats.doubts().iter().any(|d| d.contains("not whole")));
 
     let mimalloc = "Small block threshold = 8192, in 73 size classes.\nMedium block threshold = 65536\nLarge object max size = 16777216\n    \
         Allocated Blocks: 10\n    Allocated Bytes: 4096\n    Allocated Bytes w/ Overhead: 4200\n    Bytes Reserved: 65536\n    Bytes Committed: 65536\n";
-    let Err(TraceError::Still(stats)) = open(mimalloc) else { panic!("it is a picture") };
+    let stats = picture(mimalloc);
     assert!(stats.is_mimalloc() && stats.doubts().is_empty());
     assert_eq!((stats.bytes_in_use(), stats.bytes_held(), stats.bytes_free()), (4096, 65536, 61440));
 }
@@ -215,7 +235,8 @@ fn a_trace_that_quotes_a_picture_is_none() {
     }
     for before in ["(venv) $ python stats.py\n", "# python stats.py\n", "(venv) root# x\n", "12:00 INFO: "] {
         let text = [before.as_bytes(), STATS].concat();
-        assert!(matches!(open(text), Err(TraceError::Still(_))), "{before}");
+        assert!(matches!(open(text.clone()), Err(TraceError::Picture)), "{before}");
+        assert_eq!(picture(text).pictures, 1, "{before}");
     }
 }
 
@@ -224,7 +245,7 @@ fn csv(trace: &Trace) -> (String, Vec<String>) {
     let mut writer = writer(Format::Csv, &mut out).unwrap();
     writer.write(trace).unwrap();
     let losses = writer.finish(trace).unwrap();
-    (String::from_utf8(out).unwrap(), losses)
+    (String::from_utf8(out).unwrap(), losses.iter().map(ToString::to_string).collect())
 }
 
 #[test]
@@ -311,7 +332,7 @@ fn csv_is_read_as_people_write_it() {
         ("op,id\nallocate,1\n", "`allocate` is no operation"),
         ("op,id,size\n", "no operation"),
     ] {
-        let error = open(text).unwrap_err().to_string();
+        let error = said(&open(text).unwrap_err());
         assert!(error.contains(expected) && !error.contains('\n'), "{error}");
     }
 }
@@ -320,10 +341,10 @@ fn csv_is_read_as_people_write_it() {
 fn what_is_no_trace_is_refused_by_name() {
     let interpreted = "v 10400 3\nX python\nI 1000 5\ns 3 abc\nt 1 0\na 10 1\n+ 0\n";
     for text in [interpreted.to_owned(), format!("v 10400 3\n{}t 1 0\n+ 0\n", "# x\n".repeat(2000))] {
-        let error = open(text).unwrap_err().to_string();
+        let error = said(&open(text).unwrap_err());
         assert!(error.contains("`heaptrack -r`"), "{error}");
     }
-    let error = open("v 10700 9\nm 1 -\n").unwrap_err().to_string();
+    let error = said(&open("v 10700 9\nm 1 -\n").unwrap_err());
     assert!(error.contains("newer"), "{error}");
 }
 

@@ -8,11 +8,12 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Serialize, Serializer};
 use sim_core::{Domain, Kind, Trace};
 use trace_io::atrace::AtraceFile;
-use trace_io::{Format, Packing, TraceError};
+use trace_io::{Format, Packing};
 
-use super::input::{AsArgs, Pieces};
+use super::input::{AsArgs, Counted, Pieces};
 use super::output::{self, grouped};
 use super::still;
+use super::words;
 
 #[derive(clap::Args)]
 #[command(after_help = "Formats read, each plain or packed with zstd, LZ4 or gzip (docs/formats.md):\n  \
@@ -100,22 +101,14 @@ struct Row {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    match trace_info(args) {
-        // No trace, but what else `info` can print.
-        Err(error) => match error.downcast::<TraceError>() {
-            Ok(TraceError::Still(stats)) => still::print(&stats, args.json),
-            Ok(error) => Err(anyhow::Error::from(error).context(args.file.display().to_string())),
-            Err(error) => Err(error),
-        },
-        done => done,
-    }
-}
-
-fn trace_info(args: &Args) -> Result<()> {
     let info = if let Some((trace, notes, bytes)) = indexed(&args.file)? {
         info(&trace, Format::Atrace, Packing::None, Some(bytes), usize::try_from(notes)?)
     } else {
-        let pieces = Pieces::count(&args.file, args.taken.domain)?;
+        let pieces = match Pieces::count(&args.file, args.taken.domain)? {
+            Counted::Trace(pieces) => pieces,
+            // No trace, but what else `info` can print.
+            Counted::Picture(stats) => return still::print(&stats, args.json),
+        };
         let (Some(trace), Some(format)) = (pieces.trace(), pieces.format()) else {
             bail!("{} has no operation", args.file.display());
         };
@@ -144,11 +137,8 @@ fn indexed(path: &Path) -> Result<Option<(Trace, u64, u64)>> {
 
 fn info(trace: &Trace, format: Format, packing: Packing, file_bytes: Option<u64>, notes: usize) -> Info {
     let source = &trace.source;
-    let mut missing: Vec<Lack> = source
-        .missing
-        .iter()
-        .map(|m| Lack { what: m.what.clone(), remedy: Some(m.remedy.clone()) })
-        .collect();
+    let mut missing: Vec<Lack> =
+        source.missing.iter().map(|m| Lack { what: m.what.clone(), remedy: Some(words::lack(m)) }).collect();
     for (what, has) in [
         ("call stacks", trace.stack_count() > 0),
         ("times", trace.timed()),

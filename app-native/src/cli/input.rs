@@ -8,16 +8,29 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use sim_core::{Domain, Profile, Trace};
-use trace_io::{Format, Loader, Packing};
+use trace_io::stats_text::StatsText;
+use trace_io::{Format, Loaded, Loader, Packing, TraceError};
 
 use super::output;
 
 /// Opens FILE, `-` for standard input, and reads all of it; `domain` is what `--as` says.
-pub(super) fn open(path: &Path, domain: Option<Domain>) -> Result<Trace> {
+pub(super) fn load(path: &Path, domain: Option<Domain>) -> Result<Loaded> {
     let mut pieces = Pieces::open(path, domain)?;
-    pieces.read_until(u64::MAX)?;
-    let (trace, _) = pieces.loader.finish().context(pieces.shown)?;
-    Ok(trace)
+    pieces.read_on(u64::MAX)?;
+    pieces.loader.finish().context(pieces.shown)
+}
+
+/// The same for a trace; a picture is an error.
+pub(super) fn open(path: &Path, domain: Option<Domain>) -> Result<Trace> {
+    load(path, domain)?.trace().with_context(|| path.display().to_string())
+}
+
+/// What was counted.
+pub(super) enum Counted {
+    /// A trace, its operations gone.
+    Trace(Pieces),
+    /// A picture of one moment.
+    Picture(StatsText),
 }
 
 /// A file whose operations pass through memory a piece at a time.
@@ -65,14 +78,17 @@ impl Pieces {
     }
 
     /// Reads all and keeps no operation; the trace then has what was counted.
-    pub(super) fn count(path: &Path, domain: Option<Domain>) -> Result<Self> {
+    pub(super) fn count(path: &Path, domain: Option<Domain>) -> Result<Counted> {
         let mut pieces = Self::open(path, domain)?;
         pieces.loader = pieces.loader.counting();
         while !pieces.complete {
-            pieces.read_until(1)?;
+            pieces.read_on(1)?;
             pieces.loader.forget();
         }
-        Ok(pieces)
+        Ok(match pieces.loader.picture() {
+            Some(stats) => Counted::Picture(stats.clone()),
+            None => Counted::Trace(pieces),
+        })
     }
 
     /// Takes the bar away, for several files at once.
@@ -126,7 +142,16 @@ impl Pieces {
         self.file_bytes
     }
 
+    /// Reads until so many operations of a trace are here.
     fn read_until(&mut self, operations: u64) -> Result<()> {
+        self.read_on(operations)?;
+        if self.loader.picture().is_some() {
+            return Err(TraceError::Picture).with_context(|| self.shown.clone());
+        }
+        Ok(())
+    }
+
+    fn read_on(&mut self, operations: u64) -> Result<()> {
         while !self.complete && self.loader.trace().is_none_or(|t| t.len() < operations) {
             self.complete = self.loader.advance().with_context(|| self.shown.clone())?;
             self.bar.set_position(self.loader.progress().bytes);

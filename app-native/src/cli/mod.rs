@@ -21,6 +21,7 @@ mod still;
 mod trim;
 mod trust;
 mod until;
+pub(crate) mod words;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;

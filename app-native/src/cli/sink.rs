@@ -11,6 +11,7 @@ use trace_io::atrace::FileProfile;
 use trace_io::{Format, Writer, atrace_writer, writer};
 
 use super::output::Output;
+use super::words;
 
 /// A file that takes a trace in the format that its ending names.
 pub(super) struct Sink {
@@ -83,7 +84,8 @@ impl Sink {
         if let Some(out) = self.out.0.borrow_mut().take() {
             out.finish()?;
         }
-        for lost in losses {
+        for lost in &losses {
+            let lost = words::loss(lost);
             eprintln!("arenascope: {}: {} cannot carry {lost}", self.shown, self.format.name());
         }
         Ok(())

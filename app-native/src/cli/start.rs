@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde::Serialize;
 use sim_core::machine::{StartClass, StartPicture};
 use sim_core::{Machine, Profile, Trace};
-use trace_io::TraceError;
 use trace_io::stats_text::StatsText;
+use trace_io::{Loaded, TraceError};
 
 use super::input;
 use super::output::grouped;
@@ -29,10 +29,11 @@ impl StartReport {
     /// Begins with the picture in a text of `sys._debugmallocstats()`.
     pub(super) fn begin(machine: &mut Machine, path: &Path, profile: &Profile) -> Result<Self> {
         let shown = path.display();
-        let stats = match input::open(path, None).map_err(anyhow::Error::downcast::<TraceError>) {
-            Err(Ok(TraceError::Still(stats))) => stats,
+        // What is no trace and no picture either is not the text that was asked for.
+        let stats = match input::load(path, None).map_err(anyhow::Error::downcast::<TraceError>) {
+            Ok(Loaded::Picture(stats)) => stats,
             Err(Err(other)) => return Err(other),
-            Ok(_) | Err(Ok(_)) => {
+            Ok(Loaded::Trace(..)) | Err(Ok(_)) => {
                 bail!(
                     "{shown} is not the text of sys._debugmallocstats(); print it where the recording begins"
                 )

@@ -9,6 +9,7 @@ use trace_io::care::{Bound, Trim};
 use super::input::Pieces;
 use super::output::{self, grouped};
 use super::sink::Sink;
+use super::words;
 
 #[derive(clap::Args)]
 #[command(
@@ -75,11 +76,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let mut trim = Trim::new(from, to, !args.no_prelude);
     let shown = || args.input.display().to_string();
     while let Some(piece) = pieces.next_piece()? {
-        trim.take(piece).with_context(shown)?;
+        trim.take(piece).map_err(words::range).with_context(shown)?;
         sink.drain(trim.out())?;
     }
     let Some(whole) = pieces.trace() else { bail!("{} has no operation", shown()) };
-    trim.finish(whole).with_context(shown)?;
+    trim.finish(whole).map_err(words::range).with_context(shown)?;
     sink.finish(trim.out().trace())?;
     let c = trim.counts();
     if args.json {

@@ -7,6 +7,7 @@ use sim_core::report::Trust;
 use sim_core::{Machine, Trace};
 
 use super::output::grouped;
+use super::words;
 
 /// The report. Sizes and offsets in bytes, shares from 0 to 1.
 #[derive(Serialize)]
@@ -85,7 +86,7 @@ impl TrustReport {
                 recorded_offset: d.recorded_offset,
                 recorded_address: d.recorded.to_string(),
             }),
-            reasons: trust.reasons(trace),
+            reasons: trust.reasons(trace).iter().map(words::reason).collect(),
             arenas: trust
                 .arenas(machine)
                 .into_iter()

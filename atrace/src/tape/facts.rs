@@ -20,6 +20,7 @@ pub(super) fn meta_of(trace: &Trace) -> Meta {
         profile: trace.profile.clone(),
         malloc: trace.malloc.map(|malloc| malloc.name().to_owned()),
         malloc_stats: trace.malloc_stats.clone(),
+        lesson: trace.is_lesson(),
         settings: trace.settings.clone(),
         facts: source.facts.clone(),
         records: source.records,
@@ -54,6 +55,7 @@ pub(super) fn set_meta(meta: Meta, trace: &mut Trace) -> Result<(), String> {
     trace.description = meta.description;
     trace.profile = meta.profile;
     trace.malloc_stats = meta.malloc_stats;
+    trace.lesson = meta.lesson;
     trace.settings = meta.settings;
     let mut source = Source {
         facts: meta.facts,

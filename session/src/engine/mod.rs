@@ -21,6 +21,7 @@ use crate::place::Place;
 use crate::run::{LESSON_OPERATIONS, SPEEDS, Session};
 use crate::selection::Selection;
 use crate::snapshots::{Kept, Snapshots, Which};
+use crate::trouble::Trouble;
 use crate::view::tracemalloc::Statistics;
 use crate::view::{Hint, Look};
 use telling::Told;
@@ -41,7 +42,7 @@ pub struct Engine {
     loading: Option<Loading>,
     /// The most bytes that a trace may take.
     bytes_max: Option<u64>,
-    error: Option<String>,
+    error: Option<Trouble>,
     hint: Option<Hint>,
     /// A text of statistics that was opened, until a front takes it.
     still: Option<Box<Still>>,
@@ -187,7 +188,7 @@ impl Engine {
     fn show(&mut self, trace: Arc<Trace>) {
         let (len, name) = (trace.len(), trace.name.clone());
         match Session::new(trace, None, self.next_revision()) {
-            Err(error) => self.error = Some(format!("{name}: {error}")),
+            Err(error) => self.error = Some(Trouble::running(&name, &error)),
             Ok(mut session) => {
                 let lesson = len < LESSON_OPERATIONS;
                 if !lesson {
@@ -218,7 +219,7 @@ impl Engine {
             return;
         }
         match Session::new(Arc::clone(old.trace()), Some(name), self.next_revision()) {
-            Err(error) => self.error = Some(format!("{name}: {error}")),
+            Err(error) => self.error = Some(Trouble::running(name, &error)),
             Ok(mut session) => {
                 session.playback = old.playback;
                 session.seek(old.target());
@@ -279,7 +280,7 @@ impl Engine {
             Ok(()) => self.hint = Some(Hint::Sound(step)),
             Err(violation) => {
                 let step = crate::format::grouped(step);
-                self.error = Some(format!("the heap after step {step} is broken: {violation}"));
+                self.error = Some(format!("the heap after step {step} is broken: {violation}").into());
             }
         }
     }
@@ -288,7 +289,7 @@ impl Engine {
         let Some(session) = &self.session else { return };
         match Kept::of(session.machine(), session.step()) {
             Ok(kept) => self.kept.keep(which, kept),
-            Err(error) => self.error = Some(error),
+            Err(error) => self.error = Some(error.into()),
         }
     }
 

@@ -28,10 +28,11 @@ impl Engine {
                 .or_else(|| facts::pool_at(heap, addr).map(|p| Place::Pool(p.addr))),
         };
         if found.is_none() {
-            self.error = Some(match place {
+            let text = match place {
                 Place::Arena(id) => format!("{id} does not exist at this step"),
                 Place::Pool(addr) | Place::Block(addr) => format!("no arena holds {addr} at this step"),
-            });
+            };
+            self.error = Some(text.into());
         }
         found
     }

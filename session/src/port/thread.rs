@@ -154,7 +154,7 @@ mod tests {
         let (_, updates) = channel();
         port.updates = updates;
         let said = port.update().and_then(|update| update.status.error);
-        assert!(said.is_some_and(|error| error.contains("the engine stopped")));
+        assert!(said.is_some_and(|error| error.text.contains("the engine stopped")));
         assert_eq!(port.update(), None);
     }
 }

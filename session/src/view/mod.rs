@@ -23,6 +23,7 @@ use crate::open::Still;
 use crate::place::Place;
 use crate::run::Session;
 use crate::selection::Selection;
+use crate::trouble::Trouble;
 use inspect::Inspected;
 use layers::{DebugHooks, Domains};
 use map::{Crumbs, MapLook, MapPicture};
@@ -232,7 +233,7 @@ pub struct Status {
     /// What is chosen to be looked for.
     pub finding: Finding,
     /// What went wrong last, in one line, until it is dismissed.
-    pub error: Option<String>,
+    pub error: Option<Trouble>,
     /// What a newcomer should know, until it is dismissed.
     pub hint: Option<Hint>,
     /// Whether anything goes on.
@@ -375,7 +376,7 @@ pub struct Update {
 impl Update {
     /// That nothing goes on any more, and why.
     pub fn failed(error: impl Into<String>) -> Self {
-        let status = Status { error: Some(error.into()), ..Status::default() };
+        let status = Status { error: Some(Trouble::from(error.into())), ..Status::default() };
         Self { status, head: None, curves: None, picture: None, copied: None, still: None }
     }
 }

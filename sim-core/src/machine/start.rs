@@ -31,7 +31,7 @@ pub struct StartPicture {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StartError {
     /// Mimalloc, debug hooks, other tables, or not at the beginning.
-    #[error("only a run on pymalloc over the bare tables can begin with blocks; give no other --malloc")]
+    #[error("only a run on pymalloc over the bare tables can begin with blocks")]
     NotPlain,
     /// A size that no class has.
     #[error("blocks of {size} bytes, of which {profile} has no class; name the profile that printed it")]

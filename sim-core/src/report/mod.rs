@@ -12,4 +12,4 @@ pub use digest::{Fnv64, digest};
 pub use mimalloc_stats::{malloc_stats, mimalloc_stats};
 pub use placement::{Placement, PlacementWriter};
 pub use summary::Summary;
-pub use trust::{Agreement, ArenaPoint, Divergence, Trust};
+pub use trust::{Agreement, ArenaPoint, Divergence, Reason, Trust};

@@ -5,13 +5,14 @@
 //! a free list shifts all that follow in its class.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use super::Occupancy;
 use crate::addr::{Addr, SizeClass};
 use crate::arena::{ArenaBackend, Target};
 use crate::machine::Machine;
 use crate::profile::Profile;
-use crate::tape::{Kind, Trace};
+use crate::tape::{Kind, Missing, Trace};
 
 /// Blocks of one kind of call that were compared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -198,65 +199,88 @@ impl Trust {
     }
 
     /// Why model and recording may differ, the likeliest reason first; empty where they do not.
-    pub fn reasons(&self, trace: &Trace) -> Vec<String> {
+    pub fn reasons(&self, trace: &Trace) -> Vec<Reason> {
         let Some(first) = self.first else { return Vec::new() };
         let source = &trace.source;
         let doubt = &source.doubt;
+        let lacks = |what: &str| source.missing.iter().find(|m| m.what == what);
         let mut reasons = Vec::new();
-        let past = doubt.unknown_frees + doubt.unknown_reallocs;
-        if past > 0 || source.missing.iter().any(|m| m.what == "process birth") {
-            let known = if past > 0 {
-                format!(", of which {past} blocks were freed or moved later")
-            } else {
-                String::new()
-            };
-            reasons.push(format!(
-                "unknown past: the recording begins in mid-life, with pools already in use{known}"
-            ));
+        let freed_later = doubt.unknown_frees + doubt.unknown_reallocs;
+        if freed_later > 0 || lacks(Missing::PROCESS_BIRTH).is_some() {
+            reasons.push(Reason::UnknownPast { freed_later });
         }
-        let recorder = source.get("recorder").unwrap_or_default();
-        let python = source.get("python").unwrap_or_default();
-        if recorder.starts_with("memray") && is_before_3_12(python) {
-            reasons.push(
-                "hidden blocks: on Python 3.11 and older memray itself takes a 16-byte block for each code object \
-                 and does not record it"
-                    .to_owned(),
-            );
-        }
+        reasons.extend(lacks(Missing::RECORDERS_BLOCKS).map(|m| Reason::HiddenBlocks(m.remedy.clone())));
         if doubt.lost_frees > 0 {
-            reasons.push(format!("lost events: {} frees are missing", doubt.lost_frees));
+            reasons.push(Reason::LostFrees(doubt.lost_frees));
         }
         if doubt.ambiguous_reallocs > 0 {
-            reasons.push(format!(
-                "{} pairs of free and realloc were taken for one realloc each",
-                doubt.ambiguous_reallocs
-            ));
+            reasons.push(Reason::AmbiguousReallocs(doubt.ambiguous_reallocs));
         }
         if trace.thread_count() > 1 {
-            reasons.push(format!(
-                "threads: {} of them ran, and the order of their calls may not be that of their records (here thread {})",
-                trace.thread_count(),
-                first.thread
-            ));
+            reasons.push(Reason::Threads { count: trace.thread_count(), here: first.thread });
         }
         if doubt.inferred_domains > 0 {
-            reasons.push(
-                "domains were inferred, and a wrong one puts a block into a pool or keeps it out".to_owned(),
-            );
+            reasons.push(Reason::InferredDomains);
         }
         if reasons.is_empty() {
-            reasons
-                .push("the profile may be another than the recorded Python's; --profile chooses".to_owned());
+            reasons.push(Reason::OtherProfile);
         }
         reasons
     }
 }
 
-/// Whether a version such as `3.11` comes before 3.12; an unknown one may.
-fn is_before_3_12(python: &str) -> bool {
-    let minor =
-        python.strip_prefix("3.").map(|m| m.chars().take_while(char::is_ascii_digit).collect::<String>());
-    minor.and_then(|m| m.parse::<u32>().ok()).is_none_or(|m| m < 12)
+/// Why a model and a recording may differ. Its text is one sentence.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// The recording begins with blocks that it has not seen being born.
+    UnknownPast {
+        /// So many of them were freed or moved later.
+        freed_later: u64,
+    },
+    /// The recorder hides blocks; how, it says itself.
+    HiddenBlocks(String),
+    /// So many frees are missing.
+    LostFrees(u64),
+    /// So many pairs of free and realloc were taken for one realloc each.
+    AmbiguousReallocs(u64),
+    /// Records need not be in the order of calls.
+    Threads {
+        /// Threads that ran.
+        count: u64,
+        /// The thread of the first difference.
+        here: u16,
+    },
+    /// Domains were told from sizes and addresses.
+    InferredDomains,
+    /// Nothing speaks against the recording: the profile may be another than the recorded Python's.
+    OtherProfile,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownPast { freed_later } => {
+                f.write_str("unknown past: the recording begins in mid-life, with pools already in use")?;
+                match freed_later {
+                    0 => Ok(()),
+                    blocks => write!(f, ", of which {blocks} blocks were freed or moved later"),
+                }
+            }
+            Self::HiddenBlocks(how) => write!(f, "hidden blocks: {how}"),
+            Self::LostFrees(frees) => write!(f, "lost events: {frees} frees are missing"),
+            Self::AmbiguousReallocs(pairs) => {
+                write!(f, "{pairs} pairs of free and realloc were taken for one realloc each")
+            }
+            Self::Threads { count, here } => write!(
+                f,
+                "threads: {count} of them ran, and the order of their calls may not be that of their records (here thread {here})"
+            ),
+            Self::InferredDomains => {
+                f.write_str("domains were inferred, and a wrong one puts a block into a pool or keeps it out")
+            }
+            Self::OtherProfile => f.write_str("the profile may be another than the recorded Python's"),
+        }
+    }
 }
 
 impl Recorded {
@@ -387,17 +411,12 @@ mod tests {
         let first = trust.first_divergence().unwrap();
         assert_eq!((first.step, first.kind, first.size), (7, Kind::Malloc, 9));
         assert_eq!(first.recorded_offset, first.model_offset + 16);
-        assert!(trust.reasons(&trace)[0].contains("--profile"));
-        trace.source.set("recorder", "memray, format 12");
-        trace.source.set("python", "3.11");
+        assert_eq!(trust.reasons(&trace), [Reason::OtherProfile]);
+        trace.source.lacks(Missing::RECORDERS_BLOCKS, "it takes one for each code object");
         trace.source.doubt.unknown_frees = 3;
         let reasons = trust.reasons(&trace);
-        assert!(reasons[0].starts_with("unknown past") && reasons[1].starts_with("hidden"), "{reasons:?}");
-    }
-
-    #[test]
-    fn versions() {
-        assert!(is_before_3_12("3.9 (from a path)") && is_before_3_12("3.11") && is_before_3_12(""));
-        assert!(!is_before_3_12("3.12") && !is_before_3_12("3.14"));
+        let hidden = Reason::HiddenBlocks("it takes one for each code object".to_owned());
+        assert_eq!(reasons, [Reason::UnknownPast { freed_later: 3 }, hidden]);
+        assert!(reasons[1].to_string().starts_with("hidden blocks: it takes"));
     }
 }

@@ -8,6 +8,7 @@ mod action;
 mod builder;
 mod bulk;
 mod column;
+mod columns;
 mod heads;
 mod names;
 mod order;
@@ -19,7 +20,7 @@ mod trace;
 
 pub use action::{Action, Poked, TableChoice};
 pub use builder::{NAMES_MAX, TapeError, TraceBuilder};
-pub use bulk::{Columns, IdRule, SIZE_COLUMNS};
+pub use columns::{Columns, IdRule, SIZE_COLUMNS};
 pub use source::{CallCount, Doubt, Missing, Source, TimeMark};
 pub use split::Splitter;
 pub use stacks::{Frame, FrameId, SourceLine, StackId, Stacks, StringId};

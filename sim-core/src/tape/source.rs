@@ -5,8 +5,17 @@
 pub struct Missing {
     /// What, as a noun: `domains`.
     pub what: String,
-    /// The flag or command that would give it, or why nothing does.
+    /// What would give it, or why nothing does.
     pub remedy: String,
+}
+
+impl Missing {
+    /// What a recording lacks that begins in mid-life: the birth of blocks that were there before.
+    pub const PROCESS_BIRTH: &str = "process birth";
+    /// What a recording lacks that does not say which Python ran.
+    pub const PYTHON_VERSION: &str = "the version of Python";
+    /// What a recording lacks whose recorder takes blocks of the recorded process for itself; the remedy says which.
+    pub const RECORDERS_BLOCKS: &str = "the recorder's own blocks";
 }
 
 /// A moment of the recording.

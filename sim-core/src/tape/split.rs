@@ -1,7 +1,7 @@
 //! A trace's operations as columns: the way back from [`TraceBuilder::extend_rows`].
 
 use super::builder::{Family, takes_family};
-use super::bulk::{Columns, IdRule, SIZE_COLUMNS, size_column};
+use super::columns::{Columns, IdRule, SIZE_COLUMNS, size_column};
 use super::heads::{DOMAIN_OF_BLOCK, NEW_ID_BIT, NULL_BIT, WIDE_BIT};
 use super::order::{BirthOrder, JUMP};
 use super::{Action, Kind, TapeError, Trace, TraceBuilder, TraceState};

@@ -24,6 +24,8 @@ pub struct Trace {
     /// `PYTHONMALLOCSTATS` of the program, if the trace says so: anything but the empty text turns the
     /// reports on, `0` too.
     pub malloc_stats: Option<String>,
+    /// Whether it was made to be read from its beginning, step by step. Only the trace itself can say so: a short recording is none.
+    pub lesson: bool,
     /// Remarks, in order of position.
     pub notes: Vec<Note>,
     /// Where it comes from, what it lacks, what may be doubted.
@@ -241,6 +243,11 @@ impl Trace {
     /// Whether only a machine with tables and contents can run it.
     pub fn needs_layers(&self) -> bool {
         self.needs_layers
+    }
+
+    /// Whether it says of itself that it is a lesson.
+    pub fn is_lesson(&self) -> bool {
+        self.lesson
     }
 
     /// Whether `PYTHONMALLOCSTATS` turns the reports on.

@@ -141,6 +141,7 @@ impl Anonymize {
         to.settings.clone_from(&from.settings);
         to.malloc = from.malloc;
         to.malloc_stats.clone_from(&from.malloc_stats);
+        to.lesson = from.lesson;
         to.source = from.source.clone();
         to.source.thread_names = names;
         to.source.facts.retain(|(name, _)| FACTS_KEPT.contains(&name.as_str()));

@@ -27,14 +27,14 @@ pub enum CareError {
         "it has actions or kept frees, whose meaning hangs on all that came before; {what} takes recordings alone"
     )]
     Scenario {
-        /// The subcommand.
+        /// What was to be done with it: `trim`.
         what: &'static str,
     },
     /// A range that ends before it begins, or lies past the end.
-    #[error("no operation lies between --from and --to; `arenascope info` says how many there are")]
+    #[error("no operation lies in the range")]
     EmptyRange,
     /// A time asked of a trace without times.
-    #[error("it has no times, so --from and --to must be numbers of operations")]
+    #[error("it has no times, so the range must be told in numbers of operations")]
     NoTimes,
     /// Traces that cannot be one.
     #[error("{a} and {b} were made with different {what}, so that no single run can replay both")]

@@ -2,6 +2,7 @@
 
 use sim_core::Trace;
 use sim_core::domains::AllocatorName;
+use sim_core::tape::Missing;
 
 use super::header::{Header, PythonAllocator};
 
@@ -108,20 +109,33 @@ pub(super) fn end(trace: &mut Trace, counts: &Counts) {
         source.lacks("small blocks", "record with `memray run --trace-python-allocators`");
     }
     source.lacks(
-        "process birth",
-        "memray starts inside a running interpreter; print sys._debugmallocstats() there and give it to `replay --start`",
+        Missing::PROCESS_BIRTH,
+        "memray starts inside a running interpreter; print sys._debugmallocstats() there to begin with what it shows",
     );
     source.lacks(
         "times finer than its memory records, 10 ms apart",
         "`memray.Tracker(…, memory_interval_ms=1)` in the program",
     );
+    if is_before_3_12(source.get("python").unwrap_or_default()) {
+        source.lacks(
+            Missing::RECORDERS_BLOCKS,
+            "on Python 3.11 and older memray itself takes a 16-byte block for each code object and does not record it",
+        );
+    }
     source.lacks("stacks of frees", "memray records none");
     if source.get("native_traces") == Some("recorded") {
         source.lacks("native frames", "the file has them; only Python's frames are read");
     }
     if !counts.version_known {
-        source.lacks("the version of Python", "memray 1.19 and later record it; until then give --profile");
+        source.lacks(Missing::PYTHON_VERSION, "memray 1.19 and later record it");
     }
+}
+
+/// Whether a version such as `3.11` comes before 3.12; an unknown one may.
+fn is_before_3_12(python: &str) -> bool {
+    let minor =
+        python.strip_prefix("3.").map(|m| m.chars().take_while(char::is_ascii_digit).collect::<String>());
+    minor.and_then(|m| m.parse::<u32>().ok()).is_none_or(|m| m < 12)
 }
 
 /// Unix milliseconds as a date.
@@ -150,6 +164,12 @@ mod tests {
         assert_eq!(utc(951_782_400_123), "2000-02-29T00:00:00.123Z");
         assert_eq!(utc(1_798_761_599_999), "2026-12-31T23:59:59.999Z");
         assert!(utc(u64::MAX).ends_with('Z'));
+    }
+
+    #[test]
+    fn versions() {
+        assert!(is_before_3_12("3.9 (from a path)") && is_before_3_12("3.11") && is_before_3_12(""));
+        assert!(!is_before_3_12("3.12") && !is_before_3_12("3.14"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use sim_core::tape::{Action, CallCount, Poked, SourceLine, StackId, TableChoice,
 use sim_core::{Addr, Call, Domain, Note, Op, Trace, TraceBuilder};
 use trace_io::atrace::FileProfile;
 use trace_io::workload::Workload;
-use trace_io::{TraceError, atrace_writer};
+use trace_io::{Remedy, TraceError, atrace_writer};
 
 /// Draws from a seed.
 pub struct Draw(pub u64);
@@ -115,6 +115,7 @@ fn facts(trace: &mut Trace, extras: Extras) {
     if extras.scenario {
         trace.malloc = Some(AllocatorName::parse("debug").unwrap());
         trace.malloc_stats = Some("0".to_owned());
+        trace.lesson = true;
     }
     let source = &mut trace.source;
     source.set("python", "3.14.1");
@@ -239,7 +240,7 @@ pub fn check_same(back: &Trace, trace: &Trace, from: u64) {
         assert_eq!(back.stacks.lines(StackId(stack)), trace.stacks.lines(StackId(stack)), "stack {stack}");
     }
     assert_eq!(back.source, trace.source);
-    assert_eq!(back.malloc_stats, trace.malloc_stats);
+    assert_eq!((&back.malloc_stats, back.lesson), (&trace.malloc_stats, trace.lesson));
     let names = |t: &Trace| (0..t.name_count()).map(|n| t.name_of(n).to_owned()).collect::<Vec<_>>();
     assert_eq!(names(back), names(trace));
     assert_eq!(
@@ -266,4 +267,14 @@ pub fn seal(file: &mut [u8]) {
         file[at + 36..at + 44].copy_from_slice(&sum.to_le_bytes());
         at += 44 + stored;
     }
+}
+
+/// What is wrong, where, and what to do, as a program would put it that has no words of its own.
+pub fn said(error: &TraceError) -> String {
+    let line = match error.remedy() {
+        Remedy::Do(sentence) => format!("{error}; {sentence}"),
+        other => format!("{error}; {other:?}"),
+    };
+    assert!(!line.contains('\n'), "more than one line: {line}");
+    line
 }
