@@ -117,7 +117,7 @@ impl Pieces {
     pub(super) fn set_malloc_stats(&mut self, value: &str) -> Result<()> {
         self.read_until(FIRST_PIECE)?;
         if let Some(trace) = self.loader.trace_mut() {
-            trace.malloc_stats = Some(value.to_owned());
+            trace.head.malloc_stats = Some(value.to_owned());
         }
         Ok(())
     }
@@ -196,11 +196,11 @@ impl ProfileArgs {
     /// The profile for a trace: named on the command line, else by the trace, else the default; then the
     /// trace's own settings, then `--set`.
     pub(super) fn for_trace(&self, trace: &Trace) -> Result<Profile> {
-        let mut profile = match self.profile.as_deref().or(trace.profile.as_deref()) {
+        let mut profile = match self.profile.as_deref().or(trace.head.profile.as_deref()) {
             Some(name) => Profile::named(name)?,
             None => Profile::default(),
         };
-        for (key, value) in trace.settings.iter().chain(&self.sets) {
+        for (key, value) in trace.head.settings.iter().chain(&self.sets) {
             profile.set(key, value)?;
         }
         profile.validate()?;

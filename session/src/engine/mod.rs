@@ -186,7 +186,7 @@ impl Engine {
     }
 
     fn show(&mut self, trace: Arc<Trace>) {
-        let (len, name) = (trace.len(), trace.name.clone());
+        let (len, name) = (trace.len(), trace.head.name.clone());
         match Session::new(trace, None, self.next_revision()) {
             Err(error) => self.error = Some(Trouble::running(&name, &error)),
             Ok(mut session) => {
@@ -317,6 +317,6 @@ fn hint(session: &Session, lesson: bool) -> Hint {
         return Hint::Lesson;
     }
     // A recording that has to be doubted says so before anything else is said of it.
-    let doubts = trace.source.doubt.sentences();
+    let doubts = trace.origin.source.doubt.sentences();
     if doubts.is_empty() { Hint::Recording } else { Hint::Doubtful(doubts) }
 }
