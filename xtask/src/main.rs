@@ -12,6 +12,7 @@ mod e2e;
 mod instructions;
 mod modules;
 mod not_run;
+mod panes;
 mod rust_text;
 mod serve;
 mod stand_alone;
@@ -19,6 +20,7 @@ mod steps;
 mod test;
 mod tools;
 mod web;
+mod words;
 mod workspace;
 
 use std::process::ExitCode;

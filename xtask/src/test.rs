@@ -12,7 +12,7 @@ use crate::not_run::{self, Expected, Log};
 use crate::steps::Steps;
 use crate::tools::{Lack, Need};
 use crate::workspace::{cargo, command, root, run as run_command, run_seen};
-use crate::{arrows, e2e, instructions, modules, stand_alone, tools, web};
+use crate::{arrows, e2e, instructions, modules, panes, stand_alone, tools, web, words};
 
 /// Options of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -37,7 +37,7 @@ type Step = (&'static str, &'static [Need], fn(&Log) -> Result<()>);
 const CHEAP: [Step; 9] = [
     ("format", &[], |_| format()),
     ("typos", &[Need::Venv, Need::Typos], |_| typos()),
-    ("arrows", &[], |_| arrows::check().and_then(|()| modules::check())),
+    ("arrows", &[], |_| design()),
     ("dependencies", &[Need::CargoDeny], |_| dependencies()),
     ("clippy", &[], |_| clippy()),
     ("clippy-browser", &[Need::WasmTarget], |_| clippy_browser()),
@@ -149,6 +149,15 @@ impl Run {
 
 fn format() -> Result<()> {
     run_command(cargo().args(["fmt", "--all", "--check"]))
+}
+
+/// Who may use whom and say what, by reading text. All of it is looked at in one round.
+fn design() -> Result<()> {
+    let checks = [arrows::check(), modules::check(), panes::check(), words::check()];
+    let wrong: Vec<_> =
+        checks.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
+    ensure!(wrong.is_empty(), "{}", wrong.join("; "));
+    Ok(())
 }
 
 fn typos() -> Result<()> {
