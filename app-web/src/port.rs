@@ -89,6 +89,8 @@ pub(crate) struct Workers {
     error: Option<Trouble>,
     /// Whether there is something to tell that no engine says.
     news: bool,
+    /// When it was last looked whether engines answer, by the window's clock.
+    then: f64,
 }
 
 impl Workers {
@@ -106,6 +108,7 @@ impl Workers {
             asked: false,
             error: None,
             news: false,
+            then: 0.0,
         }
     }
 
@@ -328,9 +331,11 @@ impl Port for Workers {
         new
     }
 
-    fn work(&mut self, seconds: f64, _slice: Duration) -> bool {
+    fn work(&mut self, _seconds: f64, _slice: Duration) -> bool {
         // A window that slept has not waited for its engine.
-        let seconds = seconds.min(1.5);
+        let now = self.ctx.input(|i| i.time);
+        let seconds = (now - self.then).min(1.5);
+        self.then = now;
         let owes = self.asked || self.shown.as_ref().is_some_and(|shown| shown.status.busy);
         if owes && self.shown.as_mut().is_some_and(|shown| shown.wait(seconds)) {
             self.revive("it did not answer any more".to_owned());

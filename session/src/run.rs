@@ -32,8 +32,8 @@ const CHUNK: u64 = 20_000;
 const FIRST_PASS_CHUNK: u64 = 2048;
 /// What a frame gives the first pass at least, once no seek is under way.
 const FIRST_PASS_SLICE: Duration = Duration::from_millis(1);
-/// Traces below this are lessons and start at their beginning.
-pub const LESSON_OPERATIONS: u64 = 2_000;
+/// A trace of fewer operations opens at its start, as lessons do: it has no middle that shows more.
+const SHORT_OPERATIONS: u64 = 2_000;
 /// Speeds that playback offers, in operations a second.
 pub const SPEEDS: &[u32] = &[1, 2, 5, 10, 25, 100, 500, 2_000, 10_000, 50_000, 250_000, 1_000_000];
 
@@ -128,8 +128,13 @@ impl Session {
         })
     }
 
-    /// A step near the middle whose operation is served by a pool: something to look at.
-    pub fn vivid_step(&self) -> u64 {
+    /// Where to open it: a lesson, and what is short, at the start; else at a step near the middle whose operation is
+    /// served by a pool, which is something to look at.
+    pub fn first_step(&self) -> u64 {
+        if self.trace.is_lesson() || self.len() < SHORT_OPERATIONS { 0 } else { self.vivid_step() }
+    }
+
+    fn vivid_step(&self) -> u64 {
         /// How far to look.
         const NEAR: u64 = 5_000;
         let middle = self.len() / 2;
