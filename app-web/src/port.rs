@@ -9,10 +9,10 @@ use std::time::Duration;
 use app_ui::{Opened, Port};
 use eframe::egui;
 use js_sys::{Function, Uint8Array};
-use session::Order;
 use session::open::Source;
 use session::port::server::Request;
 use session::view::{Look, Status, Update};
+use session::{Order, Trouble};
 
 use crate::inbox::Files;
 use crate::js_error::describe;
@@ -86,7 +86,7 @@ pub(crate) struct Workers {
     /// Whether an answer is owed.
     asked: bool,
     /// What went wrong here and not in an engine.
-    error: Option<String>,
+    error: Option<Trouble>,
     /// Whether there is something to tell that no engine says.
     news: bool,
 }
@@ -121,11 +121,11 @@ impl Workers {
                 Some(Engine { worker, file, attempt, resume, status, silent: 0.0, pinged: false })
             }
             Err(error) => {
-                self.error = Some(format!(
+                self.error = Some(Trouble::from(format!(
                     "This browser starts no Web Worker, and the engine runs in one ({}): allow workers for this page, or use the \
                      desktop program",
                     describe(&error)
-                ));
+                )));
                 None
             }
         };
@@ -139,10 +139,10 @@ impl Workers {
             self.start(file, attempt + 1, resume);
         } else {
             self.news = true;
-            self.error = Some(format!(
+            self.error = Some(Trouble::from(format!(
                 "The engine stopped {ATTEMPTS} times on this file, and is given up: {why}. Nothing was sent anywhere; load the \
                  page again to go on with another file"
-            ));
+            )));
         }
     }
 
@@ -250,10 +250,10 @@ impl Workers {
                 shown.worker.ask(&Request::Order(Order::Speed(speed)));
             }
             if let Some(Resume { step, why, .. }) = shown.resume.take() {
-                self.error = Some(format!(
+                self.error = Some(Trouble::from(format!(
                     "The engine stopped and was started again at step {step}; nothing was lost. It said: {}",
                     why.lines().collect::<Vec<_>>().join(" ")
-                ));
+                )));
             }
         }
         self.note(&update);
@@ -284,7 +284,9 @@ impl Port for Workers {
         self.coming = None;
         match file {
             Some(file) => self.start(file, 1, None),
-            None => self.error = Some("the file is not there any more; choose it again".to_owned()),
+            None => {
+                self.error = Some(Trouble::from("the file is not there any more; choose it again".to_owned()))
+            }
         }
         self.news = true;
     }

@@ -221,7 +221,14 @@ fn no_window() -> Result<()> {
 
 /// JavaScript is parsed before a browser has to.
 fn page_files() -> Result<()> {
-    for file in ["app-web/page/boot.js", "app-web/page/worker.js", "e2e/page.test.mjs", "e2e/support.mjs"] {
+    for file in [
+        "app-web/page/boot.js",
+        "app-web/page/worker.js",
+        "e2e/page.test.mjs",
+        "e2e/engine.test.mjs",
+        "e2e/bench.mjs",
+        "e2e/support.mjs",
+    ] {
         run_command(command("node").args(["--check", file]))?;
     }
     Ok(())
