@@ -10,6 +10,7 @@ mod arrows;
 mod bench;
 mod e2e;
 mod instructions;
+mod invariants;
 mod modules;
 mod not_run;
 mod panes;

@@ -12,7 +12,7 @@ use crate::not_run::{self, Expected, Log};
 use crate::steps::Steps;
 use crate::tools::{Lack, Need};
 use crate::workspace::{cargo, command, root, run as run_command, run_seen};
-use crate::{arrows, e2e, instructions, modules, panes, stand_alone, tools, web, words};
+use crate::{arrows, e2e, instructions, invariants, modules, panes, stand_alone, tools, web, words};
 
 /// Options of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -151,9 +151,9 @@ fn format() -> Result<()> {
     run_command(cargo().args(["fmt", "--all", "--check"]))
 }
 
-/// Who may use whom and say what, by reading text. All of it is looked at in one round.
+/// Who may use whom and say what, and what holds the invariants, by reading text. All of it is looked at in one round.
 fn design() -> Result<()> {
-    let checks = [arrows::check(), modules::check(), panes::check(), words::check()];
+    let checks = [arrows::check(), modules::check(), panes::check(), words::check(), invariants::check()];
     let wrong: Vec<_> =
         checks.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
     ensure!(wrong.is_empty(), "{}", wrong.join("; "));
