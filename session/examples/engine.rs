@@ -21,9 +21,8 @@ fn main() {
     engine.open(Opened::new(name, Box::new(file), Some(total)));
     while engine.session().is_none() {
         engine.work(0.0, slice);
-        if let Some(error) = engine.error() {
-            panic!("{error}");
-        }
+        let error = engine.update(true).and_then(|update| update.status.error);
+        assert!(error.is_none(), "{error:?}");
     }
     let opened = start.elapsed();
     while engine.busy() {
