@@ -38,6 +38,13 @@ export function generate(name, operations) {
   return file;
 }
 
+/** The same as other options of `generate` ask for. */
+export function generateWith(name, ...options) {
+  const file = join(out, name);
+  execFileSync(native, ["generate", ...options, "-o", file]);
+  return file;
+}
+
 const types = {
   ".css": "text/css",
   ".html": "text/html; charset=utf-8",

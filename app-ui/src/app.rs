@@ -518,7 +518,7 @@ fn state_line(head: &Head, picture: &Picture) -> String {
 fn hint_text(hint: &Hint, head: &Head) -> String {
     match hint {
         Hint::Empty => format!("{} has no operation; open another trace.", head.name),
-        Hint::Lesson => {
+        Hint::Beginning => {
             let about = head.description.as_str();
             let gap = if about.is_empty() { "" } else { " " };
             format!(

@@ -71,11 +71,7 @@ mod tests {
         for example in EXAMPLES {
             let file = example.file.rsplit('/').next().unwrap();
             let trace = trace_io::open(file, Box::new(std::io::Cursor::new(example.bytes))).unwrap();
-            assert_eq!(
-                trace.len() < session::run::LESSON_OPERATIONS,
-                example.kind != Kind::Recording,
-                "{file}"
-            );
+            assert_eq!(trace.is_lesson(), example.kind != Kind::Recording, "{file}");
             assert!(!trace.is_empty());
         }
     }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use app_ui::{Opened, Port};
 use eframe::egui;
 use js_sys::{Function, Uint8Array};
-use session::Order;
 use session::open::Source;
 use session::port::server::Request;
 use session::view::{Look, Status, Update};
+use session::{Order, Trouble};
 
 use crate::inbox::Files;
 use crate::js_error::describe;
@@ -86,9 +86,11 @@ pub(crate) struct Workers {
     /// Whether an answer is owed.
     asked: bool,
     /// What went wrong here and not in an engine.
-    error: Option<String>,
+    error: Option<Trouble>,
     /// Whether there is something to tell that no engine says.
     news: bool,
+    /// When it was last looked whether engines answer, by the window's clock.
+    then: f64,
 }
 
 impl Workers {
@@ -106,6 +108,7 @@ impl Workers {
             asked: false,
             error: None,
             news: false,
+            then: 0.0,
         }
     }
 
@@ -121,11 +124,11 @@ impl Workers {
                 Some(Engine { worker, file, attempt, resume, status, silent: 0.0, pinged: false })
             }
             Err(error) => {
-                self.error = Some(format!(
+                self.error = Some(Trouble::from(format!(
                     "This browser starts no Web Worker, and the engine runs in one ({}): allow workers for this page, or use the \
                      desktop program",
                     describe(&error)
-                ));
+                )));
                 None
             }
         };
@@ -139,10 +142,10 @@ impl Workers {
             self.start(file, attempt + 1, resume);
         } else {
             self.news = true;
-            self.error = Some(format!(
+            self.error = Some(Trouble::from(format!(
                 "The engine stopped {ATTEMPTS} times on this file, and is given up: {why}. Nothing was sent anywhere; load the \
                  page again to go on with another file"
-            ));
+            )));
         }
     }
 
@@ -250,10 +253,10 @@ impl Workers {
                 shown.worker.ask(&Request::Order(Order::Speed(speed)));
             }
             if let Some(Resume { step, why, .. }) = shown.resume.take() {
-                self.error = Some(format!(
+                self.error = Some(Trouble::from(format!(
                     "The engine stopped and was started again at step {step}; nothing was lost. It said: {}",
                     why.lines().collect::<Vec<_>>().join(" ")
-                ));
+                )));
             }
         }
         self.note(&update);
@@ -284,7 +287,9 @@ impl Port for Workers {
         self.coming = None;
         match file {
             Some(file) => self.start(file, 1, None),
-            None => self.error = Some("the file is not there any more; choose it again".to_owned()),
+            None => {
+                self.error = Some(Trouble::from("the file is not there any more; choose it again".to_owned()))
+            }
         }
         self.news = true;
     }
@@ -326,9 +331,11 @@ impl Port for Workers {
         new
     }
 
-    fn work(&mut self, seconds: f64, _slice: Duration) -> bool {
+    fn work(&mut self, _seconds: f64, _slice: Duration) -> bool {
         // A window that slept has not waited for its engine.
-        let seconds = seconds.min(1.5);
+        let now = self.ctx.input(|i| i.time);
+        let seconds = (now - self.then).min(1.5);
+        self.then = now;
         let owes = self.asked || self.shown.as_ref().is_some_and(|shown| shown.status.busy);
         if owes && self.shown.as_mut().is_some_and(|shown| shown.wait(seconds)) {
             self.revive("it did not answer any more".to_owned());

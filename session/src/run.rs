@@ -13,9 +13,7 @@ use sim_core::index::Index;
 use sim_core::replay::Found;
 use sim_core::report::{Occupancy, malloc_stats};
 use sim_core::tape::{SourceLine, StackId};
-use sim_core::{
-    Addr, Call, Event, Kind, Machine, Note, Op, Profile, ProfileError, Replay, SizeClass, Slot, Trace,
-};
+use sim_core::{Addr, Call, Event, Kind, Machine, Note, Op, Profile, Replay, SizeClass, Slot, Trace};
 use web_time::Instant;
 
 use crate::analysis::overview::Overview;
@@ -23,6 +21,7 @@ use crate::analysis::owner::{Owner, OwnerSearch};
 use crate::facts::Heap;
 use crate::place::Place;
 use crate::search::{Aim, Lookout, Quest};
+use crate::setup::{Overrides, Setup, SetupError};
 
 /// Saved states for going back and the index take at most this much together.
 const BUDGET_BYTES: u64 = 256 << 20;
@@ -32,8 +31,8 @@ const CHUNK: u64 = 20_000;
 const FIRST_PASS_CHUNK: u64 = 2048;
 /// What a frame gives the first pass at least, once no seek is under way.
 const FIRST_PASS_SLICE: Duration = Duration::from_millis(1);
-/// Traces below this are lessons and start at their beginning.
-pub const LESSON_OPERATIONS: u64 = 2_000;
+/// A trace of fewer operations opens at its start, as lessons do: it has no middle that shows more.
+const SHORT_OPERATIONS: u64 = 2_000;
 /// Speeds that playback offers, in operations a second.
 pub const SPEEDS: &[u32] = &[1, 2, 5, 10, 25, 100, 500, 2_000, 10_000, 50_000, 250_000, 1_000_000];
 
@@ -100,16 +99,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// At the start of `trace`, under the profile it asks for or `preset`.
+    /// At the start of `trace`, under what it asks for, or `overrides` instead.
     /// `revision` must be one that no session before it had, since pictures are kept by it.
-    pub fn new(trace: Arc<Trace>, preset: Option<&str>, revision: u64) -> Result<Self, ProfileError> {
-        let default = sim_core::profile::PRESETS[0].0;
-        let name = preset.or(trace.head.profile.as_deref()).unwrap_or(default);
-        let mut profile = Profile::named(name)?;
-        for (key, value) in &trace.head.settings {
-            profile.set(key, value)?;
-        }
-        let replay = Replay::new(Arc::clone(&trace), &profile, BUDGET_BYTES)?;
+    pub fn new(trace: Arc<Trace>, overrides: &Overrides, revision: u64) -> Result<Self, SetupError> {
+        let setup = Setup::resolve(&trace, overrides)?;
+        let replay = setup.replay(Arc::clone(&trace), BUDGET_BYTES)?;
+        let profile = setup.profile;
         Ok(Self {
             overview: Overview::new(&trace, &profile),
             stacks: crate::actions::stack_changes(&trace),
@@ -128,8 +123,13 @@ impl Session {
         })
     }
 
-    /// A step near the middle whose operation is served by a pool: something to look at.
-    pub fn vivid_step(&self) -> u64 {
+    /// Where to open it: a lesson, and what is short, at the start; else at a step near the middle whose operation is
+    /// served by a pool, which is something to look at.
+    pub fn first_step(&self) -> u64 {
+        if self.trace.is_lesson() || self.len() < SHORT_OPERATIONS { 0 } else { self.vivid_step() }
+    }
+
+    fn vivid_step(&self) -> u64 {
         /// How far to look.
         const NEAR: u64 = 5_000;
         let middle = self.len() / 2;
@@ -581,7 +581,7 @@ mod tests {
             let call = Call::Malloc { id, size: 1 + id % 600 };
             tape.push(Op { thread: 0, domain: Domain::Obj, call }).unwrap();
         }
-        Session::new(Arc::new(tape.finish()), None, 0).unwrap()
+        Session::new(Arc::new(tape.finish()), &Overrides::default(), 0).unwrap()
     }
 
     fn settle(session: &mut Session) {
@@ -776,7 +776,7 @@ mod tests {
         for at in [0, 3] {
             tape.trace_mut().head.notes.push(Note { at, text: at.to_string() });
         }
-        let mut session = Session::new(Arc::new(tape.finish()), None, 0).unwrap();
+        let mut session = Session::new(Arc::new(tape.finish()), &Overrides::default(), 0).unwrap();
         let text = |s: &Session| s.note().map(|n| n.text.clone());
         assert_eq!(text(&session).as_deref(), Some("0"), "what comes first");
         assert_eq!((session.previous_note(), session.next_note()), (None, Some(1)));
@@ -795,6 +795,7 @@ mod tests {
 
     #[test]
     fn unknown_profiles_are_refused() {
-        assert!(Session::new(Arc::new(TraceBuilder::new("t").finish()), Some("cpython-2.7"), 0).is_err());
+        let trace = Arc::new(TraceBuilder::new("t").finish());
+        assert!(Session::new(trace, &Overrides::preset("cpython-2.7"), 0).is_err());
     }
 }

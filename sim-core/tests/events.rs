@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use sim_core::arena::ArenaBackend as _;
-use sim_core::event::RadixNode;
+use sim_core::event::{RadixNode, narrate};
+use sim_core::report::Fnv64;
 use sim_core::{Addr, Event, Machine, Profile, SizeClass, Trace};
 
 #[derive(Default, Debug)]
@@ -285,4 +286,33 @@ fn long_tapes_reach_every_arena_event() {
     for name in ["released", "kept", "relinked", "refused", "reused"] {
         assert!(all.get(name).is_some_and(|&n| n >= 3), "{name}: {all:?}");
     }
+}
+
+/// What is committed here is what every platform must say: no number, name or order of an event may depend on it.
+#[test]
+fn every_platform_narrates_the_same_events() {
+    let expected = [
+        ("cpython-3.8", 11_643_u64, 0x6b06_6173_f330_84b2_u64),
+        ("cpython-32bit", 12_139, 0xfbfd_6d58_59c2_cb0d),
+        ("cpython-3.14", 10_775, 0x544c_df98_7a7f_c99a),
+        ("cpython-3.14t", 5_065, 0xd988_98d3_8cf5_5de4),
+    ];
+    let trace = support::tape(&support::seeded_wishes(11, 4_000));
+    let got = expected.map(|(preset, ..)| {
+        let profile = Profile::named(preset).unwrap();
+        let mut machine = Machine::for_trace(&profile, &trace, None).unwrap();
+        let (mut count, mut words) = (0, Fnv64::default());
+        for index in 0..trace.len() as usize {
+            let mut events = Vec::new();
+            machine.step(&trace, index, &mut events);
+            count += events.len() as u64;
+            for event in &events {
+                let sentence = narrate(event, &profile);
+                words.bytes(sentence.function.as_bytes());
+                words.bytes(sentence.text.as_bytes());
+            }
+        }
+        (preset, count, words.0)
+    });
+    assert_eq!(got, expected, "events and their words as (preset, count, FNV-1a)");
 }

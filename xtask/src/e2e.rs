@@ -43,7 +43,13 @@ fn drive(build: &[&str]) -> Result<()> {
     run_command(cargo().args(build).arg("--locked"))?;
     run_command(
         command("node")
-            .args(["--test", "--test-reporter=spec", "e2e/page.test.mjs"])
+            .args([
+                "--test",
+                "--test-reporter=spec",
+                "--test-concurrency=1",
+                "e2e/page.test.mjs",
+                "e2e/engine.test.mjs",
+            ])
             .env("CHROMIUM", chromium)
             .env("ARENASCOPE", root().join("target/debug/arenascope"))
             .env("DIST", root().join("dist"))

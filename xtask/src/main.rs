@@ -10,8 +10,10 @@ mod arrows;
 mod bench;
 mod e2e;
 mod instructions;
+mod invariants;
 mod modules;
 mod not_run;
+mod panes;
 mod rust_text;
 mod serve;
 mod stand_alone;
@@ -19,6 +21,7 @@ mod steps;
 mod test;
 mod tools;
 mod web;
+mod words;
 mod workspace;
 
 use std::process::ExitCode;

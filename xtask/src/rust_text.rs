@@ -1,6 +1,8 @@
-//! As much of Rust as it takes to see who imports whom: modules that a file declares, and paths that it names.
+//! As much of Rust as it takes to see who imports whom and who says what: modules that a file declares, and paths that it names.
 //!
 //! It reads text and expands no macro. What is only for tests is passed over.
+
+use std::collections::BTreeSet;
 
 /// A piece of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,7 +36,7 @@ pub(crate) struct Names {
 /// Reads a file.
 pub(crate) fn read(source: &str) -> Names {
     let code = without_tests(&plain(source));
-    let tokens = tokens(&code);
+    let tokens: Vec<_> = tokens(&code).into_iter().map(|(token, _)| token).collect();
     let mut names = Names::default();
     // Modules inside the file that are open, each with the depth of braces where it began.
     let mut inside: Vec<usize> = Vec::new();
@@ -100,6 +102,114 @@ fn from_file(path: &[String], inside: usize) -> Option<Vec<String>> {
     }
 }
 
+/// A path or a single word of a file's code, and the line where it stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Said {
+    pub(crate) line: usize,
+    /// Segments with `::` between them, those of a `use` in full. Each word of a `cfg` comes as `cfg::word`.
+    pub(crate) path: String,
+}
+
+/// All paths and words of a file.
+pub(crate) fn said(source: &str) -> Vec<Said> {
+    let code = without_tests(&plain(source));
+    let (tokens, lines): (Vec<_>, Vec<_>) = tokens(&code).into_iter().unzip();
+    let mut all = Vec::new();
+    let mut at = 0;
+    while let (Some(&token), Some(&line)) = (tokens.get(at), lines.get(at)) {
+        let Token::Word(word) = token else {
+            at += 1;
+            continue;
+        };
+        let mut add = |path: String| all.push(Said { line, path });
+        let open = at + 1 + usize::from(tokens.get(at + 1) == Some(&Token::Sign('!')));
+        if word == "use" {
+            let mut bound = Vec::new();
+            at = use_tree(&tokens, at + 1, &mut Vec::new(), &mut bound);
+            for b in &bound {
+                add(b.path.join("::"));
+            }
+        } else if matches!(word, "cfg" | "cfg_attr") && tokens.get(open) == Some(&Token::Sign('(')) {
+            at = open + 1;
+            let mut depth = 1_usize;
+            while depth > 0 && at < tokens.len() {
+                match tokens[at] {
+                    Token::Sign('(') => depth += 1,
+                    Token::Sign(')') => depth -= 1,
+                    Token::Word(word) => add(format!("cfg::{word}")),
+                    _ => {}
+                }
+                at += 1;
+            }
+        } else {
+            let mut path = vec![word];
+            while let (Some(Token::To), Some(Token::Word(next))) = (tokens.get(at + 1), tokens.get(at + 2)) {
+                path.push(next);
+                at += 2;
+            }
+            add(path.join("::"));
+            at += 1;
+        }
+    }
+    all
+}
+
+/// Lines where a table that hashes is gone through, with its name: the order is another one each time. A table is known by what
+/// this file calls it.
+pub(crate) fn hash_order(source: &str) -> Vec<(usize, String)> {
+    const TABLES: [&str; 2] = ["HashMap", "HashSet"];
+    const THROUGH: [&str; 11] = [
+        "drain",
+        "extract_if",
+        "into_iter",
+        "into_keys",
+        "into_values",
+        "iter",
+        "iter_mut",
+        "keys",
+        "retain",
+        "values",
+        "values_mut",
+    ];
+    let code = without_tests(&plain(source));
+    let (tokens, lines): (Vec<_>, Vec<_>) = tokens(&code).into_iter().unzip();
+    let word = |at: usize| match tokens.get(at) {
+        Some(Token::Word(word)) => Some(*word),
+        _ => None,
+    };
+    let sign = |at: usize, sign: char| tokens.get(at) == Some(&Token::Sign(sign));
+    let mut tables = BTreeSet::new();
+    for (at, token) in tokens.iter().enumerate() {
+        // `name: &mut path::HashMap` and `name = path::HashMap`.
+        let Token::Word(name) = token else { continue };
+        if sign(at + 1, ':') || sign(at + 1, '=') {
+            let passed = |at: &usize| {
+                sign(*at, '&')
+                    || tokens.get(*at) == Some(&Token::To)
+                    || word(*at).is_some_and(|word| !TABLES.contains(&word))
+            };
+            let end = (at + 2..tokens.len()).find(|at| !passed(at)).unwrap_or(at);
+            if word(end).is_some() {
+                tables.insert(*name);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for (at, &line) in lines.iter().enumerate() {
+        let Some(name) = word(at).filter(|name| tables.contains(name)) else { continue };
+        let by_method = sign(at + 1, '.') && word(at + 2).is_some_and(|method| THROUGH.contains(&method));
+        // `in &mut self.name {`.
+        let begin = (0..at)
+            .rev()
+            .find(|&at| !sign(at, '&') && !sign(at, '.') && !matches!(word(at), Some("mut" | "self")));
+        let by_loop = sign(at + 1, '{') && begin.and_then(word) == Some("in");
+        if by_method || by_loop {
+            found.push((line, name.to_owned()));
+        }
+    }
+    found
+}
+
 /// Reads one branch of a `use` and those after it, up to `;` or what closes the branch.
 fn use_tree(tokens: &[Token<'_>], mut at: usize, before: &mut Vec<String>, bound: &mut Vec<Bound>) -> usize {
     let length = before.len();
@@ -149,27 +259,31 @@ fn use_tree(tokens: &[Token<'_>], mut at: usize, before: &mut Vec<String>, bound
     at
 }
 
-fn tokens(code: &str) -> Vec<Token<'_>> {
+/// The pieces of a text, each with its line.
+fn tokens(code: &str) -> Vec<(Token<'_>, usize)> {
     let mut tokens = Vec::new();
-    let mut rest = code.trim_start();
-    while let Some(first) = rest.chars().next() {
+    let (mut line, mut rest) = (1, code);
+    loop {
+        let next = rest.trim_start();
+        line += rest[..rest.len() - next.len()].matches('\n').count();
+        rest = next;
+        let Some(first) = rest.chars().next() else { return tokens };
         let length = if first.is_alphanumeric() || first == '_' {
             let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-            tokens.push(Token::Word(&rest[..end]));
+            tokens.push((Token::Word(&rest[..end]), line));
             end
         } else if rest.starts_with("::") {
-            tokens.push(Token::To);
+            tokens.push((Token::To, line));
             2
         } else {
-            tokens.push(Token::Sign(first));
+            tokens.push((Token::Sign(first), line));
             first.len_utf8()
         };
-        rest = rest[length..].trim_start();
+        rest = &rest[length..];
     }
-    tokens
 }
 
-/// The text without comments and without what stands between quotes.
+/// The text without comments and without what stands between quotes, in as many lines.
 fn plain(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
     let mut rest = source;
@@ -189,6 +303,7 @@ fn plain(source: &str) -> String {
         };
         if skipped > 0 {
             out.push(' ');
+            out.extend(rest[..skipped].chars().filter(|&c| c == '\n'));
             rest = &rest[skipped..];
         } else {
             out.push(first);
@@ -234,7 +349,7 @@ fn char_literal(rest: &str) -> usize {
     }
 }
 
-/// The code without items that only tests have.
+/// The code without items that only tests have, in as many lines.
 fn without_tests(code: &str) -> String {
     let mut out = String::with_capacity(code.len());
     let mut rest = code;
@@ -242,8 +357,17 @@ fn without_tests(code: &str) -> String {
         let end = rest[at..].find(']').map_or(rest.len(), |end| at + end + 1);
         let condition = &rest[at..end];
         out.push_str(&rest[..at]);
-        let of_tests = tokens(condition).contains(&Token::Word("test")) && !condition.contains("not(");
-        rest = if of_tests { &rest[end + item(&rest[end..])..] } else { &rest[end..] };
+        let of_tests = tokens(condition).iter().any(|(token, _)| *token == Token::Word("test"))
+            && !condition.contains("not(");
+        let end = if of_tests {
+            let end = end + item(&rest[end..]);
+            out.extend(rest[at..end].chars().filter(|&c| c == '\n'));
+            end
+        } else {
+            out.push_str(condition);
+            end
+        };
+        rest = &rest[end..];
     }
     out.push_str(rest);
     out
@@ -252,7 +376,9 @@ fn without_tests(code: &str) -> String {
 /// Bytes of the item that follows its attributes.
 fn item(code: &str) -> usize {
     // Braces of a `use` are not the item's end.
-    let is_use = tokens(code.get(..200).unwrap_or(code)).first() == Some(&Token::Word("use"));
+    let is_use = tokens(code.get(..200).unwrap_or(code))
+        .first()
+        .is_some_and(|(token, _)| *token == Token::Word("use"));
     let mut depth = 0_usize;
     for (at, c) in code.char_indices() {
         match c {
@@ -339,5 +465,55 @@ mod tests {
             "crate::real::R",
         ];
         assert_eq!(names.paths, paths.map(path));
+    }
+
+    #[test]
+    fn what_is_said_has_its_line() {
+        let source = r#"// std::fs
+use std::{env, fs as files};
+/* two
+lines */ #[cfg(not(target_arch = "wasm32"))]
+fn f() {
+    let a = egui::Color32
+        ::RED;
+    if cfg!(windows) { a.windows(2) }
+}
+#[cfg(test)]
+mod tests {
+    use std::thread;
+}
+const S: &str = "std::fs
+"; fn g() -> Instant {}
+"#;
+        let said: Vec<_> = said(source).into_iter().map(|said| (said.line, said.path)).collect();
+        for (line, path) in [
+            (2, "std::env"),
+            (2, "std::fs"),
+            (4, "cfg::target_arch"),
+            (6, "egui::Color32::RED"),
+            (8, "cfg::windows"),
+            (8, "windows"),
+            (15, "Instant"),
+        ] {
+            assert!(said.contains(&(line, path.to_owned())), "{line} {path}: {said:?}");
+        }
+        assert!(!said.iter().any(|(_, path)| path.contains("thread")), "{said:?}");
+    }
+
+    #[test]
+    fn going_through_a_table_that_hashes_is_found() {
+        let source = "struct S { a: HashMap<u8, u8>, d: Vec<u8> }
+            fn f(&self, b: &mut std::collections::HashSet<u8>) {
+                let c = foldhash::HashMap::new();
+                self.a.get(&1); b.insert(2); self.d.iter();
+                self.a.keys();
+                for x in &self.a {}
+                for x in b.drain() {}
+                c.retain(f);
+                for x in self.d {}
+            }";
+        let lines: Vec<_> =
+            hash_order(source).into_iter().map(|(line, name)| format!("{line} {name}")).collect();
+        assert_eq!(lines, ["5 a", "6 a", "7 b", "8 c"]);
     }
 }

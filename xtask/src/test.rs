@@ -12,7 +12,7 @@ use crate::not_run::{self, Expected, Log};
 use crate::steps::Steps;
 use crate::tools::{Lack, Need};
 use crate::workspace::{cargo, command, root, run as run_command, run_seen};
-use crate::{arrows, e2e, instructions, modules, stand_alone, tools, web};
+use crate::{arrows, e2e, instructions, invariants, modules, panes, stand_alone, tools, web, words};
 
 /// Options of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -37,7 +37,7 @@ type Step = (&'static str, &'static [Need], fn(&Log) -> Result<()>);
 const CHEAP: [Step; 9] = [
     ("format", &[], |_| format()),
     ("typos", &[Need::Venv, Need::Typos], |_| typos()),
-    ("arrows", &[], |_| arrows::check().and_then(|()| modules::check())),
+    ("arrows", &[], |_| design()),
     ("dependencies", &[Need::CargoDeny], |_| dependencies()),
     ("clippy", &[], |_| clippy()),
     ("clippy-browser", &[Need::WasmTarget], |_| clippy_browser()),
@@ -151,6 +151,15 @@ fn format() -> Result<()> {
     run_command(cargo().args(["fmt", "--all", "--check"]))
 }
 
+/// Who may use whom and say what, and what holds the invariants, by reading text. All of it is looked at in one round.
+fn design() -> Result<()> {
+    let checks = [arrows::check(), modules::check(), panes::check(), words::check(), invariants::check()];
+    let wrong: Vec<_> =
+        checks.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
+    ensure!(wrong.is_empty(), "{}", wrong.join("; "));
+    Ok(())
+}
+
 fn typos() -> Result<()> {
     run_command(&mut command(tools::typos_program()))
 }
@@ -212,7 +221,14 @@ fn no_window() -> Result<()> {
 
 /// JavaScript is parsed before a browser has to.
 fn page_files() -> Result<()> {
-    for file in ["app-web/page/boot.js", "app-web/page/worker.js", "e2e/page.test.mjs", "e2e/support.mjs"] {
+    for file in [
+        "app-web/page/boot.js",
+        "app-web/page/worker.js",
+        "e2e/page.test.mjs",
+        "e2e/engine.test.mjs",
+        "e2e/bench.mjs",
+        "e2e/support.mjs",
+    ] {
         run_command(command("node").args(["--check", file]))?;
     }
     Ok(())

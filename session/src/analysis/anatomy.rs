@@ -5,13 +5,12 @@ use sim_core::bytes::Unmapped;
 use sim_core::debug_hooks::{self, DEADBYTE, FORBIDDENBYTE};
 use sim_core::domains::{Context, Functions, UserAllocator};
 use sim_core::machine::Layers;
-use sim_core::{Addr, Domain};
+use sim_core::{Addr, Domain, Machine, Trace};
 
 use crate::actions::domain_of_last;
 use crate::facts::{self, BlockState};
 use crate::format::count;
 use crate::place::Place;
-use crate::run::Session;
 
 /// Bytes shown where nothing tells how long a block is.
 const UNKNOWN_BYTES: u64 = 96;
@@ -62,11 +61,22 @@ pub struct Anatomy {
     pub lines: Vec<String>,
 }
 
+/// A state of the machine on a trace.
+#[derive(Clone, Copy)]
+pub struct At<'a> {
+    /// The machine.
+    pub machine: &'a Machine,
+    /// The trace.
+    pub trace: &'a Trace,
+    /// Operations done.
+    pub step: u64,
+}
+
 /// The block that is pinned, else the one touched last; `None` without layers and before the first block.
-pub fn anatomy(session: &Session, pinned: Option<Place>) -> Option<Anatomy> {
-    let layers = session.machine().layers()?;
-    let (p, domain, chosen) = chosen(session, layers, pinned)?;
-    let cut = dissect(session, layers, p, domain);
+pub fn anatomy(at: At<'_>, pinned: Option<Place>) -> Option<Anatomy> {
+    let layers = at.machine.layers()?;
+    let (p, domain, chosen) = chosen(&at, layers, pinned)?;
+    let cut = dissect(&at, layers, p, domain);
     let lines = words(layers, &cut, domain);
     let Cut { p, headers, start, bytes, parts, damaged, .. } = cut;
     Some(Anatomy { p, chosen, headers: headers.len() as u32, start, bytes, parts, damaged, lines })
@@ -125,9 +135,9 @@ struct Cut {
 }
 
 /// The pointer to look at, the domain it goes through, and whether the user chose it.
-fn chosen(session: &Session, layers: &Layers, pinned: Option<Place>) -> Option<(Addr, Domain, bool)> {
+fn chosen(at: &At<'_>, layers: &Layers, pinned: Option<Place>) -> Option<(Addr, Domain, bool)> {
     if let Some(Place::Block(addr)) = pinned
-        && let Some(block) = facts::block_at(session.heap(), addr)
+        && let Some(block) = facts::block_at(at.machine.pymalloc(), addr)
     {
         // The program's pointer lies behind as many headers as there are hooks over pymalloc.
         let id = layers.bytes().get(block.addr.offset(u64::from(layers.layout().word_bytes)));
@@ -144,13 +154,13 @@ fn chosen(session: &Session, layers: &Layers, pinned: Option<Place>) -> Option<(
         return Some((block.addr.offset(hooks * layers.layout().front()), domain, true));
     }
     let p = layers.touched();
-    (p != Addr(0)).then(|| (p, domain_of_last(session.trace(), session.step()), false))
+    (p != Addr(0)).then(|| (p, domain_of_last(at.trace, at.step), false))
 }
 
 /// Goes down the tables from a pointer to the block it lies in, as free would.
-fn descend(session: &Session, layers: &Layers, p: Addr, domain: Domain) -> (Vec<Header>, Addr, Bottom, u64) {
-    let heap = session.heap();
-    let machine = session.machine();
+fn descend(at: &At<'_>, layers: &Layers, p: Addr, domain: Domain) -> (Vec<Header>, Addr, Bottom, u64) {
+    let heap = at.machine.pymalloc();
+    let machine = at.machine;
     let (mut headers, mut at, mut column) = (Vec::new(), p, domain);
     loop {
         let mut next = None;
@@ -215,8 +225,8 @@ fn freed_length(layers: &Layers, at: Addr) -> u64 {
     if dead == 0 { UNKNOWN_BYTES } else { words + dead }
 }
 
-fn dissect(session: &Session, layers: &Layers, p: Addr, domain: Domain) -> Cut {
-    let (headers, start, bottom, len) = descend(session, layers, p, domain);
+fn dissect(at: &At<'_>, layers: &Layers, p: Addr, domain: Domain) -> Cut {
+    let (headers, start, bottom, len) = descend(at, layers, p, domain);
     let len = len.min(SHOWN_BYTES_MAX);
     let bytes = layers.bytes().read(start, len).unwrap_or_else(|_| {
         // Up to where memory ends.

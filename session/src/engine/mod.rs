@@ -18,8 +18,9 @@ use crate::find::Find;
 use crate::open::{Loading, Opened, Outcome, Still};
 use crate::order::Order;
 use crate::place::Place;
-use crate::run::{LESSON_OPERATIONS, SPEEDS, Session};
+use crate::run::{SPEEDS, Session};
 use crate::selection::Selection;
+use crate::setup::Overrides;
 use crate::snapshots::{Kept, Snapshots, Which};
 use crate::trouble::Trouble;
 use crate::view::tracemalloc::Statistics;
@@ -186,18 +187,16 @@ impl Engine {
     }
 
     fn show(&mut self, trace: Arc<Trace>) {
-        let (len, name) = (trace.len(), trace.head.name.clone());
-        match Session::new(trace, None, self.next_revision()) {
+        let name = trace.head.name.clone();
+        match Session::new(trace, &Overrides::default(), self.next_revision()) {
             Err(error) => self.error = Some(Trouble::running(&name, &error)),
             Ok(mut session) => {
-                let lesson = len < LESSON_OPERATIONS;
-                if !lesson {
-                    session.seek(session.vivid_step());
-                }
+                let first = session.first_step();
+                session.seek(first);
                 if let Some(old) = &self.session {
                     session.playback.speed = old.playback.speed;
                 }
-                self.hint = Some(hint(&session, lesson));
+                self.hint = Some(hint(&session, first == 0));
                 self.session = Some(session);
                 self.heed_breakpoints();
                 self.selection = Selection { fold: self.selection.fold, ..Selection::default() };
@@ -218,7 +217,7 @@ impl Engine {
         if old.profile().name == name {
             return;
         }
-        match Session::new(Arc::clone(old.trace()), Some(name), self.next_revision()) {
+        match Session::new(Arc::clone(old.trace()), &Overrides::preset(name), self.next_revision()) {
             Err(error) => self.error = Some(Trouble::running(name, &error)),
             Ok(mut session) => {
                 session.playback = old.playback;
@@ -237,7 +236,7 @@ impl Engine {
 
     fn seek(&mut self, target: impl FnOnce(&Session) -> u64) {
         if let Some(session) = &mut self.session {
-            if self.hint == Some(Hint::Lesson) {
+            if self.hint == Some(Hint::Beginning) {
                 // It told how to take the first step.
                 self.hint = None;
             }
@@ -308,13 +307,13 @@ impl Engine {
     }
 }
 
-fn hint(session: &Session, lesson: bool) -> Hint {
+fn hint(session: &Session, at_start: bool) -> Hint {
     let trace = session.trace();
     if trace.is_empty() {
         return Hint::Empty;
     }
-    if lesson {
-        return Hint::Lesson;
+    if at_start {
+        return Hint::Beginning;
     }
     // A recording that has to be doubted says so before anything else is said of it.
     let doubts = trace.origin.source.doubt.sentences();

@@ -8,7 +8,7 @@ use sim_core::domains::{
 use sim_core::event::Function;
 use sim_core::{Addr, ArenaId, Domain, Event};
 
-use crate::analysis::anatomy::{self, Anatomy};
+use crate::analysis::anatomy::{self, Anatomy, At};
 use crate::facts;
 use crate::place::Place;
 use crate::run::Session;
@@ -160,6 +160,7 @@ pub struct DebugHooks {
 
 impl DebugHooks {
     pub(super) fn of(session: &Session, pinned: Option<Place>) -> Self {
-        Self { fatal: session.stopped(), block: anatomy::anatomy(session, pinned) }
+        let at = At { machine: session.machine(), trace: session.trace(), step: session.step() };
+        Self { fatal: session.stopped(), block: anatomy::anatomy(at, pinned) }
     }
 }

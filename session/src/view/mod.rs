@@ -213,8 +213,8 @@ impl Finding {
 pub enum Hint {
     /// The trace has no operation.
     Empty,
-    /// It is a lesson, before its first step.
-    Lesson,
+    /// It stands before its first step.
+    Beginning,
     /// A recording that has to be doubted, and why.
     Doubtful(Vec<String>),
     /// A recording, somewhere in its middle.

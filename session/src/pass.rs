@@ -1,0 +1,370 @@
+//! A run that is watched: one machine, any number of watchers, a call after each operation.
+//!
+//! A watcher says what it needs of a trace; what nobody needs is not made, and where nobody needs anything the machine
+//! runs at full speed. [`crate::Session`]'s first pass over a tape calls the same watchers, and so can a second replay
+//! beside the one shown.
+
+use std::ops::ControlFlow;
+
+use sim_core::breakpoint::{Condition, Watch};
+use sim_core::event::Observer;
+use sim_core::machine::Layers;
+use sim_core::report::{PlacementWriter, Trust};
+use sim_core::{Event, Machine, Trace};
+
+pub use sim_core::replay::Moment;
+
+use crate::analysis::overview::Overview;
+
+/// Which events a watcher reads.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Events {
+    /// None of them.
+    #[default]
+    None,
+    /// Arenas obtained and released, which cost next to nothing.
+    Arenas,
+    /// All of them.
+    All,
+}
+
+/// What a watcher needs of a trace.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Needs {
+    /// Events of the operations.
+    pub events: Events,
+    /// The machine, or the pointer that was returned, after each operation.
+    pub state: bool,
+    /// Recorded addresses: where the trace has none, the watcher need not be called.
+    pub addresses: bool,
+}
+
+impl Needs {
+    /// Whether anything of a trace is to be watched.
+    fn any(self, trace: &Trace) -> bool {
+        (self.state || self.events > Events::None) && (!self.addresses || trace.has_addresses())
+    }
+}
+
+/// Somebody who sees a run.
+pub trait Watcher {
+    /// What it needs of a trace, or of a piece of one.
+    fn needs(&self, trace: &Trace) -> Needs;
+    /// An operation has been done. With `Break` the run ends here, once all watchers have seen the operation.
+    fn after(&mut self, moment: &Moment<'_>) -> ControlFlow<()>;
+}
+
+/// Does the first `steps` operations of a trace, or of a piece of one, and says how many were done before a watcher
+/// ended the run.
+pub fn run(machine: &mut Machine, trace: &Trace, steps: usize, watchers: &mut [&mut dyn Watcher]) -> usize {
+    let mut called: Vec<(&mut dyn Watcher, Events)> = Vec::new();
+    for watcher in watchers {
+        let needs = watcher.needs(trace);
+        if needs.any(trace) {
+            called.push((&mut **watcher, needs.events));
+        }
+    }
+    match called.iter().map(|(_, events)| *events).max() {
+        None => {
+            machine.run(trace, 0, steps);
+            steps
+        }
+        Some(Events::None) => drive::<()>(machine, trace, steps, &mut called),
+        Some(Events::Arenas) => drive::<ArenaEvents>(machine, trace, steps, &mut called),
+        Some(Events::All) => drive::<Vec<Event>>(machine, trace, steps, &mut called),
+    }
+}
+
+fn drive<K: Kept>(
+    machine: &mut Machine,
+    trace: &Trace,
+    steps: usize,
+    watchers: &mut [(&mut dyn Watcher, Events)],
+) -> usize {
+    let mut kept = K::default();
+    for index in 0..steps {
+        kept.clear();
+        let pointer = machine.step(trace, index, &mut kept);
+        let moment = Moment { trace, index, events: kept.events(), machine, pointer };
+        let mut goes_on = true;
+        for (watcher, _) in &mut *watchers {
+            goes_on &= watcher.after(&moment).is_continue();
+        }
+        if !goes_on {
+            return index + 1;
+        }
+    }
+    steps
+}
+
+/// Events of one operation, as far as they are wanted.
+trait Kept: Observer + Default {
+    fn clear(&mut self);
+    fn events(&self) -> &[Event];
+}
+
+impl Kept for () {
+    fn clear(&mut self) {}
+    fn events(&self) -> &[Event] {
+        &[]
+    }
+}
+
+impl Kept for Vec<Event> {
+    fn clear(&mut self) {
+        self.clear();
+    }
+    fn events(&self) -> &[Event] {
+        self
+    }
+}
+
+/// Arenas obtained and released.
+#[derive(Default)]
+struct ArenaEvents(Vec<Event>);
+
+impl Observer for ArenaEvents {
+    // Addresses of pools and blocks are not needed, so the events that cost are not made.
+    const ENABLED: bool = false;
+    #[inline]
+    fn event(&mut self, event: Event) {
+        if matches!(event, Event::ArenaObtained { .. } | Event::ArenaReleased { .. }) {
+            self.0.push(event);
+        }
+    }
+}
+
+impl Kept for ArenaEvents {
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+    fn events(&self) -> &[Event] {
+        &self.0
+    }
+}
+
+impl Watcher for Overview {
+    fn needs(&self, _trace: &Trace) -> Needs {
+        Needs { events: Events::All, state: true, addresses: false }
+    }
+
+    fn after(&mut self, moment: &Moment<'_>) -> ControlFlow<()> {
+        self.add(moment);
+        ControlFlow::Continue(())
+    }
+}
+
+impl Watcher for Trust {
+    fn needs(&self, _trace: &Trace) -> Needs {
+        Needs { state: true, addresses: true, ..Needs::default() }
+    }
+
+    fn after(&mut self, moment: &Moment<'_>) -> ControlFlow<()> {
+        self.after(moment.machine, moment.trace, moment.index, moment.pointer);
+        ControlFlow::Continue(())
+    }
+}
+
+/// Where each block landed, in the lines of the golden files, handed on in portions.
+pub struct PlacementLines<F> {
+    writer: PlacementWriter,
+    lines: String,
+    /// The process would have ended: no further operation has a line.
+    ended: bool,
+    take: F,
+}
+
+impl<F: FnMut(&str) -> bool> PlacementLines<F> {
+    /// Bytes that are handed on at once.
+    const PORTION_BYTES: usize = 1 << 16;
+
+    /// Hands lines to `take`, which says whether it wants more.
+    pub fn new(writer: PlacementWriter, take: F) -> Self {
+        Self { writer, lines: String::new(), ended: false, take }
+    }
+
+    /// Hands on what is left.
+    pub fn finish(mut self) {
+        (self.take)(&self.lines);
+    }
+}
+
+impl<F: FnMut(&str) -> bool> Watcher for PlacementLines<F> {
+    fn needs(&self, _trace: &Trace) -> Needs {
+        Needs { events: Events::Arenas, state: true, addresses: false }
+    }
+
+    fn after(&mut self, moment: &Moment<'_>) -> ControlFlow<()> {
+        if self.ended {
+            return ControlFlow::Continue(());
+        }
+        let Moment { trace, index, events, machine, pointer } = *moment;
+        self.writer.after(machine, trace, index, pointer, events, &mut self.lines);
+        self.ended = machine.stopped().is_some();
+        if self.lines.len() > Self::PORTION_BYTES {
+            let more = (self.take)(&self.lines);
+            self.lines.clear();
+            if !more {
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// What `PYTHONMALLOCSTATS` prints, where `CPython` prints it.
+pub struct PrintedStats<F>(pub F);
+
+impl<F: FnMut(&str)> Watcher for PrintedStats<F> {
+    fn needs(&self, trace: &Trace) -> Needs {
+        Needs { state: trace.prints_malloc_stats(), ..Needs::default() }
+    }
+
+    fn after(&mut self, moment: &Moment<'_>) -> ControlFlow<()> {
+        if let Some(stats) = moment.machine.layers().and_then(Layers::malloc_stats)
+            && !stats.text.is_empty()
+        {
+            (self.0)(&stats.text);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Ends a run where a condition holds.
+pub struct Until {
+    condition: String,
+    watch: Watch,
+    stopped_at: Option<u64>,
+}
+
+impl Until {
+    /// For a run that goes on from the state of `machine`.
+    pub fn new(condition: Condition, machine: &Machine) -> Self {
+        let text = condition.to_string();
+        let mut watch = Watch::new(vec![condition], machine);
+        watch.before(machine);
+        Self { condition: text, watch, stopped_at: None }
+    }
+
+    /// The condition as it was given.
+    pub fn condition(&self) -> &str {
+        &self.condition
+    }
+
+    /// The step after which it held first.
+    pub fn stopped_at(&self) -> Option<u64> {
+        self.stopped_at
+    }
+}
+
+impl Watcher for Until {
+    fn needs(&self, _trace: &Trace) -> Needs {
+        Needs { events: Events::All, state: true, addresses: false }
+    }
+
+    fn after(&mut self, moment: &Moment<'_>) -> ControlFlow<()> {
+        let Moment { trace, index, events, machine, .. } = *moment;
+        if self.watch.holds(trace, index, events, machine) {
+            self.stopped_at = Some(trace.first() + index as u64 + 1);
+            return ControlFlow::Break(());
+        }
+        // The state that the next operation finds.
+        self.watch.before(machine);
+        ControlFlow::Continue(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::setup::{Overrides, Setup};
+    use sim_core::report::digest;
+    use sim_core::{Call, Domain, Op, Profile, TraceBuilder};
+
+    fn trace() -> Trace {
+        let mut tape = TraceBuilder::new("t");
+        let mut push = |call| tape.push(Op { thread: 0, domain: Domain::Obj, call }).unwrap();
+        for id in 1..=6000 {
+            push(Call::Malloc { id, size: 1 + id % 600 });
+        }
+        for id in 1..=6000 {
+            push(Call::Free { id });
+        }
+        tape.finish()
+    }
+
+    fn pristine(trace: &Trace) -> Machine {
+        Setup::resolve(trace, &Overrides::default()).unwrap().machine(trace).unwrap()
+    }
+
+    #[test]
+    fn watchers_see_what_each_of_them_saw_alone() {
+        let trace = trace();
+        let mut alone = pristine(&trace);
+        let (mut writer, mut lines) = (PlacementWriter::default(), String::new());
+        for index in 0..trace.len() as usize {
+            writer.step(&mut alone, &trace, index, &mut lines);
+        }
+        let mut machine = pristine(&trace);
+        let mut written = String::new();
+        let mut portions = 0;
+        let mut placement = PlacementLines::new(PlacementWriter::default(), |text: &str| {
+            written.push_str(text);
+            portions += 1;
+            true
+        });
+        let mut overview = Overview::new(&trace, &Profile::default());
+        let mut trust = Trust::new(&Profile::default());
+        let done = run(
+            &mut machine,
+            &trace,
+            trace.len() as usize,
+            &mut [&mut placement, &mut trust, &mut overview, &mut PrintedStats(|_: &str| panic!("nothing is printed"))],
+        );
+        placement.finish();
+        assert_eq!(done as u64, trace.len());
+        assert_eq!(written, lines, "events beyond arenas change no line");
+        assert!(portions > 1);
+        assert!(overview.complete() && overview.marks.iter().any(|m| !m.obtained));
+        assert_eq!(trust.total().compared, 0, "a trace without addresses");
+        assert_eq!(digest(&machine), digest(&alone));
+    }
+
+    #[test]
+    fn without_a_need_the_machine_runs_by_itself() {
+        let trace = trace();
+        let mut machine = pristine(&trace);
+        let mut trust = Trust::new(&Profile::default());
+        assert_eq!(run(&mut machine, &trace, 9000, &mut [&mut trust]), 9000);
+        let mut plain = pristine(&trace);
+        plain.run(&trace, 0, 9000);
+        assert_eq!(digest(&machine), digest(&plain));
+    }
+
+    #[test]
+    fn a_condition_ends_the_run_after_all_have_seen_it() {
+        let trace = trace();
+        let condition = "arena_obtained && arenas == 2";
+        let mut machine = pristine(&trace);
+        let mut until = Until::new(Condition::parse(condition).unwrap(), &machine);
+        let mut overview = Overview::new(&trace, &Profile::default());
+        let done = run(&mut machine, &trace, trace.len() as usize, &mut [&mut until, &mut overview]);
+        assert_eq!(until.stopped_at(), Some(done as u64));
+        assert_eq!(overview.known(), done as u64);
+        assert_eq!(overview.marks.last().map(|m| (m.step, m.ordinal)), Some((done as u64, 1)));
+        assert_eq!(until.condition(), condition);
+        // The state before an operation is the one after the operation before.
+        let mut machine = pristine(&trace);
+        let mut until = Until::new(Condition::parse("raw_fallback").unwrap(), &machine);
+        let done = run(&mut machine, &trace, trace.len() as usize, &mut [&mut until]);
+        assert_eq!((done as u64, until.stopped_at()), (trace.len(), None));
+    }
+
+    #[test]
+    fn a_full_disk_ends_the_run() {
+        let trace = trace();
+        let mut placement = PlacementLines::new(PlacementWriter::default(), |_: &str| false);
+        let done = run(&mut pristine(&trace), &trace, trace.len() as usize, &mut [&mut placement]);
+        assert!(done > 0 && (done as u64) < trace.len());
+    }
+}
