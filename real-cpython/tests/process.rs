@@ -126,11 +126,8 @@ fn pythonmallocstats_begins_with_zeros_and_0_is_on() {
     let Some(interpreters) = interpreters::compared() else { return };
     let mut compared = 0;
     for python in interpreters {
-        let profile = match python.version {
-            (3, 9, _) => Profile::named("cpython-3.9").unwrap(),
-            (3, 10, _) => Profile::named("cpython-3.10").unwrap(),
-            _ => Profile::default(),
-        };
+        let (major, minor, _) = python.version;
+        let profile = Profile::for_python(&format!("{major}.{minor}")).profile;
         let pristine = debugmallocstats(Machine::simulated(&profile, 0).unwrap().pymalloc());
         for (malloc, value, on) in [
             ("pymalloc", "1", true),

@@ -13,9 +13,7 @@ use sim_core::index::Index;
 use sim_core::replay::Found;
 use sim_core::report::{Occupancy, malloc_stats};
 use sim_core::tape::{SourceLine, StackId};
-use sim_core::{
-    Addr, Call, Event, Kind, Machine, Note, Op, Profile, ProfileError, Replay, SizeClass, Slot, Trace,
-};
+use sim_core::{Addr, Call, Event, Kind, Machine, Note, Op, Profile, Replay, SizeClass, Slot, Trace};
 use web_time::Instant;
 
 use crate::analysis::overview::Overview;
@@ -23,6 +21,7 @@ use crate::analysis::owner::{Owner, OwnerSearch};
 use crate::facts::Heap;
 use crate::place::Place;
 use crate::search::{Aim, Lookout, Quest};
+use crate::setup::{Overrides, Setup, SetupError};
 
 /// Saved states for going back and the index take at most this much together.
 const BUDGET_BYTES: u64 = 256 << 20;
@@ -100,16 +99,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// At the start of `trace`, under the profile it asks for or `preset`.
+    /// At the start of `trace`, under what it asks for, or `overrides` instead.
     /// `revision` must be one that no session before it had, since pictures are kept by it.
-    pub fn new(trace: Arc<Trace>, preset: Option<&str>, revision: u64) -> Result<Self, ProfileError> {
-        let default = sim_core::profile::PRESETS[0].0;
-        let name = preset.or(trace.profile.as_deref()).unwrap_or(default);
-        let mut profile = Profile::named(name)?;
-        for (key, value) in &trace.settings {
-            profile.set(key, value)?;
-        }
-        let replay = Replay::new(Arc::clone(&trace), &profile, BUDGET_BYTES)?;
+    pub fn new(trace: Arc<Trace>, overrides: &Overrides, revision: u64) -> Result<Self, SetupError> {
+        let setup = Setup::resolve(&trace, overrides)?;
+        let replay = setup.replay(Arc::clone(&trace), BUDGET_BYTES)?;
+        let profile = setup.profile;
         Ok(Self {
             overview: Overview::new(&trace, &profile),
             stacks: crate::actions::stack_changes(&trace),
@@ -581,7 +576,7 @@ mod tests {
             let call = Call::Malloc { id, size: 1 + id % 600 };
             tape.push(Op { thread: 0, domain: Domain::Obj, call }).unwrap();
         }
-        Session::new(Arc::new(tape.finish()), None, 0).unwrap()
+        Session::new(Arc::new(tape.finish()), &Overrides::default(), 0).unwrap()
     }
 
     fn settle(session: &mut Session) {
@@ -776,7 +771,7 @@ mod tests {
         for at in [0, 3] {
             tape.trace_mut().notes.push(Note { at, text: at.to_string() });
         }
-        let mut session = Session::new(Arc::new(tape.finish()), None, 0).unwrap();
+        let mut session = Session::new(Arc::new(tape.finish()), &Overrides::default(), 0).unwrap();
         let text = |s: &Session| s.note().map(|n| n.text.clone());
         assert_eq!(text(&session).as_deref(), Some("0"), "what comes first");
         assert_eq!((session.previous_note(), session.next_note()), (None, Some(1)));
@@ -795,6 +790,7 @@ mod tests {
 
     #[test]
     fn unknown_profiles_are_refused() {
-        assert!(Session::new(Arc::new(TraceBuilder::new("t").finish()), Some("cpython-2.7"), 0).is_err());
+        let trace = Arc::new(TraceBuilder::new("t").finish());
+        assert!(Session::new(trace, &Overrides::preset("cpython-2.7"), 0).is_err());
     }
 }

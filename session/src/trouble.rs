@@ -1,8 +1,9 @@
 //! What went wrong, for each front to word: the reason as a sentence, the way out as a kind.
 
 use serde::{Deserialize, Serialize};
-use sim_core::ProfileError;
 use trace_io::{Remedy, TraceError};
+
+use crate::setup::SetupError;
 
 /// Something that went wrong.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -20,8 +21,8 @@ impl Trouble {
     }
 
     /// Why a trace or profile of this name cannot run.
-    pub fn running(name: &str, error: &ProfileError) -> Self {
-        Self { text: format!("{name}: {error}"), remedy: error.into() }
+    pub fn running(name: &str, error: &SetupError) -> Self {
+        Self { text: format!("{name}: {error}"), remedy: error.remedy() }
     }
 }
 

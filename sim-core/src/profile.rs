@@ -4,8 +4,12 @@
 //! of them can be changed, and what `CPython` could not be built with is refused with the reason.
 
 mod mimalloc;
+mod presets;
+mod python;
 
 pub use mimalloc::{MimallocBuild, MimallocVersion};
+pub use presets::{DEFAULT_PRESET, PRESETS};
+pub use python::{ForPython, VersionDoubt};
 
 use std::fmt;
 
@@ -76,6 +80,8 @@ pub struct Profile {
     pub arena_fail_at: Vec<u64>,
     /// Requests for bookkeeping memory (arena records, radix nodes) that return NULL, counted from 1.
     pub bookkeeping_fail_at: Vec<u64>,
+    /// Whether interpreters can have a pymalloc state of their own (3.12 and later).
+    pub interpreter_states: bool,
     /// The mimalloc that the build bundles.
     pub mimalloc: MimallocBuild,
 }
@@ -168,17 +174,18 @@ impl ProfileError {
 /// The fields that can be changed by name, with what each takes.
 pub const KEYS: &[(&str, &str)] = &ALL_KEYS;
 
-const ALL_KEYS: [(&str, &str); 13 + mimalloc::KEYS.len()] = {
-    let mut all = [("", ""); 13 + mimalloc::KEYS.len()];
+const ALL_KEYS: [(&str, &str); PYMALLOC_KEYS.len() + mimalloc::KEYS.len()] = {
+    let mut all = [("", ""); PYMALLOC_KEYS.len() + mimalloc::KEYS.len()];
     let mut at = 0;
     while at < all.len() {
-        all[at] = if at < 13 { PYMALLOC_KEYS[at] } else { mimalloc::KEYS[at - 13] };
+        let own = PYMALLOC_KEYS.len();
+        all[at] = if at < own { PYMALLOC_KEYS[at] } else { mimalloc::KEYS[at - own] };
         at += 1;
     }
     all
 };
 
-const PYMALLOC_KEYS: [(&str, &str); 13] = [
+const PYMALLOC_KEYS: [(&str, &str); 14] = [
     ("pointer_bytes", "8 or 4"),
     ("alignment", "a power of two, in bytes"),
     ("small_request_threshold", "bytes, a multiple of alignment"),
@@ -192,38 +199,13 @@ const PYMALLOC_KEYS: [(&str, &str); 13] = [
     ("arena_limit", "a number of arenas, or none"),
     ("arena_fail_at", "request numbers from 1, separated by commas, or none"),
     ("bookkeeping_fail_at", "request numbers from 1, separated by commas, or none"),
-];
-
-/// Names of all presets with a sentence on each; the first is the default.
-pub const PRESETS: &[(&str, &str)] = &[
-    ("cpython-3.14", "64-bit 3.11 to 3.15: 1 MiB arenas, 16 KiB pools, radix tree"),
-    ("cpython-3.13", "64-bit 3.13: as 3.14, with mimalloc 2.1.2"),
-    ("cpython-3.15", "64-bit 3.15: as 3.14; PYTHONMALLOC=mimalloc takes RAW too"),
-    ("cpython-3.13t", "free-threaded 3.13: MEM and OBJ are mimalloc 2.1.2"),
-    ("cpython-3.14t", "free-threaded 3.14.10 and later: MEM and OBJ are mimalloc 2.5.2"),
-    (
-        "cpython-3.14.4t",
-        "free-threaded 3.14.4 to 3.14.9: MEM and OBJ are mimalloc 2.1.2, thread 0 is not the main thread",
-    ),
-    ("cpython-3.15t", "free-threaded 3.15: all three domains are mimalloc 2.5.2"),
-    ("cpython-3.15-hugepages", "3.15 built --with-pymalloc-hugepages: 2 MiB arenas"),
-    ("cpython-3.10", "64-bit 3.10: as 3.14 with a radix tree over 48 address bits"),
-    ("cpython-3.9", "64-bit 3.9: 256 KiB arenas, 4 KiB pools, no radix tree"),
-    ("cpython-3.8", "64-bit 3.8: as 3.9, but every wholly free arena is released at once"),
-    (
-        "cpython-32bit",
-        "32-bit: 8-byte alignment, 64 classes, 256 KiB arenas, 4 KiB pools, one-level radix tree",
-    ),
-    (
-        "cpython-noradix",
-        "64-bit 3.10 and later built with WITH_PYMALLOC_RADIX_TREE=0: 1 MiB arenas, 4 KiB pools",
-    ),
+    ("interpreter_states", "true or false: whether interpreters can have a pymalloc state of their own"),
 ];
 
 impl Default for Profile {
     fn default() -> Self {
         Self {
-            name: PRESETS[0].0.to_owned(),
+            name: DEFAULT_PRESET.to_owned(),
             pointer_bytes: 8,
             alignment: 16,
             small_request_threshold: 512,
@@ -237,55 +219,13 @@ impl Default for Profile {
             arena_limit: None,
             arena_fail_at: Vec::new(),
             bookkeeping_fail_at: Vec::new(),
+            interpreter_states: true,
             mimalloc: MimallocBuild::default(),
         }
     }
 }
 
 impl Profile {
-    /// The preset called `name`.
-    pub fn named(name: &str) -> Result<Self, ProfileError> {
-        let base = Self { name: name.to_owned(), ..Self::default() };
-        let old = Self {
-            arena_size: 256 << 10,
-            pool_size: 4 << 10,
-            ownership: Ownership::ArenaIndex,
-            mimalloc: MimallocBuild::none(),
-            ..base.clone()
-        };
-        let raw = MimallocBuild { raw: true, ..MimallocBuild::default() };
-        Ok(match name {
-            "cpython-3.14" => base,
-            "cpython-3.13" => Self { mimalloc: MimallocBuild::old(), ..base },
-            "cpython-3.15" => Self { mimalloc: raw, ..base },
-            "cpython-3.13t" => {
-                let mimalloc =
-                    MimallocBuild { unfull_deferred: false, ..MimallocBuild::old().free_threaded() };
-                Self { mimalloc, ..base }
-            }
-            "cpython-3.14t" => Self { mimalloc: MimallocBuild::default().free_threaded(), ..base },
-            "cpython-3.14.4t" => {
-                let mimalloc = MimallocBuild { main_thread: false, ..MimallocBuild::old().free_threaded() };
-                Self { mimalloc, ..base }
-            }
-            "cpython-3.15t" => Self { mimalloc: raw.free_threaded(), ..base },
-            "cpython-3.15-hugepages" => Self { arena_size: 2 << 20, mimalloc: raw, ..base },
-            "cpython-3.10" => Self { address_bits: 48, mimalloc: MimallocBuild::none(), ..base },
-            "cpython-3.9" => old,
-            "cpython-3.8" => Self { keep_last_arena: false, ..old },
-            "cpython-32bit" => {
-                Self { pointer_bytes: 4, alignment: 8, address_bits: 32, ownership: Ownership::Radix, ..old }
-            }
-            "cpython-noradix" => Self { arena_size: 1 << 20, ..old },
-            _ => {
-                return Err(ProfileError::UnknownProfile {
-                    name: name.to_owned(),
-                    known: PRESETS.iter().map(|p| p.0).collect::<Vec<_>>().join(", "),
-                });
-            }
-        })
-    }
-
     /// Changes one field by name. Check the result with [`Self::validate`].
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), ProfileError> {
         let expected = KEYS.iter().find(|k| k.0 == key).ok_or_else(|| ProfileError::UnknownKey {
@@ -314,6 +254,7 @@ impl Profile {
                     _ => return Err(bad()),
                 };
             }
+            "interpreter_states" => self.interpreter_states = value.parse().map_err(|_| bad())?,
             "keep_last_arena" => self.keep_last_arena = value.parse().map_err(|_| bad())?,
             "arena_placement" => {
                 self.arena_placement = match value {
@@ -353,6 +294,7 @@ impl Profile {
                 Ownership::Radix => "radix".to_owned(),
                 Ownership::ArenaIndex => "arenaindex".to_owned(),
             },
+            "interpreter_states" => self.interpreter_states.to_string(),
             "keep_last_arena" => self.keep_last_arena.to_string(),
             "initial_arena_objects" => self.initial_arena_objects.to_string(),
             "arena_placement" => self.arena_placement.to_string(),
@@ -462,11 +404,11 @@ impl Profile {
 
     /// Refuses builds in which interpreters cannot have a pymalloc state of their own.
     pub fn check_interpreters(&self) -> Result<(), ProfileError> {
-        if ["cpython-3.8", "cpython-3.9", "cpython-3.10"].contains(&self.name.as_str()) {
+        if !self.interpreter_states {
             return Err(ProfileError::Impossible {
                 what: "interpreter_new".to_owned(),
                 why: format!(
-                    "interpreters have pymalloc states since 3.12, and this is {}; take cpython-3.14",
+                    "interpreters have pymalloc states since 3.12, and this is {}; take {DEFAULT_PRESET}",
                     self.name
                 ),
             });

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use sim_core::{Domain, Profile, Trace};
+use session::Overrides;
+use sim_core::{Domain, Trace};
 use trace_io::stats_text::StatsText;
 use trace_io::{Format, Loaded, Loader, Packing, TraceError};
 
@@ -193,18 +194,9 @@ pub(super) struct ProfileArgs {
 }
 
 impl ProfileArgs {
-    /// The profile for a trace: named on the command line, else by the trace, else the default; then the
-    /// trace's own settings, then `--set`.
-    pub(super) fn for_trace(&self, trace: &Trace) -> Result<Profile> {
-        let mut profile = match self.profile.as_deref().or(trace.profile.as_deref()) {
-            Some(name) => Profile::named(name)?,
-            None => Profile::default(),
-        };
-        for (key, value) in trace.settings.iter().chain(&self.sets) {
-            profile.set(key, value)?;
-        }
-        profile.validate()?;
-        Ok(profile)
+    /// What is wanted otherwise than a trace says.
+    pub(super) fn overrides(&self) -> Overrides {
+        Overrides { profile: self.profile.clone(), settings: self.sets.clone(), ..Overrides::default() }
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use resvg::{tiny_skia, usvg};
+use session::Setup;
 use sim_core::report::{Occupancy, PoolState};
 use sim_core::{Addr, Machine, SizeClass};
 
@@ -33,19 +34,19 @@ pub(super) fn run(args: &Args) -> Result<()> {
         bail!("{}: `.{ending}` is no picture format; end the name in .svg or .png", args.output.display());
     }
     let trace = input::open(&args.file, None)?;
-    let profile = args.profile.for_trace(&trace)?;
+    let setup = Setup::resolve(&trace, &args.profile.overrides())?;
     if let Some(at) = args.at
         && at > trace.len()
     {
         bail!("--at {at} is past the end: {} has {} operations", trace.name, trace.len());
     }
     let step = args.at.unwrap_or(trace.len());
-    let mut machine = Machine::for_trace(&profile, &trace, None)?;
+    let mut machine = setup.machine(&trace)?;
     if machine.mimalloc().is_some() {
         bail!(
             "{}: this run is mimalloc's ({}), and render draws pymalloc's arenas; `arenascope replay` prints its segments and pages",
             trace.name,
-            profile.name
+            setup.profile.name
         );
     }
     for index in 0..step as usize {

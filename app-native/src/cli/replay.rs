@@ -7,16 +7,17 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
 use mmap_arenas::MmapMachine;
+use session::{Overrides, Setup, SetupError};
 use sim_core::domains::AllocatorName;
 use sim_core::report::{PlacementWriter, Trust};
-use sim_core::{Machine, Profile, Trace};
+use sim_core::{Machine, Trace};
 
 use super::input::{self, AsArgs, Pieces, ProfileArgs};
 use super::output::{self, Output};
 use super::report::{self, Report};
 use super::run::Run;
 use super::stack::{self, SnapshotArgs};
-use super::start::StartReport;
+use super::start::{self, StartReport};
 use super::trust::TrustReport;
 use super::until::{Lookout, Until};
 
@@ -119,8 +120,24 @@ fn replay_or_bench<R: Run>(args: &Args, file: &Path) -> Result<()> {
     if args.pythonmallocstats.is_some() {
         trace.malloc_stats.clone_from(&args.pythonmallocstats);
     }
-    let profile = args.profile.for_trace(&trace)?;
-    bench::<R>(args, &trace, &profile, Until::steps(args.until.as_ref()).min(trace.len()), reps)
+    let setup = Setup::resolve(&trace, &overrides(args)?)?;
+    bench::<R>(&trace, &setup, Until::steps(args.until.as_ref()).min(trace.len()), reps)
+}
+
+/// What is wanted otherwise than a trace says.
+fn overrides(args: &Args) -> Result<Overrides> {
+    let start = args.start.as_deref().map(start::read).transpose()?;
+    Ok(Overrides { malloc: args.malloc, start, ..args.profile.overrides() })
+}
+
+/// Names the file that an error is about, if that is the one of `--start`.
+fn of_start(args: &Args, error: impl Into<anyhow::Error>) -> anyhow::Error {
+    let error = error.into();
+    let of_profile = matches!(error.downcast_ref(), None | Some(SetupError::Profile(_)));
+    match &args.start {
+        Some(path) if !of_profile => error.context(path.display().to_string()),
+        _ => error,
+    }
 }
 
 /// Runs a trace piece by piece, so that its size does not matter.
@@ -130,15 +147,13 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
         pieces.set_malloc_stats(value)?;
     }
     let Some(first) = pieces.next_piece()? else { bail!("{} has no operation", file.display()) };
-    let profile = args.profile.for_trace(first)?;
-    let mut machine = R::for_trace(&profile, first, args.malloc)?;
-    let start = match (&args.start, machine.simulated_mut()) {
-        (Some(path), Some(machine)) => Some(StartReport::begin(machine, path, &profile)?),
-        _ => None,
-    };
+    let setup = Setup::resolve(first, &overrides(args)?).map_err(|e| of_start(args, e))?;
+    let profile = &setup.profile;
+    let mut machine = R::set_up(&setup, first).map_err(|e| of_start(args, e))?;
+    let start = setup.start.as_ref().zip(machine.simulated()).map(|(picture, m)| StartReport::of(picture, m));
     let mut placement =
         args.placement.as_deref().map(|path| Placement::create(path, args.placement_state)).transpose()?;
-    let mut trust = if args.trust { Trust::with_arenas(&profile) } else { Trust::new(&profile) };
+    let mut trust = if args.trust { Trust::with_arenas(profile) } else { Trust::new(profile) };
     let until = Until::steps(args.until.as_ref());
     let mut lookout = Lookout::new(args.until.as_ref(), machine.simulated())?;
     let mut steps = 0;
@@ -176,7 +191,7 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
         !machine.out_of_space(),
         "the trace holds more memory at once than the address space for arenas has; \
          a real process would need over {} GiB for its small blocks alone",
-        R::address_space_bytes(&profile) >> 30
+        R::address_space_bytes(profile) >> 30
     );
     if args.verify {
         machine.verify()?;
@@ -198,7 +213,7 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
     let until = lookout.map(|l| report::UntilReport { condition: l.condition, stopped_at: l.stopped_at });
     let to_stdout = args.placement.as_deref() == Some(Path::new("-"));
     if args.json {
-        let mut report = Report::of(&machine, trace, &profile, steps, trust);
+        let mut report = Report::of(&machine, trace, profile, steps, trust);
         report.until = until;
         report.start = start;
         report.malloc_stats = args.malloc_stats.then(|| machine.debugmallocstats());
@@ -219,7 +234,7 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
     if args.malloc_stats {
         std::io::stdout().write_all(machine.debugmallocstats().as_bytes())?;
     } else if !to_stdout && statistics.is_none() && compared.is_none() {
-        let mut report = Report::of(&machine, trace, &profile, steps, trust);
+        let mut report = Report::of(&machine, trace, profile, steps, trust);
         report.until = until;
         report.start = start;
         report::print(&report, args.verify, args.trust)?;
@@ -259,12 +274,12 @@ impl Placement {
     }
 }
 
-fn bench<R: Run>(args: &Args, trace: &Trace, profile: &Profile, steps: u64, reps: u32) -> Result<()> {
+fn bench<R: Run>(trace: &Trace, setup: &Setup, steps: u64, reps: u32) -> Result<()> {
     ensure!(reps > 0, "--bench needs at least one repetition");
     ensure!(steps > 0, "--bench needs at least one operation");
     let mut times_ns: Vec<f64> = Vec::new();
     for _ in 0..reps {
-        let mut machine = R::for_trace(profile, trace, args.malloc)?;
+        let mut machine = R::set_up(setup, trace)?;
         let start = Instant::now();
         machine.run(trace, steps as usize);
         times_ns.push(start.elapsed().as_nanos() as f64 / steps as f64);

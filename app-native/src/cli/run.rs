@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use mmap_arenas::MmapMachine;
-use sim_core::domains::AllocatorName;
+use session::Setup;
 use sim_core::report::{PlacementWriter, Summary, Trust, malloc_stats};
 use sim_core::{Machine, Profile, Trace};
 
@@ -13,8 +13,8 @@ pub(super) trait Run: Sized {
     /// What `--backend` calls it.
     const BACKEND: &'static str;
 
-    /// Pristine, for a trace or its first piece.
-    fn for_trace(profile: &Profile, trace: &Trace, malloc: Option<AllocatorName>) -> Result<Self>;
+    /// At the beginning, for a trace or its first piece.
+    fn set_up(setup: &Setup, trace: &Trace) -> Result<Self>;
     /// To be called before each piece of a trace: makes room, and refuses what it cannot do.
     fn prepare(&mut self, piece: &Trace) -> Result<()>;
     /// The address space for arenas, in bytes.
@@ -63,8 +63,8 @@ pub(super) trait Run: Sized {
 impl Run for Machine {
     const BACKEND: &'static str = "sim";
 
-    fn for_trace(profile: &Profile, trace: &Trace, malloc: Option<AllocatorName>) -> Result<Self> {
-        Ok(Self::for_trace(profile, trace, malloc)?)
+    fn set_up(setup: &Setup, trace: &Trace) -> Result<Self> {
+        Ok(setup.machine(trace)?)
     }
 
     fn prepare(&mut self, piece: &Trace) -> Result<()> {
@@ -141,8 +141,8 @@ impl Run for Machine {
 impl Run for MmapMachine {
     const BACKEND: &'static str = "mmap";
 
-    fn for_trace(profile: &Profile, trace: &Trace, malloc: Option<AllocatorName>) -> Result<Self> {
-        Ok(Self::for_trace(profile, trace, malloc)?)
+    fn set_up(setup: &Setup, trace: &Trace) -> Result<Self> {
+        Ok(Self::for_trace(&setup.profile, trace, Some(setup.malloc))?)
     }
 
     fn prepare(&mut self, piece: &Trace) -> Result<()> {

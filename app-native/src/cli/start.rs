@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail};
 use serde::Serialize;
-use sim_core::machine::{StartClass, StartPicture};
-use sim_core::{Machine, Profile, Trace};
+use sim_core::machine::StartPicture;
+use sim_core::{Machine, Trace};
 use trace_io::stats_text::StatsText;
 use trace_io::{Loaded, TraceError};
 
@@ -26,43 +26,15 @@ pub(super) struct StartReport {
 }
 
 impl StartReport {
-    /// Begins with the picture in a text of `sys._debugmallocstats()`.
-    pub(super) fn begin(machine: &mut Machine, path: &Path, profile: &Profile) -> Result<Self> {
-        let shown = path.display();
-        // What is no trace and no picture either is not the text that was asked for.
-        let stats = match input::load(path, None).map_err(anyhow::Error::downcast::<TraceError>) {
-            Ok(Loaded::Picture(stats)) => stats,
-            Err(Err(other)) => return Err(other),
-            Ok(Loaded::Trace(..)) | Err(Ok(_)) => {
-                bail!(
-                    "{shown} is not the text of sys._debugmallocstats(); print it where the recording begins"
-                )
-            }
-        };
-        ensure!(!stats.is_mimalloc(), "{shown} shows mimalloc's heap; a start is for runs on pymalloc");
-        if let Some(doubt) = stats.doubts().first() {
-            bail!("{shown} is no whole picture: {doubt}");
-        }
-        let sizes = [stats.arenas(), stats.unused_pools()].map(|s| s.map(|(_, bytes)| bytes));
-        for (what, said, has) in
-            [("arenas", sizes[0], profile.arena_size), ("pools", sizes[1], profile.pool_size)]
-        {
-            ensure!(
-                said.is_none_or(|said| said == has),
-                "{shown} has {what} of {} bytes, {} has {has}; choose the interpreter's own with --profile",
-                said.unwrap_or(0),
-                profile.name
-            );
-        }
-        let picture = picture(&stats);
-        machine.start_with(&picture).with_context(|| shown.to_string())?;
-        Ok(Self {
+    /// What the run began with.
+    pub(super) fn of(picture: &StartPicture, machine: &Machine) -> Self {
+        Self {
             blocks: picture.blocks(),
             pools: picture.pools(),
             unused_pools: picture.unused_pools,
             arenas: machine.pymalloc().counters().narenas_currently_allocated,
             unknown_frees: 0,
-        })
+        }
     }
 
     /// Adds what the whole trace came to.
@@ -85,11 +57,15 @@ impl StartReport {
     }
 }
 
-fn picture(stats: &StatsText) -> StartPicture {
-    let class =
-        |c: &trace_io::stats_text::ClassRow| StartClass { size: c.size, pools: c.pools, in_use: c.in_use };
-    StartPicture {
-        classes: stats.classes.iter().map(class).collect(),
-        unused_pools: stats.unused_pools().map_or(0, |(count, _)| count),
+/// The text of `sys._debugmallocstats()` in a file.
+pub(super) fn read(path: &Path) -> Result<StatsText> {
+    // What is no trace and no picture either is not the text that was asked for.
+    match input::load(path, None).map_err(anyhow::Error::downcast::<TraceError>) {
+        Ok(Loaded::Picture(stats)) => Ok(*stats),
+        Err(Err(other)) => Err(other),
+        Ok(Loaded::Trace(..)) | Err(Ok(_)) => bail!(
+            "{} is not the text of sys._debugmallocstats(); print it where the recording begins",
+            path.display()
+        ),
     }
 }

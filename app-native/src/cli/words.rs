@@ -1,6 +1,7 @@
 //! What went wrong in the words of a command line: which option, which other command.
 
 use mmap_arenas::Unsupported;
+use session::SetupError;
 use sim_core::ProfileError;
 use sim_core::machine::StartError;
 use sim_core::report::Reason;
@@ -22,8 +23,12 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<ProfileError>() {
         return remedy(error.into()).map(|r| format!("; {r}"));
     }
-    if let Some(StartError::NotPlain) = cause.downcast_ref() {
-        return Some("; give no other --malloc".to_owned());
+    if let Some(error) = cause.downcast_ref::<SetupError>() {
+        return match error {
+            SetupError::Start(StartError::NotPlain) => Some("; give no other --malloc".to_owned()),
+            SetupError::StartSizes { .. } => Some(" with --profile".to_owned()),
+            error => remedy(error.remedy()).map(|r| format!("; {r}")),
+        };
     }
     match cause.downcast_ref::<Unsupported>()? {
         Unsupported::Profile(error) => remedy(error.into()).map(|r| format!("; {r}")),
@@ -113,7 +118,7 @@ mod tests {
         let known = sim_core::Profile::named("cpython-1.5").unwrap_err();
         let text = line(&known.into());
         assert!(text.starts_with(
-            "no profile is called `cpython-1.5`; `arenascope profiles` lists them: cpython-3.14, "
+            "no profile is called `cpython-1.5`; `arenascope profiles` lists them: cpython-3.8, cpython-3.9, "
         ));
         assert_eq!(
             line(&Unsupported::Scenario.into()),

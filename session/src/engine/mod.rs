@@ -20,6 +20,7 @@ use crate::order::Order;
 use crate::place::Place;
 use crate::run::{LESSON_OPERATIONS, SPEEDS, Session};
 use crate::selection::Selection;
+use crate::setup::Overrides;
 use crate::snapshots::{Kept, Snapshots, Which};
 use crate::trouble::Trouble;
 use crate::view::tracemalloc::Statistics;
@@ -187,7 +188,7 @@ impl Engine {
 
     fn show(&mut self, trace: Arc<Trace>) {
         let (len, name) = (trace.len(), trace.name.clone());
-        match Session::new(trace, None, self.next_revision()) {
+        match Session::new(trace, &Overrides::default(), self.next_revision()) {
             Err(error) => self.error = Some(Trouble::running(&name, &error)),
             Ok(mut session) => {
                 let lesson = len < LESSON_OPERATIONS;
@@ -218,7 +219,7 @@ impl Engine {
         if old.profile().name == name {
             return;
         }
-        match Session::new(Arc::clone(old.trace()), Some(name), self.next_revision()) {
+        match Session::new(Arc::clone(old.trace()), &Overrides::preset(name), self.next_revision()) {
             Err(error) => self.error = Some(Trouble::running(name, &error)),
             Ok(mut session) => {
                 session.playback = old.playback;

@@ -65,13 +65,19 @@ impl Replay {
         budget_bytes: u64,
     ) -> Result<Self, ProfileError> {
         let machine = Machine::for_trace(profile, &trace, malloc)?;
+        Ok(Self::of_machine(trace, machine, budget_bytes))
+    }
+
+    /// The same on a machine that was made for the trace and has done nothing of it.
+    pub fn of_machine(trace: Arc<Trace>, machine: Machine, budget_bytes: u64) -> Self {
         let trail = Trail::new(budget_bytes);
         let budget_bytes = budget_bytes - trail.most_bytes();
+        let index = Index::new(machine.pymalloc().profile(), budget_bytes / 2);
         let (checkpoints, here) = Checkpoints::new(machine, budget_bytes);
-        Ok(Self {
+        Self {
             trace,
             checkpoints,
-            index: Index::new(profile, budget_bytes / 2),
+            index,
             scout: None,
             budget_bytes,
             here,
@@ -80,7 +86,7 @@ impl Replay {
             last: None,
             trail,
             back_to: 0,
-        })
+        }
     }
 
     /// The trace.

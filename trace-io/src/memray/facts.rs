@@ -1,8 +1,8 @@
 //! What a capture says of itself, and what it lacks.
 
-use sim_core::Trace;
 use sim_core::domains::AllocatorName;
 use sim_core::tape::Missing;
+use sim_core::{Profile, Trace};
 
 use super::header::{Header, PythonAllocator};
 
@@ -59,13 +59,11 @@ pub(super) fn begin(trace: &mut Trace, header: &Header) {
 pub(super) fn version(trace: &mut Trace, version: u32, how: &str) -> Geometry {
     let (major, minor) = (version >> 24, version >> 16 & 0xff);
     trace.source.set("python", format!("{major}.{minor}{how}"));
-    let profile = match (major, minor) {
-        (3, ..=8) => "cpython-3.8",
-        (3, 9) => "cpython-3.9",
-        (3, 10) => "cpython-3.10",
-        _ => "cpython-3.14",
-    };
-    trace.profile = Some(profile.to_owned());
+    let rules = Profile::for_python(&format!("{major}.{minor}"));
+    if let Some(doubt) = rules.doubt {
+        trace.source.set("rules", doubt.to_string());
+    }
+    trace.profile = Some(rules.profile.name);
     if major == 3 && minor <= 9 {
         Geometry { pool_bytes: Some(4 << 10), arena_bytes: 256 << 10 }
     } else {
