@@ -150,7 +150,7 @@ impl Workers {
     }
 
     /// The shown engine stopped: its last picture stays up, and another worker goes to where it stood.
-    fn revive(&mut self, why: String) {
+    fn revive(&mut self, why: &str) {
         let Some(engine) = self.shown.take() else { return };
         if self.coming.is_some() {
             // Another file is on its way anyway.
@@ -158,8 +158,8 @@ impl Workers {
             return;
         }
         let (step, profile) = self.stands.clone();
-        let resume = Resume { step, profile, why: why.clone() };
-        self.again(engine, Some(resume), &why);
+        let resume = Resume { step, profile, why: why.to_owned() };
+        self.again(engine, Some(resume), why);
     }
 
     /// The status to be shown: that of the shown engine, with what the one is at that comes.
@@ -184,7 +184,7 @@ impl Workers {
             let shown = self.shown.as_mut()?;
             match shown.next()? {
                 Letter::Pong => {}
-                Letter::Failed(why) => self.revive(why),
+                Letter::Failed(why) => self.revive(&why),
                 Letter::Update(update) => {
                     shown.worker.ask(&Request::Taken);
                     shown.status = update.status.clone();
@@ -288,7 +288,8 @@ impl Port for Workers {
         match file {
             Some(file) => self.start(file, 1, None),
             None => {
-                self.error = Some(Trouble::from("the file is not there any more; choose it again".to_owned()))
+                self.error =
+                    Some(Trouble::from("the file is not there any more; choose it again".to_owned()));
             }
         }
         self.news = true;
@@ -338,7 +339,7 @@ impl Port for Workers {
         self.then = now;
         let owes = self.asked || self.shown.as_ref().is_some_and(|shown| shown.status.busy);
         if owes && self.shown.as_mut().is_some_and(|shown| shown.wait(seconds)) {
-            self.revive("it did not answer any more".to_owned());
+            self.revive("it did not answer any more");
         }
         if self.coming.as_mut().is_some_and(|coming| coming.wait(seconds))
             && let Some(engine) = self.coming.take()

@@ -33,7 +33,7 @@ type Inbox = Rc<RefCell<VecDeque<Letter>>>;
 
 /// A worker. Dropping it ends it, and gives its memory back.
 pub(crate) struct Worker {
-    worker: web_sys::Worker,
+    js: web_sys::Worker,
     inbox: Inbox,
     /// Called by the browser: they live as long as the worker.
     on_message: Closure<dyn FnMut(MessageEvent)>,
@@ -64,7 +64,7 @@ impl Worker {
         });
         worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
-        Ok(Self { worker, inbox, on_message, on_error })
+        Ok(Self { js: worker, inbox, on_message, on_error })
     }
 
     /// The next thing it said.
@@ -78,7 +78,7 @@ impl Worker {
             Ok(bytes) => {
                 let bytes = Uint8Array::from(bytes.as_slice());
                 let transfer = Array::of1(&bytes.buffer());
-                self.sent(self.worker.post_message_with_transfer(&bytes, &transfer));
+                self.sent(self.js.post_message_with_transfer(&bytes, &transfer));
             }
             Err(error) => self.fail(&error.to_string()),
         }
@@ -95,12 +95,12 @@ impl Worker {
             // A plain object takes any key.
             let _ = Reflect::set(&message, &key.into(), &value);
         }
-        self.sent(self.worker.post_message(&message));
+        self.sent(self.js.post_message(&message));
     }
 
     /// Asks whether it is there.
     pub(crate) fn ping(&self) {
-        self.sent(self.worker.post_message(&"ping".into()));
+        self.sent(self.js.post_message(&"ping".into()));
     }
 
     fn sent(&self, result: Result<(), JsValue>) {
@@ -116,9 +116,9 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.worker.set_onmessage(None);
-        self.worker.set_onerror(None);
-        self.worker.terminate();
+        self.js.set_onmessage(None);
+        self.js.set_onerror(None);
+        self.js.terminate();
         // The closures go after the worker that could call them.
         let _ = (&self.on_message, &self.on_error);
     }
