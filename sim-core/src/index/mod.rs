@@ -118,6 +118,8 @@ pub struct Index {
     filters: Vec<(Filter, Filter)>,
     slots_now: Gather,
     blocks_now: Gather,
+    /// What the last stretch had gathered when it was closed before it was full.
+    cut_short: Option<(Gather, Gather)>,
 }
 
 impl Index {
@@ -143,6 +145,7 @@ impl Index {
             filters: Vec::new(),
             slots_now: Gather::new(3),
             blocks_now: Gather::new(5),
+            cut_short: None,
         }
     }
 
@@ -217,8 +220,20 @@ impl Index {
 
     /// Closes the last stretch. To be called at the end of the tape.
     pub(crate) fn finish(&mut self) {
-        if !self.full && !self.known.is_multiple_of(STRETCH) {
+        if !self.full && !self.known.is_multiple_of(STRETCH) && self.cut_short.is_none() {
+            self.cut_short = Some((self.slots_now.clone(), self.blocks_now.clone()));
             self.end_stretch();
+        }
+    }
+
+    /// The tape goes on: the last stretch is filled as if it had not been closed.
+    pub(crate) fn reopen(&mut self) {
+        if let Some(gathered) = self.cut_short.take() {
+            if let Some((slots, blocks)) = self.filters.pop() {
+                self.filter_bytes -= slots.state_bytes() + blocks.state_bytes();
+            }
+            (self.slots_now, self.blocks_now) = gathered;
+            self.full = false;
         }
     }
 

@@ -14,12 +14,17 @@ impl Machine<SimArenas> {
     pub fn run(&mut self, trace: &Trace, from: usize, to: usize) {
         let mut at = from;
         while at < to {
-            if self.plain {
-                at += self.run_simple(trace.range(at, to));
-            }
-            if at < to {
-                self.step(trace, at, &mut ());
-                at += 1;
+            // As many as lie together; beyond the end of the tape there is none, and the step says so.
+            let rows = trace.range(at, to);
+            let (begin, end) = (at, (at + rows.heads.len()).max(at + 1));
+            while at < end {
+                if self.plain {
+                    at += self.run_simple(rows.after(at - begin));
+                }
+                if at < end {
+                    self.step(trace, at, &mut ());
+                    at += 1;
+                }
             }
         }
     }

@@ -30,6 +30,16 @@ pub(super) struct Tracked {
     /// The machine.
     pub(super) machine: Machine,
     base: Arc<SavedMachine>,
+    /// Slots of the tape, which may have been fewer when a state was saved.
+    slots: u32,
+}
+
+impl Tracked {
+    /// Makes room for a tape that has grown.
+    pub(super) fn grow(&mut self, slots: u32) {
+        self.slots = slots;
+        self.machine.grow(slots);
+    }
 }
 
 /// Saved states along a tape.
@@ -46,7 +56,7 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     /// With the state at the start, which is always kept.
-    pub(super) fn new(mut machine: Machine, budget_bytes: u64) -> (Self, Tracked) {
+    pub(super) fn new(mut machine: Machine, slots: u32, budget_bytes: u64) -> (Self, Tracked) {
         let (state, bytes) = machine.save(None);
         let base = Arc::new(state);
         let this = Self {
@@ -57,7 +67,7 @@ impl Checkpoints {
             spacing: SPACING,
             last_bytes: 0,
         };
-        (this, Tracked { machine, base })
+        (this, Tracked { machine, base, slots })
     }
 
     /// Bytes that all of it takes, what is shared counted once.
@@ -83,6 +93,7 @@ impl Checkpoints {
         let found = self.near.iter().chain(&self.tape).find(|s| s.step == at);
         if let Some(state) = found.map(|s| Arc::clone(&s.state)) {
             to.machine.restore(&to.base, &state);
+            to.machine.grow(to.slots);
             self.rebase(to, state);
         }
         at
@@ -90,7 +101,8 @@ impl Checkpoints {
 
     /// Another machine like this one, at the start.
     pub(super) fn at_start(&mut self, like: &Tracked) -> Tracked {
-        let mut new = Tracked { machine: like.machine.clone(), base: Arc::clone(&like.base) };
+        let mut new =
+            Tracked { machine: like.machine.clone(), base: Arc::clone(&like.base), slots: like.slots };
         self.restore(0, &mut new);
         new
     }

@@ -4,11 +4,13 @@
 //! them, keep to a budget of bytes, and lie closer together near a position that goes back step by step.
 
 mod checkpoints;
+mod grow;
 mod hunt;
 mod scout;
 mod search;
 mod trail;
 
+pub use grow::GrowError;
 pub use hunt::Hunt;
 pub use scout::Witness;
 pub use search::{Found, Search};
@@ -73,7 +75,7 @@ impl Replay {
         let trail = Trail::new(budget_bytes);
         let budget_bytes = budget_bytes - trail.most_bytes();
         let index = Index::new(machine.pymalloc().profile(), budget_bytes / 2);
-        let (checkpoints, here) = Checkpoints::new(machine, budget_bytes);
+        let (checkpoints, here) = Checkpoints::new(machine, trace.slot_count(), budget_bytes);
         Self {
             trace,
             checkpoints,

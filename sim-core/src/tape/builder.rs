@@ -200,7 +200,7 @@ impl TraceBuilder {
     /// blocks live at once so far. Blocks have no names here, so nothing may be appended after it.
     pub fn tally(&mut self, counts: &Counts, threads: &[bool], slots: u32) {
         self.trace.rows.tally(counts, threads);
-        self.trace.rows.tail.addresses.begin();
+        self.trace.rows.end_mut().addresses.begin();
         self.trace.set_slot_count(slots);
     }
 
@@ -316,6 +316,13 @@ impl TraceBuilder {
             self.trace.keep_object_heap(heap);
         }
         Ok(())
+    }
+
+    /// The trace so far, to be shown while it grows: a longer one shares its rows and tables, so that handing out takes
+    /// no longer for a long trace than for a short one, but for notes, moments and actions. What [`Self::extend_rows`] and its
+    /// like append must be whole. See [`crate::Replay::grow`].
+    pub fn share(&mut self) -> Trace {
+        self.trace.share()
     }
 
     /// The finished trace. Notes are put in order; several at one place become one.

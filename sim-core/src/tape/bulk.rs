@@ -63,7 +63,7 @@ impl TraceBuilder {
         // The ids that are told grow by one a row, and are narrow where the given ones are.
         let given = rows.ids.iter().map(|i| i.1).fold(self.max_id, u64::max);
         let narrow = given.saturating_add(2 * rows.heads.len() as u64) < u64::from(u32::MAX);
-        let (mut slots, mut sizes, mut ids) = self.trace.rows.tail.take_columns(narrow);
+        let (mut slots, mut sizes, mut ids) = self.trace.rows.end_mut().take_columns(narrow);
         let (from, to) = (slots.len(), slots.len() + rows.heads.len());
         slots.resize(to, 0);
         sizes.resize(to, 0);
@@ -98,7 +98,7 @@ impl TraceBuilder {
         slots.truncate(from + rows_done);
         sizes.truncate(from + rows_done);
         ids.truncate(from + rows_done);
-        self.trace.rows.tail.put_columns(slots, sizes, ids);
+        self.trace.rows.end_mut().put_columns(slots, sizes, ids);
         let kept = if rows.tight { &heads[..rows_done] } else { &rows.heads[..rows_done] };
         let same = !rows.tight && done.is_ok();
         self.trace.append_heads(
@@ -120,7 +120,7 @@ impl TraceBuilder {
         as_id: impl Fn(u64) -> I,
     ) -> Result<(), TapeError> {
         let rule = rows.id_rule;
-        let (before, first) = (self.trace.len(), self.len());
+        let (before, first) = (self.trace.rows.end().len() as u64, self.len());
         let places = out.slots.iter_mut().zip(out.sizes.iter_mut()).zip(out.ids.iter_mut());
         for ((row, &head), ((slot_out, size_out), id_out)) in rows.heads.iter().enumerate().zip(places) {
             let row = row as u32;
@@ -140,7 +140,7 @@ impl TraceBuilder {
                     let slot = self.birth_at(born, domain, size)?;
                     let id = self.give_id(slot, columns.id(row), rule, false)?;
                     columns.born::<TIGHT>(slot);
-                    self.trace.rows.tail.keep_calloc(index, nelem, elsize);
+                    self.trace.rows.end_mut().keep_calloc(index, nelem, elsize);
                     (slot, size, id)
                 }
                 2 if head & NULL_BIT != 0 => {
@@ -155,7 +155,7 @@ impl TraceBuilder {
                     let (slot, id, domain) = self.used::<TIGHT>(columns, head, out.heads, row)?;
                     if head & NEW_ID_BIT != 0 {
                         let newid = self.give_id(slot, columns.id(row), rule, true)?;
-                        self.trace.rows.tail.keep_newid(index, newid);
+                        self.trace.rows.end_mut().keep_newid(index, newid);
                     }
                     takes_family(&mut self.live[slot as usize], domain, size);
                     columns.gone::<TIGHT>(slot);
@@ -178,7 +178,7 @@ impl TraceBuilder {
                 _ => self.act::<TIGHT>(columns, (row, born), domain, head, rule)?,
             };
             if size >= u64::from(u32::MAX) {
-                self.trace.rows.tail.keep_wide(index, size);
+                self.trace.rows.end_mut().keep_wide(index, size);
             }
             if TIGHT {
                 columns.after_free = head & 7 == Kind::Free as u8;
@@ -387,7 +387,7 @@ impl TraceBuilder {
 
     /// Threads of the last rows, as lengths of runs; rows after them are on thread 0.
     pub fn extend_threads(&mut self, rows: usize, runs: &[(u32, u16)]) -> Result<(), TapeError> {
-        let mut at = (self.trace.len() as usize).checked_sub(rows).ok_or(TapeError::Columns("threads"))?;
+        let mut at = self.trace.rows.end().len().checked_sub(rows).ok_or(TapeError::Columns("threads"))?;
         let end = at + rows;
         for &(length, thread) in runs {
             let next = at + length as usize;
@@ -404,7 +404,7 @@ impl TraceBuilder {
     /// The heaps that objects of the last rows go to, as lengths of runs; those after them to no heap of their own.
     pub fn extend_object_heaps(&mut self, rows: usize, runs: &[(u32, ObjectHeap)]) -> Result<(), TapeError> {
         const WHAT: &str = "object heaps";
-        let mut at = (self.trace.len() as usize).checked_sub(rows).ok_or(TapeError::Columns(WHAT))?;
+        let mut at = self.trace.rows.end().len().checked_sub(rows).ok_or(TapeError::Columns(WHAT))?;
         let end = at + rows;
         for &(length, heap) in runs {
             let next = at + length as usize;
@@ -413,7 +413,7 @@ impl TraceBuilder {
             }
             if heap != ObjectHeap::Object {
                 for row in at..next {
-                    if self.trace.packed(row).domain != Domain::Obj {
+                    if self.trace.rows.end().packed(row).domain != Domain::Obj {
                         return Err(TapeError::Columns(WHAT));
                     }
                     self.trace.set_object_heap(row, heap);
@@ -426,7 +426,7 @@ impl TraceBuilder {
 
     /// The stack of each of the last rows. All must be in the trace's table.
     pub fn extend_stacks(&mut self, stacks: &[u32]) -> Result<(), TapeError> {
-        let at = (self.trace.len() as usize).checked_sub(stacks.len()).ok_or(TapeError::Columns("stacks"))?;
+        let at = self.trace.rows.end().len().checked_sub(stacks.len()).ok_or(TapeError::Columns("stacks"))?;
         if let Some(&wrong) = stacks.iter().find(|&&s| s > self.trace.origin.stacks.len()) {
             return Err(TapeError::UnknownStack(wrong));
         }
@@ -436,10 +436,14 @@ impl TraceBuilder {
 
     /// The recorded pointer of each of the last rows, 0 for none.
     pub fn extend_addresses(&mut self, addresses: &[u64]) -> Result<(), TapeError> {
-        let at = (self.trace.len() as usize)
+        let at = self
+            .trace
+            .rows
+            .end()
+            .len()
             .checked_sub(addresses.len())
             .ok_or(TapeError::Columns("addresses"))?;
-        self.trace.rows.tail.addresses.set_all(at, addresses);
+        self.trace.rows.end_mut().addresses.set_all(at, addresses);
         Ok(())
     }
 

@@ -44,6 +44,12 @@ impl<T: Copy + Default + PartialEq> Column<T> {
         self.rows.get(row).copied().unwrap_or_default()
     }
 
+    /// The rows from `from` to before `to` as a column of their own.
+    pub(super) fn part(&self, from: usize, to: usize) -> Self {
+        let end = self.rows.len().min(to);
+        Self { rows: self.rows[from.min(end)..end].to_vec(), begun: self.begun }
+    }
+
     pub(super) fn clear(&mut self) {
         self.rows.clear();
     }

@@ -9,6 +9,7 @@ mod builder;
 mod bulk;
 mod column;
 mod columns;
+mod grown;
 mod heads;
 mod names;
 mod order;

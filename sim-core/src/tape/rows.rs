@@ -1,12 +1,26 @@
 //! All operations of a trace that are here, and what is counted of all that ever were.
+//!
+//! A tape that is shown while it grows consists of full segments, which the tapes shown before and after share, and a tail.
+//! A tape that was read as a whole is one segment.
 
-use super::segment::Segment;
-use super::{Action, Counts, StackId, Stacks};
+use std::sync::Arc;
+
+use super::segment::{RowsRef, Segment};
+use super::{Action, Counts, Packed, StackId, Stacks};
+
+/// log2 of the rows of a full segment.
+const SEGMENT_BITS: u32 = 16;
+const SEGMENT: usize = 1 << SEGMENT_BITS;
 
 /// Operations, the actions among them, and their sum.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rows {
-    pub(super) tail: Segment,
+    /// The first rows: all of them, unless [`Self::seal`] closed it.
+    first: Segment,
+    /// Full segments after a first one that is full and closed.
+    sealed: Vec<Arc<Segment>>,
+    /// The last rows, where the first segment is closed.
+    tail: Option<Box<Segment>>,
     pub(super) actions: Vec<Action>,
     /// Names of snapshots, once each.
     pub(super) names: Vec<String>,
@@ -32,8 +46,100 @@ pub(super) struct Tally {
 impl Rows {
     /// Rows that are here.
     #[inline]
-    pub(super) fn len(&self) -> u64 {
-        self.tail.len() as u64
+    pub(super) fn len(&self) -> usize {
+        self.closed() + self.end().len()
+    }
+
+    /// Rows in segments that nothing is appended to.
+    #[inline]
+    fn closed(&self) -> usize {
+        if self.tail.is_none() { 0 } else { (1 + self.sealed.len()) << SEGMENT_BITS }
+    }
+
+    /// The segment of the last rows.
+    #[inline]
+    pub(super) fn end(&self) -> &Segment {
+        self.tail.as_deref().unwrap_or(&self.first)
+    }
+
+    /// The segment to which rows are appended.
+    #[inline]
+    pub(super) fn end_mut(&mut self) -> &mut Segment {
+        self.tail.as_deref_mut().unwrap_or(&mut self.first)
+    }
+
+    /// The segment of the row after `index` others, and the row in it; past the end there is no such row.
+    #[inline]
+    pub(super) fn at(&self, index: usize) -> (&Segment, usize) {
+        if index < self.first.len() { (&self.first, index) } else { self.later(index) }
+    }
+
+    // Apart, so that a tape of one segment, as most are, is read as fast as if there were nothing else.
+    #[inline(never)]
+    fn later(&self, index: usize) -> (&Segment, usize) {
+        match (index >> SEGMENT_BITS).checked_sub(1).and_then(|at| self.sealed.get(at)) {
+            Some(segment) if self.tail.is_some() => (segment, index & (SEGMENT - 1)),
+            _ => (self.end(), index - self.closed()),
+        }
+    }
+
+    /// The operation after `index` others, as the machine takes it. There must be one.
+    #[inline]
+    pub(super) fn packed(&self, index: usize) -> Packed {
+        if index < self.first.len() { self.first.packed(index) } else { self.later_packed(index) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn later_packed(&self, index: usize) -> Packed {
+        let (segment, row) = self.later(index);
+        segment.packed(row)
+    }
+
+    /// The columns from `from` on, to before `to` at most: they end with the segment.
+    pub(super) fn range(&self, from: usize, to: usize) -> RowsRef<'_> {
+        let (segment, row) = self.at(from);
+        segment.range(row, row.saturating_add(to.saturating_sub(from)))
+    }
+
+    /// Closes the segments that are full, for others to share.
+    pub(super) fn seal(&mut self) {
+        let end = self.end();
+        let full = end.len() >> SEGMENT_BITS;
+        if full == 0 {
+            return;
+        }
+        let tail = Box::new(end.part(full << SEGMENT_BITS, end.len()));
+        let mut parts =
+            (0..full).map(|at| end.part(at << SEGMENT_BITS, (at + 1) << SEGMENT_BITS)).collect::<Vec<_>>();
+        if self.tail.is_none() {
+            self.first = parts.remove(0);
+        }
+        self.sealed.extend(parts.into_iter().map(Arc::new));
+        self.tail = Some(tail);
+    }
+
+    /// Drops all rows.
+    pub(super) fn forget(&mut self) {
+        self.tally.first += self.len() as u64;
+        // What columns know of rows that are gone stands in the last segment.
+        if let Some(tail) = self.tail.take() {
+            self.first = *tail;
+        }
+        self.first.clear();
+        self.sealed.clear();
+        self.actions.clear();
+    }
+
+    /// Bytes that the columns take.
+    pub(super) fn state_bytes(&self) -> u64 {
+        let sealed = self.sealed.iter().map(|segment| segment.state_bytes()).sum::<u64>();
+        self.first.state_bytes() + sealed + self.tail.as_ref().map_or(0, |tail| tail.state_bytes())
+    }
+
+    /// Operations of the whole trace before a row of the last segment.
+    pub(super) fn before(&self, row: usize) -> u64 {
+        self.tally.first + (self.closed() + row) as u64
     }
 
     /// The number of a snapshot's name, which is kept once.
@@ -59,11 +165,13 @@ impl Rows {
         }
     }
 
-    fn see_thread(&mut self, before: usize, thread: u16) {
+    /// Notes a thread of a row of the last segment.
+    fn see_thread(&mut self, row: usize, thread: u16) {
         let at = usize::from(thread);
+        let before = self.before(row);
         let seen = &mut self.tally.seen_threads;
         if at >= seen.len() {
-            if seen.is_empty() && self.tally.first + before as u64 > 0 {
+            if seen.is_empty() && before > 0 {
                 seen.push(true);
             }
             seen.resize(at + 1, false);
@@ -76,22 +184,22 @@ impl Rows {
         if thread == 0 && self.tally.seen_threads.is_empty() {
             return;
         }
-        let before = self.tail.len() - 1;
+        let before = self.end().len() - 1;
         self.see_thread(before, thread);
-        self.tail.threads.set(before, thread);
+        self.end_mut().threads.set(before, thread);
     }
 
-    /// The thread of the rows from `from` to before `to`, to be called in order.
+    /// The thread of the last segment's rows from `from` to before `to`, to be called in order.
     pub(super) fn set_threads(&mut self, from: usize, to: usize, thread: u16) {
         if from < to && (thread != 0 || !self.tally.seen_threads.is_empty()) {
             self.see_thread(from, thread);
-            self.tail.threads.set_all(from, &vec![thread; to - from]);
+            self.end_mut().threads.set_all(from, &vec![thread; to - from]);
         }
     }
 
-    /// The stacks of the rows from `from` on.
+    /// The stacks of the last segment's rows from `from` on.
     pub(super) fn set_stacks(&mut self, from: usize, stacks: &[u32], table: &mut Stacks) {
-        self.tail.stacks.set_all(from, stacks);
+        self.end_mut().stacks.set_all(from, stacks);
         let mut last = 0;
         for &stack in stacks {
             if stack != last && stack != 0 {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::column::Column;
-use super::heads::{DOMAIN_SHIFT, GC_PRE_BIT, NEW_ID_BIT, NULL_BIT, WIDE_BIT, domain_of_code};
+use super::heads::{DOMAIN_SHIFT, GC_PRE_BIT, NEW_ID_BIT, NULL_BIT, WIDE_BIT, head_domain};
 use super::{Kind, Packed};
 use crate::addr::Slot;
 use crate::domains::{Domain, ObjectHeap};
@@ -93,7 +93,13 @@ pub(crate) struct RowsRef<'a> {
     pub(crate) sizes: &'a [u32],
 }
 
-impl RowsRef<'_> {
+impl<'a> RowsRef<'a> {
+    /// Without the first `count`.
+    #[inline]
+    pub(crate) fn after(&self, count: usize) -> RowsRef<'a> {
+        RowsRef { heads: &self.heads[count..], slots: &self.slots[count..], sizes: &self.sizes[count..] }
+    }
+
     /// Whether it is malloc or calloc through MEM or OBJ with a size that its column holds.
     #[inline]
     pub(crate) fn is_small_malloc(head: u8) -> bool {
@@ -122,7 +128,7 @@ impl Segment {
         let size = if head & WIDE_BIT == 0 { u64::from(self.sizes[row]) } else { self.wide_size(row) };
         Packed {
             kind: Kind::of_code(head & 7),
-            domain: domain_of_code(head >> DOMAIN_SHIFT),
+            domain: head_domain(head),
             null: head & NULL_BIT != 0,
             slot: Slot(self.slots[row]),
             size,
@@ -176,12 +182,10 @@ impl Segment {
         renamed.map_or_else(|_| self.ids.get(row), |at| self.newids[at].1)
     }
 
-    /// Elements and bytes of one that a row, a calloc, was called with.
-    pub(super) fn calloc(&self, row: usize) -> (u64, u64) {
-        match self.callocs.binary_search_by_key(&(row as u64), |c| c.0) {
-            Ok(at) => (self.callocs[at].1, self.callocs[at].2),
-            Err(_) => (self.packed(row).size, 1),
-        }
+    /// Elements and bytes of one that a row, a calloc, was called with, where they were kept.
+    pub(super) fn calloc(&self, row: usize) -> Option<(u64, u64)> {
+        let at = self.callocs.binary_search_by_key(&(row as u64), |c| c.0).ok()?;
+        Some((self.callocs[at].1, self.callocs[at].2))
     }
 
     /// Lends the columns of slots, sizes and ids, the last for ids of 32 bits only where `narrow`.
@@ -236,6 +240,33 @@ impl Segment {
     pub(super) fn keep_wide(&mut self, row: u64, size: u64) {
         if u32::try_from(size).is_err() {
             self.wide.insert(row, size);
+        }
+    }
+
+    /// The rows from `from` to before `to` as a segment of their own.
+    pub(super) fn part(&self, from: usize, to: usize) -> Self {
+        let to = to.min(self.len());
+        let (first, end) = (from as u64, to as u64);
+        let newids = &self.newids[self.newids.partition_point(|n| n.0 < first)..];
+        let callocs = &self.callocs[self.callocs.partition_point(|c| c.0 < first)..];
+        Self {
+            heads: self.heads[from..to].to_vec(),
+            slots: self.slots[from..to].to_vec(),
+            sizes: self.sizes[from..to].to_vec(),
+            ids: match &self.ids {
+                Ids::Narrow(ids) => Ids::Narrow(ids[from..to].to_vec()),
+                Ids::Wide(ids) => Ids::Wide(ids[from..to].to_vec()),
+            },
+            newids: newids.iter().take_while(|n| n.0 < end).map(|&(row, id)| (row - first, id)).collect(),
+            wide: self.wide.range(first..end).map(|(row, &size)| (row - first, size)).collect(),
+            callocs: callocs
+                .iter()
+                .take_while(|c| c.0 < end)
+                .map(|&(row, n, s)| (row - first, n, s))
+                .collect(),
+            threads: self.threads.part(from, to),
+            stacks: self.stacks.part(from, to),
+            addresses: self.addresses.part(from, to),
         }
     }
 

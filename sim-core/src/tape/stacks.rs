@@ -8,6 +8,8 @@ use std::fmt;
 use foldhash::HashMap;
 use foldhash::HashMapExt as _;
 
+use super::grown::Grown;
+
 /// A stack: a node of the tree. 0 is the stack without frames.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct StackId(pub u32);
@@ -62,11 +64,11 @@ impl std::str::FromStr for SourceLine {
 /// All stacks of a trace with their frames and strings.
 #[derive(Clone, Debug)]
 pub struct Stacks {
-    strings: Vec<Box<str>>,
+    strings: Grown<Box<str>>,
     text_bytes: u64,
-    frames: Vec<Frame>,
+    frames: Grown<Frame>,
     /// Caller and frame of each stack but the empty one, from number 1 on.
-    nodes: Vec<(StackId, FrameId)>,
+    nodes: Grown<(StackId, FrameId)>,
     /// Whether an operation comes from the stack itself, and not only from those above it.
     used: Vec<bool>,
     used_count: u64,
@@ -80,11 +82,13 @@ pub struct Stacks {
 impl Default for Stacks {
     fn default() -> Self {
         let empty: Box<str> = "".into();
+        let mut strings = Grown::default();
+        strings.push(empty.clone());
         Self {
-            strings: vec![empty.clone()],
+            strings,
             text_bytes: 0,
-            frames: Vec::new(),
-            nodes: Vec::new(),
+            frames: Grown::default(),
+            nodes: Grown::default(),
             used: vec![false],
             used_count: 0,
             string_ids: HashMap::from_iter([(empty, StringId(0))]),
@@ -96,6 +100,22 @@ impl Default for Stacks {
 }
 
 impl Stacks {
+    /// A copy that shares the tables. What finds entries again is made anew where it is needed.
+    pub(super) fn shared(&self) -> Self {
+        Self {
+            strings: self.strings.clone(),
+            text_bytes: self.text_bytes,
+            frames: self.frames.clone(),
+            nodes: self.nodes.clone(),
+            used: self.used.clone(),
+            used_count: self.used_count,
+            string_ids: HashMap::new(),
+            frame_ids: HashMap::new(),
+            node_ids: HashMap::new(),
+            indexed: (0, 0, 0),
+        }
+    }
+
     /// Appends a string of a table in which each stands once; it is not looked for.
     pub fn append_string(&mut self, text: &str) {
         self.text_bytes += text.len() as u64;
@@ -126,13 +146,13 @@ impl Stacks {
     #[cold]
     fn index(&mut self) {
         let (strings, frames, nodes) = self.indexed;
-        for (at, text) in self.strings.iter().enumerate().skip(strings) {
+        for (at, text) in (strings..).zip(self.strings.iter_from(strings)) {
             self.string_ids.entry(text.clone()).or_insert(StringId(at as u32));
         }
-        for (at, frame) in self.frames.iter().enumerate().skip(frames) {
+        for (at, frame) in (frames..).zip(self.frames.iter_from(frames)) {
             self.frame_ids.entry(*frame).or_insert(FrameId(at as u32));
         }
-        for (at, (caller, frame)) in self.nodes.iter().enumerate().skip(nodes) {
+        for (at, (caller, frame)) in (nodes..).zip(self.nodes.iter_from(nodes)) {
             self.node_ids.entry((caller.0, frame.0)).or_insert(StackId(at as u32 + 1));
         }
         self.indexed = self.lengths();

@@ -104,10 +104,10 @@ impl super::Trace {
         self.origin.timed = totals.timed;
         let here = self.len();
         if totals.has_stacks {
-            self.rows.tail.stacks.begin();
+            self.rows.end_mut().stacks.begin();
         }
         if totals.has_addresses {
-            self.rows.tail.addresses.begin();
+            self.rows.end_mut().addresses.begin();
         }
         self.rows.tally = Tally {
             first: totals.operations.saturating_sub(here),

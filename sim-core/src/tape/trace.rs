@@ -59,7 +59,7 @@ pub struct Origin {
 impl Trace {
     /// Operations.
     pub fn len(&self) -> u64 {
-        self.rows.len()
+        self.rows.len() as u64
     }
 
     /// Operations of the whole trace that came before the first row here; 0 unless a reader hands out
@@ -90,31 +90,34 @@ impl Trace {
 
     /// Whether each operation has a stack of its own.
     pub fn has_stacks(&self) -> bool {
-        self.rows.tail.stacks.begun()
+        self.rows.end().stacks.begun()
     }
 
     /// The stack that the operation after `index` others comes from; the empty one where nobody knows.
     #[inline]
     pub fn stack_of(&self, index: usize) -> StackId {
-        StackId(self.rows.tail.stacks.get(index))
+        let (segment, row) = self.rows.at(index);
+        StackId(segment.stacks.get(row))
     }
 
     /// The simulated thread of the operation after `index` others.
     #[inline]
     pub fn thread_of(&self, index: usize) -> u16 {
-        self.rows.tail.threads.get(index)
+        let (segment, row) = self.rows.at(index);
+        segment.threads.get(row)
     }
 
     /// Whether the recording has pointers.
     pub fn has_addresses(&self) -> bool {
-        self.rows.tail.addresses.begun()
+        self.rows.end().addresses.begun()
     }
 
     /// The pointer that the call after `index` others returned, or for free was given, in the recorded
     /// process; `None` where the recording has none and for NULL.
     #[inline]
     pub fn address_of(&self, index: usize) -> Option<Addr> {
-        Some(self.rows.tail.addresses.get(index)).filter(|&a| a != 0).map(Addr)
+        let (segment, row) = self.rows.at(index);
+        Some(segment.addresses.get(row)).filter(|&a| a != 0).map(Addr)
     }
 
     /// Whether the recording has times.
@@ -179,7 +182,8 @@ impl Trace {
     /// The heap that objects of the operation after `index` others go to in a free-threaded build.
     #[inline]
     pub fn object_heap(&self, index: usize) -> ObjectHeap {
-        self.rows.tail.object_heap(index)
+        let (segment, row) = self.rows.at(index);
+        segment.object_heap(row)
     }
 
     /// The thread of the operation after `index` others.
@@ -204,23 +208,24 @@ impl Trace {
 
     /// Bytes that the columns take.
     pub fn state_bytes(&self) -> u64 {
-        self.rows.tail.state_bytes() + self.origin.stacks.state_bytes()
+        self.rows.state_bytes() + self.origin.stacks.state_bytes()
     }
 
     /// The operation after `index` others, as the machine takes it. `index` must be below [`Self::len`].
     #[inline]
     pub fn packed(&self, index: usize) -> Packed {
-        self.rows.tail.packed(index)
+        self.rows.packed(index)
     }
 
-    /// The columns from `from` to before `to`; they end with the tape.
+    /// The columns from `from` on, to before `to` at most: they may end before.
+    #[inline]
     pub(crate) fn range(&self, from: usize, to: usize) -> RowsRef<'_> {
-        self.rows.tail.range(from, to)
+        self.rows.range(from, to)
     }
 
     /// The operation after `index` others as it was written, `None` past the end.
     pub fn op(&self, index: u64) -> Option<Op> {
-        let i = usize::try_from(index).ok().filter(|&i| i < self.rows.tail.len())?;
+        let i = usize::try_from(index).ok().filter(|&i| i < self.rows.len())?;
         let packed = self.packed(i);
         let id = self.id_of(i);
         let call = match packed.kind {
@@ -252,18 +257,21 @@ impl Trace {
     /// [`Self::len`].
     #[inline]
     pub fn id_of(&self, index: usize) -> u64 {
-        self.rows.tail.ids.get(index)
+        let (segment, row) = self.rows.at(index);
+        segment.ids.get(row)
     }
 
     /// The id of the block once the operation after `index` others, a realloc, is done.
     #[inline]
     pub fn newid_of(&self, index: usize) -> u64 {
-        self.rows.tail.newid(index)
+        let (segment, row) = self.rows.at(index);
+        segment.newid(row)
     }
 
     /// Elements and bytes of one that the calloc after `index` others was called with.
     pub fn calloc_of(&self, index: usize) -> (u64, u64) {
-        self.rows.tail.calloc(index)
+        let (segment, row) = self.rows.at(index);
+        segment.calloc(row).unwrap_or_else(|| (self.packed(index).size, 1))
     }
 
     /// Appends heads, which are as [`super::Columns`] has them, for rows whose other columns are there already.
@@ -277,7 +285,7 @@ impl Trace {
             };
             self.rows.tally.counts[(head >> DOMAIN_SHIFT) & 3][kind as usize] += u64::from(*count);
         }
-        self.rows.tail.append_heads(heads);
+        self.rows.end_mut().append_heads(heads);
     }
 
     /// Appends a row. What else belongs to the operation is kept with the `keep_` functions, calloc's
@@ -295,25 +303,25 @@ impl Trace {
             _ => kind == Kind::FreeKeep,
         };
         self.rows.tally.needs_layers |= layered;
-        self.rows.tail.append(kind, domain, null, slot, size, id);
+        self.rows.end_mut().append(kind, domain, null, slot, size, id);
     }
 
     /// Gives the last row's objects a heap of their own.
     pub(super) fn keep_object_heap(&mut self, heap: ObjectHeap) {
-        if let Some(last) = self.rows.tail.len().checked_sub(1) {
+        if let Some(last) = self.rows.end().len().checked_sub(1) {
             self.set_object_heap(last, heap);
         }
     }
 
-    /// Gives a row's objects a heap of their own.
+    /// Gives the objects of a row of the tail a heap of their own.
     pub(super) fn set_object_heap(&mut self, row: usize, heap: ObjectHeap) {
         let name = match heap {
             ObjectHeap::Object => return,
             ObjectHeap::Gc => "g",
             ObjectHeap::GcPre => "p",
         };
-        self.rows.tail.set_object_heap(row, heap == ObjectHeap::GcPre);
-        self.rows.keep_first_of_mimalloc(self.first() + row as u64, name);
+        self.rows.end_mut().set_object_heap(row, heap == ObjectHeap::GcPre);
+        self.rows.keep_first_of_mimalloc(self.rows.before(row), name);
     }
 
     /// Remembers that the last row is mimalloc's, if it is the first such.
@@ -323,30 +331,30 @@ impl Trace {
 
     /// Arguments of the calloc that is about to be appended.
     pub(super) fn keep_calloc(&mut self, nelem: u64, elsize: u64) {
-        let row = self.rows.tail.len() as u64;
-        self.rows.tail.keep_calloc(row, nelem, elsize);
+        let row = self.rows.end().len() as u64;
+        self.rows.end_mut().keep_calloc(row, nelem, elsize);
     }
 
     /// The new id of the realloc that is about to be appended.
     pub(super) fn keep_newid(&mut self, newid: u64) {
-        let row = self.rows.tail.len() as u64;
-        self.rows.tail.keep_newid(row, newid);
+        let row = self.rows.end().len() as u64;
+        self.rows.end_mut().keep_newid(row, newid);
     }
 
     /// Where an operation that is not kept came from.
     pub(super) fn tally_stack(&mut self, stack: StackId) {
         self.origin.stacks.mark_used(stack);
         if stack.0 != 0 {
-            self.rows.tail.stacks.begin();
+            self.rows.end_mut().stacks.begin();
         }
     }
 
     /// Where the last operation came from and what its pointer was. Each column begins with the first
     /// operation that has something to say.
     pub(super) fn keep_origin(&mut self, stack: StackId, address: u64) {
-        let before = self.rows.tail.len() - 1;
-        self.rows.tail.stacks.set(before, stack.0);
-        self.rows.tail.addresses.set(before, address);
+        let before = self.rows.end().len() - 1;
+        self.rows.end_mut().stacks.set(before, stack.0);
+        self.rows.end_mut().addresses.set(before, address);
         if stack.0 != 0 {
             self.origin.stacks.mark_used(stack);
         }
@@ -358,18 +366,38 @@ impl Trace {
 
     /// Drops all rows and what hangs on them. Counts, tables, settings and notes stay.
     pub(super) fn forget(&mut self) {
-        self.rows.tally.first += self.len();
-        self.rows.tail.clear();
-        self.rows.actions.clear();
+        self.rows.forget();
         let origin = &mut self.origin;
         origin.timed |= !origin.marks.is_empty();
         origin.mark_before = origin.marks.last().copied().or(origin.mark_before);
         origin.marks.clear();
     }
 
-    /// Puts notes in order, several at one place as one.
+    /// The trace so far, while it grows: rows and tables are shared with it and with those handed out before.
+    pub(super) fn share(&mut self) -> Self {
+        self.rows.seal();
+        let Origin { source, stacks, marks, mimalloc_line, mark_before, timed } = &self.origin;
+        let origin = Origin {
+            source: source.clone(),
+            stacks: stacks.shared(),
+            marks: marks.clone(),
+            mimalloc_line: *mimalloc_line,
+            mark_before: *mark_before,
+            timed: *timed,
+        };
+        let mut shared = Self { head: self.head.clone(), origin, rows: self.rows.clone() };
+        shared.order_notes();
+        shared
+    }
+
+    /// Keeps no more than what is needed of a trace that is finished.
     pub(super) fn complete(&mut self) {
-        self.rows.tail.shrink();
+        self.rows.end_mut().shrink();
+        self.order_notes();
+    }
+
+    /// Puts notes in order, several at one place as one.
+    fn order_notes(&mut self) {
         let notes = &mut self.head.notes;
         notes.sort_by_key(|n| n.at);
         for note in std::mem::take(notes) {
