@@ -80,7 +80,7 @@ mod tests {
     fn menus_name_lessons_as_they_name_themselves() {
         for (_, example) in of_kind(Kind::Lesson).chain(of_kind(Kind::Scenario)) {
             let trace = trace_io::open(example.file, Box::new(std::io::Cursor::new(example.bytes))).unwrap();
-            assert_eq!(trace.name, example.label);
+            assert_eq!(trace.head.name, example.label);
         }
     }
 }

@@ -131,7 +131,7 @@ const WALKS: [Walk; 8] = [
 fn generated() -> Vec<u8> {
     use trace_io::{ptrace, workload::Workload};
     let mut header = sim_core::Trace::default();
-    "generated".clone_into(&mut header.name);
+    "generated".clone_into(&mut header.head.name);
     let mut workload = Workload::python(7, 30_000, 9_000);
     let last = workload.phases.last_mut().unwrap();
     last.live_to = 200;

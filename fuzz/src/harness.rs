@@ -99,7 +99,7 @@ pub fn check(prefix: &[u8], data: &[u8]) {
         }
     };
     assert!(!trace.is_empty(), "a trace has operations");
-    assert!(trace.source.doubt.sentences().iter().all(|s| !s.contains('\n')));
+    assert!(trace.origin.source.doubt.sentences().iter().all(|s| !s.contains('\n')));
     let mut stats = Stats::default();
     stats.take(&trace);
     assert_eq!(stats.report(&trace, 3).operations, trace.len());

@@ -70,7 +70,7 @@ impl MmapMachine {
         if profile.pointer_bytes != 8 {
             return Err(Unsupported::PointerBytes);
         }
-        let name = malloc.or(trace.malloc).unwrap_or(AllocatorName::Default);
+        let name = malloc.or(trace.head.malloc).unwrap_or(AllocatorName::Default);
         if profile.mimalloc.free_threaded {
             return Err(Unsupported::Layers { name: "mimalloc" });
         }

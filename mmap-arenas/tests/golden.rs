@@ -32,7 +32,7 @@ impl Subject for MmapMachine {
         for index in 0..trace.len() as usize {
             simulated.step(trace, index, &mut ());
         }
-        assert_eq!(self.summary(), Summary::of(&simulated), "{}", trace.name);
+        assert_eq!(self.summary(), Summary::of(&simulated), "{}", trace.head.name);
     }
 }
 

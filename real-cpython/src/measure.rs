@@ -116,7 +116,7 @@ pub fn open(file: &Path) -> Result<(Trace, Profile)> {
         bail!("{}: no operations", file.display());
     }
     let mut profile = Profile::default();
-    for (key, value) in &trace.settings {
+    for (key, value) in &trace.head.settings {
         profile.set(key, value)?;
     }
     Ok((trace, profile))

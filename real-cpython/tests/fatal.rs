@@ -45,7 +45,7 @@ fn cases() -> Vec<Case> {
 /// What our machine prints, with addresses as `p+N` or `p`; `traced`, with tracemalloc knowing the block.
 fn simulated(case: &Case, traced: bool) -> String {
     let mut tape = TraceBuilder::new("fatal");
-    tape.trace_mut().malloc = Some(AllocatorName::Debug);
+    tape.trace_mut().head.malloc = Some(AllocatorName::Debug);
     if traced {
         let lines = ["inner.py:3", "outer.py:2", "fatal.py:1"].map(|line| line.parse().unwrap());
         let number = tape.stack(&lines);
@@ -150,7 +150,7 @@ fn calls_without_a_thread_state_die_too() {
         for domain in Domain::ALL {
             for (name, args) in [("Malloc", "1"), ("Calloc", "2"), ("Realloc", "2"), ("Free", "1")] {
                 let mut tape = TraceBuilder::new("detached");
-                tape.trace_mut().malloc = Some(AllocatorName::Debug);
+                tape.trace_mut().head.malloc = Some(AllocatorName::Debug);
                 let call = match name {
                     "Malloc" => Call::Malloc { id: 1, size: 0 },
                     "Calloc" => Call::Calloc { id: 1, nelem: 0, elsize: 0 },

@@ -33,7 +33,7 @@ fn compare(capture: &Path, memray: &Memray) -> u64 {
     let expected: Value = serde_json::from_slice(&memray.says(capture).unwrap()).unwrap();
     let number = |key: &str| expected[key].as_u64().unwrap();
     let trace = load(capture);
-    let source = &trace.source;
+    let source = &trace.origin.source;
     assert_eq!(source.records, Some(number("records")), "{what}: records");
     assert_eq!(source.peak_bytes, Some(number("peak")), "{what}: peak");
     assert_eq!(source.get("command_line"), expected["command_line"].as_str(), "{what}");
@@ -57,6 +57,7 @@ fn compare(capture: &Path, memray: &Memray) -> u64 {
         if let Some(sample) = samples.next_if(|s| s[0] == births) {
             assert_eq!(sample[1], op.size, "{what}: birth {births}");
             let lines: Vec<_> = trace
+                .origin
                 .stacks
                 .lines(trace.stack_of(index))
                 .into_iter()

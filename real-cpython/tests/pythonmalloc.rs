@@ -143,7 +143,7 @@ fn each_pythonmalloc_in_its_own_process() {
                 format!("PYTHONMALLOC={name} PYTHONMALLOCSTATS={stats_value:?} seed {seed} {placement}");
             assert!(real.status.success(), "{place}: {}", text(&real.stderr));
 
-            trace.malloc_stats = stats_value.map(str::to_owned);
+            trace.head.malloc_stats = stats_value.map(str::to_owned);
             let mut profile = Profile::default();
             profile.set("arena_placement", placement).unwrap();
             let (out, reports) = expected(&trace, &profile, AllocatorName::parse(name).unwrap());

@@ -25,7 +25,7 @@ fn scenario(seed: u64, malloc: &str) -> (String, Vec<String>) {
     let mut state = seed;
     let mut text = String::new();
     let mut tape = TraceBuilder::new("traced");
-    tape.trace_mut().malloc = Some(sim_core::domains::AllocatorName::parse(malloc).unwrap());
+    tape.trace_mut().head.malloc = Some(sim_core::domains::AllocatorName::parse(malloc).unwrap());
     let mut live: Vec<(u64, Domain)> = Vec::new();
     let mut reports = Vec::new();
     let push = |tape: &mut TraceBuilder, domain, call| tape.push(Op { thread: 0, domain, call }).unwrap();

@@ -8,7 +8,7 @@ use crate::format;
 /// An operation as the C call it stands for; a stack by its lines.
 pub fn call(trace: &Trace, op: &Op) -> String {
     match op.call {
-        Call::Act(Action::Stack(number)) => match trace.stacks.lines(number).as_slice() {
+        Call::Act(Action::Stack(number)) => match trace.origin.stacks.lines(number).as_slice() {
             [] => "stack without Python code".to_owned(),
             lines => format!("stack {}", stack_text(lines)),
         },
@@ -140,7 +140,7 @@ mod tests {
         push(Domain::Obj, Call::Act(Action::Untrack { domain: 0, id: 1 }));
         let trace = tape.finish();
         assert_eq!(stack_changes(&trace), [(2, number)]);
-        assert_eq!(trace.stacks.lines(number), [line]);
+        assert_eq!(trace.origin.stacks.lines(number), [line]);
         let domains: Vec<Domain> = (0..=5).map(|step| domain_of_last(&trace, step)).collect();
         assert_eq!(domains, [Domain::Obj, Domain::Mem, Domain::Mem, Domain::Mem, Domain::Raw, Domain::Mem]);
         assert_eq!(call(&trace, &trace.op(2).unwrap()), "stack app.py:10");

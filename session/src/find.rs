@@ -70,7 +70,7 @@ impl Aspect {
             (Self::Site, _) => match session.last_call() {
                 Some((index, _)) => {
                     let stack = session.trace().stack_of(index as usize);
-                    let line = session.trace().stacks.lines(stack).first().map(ToString::to_string);
+                    let line = session.trace().origin.stacks.lines(stack).first().map(ToString::to_string);
                     found(Wanted::Site(stack), line.unwrap_or_else(|| "the empty stack".to_owned()))
                 }
                 None => Err("No operation has been done yet; step forward first".to_owned()),

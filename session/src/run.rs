@@ -192,21 +192,21 @@ impl Session {
     /// The author's note that holds here: that of the last operation, else the last one before it; before
     /// the first operation that of the first.
     pub fn note(&self) -> Option<&Note> {
-        let notes = &self.trace.notes;
+        let notes = &self.trace.head.notes;
         let step = self.step().max(1);
         notes[..notes.partition_point(|n| n.at < step)].last()
     }
 
     /// The step after the next operation with a note.
     pub fn next_note(&self) -> Option<u64> {
-        let notes = &self.trace.notes;
+        let notes = &self.trace.head.notes;
         let target = self.target();
         notes.get(notes.partition_point(|n| n.at < target)).map(|n| n.at + 1)
     }
 
     /// The step after the operation with a note before the one that holds here.
     pub fn previous_note(&self) -> Option<u64> {
-        let notes = &self.trace.notes;
+        let notes = &self.trace.head.notes;
         let target = self.target();
         notes[..notes.partition_point(|n| n.at + 1 < target)].last().map(|n| n.at + 1)
     }
@@ -234,7 +234,7 @@ impl Session {
             let before = self.stacks.partition_point(|(at, _)| *at < self.step());
             self.stacks[..before].last()?.1
         };
-        Some(self.trace.stacks.lines(stack))
+        Some(self.trace.origin.stacks.lines(stack))
     }
 
     /// What would have ended the process by now, as it would have been printed.
@@ -774,7 +774,7 @@ mod tests {
             tape.push(Op { thread: 0, domain: Domain::Obj, call: Call::Malloc { id, size: 8 } }).unwrap();
         }
         for at in [0, 3] {
-            tape.trace_mut().notes.push(Note { at, text: at.to_string() });
+            tape.trace_mut().head.notes.push(Note { at, text: at.to_string() });
         }
         let mut session = Session::new(Arc::new(tape.finish()), &Overrides::default(), 0).unwrap();
         let text = |s: &Session| s.note().map(|n| n.text.clone());

@@ -86,16 +86,16 @@ impl Setup {
     /// The preset that is asked for, else the trace's, else the default; then the trace's settings, then those asked
     /// for. Of a trace that comes in pieces the first is enough.
     pub fn resolve(trace: &Trace, overrides: &Overrides) -> Result<Self, SetupError> {
-        let mut profile = match overrides.profile.as_deref().or(trace.profile.as_deref()) {
+        let mut profile = match overrides.profile.as_deref().or(trace.head.profile.as_deref()) {
             Some(name) => Profile::named(name)?,
             None => Profile::default(),
         };
-        for (key, value) in trace.settings.iter().chain(&overrides.settings) {
+        for (key, value) in trace.head.settings.iter().chain(&overrides.settings) {
             profile.set(key, value)?;
         }
         profile.validate()?;
         let start = overrides.start.as_ref().map(|stats| start_picture(stats, &profile)).transpose()?;
-        let malloc = overrides.malloc.or(trace.malloc).unwrap_or(AllocatorName::Default);
+        let malloc = overrides.malloc.or(trace.head.malloc).unwrap_or(AllocatorName::Default);
         Ok(Self { profile, malloc, start })
     }
 
@@ -150,10 +150,10 @@ mod tests {
         let as_is = Setup { profile: Profile::default(), malloc: AllocatorName::Default, start: None };
         assert_eq!(plain, as_is);
         let trace = tape.trace_mut();
-        trace.profile = Some("cpython-3.12".to_owned());
-        trace.malloc = Some(AllocatorName::Debug);
+        trace.head.profile = Some("cpython-3.12".to_owned());
+        trace.head.malloc = Some(AllocatorName::Debug);
         let setting = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        trace.settings = vec![setting("arena_size", "2M"), setting("arena_limit", "3")];
+        trace.head.settings = vec![setting("arena_size", "2M"), setting("arena_limit", "3")];
         let of_trace = resolve(trace, &Overrides::default());
         assert_eq!((of_trace.profile.name.as_str(), of_trace.malloc), ("cpython-3.12", AllocatorName::Debug));
         assert_eq!((of_trace.profile.arena_size, of_trace.profile.arena_limit), (2 << 20, Some(3)));

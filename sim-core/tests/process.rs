@@ -144,7 +144,7 @@ fn data_stack_chunks_come_through_the_same_hook() {
 fn the_report_comes_before_the_arena_it_announces() {
     let reports = |value: &str| {
         let mut tape = Tape::default();
-        tape.0.trace_mut().malloc_stats = Some(value.to_owned());
+        tape.0.trace_mut().head.malloc_stats = Some(value.to_owned());
         tape.malloc(9000, 600).arenas(1, 1).malloc(9001, 16).malloc(9002, 513);
         let trace = tape.finish();
         let mut machine = Machine::for_trace(&Profile::default(), &trace, None).unwrap();
@@ -166,7 +166,7 @@ fn the_report_comes_before_the_arena_it_announces() {
     assert_eq!(reports(""), [0; 0], "empty is off");
 
     let mut tape = Tape::default();
-    tape.0.trace_mut().malloc_stats = Some("1".to_owned());
+    tape.0.trace_mut().head.malloc_stats = Some("1".to_owned());
     tape.act(Action::TracemallocStart(1)).malloc(1, 16);
     let (machine, _) = run(&tape.finish());
     assert_eq!(machine.layers().unwrap().malloc_stats().unwrap().printed, 0, "tracemalloc hides pymalloc");

@@ -91,7 +91,7 @@ impl PointerTape {
     /// A block was still at an address where another was born: it went at some time before.
     fn lost(&mut self, from: Origin, lost: Option<Birth>, address: u64) -> Result<(), TapeError> {
         let Some(lost) = lost else { return Ok(()) };
-        self.builder.trace_mut().source.doubt.lost_frees += 1;
+        self.builder.trace_mut().origin.source.doubt.lost_frees += 1;
         self.push(Origin { thread: from.thread, ..Origin::default() }, Call::Free { id: lost.id }, address)
     }
 
@@ -123,7 +123,7 @@ impl PointerTape {
         if let Some(gone) = self.births.remove(address) {
             return self.push(from, Call::Free { id: gone.id }, address);
         }
-        self.builder.trace_mut().source.doubt.unknown_frees += 1;
+        self.builder.trace_mut().origin.source.doubt.unknown_frees += 1;
         Ok(())
     }
 
@@ -131,7 +131,7 @@ impl PointerTape {
     pub(crate) fn realloc(&mut self, from: Origin, old: u64, new: u64, size: u64) -> Result<(), TapeError> {
         let Some(birth) = self.births.get(old) else {
             if old != 0 {
-                self.builder.trace_mut().source.doubt.unknown_reallocs += 1;
+                self.builder.trace_mut().origin.source.doubt.unknown_reallocs += 1;
                 return self.malloc(from, new, size);
             }
             let (newid, lost) = self.births.insert(new, size);
@@ -151,7 +151,7 @@ impl PointerTape {
         } else {
             "the recorder sits below Python; its calls are taken for those of one domain because that was asked for"
         };
-        let source = &mut self.builder.trace_mut().source;
+        let source = &mut self.builder.trace_mut().origin.source;
         source.lacks("domains", remedy);
         source.lacks("Python stacks", stacks);
     }
@@ -177,7 +177,7 @@ mod tests {
         tape.realloc(from, 0x5580, 0x5570, 9).unwrap();
         let trace = tape.builder.finish();
         assert_eq!(trace.slot_count(), 2);
-        let doubt = &trace.source.doubt;
+        let doubt = &trace.origin.source.doubt;
         assert_eq!((doubt.unknown_frees, doubt.unknown_reallocs, doubt.lost_frees), (1, 1, 2));
         assert_eq!(trace.counts()[Domain::Raw as usize], [102, 0, 102, 102]);
     }

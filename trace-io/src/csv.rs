@@ -182,7 +182,7 @@ impl Parser {
         .filter_map(|(lacks, what)| lacks.then_some(what))
         .collect();
         for (what, remedy) in missing {
-            self.builder_mut().trace_mut().source.lacks(what, remedy);
+            self.builder_mut().trace_mut().origin.source.lacks(what, remedy);
         }
         Ok(())
     }
@@ -216,7 +216,7 @@ impl Parser {
             return stack;
         }
         let lines = parse_stack(&String::from_utf8_lossy(cell));
-        let stack = self.builder_mut().trace_mut().stacks.intern(&lines);
+        let stack = self.builder_mut().trace_mut().origin.stacks.intern(&lines);
         if self.stacks.len() >= STACKS_REMEMBERED {
             self.stacks.clear();
         }
@@ -228,11 +228,11 @@ impl Parser {
         let (time, rss_bytes) = (self.number(row, TIME)?, self.number(row, RSS)?);
         let at = self.builder().len();
         if let Some(time_ns) = time {
-            self.builder_mut().trace_mut().marks.push(TimeMark { at, time_ns, rss_bytes });
+            self.builder_mut().trace_mut().origin.marks.push(TimeMark { at, time_ns, rss_bytes });
         }
         if !row[NOTE].is_empty() {
             let text = String::from_utf8_lossy(row[NOTE]).into_owned();
-            self.builder_mut().trace_mut().notes.push(Note { at, text });
+            self.builder_mut().trace_mut().head.notes.push(Note { at, text });
         }
         let Some((op, heap)) = self.operation(row)? else { return Ok(()) };
         let stack = if row[OP] == SET_STACK { StackId(0) } else { self.stack(row[STACK]) };
@@ -242,11 +242,11 @@ impl Parser {
         let done = match (push(builder, op), op.call) {
             // The table may begin when the program has long been running.
             (Err(TapeError::UnknownId { .. }), Call::Free { .. }) => {
-                builder.trace_mut().source.doubt.unknown_frees += 1;
+                builder.trace_mut().origin.source.doubt.unknown_frees += 1;
                 Ok(())
             }
             (Err(TapeError::UnknownId { .. }), Call::Realloc { newid, size, .. }) => {
-                builder.trace_mut().source.doubt.unknown_reallocs += 1;
+                builder.trace_mut().origin.source.doubt.unknown_reallocs += 1;
                 push(builder, Op { call: Call::Malloc { id: newid, size }, ..op })
             }
             (done, _) => done,
@@ -287,7 +287,7 @@ impl Parser {
             SET_STACK => {
                 let stack = self.stack(row[STACK]);
                 let builder = self.builder_mut();
-                builder.trace_mut().stacks.mark_used(stack);
+                builder.trace_mut().origin.stacks.mark_used(stack);
                 Call::Act(Action::Stack(stack))
             }
             [b'x' | b'g' | b'v' | b'q' | b'P' | b'd'] | [b'x' | b'g' | b'v' | b'd', b' ', ..] => {
@@ -320,7 +320,7 @@ impl Reader for Parser {
             return Err(reason);
         }
         // The row that the cut went through is left out.
-        self.builder_mut().trace_mut().source.doubt.truncated = Some(reason.to_string());
+        self.builder_mut().trace_mut().origin.source.doubt.truncated = Some(reason.to_string());
         Ok(())
     }
 
@@ -377,7 +377,7 @@ fn write_stack(out: &mut String, trace: &Trace, stack: StackId) {
             out.push(c);
         }
     };
-    for (number, line) in trace.stacks.lines(stack).iter().enumerate() {
+    for (number, line) in trace.origin.stacks.lines(stack).iter().enumerate() {
         if number > 0 {
             out.push(';');
         }
@@ -431,7 +431,7 @@ pub(crate) fn write_rows(out: &mut impl Write, trace: &Trace) -> io::Result<()> 
             writeln!(out, ",,,,,,,,,,,,")?;
         }
     }
-    let mut marks = trace.marks.iter().peekable();
+    let mut marks = trace.origin.marks.iter().peekable();
     let (mut stack_of_text, mut text) = (StackId(0), String::new());
     let mut action = Vec::new();
     for index in 0..trace.len() {
@@ -495,22 +495,23 @@ pub(crate) fn write_rows(out: &mut impl Write, trace: &Trace) -> io::Result<()> 
 /// Writes what stands after the last operation.
 pub(crate) fn write_footer(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     let operations = trace.first() + trace.len();
-    for note in trace.notes.iter().filter(|n| n.at >= operations) {
+    for note in trace.head.notes.iter().filter(|n| n.at >= operations) {
         out.write_all(b",,,,,,,,,,,,")?;
         quoted(out, &note.text)?;
         out.write_all(b"\n")?;
     }
     if trace.is_empty() {
-        trace.marks.iter().try_for_each(|mark| write_moment(out, mark))?;
+        trace.origin.marks.iter().try_for_each(|mark| write_moment(out, mark))?;
     }
     Ok(())
 }
 
 /// What a `#!` line carries.
 fn directives(trace: &Trace) -> impl Iterator<Item = (&str, &str)> {
-    let settings = trace.settings.iter().map(|(k, v)| (k.as_str(), v.as_str()));
-    let stats = trace.malloc_stats.iter().map(|value| ("malloc_stats", value.as_str()));
+    let settings = trace.head.settings.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+    let stats = trace.head.malloc_stats.iter().map(|value| ("malloc_stats", value.as_str()));
     trace
+        .head
         .malloc
         .map(|m| ("malloc", m.name()))
         .into_iter()
@@ -521,10 +522,10 @@ fn directives(trace: &Trace) -> impl Iterator<Item = (&str, &str)> {
 
 /// What a table cannot carry of this trace, a noun each.
 pub(crate) fn losses(trace: &Trace) -> Vec<Loss> {
-    let source = &trace.source;
+    let source = &trace.origin.source;
     let names = source.thread_names.iter().any(|n| !n.is_empty());
     let mut lost: Vec<Loss> = [
-        (!trace.description.is_empty(), "the description"),
+        (!trace.head.description.is_empty(), "the description"),
         (!source.facts.is_empty(), "facts about program and recorder"),
         (names, "names of threads"),
         (!source.calls.is_empty() || source.records.is_some(), "the recorder's own counts"),
@@ -534,8 +535,8 @@ pub(crate) fn losses(trace: &Trace) -> Vec<Loss> {
     .filter(|(has, _)| *has)
     .map(|(_, what)| Loss::of(what))
     .collect();
-    lost.extend(trace.profile.iter().map(|p| Loss::profile(p)));
-    let settings = trace.settings.iter().filter(|s| !ptrace::DIRECTIVES.contains(&s.0.as_str()));
+    lost.extend(trace.head.profile.iter().map(|p| Loss::profile(p)));
+    let settings = trace.head.settings.iter().filter(|s| !ptrace::DIRECTIVES.contains(&s.0.as_str()));
     lost.extend(settings.map(|(key, value)| Loss::setting(key, value)));
     lost
 }

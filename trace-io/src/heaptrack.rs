@@ -127,35 +127,35 @@ impl Format {
                 self.version = version;
                 let trace = self.tape.builder.trace_mut();
                 let (major, minor, patch) = (tool >> 16 & 0xff, tool >> 8 & 0xff, tool & 0xff);
-                trace.source.set("recorder", format!("heaptrack {major}.{minor}.{patch}"));
-                trace.marks.push(TimeMark { at: 0, time_ns: 0, rss_bytes: None });
+                trace.origin.source.set("recorder", format!("heaptrack {major}.{minor}.{patch}"));
+                trace.origin.marks.push(TimeMark { at: 0, time_ns: 0, rss_bytes: None });
             }
             b'x' => {
                 let exe = fields.string(self.version)?;
-                self.tape.builder.trace_mut().source.set("program", &exe);
+                self.tape.builder.trace_mut().origin.source.set("program", &exe);
                 self.exe = exe;
             }
             b'X' => {
                 let line = String::from_utf8_lossy(fields.line.get(2..).unwrap_or_default()).into_owned();
-                self.tape.builder.trace_mut().source.set("command_line", line);
+                self.tape.builder.trace_mut().origin.source.set("command_line", line);
             }
             b'I' => self.page_bytes = fields.number()?,
             b'c' => {
                 let time_ns = fields.number()?.saturating_mul(1_000_000);
                 let at = self.tape.builder.len();
-                let marks = &mut self.tape.builder.trace_mut().marks;
+                let marks = &mut self.tape.builder.trace_mut().origin.marks;
                 let time_ns = marks.last().map_or(time_ns, |m| m.time_ns.max(time_ns));
                 marks.push(TimeMark { at, time_ns, rss_bytes: None });
             }
             b'R' => {
                 let bytes = fields.number()?.saturating_mul(self.page_bytes);
                 let at = self.tape.builder.len();
-                let last = self.tape.builder.trace_mut().marks.last_mut();
+                let last = self.tape.builder.trace_mut().origin.marks.last_mut();
                 if let Some(mark) = last.filter(|m| m.at == at) {
                     mark.rss_bytes = Some(bytes);
                 }
             }
-            b'A' => self.tape.builder.trace_mut().source.lacks(
+            b'A' => self.tape.builder.trace_mut().origin.source.lacks(
                 "the start of the program",
                 "heaptrack was attached to it; start it with `heaptrack -r PROGRAM`",
             ),
@@ -179,7 +179,7 @@ impl Format {
         }
         // The program itself has no name here.
         let name = if name == "x" { &self.exe } else { &name };
-        let name = self.tape.builder.trace_mut().stacks.string(name);
+        let name = self.tape.builder.trace_mut().origin.stacks.string(name);
         let base = fields.number()?;
         while fields.at < fields.line.len() {
             let (vaddr, bytes) = (fields.number()?, fields.number()?);
@@ -193,7 +193,7 @@ impl Format {
     fn node(&mut self, ip: u64, parent: u64, fields: &Fields<'_>) -> Result<(), TraceError> {
         let caller = self.stack(parent, fields)?.map_or(StackId(0), |n| n.stack);
         let frame = self.frame(ip);
-        let stack = self.tape.builder.trace_mut().stacks.push(caller, frame);
+        let stack = self.tape.builder.trace_mut().origin.stacks.push(caller, frame);
         self.nodes.push(Node { stack, caller: ip });
         Ok(())
     }
@@ -219,7 +219,7 @@ impl Format {
         let before = self.segments.partition_point(|s| s.start <= ip);
         let segment = before.checked_sub(1).map(|i| &self.segments[i]).filter(|s| ip < s.end);
         let (offset, file) = segment.map_or((ip, StringId(0)), |s| (ip.wrapping_sub(s.base), s.name));
-        let stacks = &mut self.tape.builder.trace_mut().stacks;
+        let stacks = &mut self.tape.builder.trace_mut().origin.stacks;
         let function = stacks.string(&format!("{offset:#x}"));
         let frame = stacks.frame(Frame { function, file, line: 0 });
         self.frames.insert(ip, frame);
@@ -244,7 +244,7 @@ impl Format {
         if proven {
             self.reallocators.insert(caller);
         }
-        let doubt = &mut self.tape.builder.trace_mut().source.doubt;
+        let doubt = &mut self.tape.builder.trace_mut().origin.source.doubt;
         if !self.reallocators.contains(&caller) {
             doubt.possible_reallocs += 1;
             self.flush()?;
@@ -280,7 +280,7 @@ impl LineFormat for Format {
     fn end(&mut self, at: Line) -> Result<(), TraceError> {
         self.flush().map_err(|e| at.refused(e))?;
         self.tape.note_what_is_missing("heaptrack has native frames, here as module and offset");
-        let source = &mut self.tape.builder.trace_mut().source;
+        let source = &mut self.tape.builder.trace_mut().origin.source;
         source.lacks("threads", "heaptrack does not write which thread calls");
         source.records = Some(self.records);
         Ok(())

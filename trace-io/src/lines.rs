@@ -107,7 +107,7 @@ impl<F: LineFormat> Lined<F> {
     }
 
     fn mark(&mut self, sentence: String) {
-        self.builder_mut().trace_mut().source.doubt.truncated.get_or_insert(sentence);
+        self.builder_mut().trace_mut().origin.source.doubt.truncated.get_or_insert(sentence);
     }
 }
 

@@ -43,7 +43,7 @@ impl Format {
         } else {
             let (file, function) = split_place(&String::from_utf8_lossy(place));
             let stack =
-                self.tape.builder.trace_mut().stacks.intern(&[SourceLine { function, file, line: 0 }]);
+                self.tape.builder.trace_mut().origin.stacks.intern(&[SourceLine { function, file, line: 0 }]);
             self.places.insert(place.into(), stack);
             stack
         };
@@ -125,7 +125,7 @@ impl LineFormat for Format {
 
     fn end(&mut self, at: Line) -> Result<(), TraceError> {
         self.tape.note_what_is_missing("mtrace keeps one native frame, the caller");
-        let source = &mut self.tape.builder.trace_mut().source;
+        let source = &mut self.tape.builder.trace_mut().origin.source;
         source.set("recorder", "glibc mtrace");
         source.lacks("times", "mtrace writes none");
         source.lacks("threads", "mtrace does not write which thread calls");

@@ -103,7 +103,7 @@ impl Parser {
     }
 
     fn mark(&mut self, sentence: String) {
-        self.tape.builder.trace_mut().source.doubt.truncated.get_or_insert(sentence);
+        self.tape.builder.trace_mut().origin.source.doubt.truncated.get_or_insert(sentence);
     }
 
     fn take(&mut self, mut bytes: &[u8]) -> Result<(), TraceError> {
@@ -149,7 +149,7 @@ impl Reader for Parser {
             self.mark(format!("the file ends inside the record at byte {offset}, which was left out"));
         }
         self.tape.note_what_is_missing("this recorder keeps no stacks");
-        let source = &mut self.tape.builder.trace_mut().source;
+        let source = &mut self.tape.builder.trace_mut().origin.source;
         source.set("recorder", "glibc-malloc-trace-utils");
         source.lacks("times", "this recorder writes none");
         source.records = Some(self.records);

@@ -19,7 +19,7 @@ pub trait Writer {
 
 /// What a recording brings along that text of operations has no place for.
 pub(crate) fn recorded(trace: &Trace) -> Vec<Loss> {
-    let source = &trace.source;
+    let source = &trace.origin.source;
     [
         (trace.has_stacks(), "the stack of each operation"),
         (trace.has_addresses(), "recorded addresses"),

@@ -48,7 +48,7 @@ fn check_middles(packed: &[u8], whole: &Trace) {
                 assert_eq!(block.op(index as u64), whole.op(there as u64), "operation {there}");
                 assert_eq!(block.address_of(index), whole.address_of(there), "address of {there}");
                 assert_eq!(block.thread(index), whole.thread(there), "thread of {there}");
-                let lines = |t: &Trace, at: usize| t.stacks.lines(t.stack_of(at));
+                let lines = |t: &Trace, at: usize| t.origin.stacks.lines(t.stack_of(at));
                 assert_eq!(lines(block, index), lines(whole, there), "stack of {there}");
             }
             at += block.len();
@@ -83,8 +83,8 @@ proptest! {
         let mut file = AtraceFile::open("test", Cursor::new(out)).unwrap();
         let (summary, notes) = file.summary().unwrap().unwrap();
         prop_assert_eq!(summary.totals(), whole.totals());
-        prop_assert_eq!(&summary.source, &whole.source);
-        prop_assert_eq!(notes as usize >= whole.notes.len(), true);
+        prop_assert_eq!(&summary.origin.source, &whole.origin.source);
+        prop_assert_eq!(notes as usize >= whole.head.notes.len(), true);
     }
 
     #[test]
@@ -235,7 +235,7 @@ fn check_folder(folder: &Path) -> (usize, u64) {
         for index in 0..trace.len() {
             assert_eq!(back.op(index), trace.op(index), "{name}: operation {index}");
         }
-        assert_eq!((back.totals(), &back.settings), (trace.totals(), &trace.settings), "{name}");
+        assert_eq!((back.totals(), &back.head.settings), (trace.totals(), &trace.head.settings), "{name}");
         let run = |trace: &Trace| {
             let mut machine = Machine::for_trace(&Profile::default(), trace, None).unwrap();
             for index in 0..trace.len() as usize {

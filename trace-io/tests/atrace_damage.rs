@@ -26,7 +26,7 @@ fn check(bytes: &[u8], whole: u64) -> &'static str {
             "refused"
         }
         Ok(trace) => {
-            let doubt = trace.source.doubt.truncated.as_deref();
+            let doubt = trace.origin.source.doubt.truncated.as_deref();
             if let Some(sentence) = doubt {
                 assert!(sentence.contains("byte ") && !sentence.contains('\n'), "{sentence}");
                 assert!(trace.len() <= whole);
@@ -116,5 +116,5 @@ fn unknown_blocks_are_skipped() {
     strange.extend(&whole[16..]);
     support::seal(&mut strange);
     let trace = open(strange).unwrap();
-    assert_eq!(trace.source.doubt.truncated, None);
+    assert_eq!(trace.origin.source.doubt.truncated, None);
 }

@@ -26,19 +26,19 @@ fn recording(seed: u64, operations: u64) -> Trace {
         if index % 10 == 0 {
             let mark =
                 TimeMark { at: index as u64, time_ns: index as u64 * 100_000, rss_bytes: Some(1 << 20) };
-            tape.trace_mut().marks.push(mark);
+            tape.trace_mut().origin.marks.push(mark);
         }
         let op = Op { thread: (index as u64 * seed % 5 / 2) as u16, ..op };
         let address = Addr(0x7f00_0000_0000 + 16 * (index as u64 % 100));
         tape.push_recorded(op, stacks[index % stacks.len()], Some(address)).unwrap();
     }
-    let source = &mut tape.trace_mut().source;
+    let source = &mut tape.trace_mut().origin.source;
     source.set("command_line", "python /home/alice/secret/app.py --token hunter2");
     source.set("pid", "4711");
     source.set("recorder", "test 1.0");
     source.thread_names = vec!["MainThread".into(), "alice-worker".into()];
     source.doubt.truncated = Some("line 3: `leaf_1` is no call".into());
-    tape.trace_mut().description = "alice's secret".into();
+    tape.trace_mut().head.description = "alice's secret".into();
     tape.finish()
 }
 
@@ -61,7 +61,7 @@ fn pieces(trace: &Trace, mut each: impl FnMut(&Trace)) -> Trace {
     let mut csv = writer(Format::Csv, &mut text).unwrap();
     csv.write(trace).unwrap();
     csv.finish(trace).unwrap();
-    let mut loader = Loader::new(&trace.name, Box::new(Cursor::new(text)), None);
+    let mut loader = Loader::new(&trace.head.name, Box::new(Cursor::new(text)), None);
     loop {
         let done = loader.advance().unwrap();
         each(loader.trace().unwrap());
@@ -114,7 +114,10 @@ fn a_trimmed_range_has_the_live_blocks_of_its_steps() {
             );
         }
         let (last, of) = (part.len() as usize - 1, to as usize - 1);
-        assert_eq!(part.stacks.lines(part.stack_of(last)), whole.stacks.lines(whole.stack_of(of)));
+        assert_eq!(
+            part.origin.stacks.lines(part.stack_of(last)),
+            whole.origin.stacks.lines(whole.stack_of(of))
+        );
         assert_eq!(part.address_of(last), whole.address_of(of));
         verify(&part);
     }
@@ -125,7 +128,7 @@ fn a_trimmed_range_has_the_live_blocks_of_its_steps() {
     let (bare, counts) = trim(&whole, Bound::Step(2000), Bound::Step(2500), false);
     let unseen = counts.dropped_frees + counts.births_from_realloc;
     assert!(counts.prelude == 0 && unseen > 0 && bare.len() == 500 - counts.dropped_frees);
-    assert_eq!(bare.source.doubt.unknown_frees, counts.dropped_frees);
+    assert_eq!(bare.origin.source.doubt.unknown_frees, counts.dropped_frees);
     verify(&bare);
 
     let mut empty = Trim::new(Bound::Step(9000), Bound::Step(9001), true);
@@ -144,7 +147,7 @@ fn an_anonymized_trace_has_none_of_the_names() {
     };
     let (a, b, other) = (run(b"k"), run(b"k"), run(b"other"));
     assert_eq!(ops(&a), ops(&whole));
-    assert_eq!(a.marks, whole.marks);
+    assert_eq!(a.origin.marks, whole.origin.marks);
     for format in [Format::Ptrace, Format::Ron, Format::Csv] {
         let text = |trace: &Trace| {
             let mut out = Vec::new();
@@ -161,20 +164,24 @@ fn an_anonymized_trace_has_none_of_the_names() {
         }
         assert_eq!(text_a, text(&b));
     }
-    let told = format!("{:?}", a.source);
+    let told = format!("{:?}", a.origin.source);
     assert!(
         !["alice", "secret", "leaf", "hunter2", "4711", "Main"].iter().any(|n| told.contains(n)),
         "{told}"
     );
-    assert_eq!(a.source.get("recorder"), Some("test 1.0"));
+    assert_eq!(a.origin.source.get("recorder"), Some("test 1.0"));
     for index in 0..whole.len() as usize {
-        let (hashed, named) = (a.stacks.lines(a.stack_of(index)), whole.stacks.lines(whole.stack_of(index)));
+        let (hashed, named) =
+            (a.origin.stacks.lines(a.stack_of(index)), whole.origin.stacks.lines(whole.stack_of(index)));
         assert_eq!(hashed.len(), named.len());
         let python = |l: &SourceLine| l.file.rsplit('.').next() == Some("py");
         assert!(hashed.iter().zip(&named).all(|(h, n)| h.line == n.line && python(h) == python(n)));
     }
-    assert_eq!((a.stacks.len(), a.stacks.string_count()), (whole.stacks.len(), whole.stacks.string_count()));
-    assert_ne!(a.stacks.lines(StackId(1)), other.stacks.lines(StackId(1)));
+    assert_eq!(
+        (a.origin.stacks.len(), a.origin.stacks.string_count()),
+        (whole.origin.stacks.len(), whole.origin.stacks.string_count())
+    );
+    assert_ne!(a.origin.stacks.lines(StackId(1)), other.origin.stacks.lines(StackId(1)));
 }
 
 #[test]
@@ -210,16 +217,16 @@ fn a_merge_keeps_every_operation_and_mistakes_none_for_another() {
             }
         }
         assert_eq!(merged.counts(), sum);
-        assert!(merged.marks.is_sorted_by_key(|m| (m.at, m.time_ns)));
+        assert!(merged.origin.marks.is_sorted_by_key(|m| (m.at, m.time_ns)));
         if order == Order::Sequence {
             let sizes = |t: &Trace| -> Vec<u64> { (0..t.len() as usize).map(|i| t.packed(i).size).collect() };
             assert_eq!(sizes(&merged), traces.iter().flat_map(sizes).collect::<Vec<_>>());
         }
-        assert_eq!(merged.source.get("pid 2"), Some("4711"));
+        assert_eq!(merged.origin.source.get("pid 2"), Some("4711"));
         verify(&merged);
     }
     let mut debug = TraceBuilder::new("debug");
-    debug.trace_mut().malloc = Some(sim_core::domains::AllocatorName::parse("debug").unwrap());
+    debug.trace_mut().head.malloc = Some(sim_core::domains::AllocatorName::parse("debug").unwrap());
     debug.push(Op { thread: 0, domain: Domain::Obj, call: Call::Malloc { id: 1, size: 1 } }).unwrap();
     let mut merge = Merge::new(Order::Sequence, 2);
     merge.take(0, &traces[0], u64::MAX).unwrap();
@@ -278,7 +285,7 @@ fn statistics_are_what_a_slow_count_says() {
                 live_sizes.insert(slot, packed.size);
                 lives.insert(slot, index);
                 addresses.insert(slot, whole.address_of(index));
-                let line = whole.stacks.lines(whole.stack_of(index)).remove(0);
+                let line = whole.origin.stacks.lines(whole.stack_of(index)).remove(0);
                 let site = sites.entry(format!("{line} {}", line.function)).or_default();
                 *site = (site.0 + packed.size, site.1 + 1);
             }

@@ -173,7 +173,7 @@ fn every_action_survives_in_both_formats() {
     let mut text = Vec::new();
     lesson::write(&mut text, &trace).unwrap();
     let back = open(text).unwrap();
-    assert_eq!((back.malloc, &back.malloc_stats), (trace.malloc, &trace.malloc_stats));
+    assert_eq!((back.head.malloc, &back.head.malloc_stats), (trace.head.malloc, &trace.head.malloc_stats));
     let mut text = Vec::new();
     ptrace::write(&mut text, &back).unwrap();
     assert_eq!(String::from_utf8(text).unwrap(), SCENARIO);
@@ -224,7 +224,7 @@ fn operations_of_mimalloc_survive() {
     let text = "# a\nm g 1 48\nc p 2 3 4\nr g 1 5 100\nt2 d m 0 8\nt1 d p 2 12\nt1 x\ng 1\ng 0\nv 12\nt3 q\nP\nf g 5\n";
     let trace = open(text).unwrap();
     assert!(!trace.needs_layers());
-    assert_eq!((trace.needs_mimalloc(), trace.mimalloc_line), (Some((0, "g")), Some(2)));
+    assert_eq!((trace.needs_mimalloc(), trace.origin.mimalloc_line), (Some((0, "g")), Some(2)));
     let mut out = Vec::new();
     ptrace::write(&mut out, &trace).unwrap();
     assert_eq!(String::from_utf8(out).unwrap(), text);
@@ -309,9 +309,10 @@ fn any_trace() -> impl Strategy<Value = Trace> {
         tape.push(Op { thread: 2, domain: Domain::Mem, call: Call::Malloc { id: 1 << 40, size: 1 << 63 } })
             .unwrap();
         tape.trace_mut()
+            .head
             .notes
             .push(sim_core::Note { at: seed % operations, text: "a \"note\"\nin two lines".into() });
-        tape.trace_mut().settings.push(("arena_limit".into(), "5".into()));
+        tape.trace_mut().head.settings.push(("arena_limit".into(), "5".into()));
         tape.finish()
     })
 }
@@ -323,7 +324,7 @@ proptest! {
         ptrace::write(&mut text, &trace).unwrap();
         let back = open(text).unwrap();
         prop_assert_eq!(ops(&back), ops(&trace));
-        prop_assert_eq!(&back.settings, &trace.settings);
+        prop_assert_eq!(&back.head.settings, &trace.head.settings);
         let losses: Vec<String> = ptrace::losses(&trace).iter().map(ToString::to_string).collect();
         prop_assert_eq!(losses, ["1 notes"]);
 
@@ -331,7 +332,7 @@ proptest! {
         lesson::write(&mut text, &trace).unwrap();
         let back = open(text).unwrap();
         prop_assert_eq!(ops(&back), ops(&trace));
-        prop_assert_eq!((&back.settings, &back.notes, &back.name), (&trace.settings, &trace.notes, &trace.name));
+        prop_assert_eq!((&back.head.settings, &back.head.notes, &back.head.name), (&trace.head.settings, &trace.head.notes, &trace.head.name));
     }
 
     #[test]

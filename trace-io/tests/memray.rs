@@ -41,14 +41,14 @@ const FIXTURES: [Fixture; 5] = [
 fn a_capture_has_what_memray_finds_in_it() {
     for (name, format, (records, peak, stacks, ids, births, bytes, hash)) in FIXTURES {
         let trace = open(file(name)).unwrap();
-        let source = &trace.source;
+        let source = &trace.origin.source;
         assert_eq!(source.records, Some(records), "{name}");
         assert_eq!(source.peak_bytes, Some(peak), "{name}");
         assert_eq!((trace.stack_count(), source.get("stack_ids")), (stacks, Some(ids)), "{name}");
         assert_eq!(source.calls.iter().map(|c| c.calls).sum::<u64>(), records, "{name}");
         assert_eq!(source.get("recorder").unwrap(), format!("memray, format {format}"));
         assert!(source.get("python").unwrap().starts_with("3.11"), "{name}");
-        assert_eq!(trace.profile.as_deref(), Some("cpython-3.11"));
+        assert_eq!(trace.head.profile.as_deref(), Some("cpython-3.11"));
         assert_eq!(source.doubt.truncated, None, "{name}");
         assert_eq!((trace.thread_count(), source.thread_names.last().unwrap().as_str()), (2, "second"));
 
@@ -100,6 +100,7 @@ fn stacks_have_functions_and_lines() {
         let trace = open(file(name)).unwrap();
         let big = (0..trace.len()).find(|&i| trace.packed(i as usize).size > 100_000).unwrap();
         let stack: Vec<String> = trace
+            .origin
             .stacks
             .lines(trace.stack_of(big as usize))
             .iter()
@@ -107,7 +108,7 @@ fn stacks_have_functions_and_lines() {
             .collect();
         assert_eq!(stack, ["run small.py:27", "<module> small.py:35"], "{name}");
         // `list(range(n))` and its neighbours stand on one line of a call spread over three.
-        let deep = (0..trace.len() as usize).map(|i| trace.stacks.lines(trace.stack_of(i)));
+        let deep = (0..trace.len() as usize).map(|i| trace.origin.stacks.lines(trace.stack_of(i)));
         let grown = deep.filter(|l| l.len() > 1 && l[0].function == "leaf" && l[1].function == "grow");
         let lines: Vec<(u32, u32)> = grown.map(|l| (l[0].line, l[1].line)).collect();
         assert!(lines.len() > 80 && lines.iter().all(|l| *l == (10, 17)), "{name}: {lines:?}");
@@ -124,15 +125,15 @@ fn format_10_lacks_one_byte() {
     older[7] = 10;
     assert_eq!(older.remove(after + 4 + 16 + 1), 1);
     let (newer, older) = (open(newer).unwrap(), open(older).unwrap());
-    assert_eq!(older.source.get("recorder"), Some("memray, format 10"));
-    assert_eq!((calls(&older), &older.source.doubt), (calls(&newer), &newer.source.doubt));
+    assert_eq!(older.origin.source.get("recorder"), Some("memray, format 10"));
+    assert_eq!((calls(&older), &older.origin.source.doubt), (calls(&newer), &newer.origin.source.doubt));
 }
 
 #[test]
 fn every_operation_has_its_place_and_time() {
     let trace = open(file("memray13.bin")).unwrap();
-    assert!(trace.timed() && trace.marks.iter().any(|m| m.rss_bytes.is_some_and(|b| b > 1 << 20)));
-    assert!(trace.marks.windows(2).all(|m| m[0].at <= m[1].at && m[0].time_ns <= m[1].time_ns));
+    assert!(trace.timed() && trace.origin.marks.iter().any(|m| m.rss_bytes.is_some_and(|b| b > 1 << 20)));
+    assert!(trace.origin.marks.windows(2).all(|m| m[0].at <= m[1].at && m[0].time_ns <= m[1].time_ns));
     for index in 0..trace.len() as usize {
         assert!(trace.address_of(index).is_some() && trace.time_ns(index as u64).is_some());
         let birth = !matches!(trace.packed(index).kind, Kind::Free);
@@ -156,7 +157,7 @@ fn pieces_are_the_whole() {
     }
     let trace = loader.trace().unwrap();
     assert_eq!(operations, whole.len());
-    assert_eq!((&trace.source, trace.counts()), (&whole.source, whole.counts()));
+    assert_eq!((&trace.origin.source, trace.counts()), (&whole.origin.source, whole.counts()));
 }
 
 /// Between marks of two pieces times go on as in the whole.
@@ -166,7 +167,7 @@ fn times_go_on_over_pieces() {
     use sim_core::{Op, TraceBuilder};
     let mut builder = TraceBuilder::new("x");
     let mark = |builder: &mut TraceBuilder, at, time_ns| {
-        builder.trace_mut().marks.push(TimeMark { at, time_ns, rss_bytes: None });
+        builder.trace_mut().origin.marks.push(TimeMark { at, time_ns, rss_bytes: None });
     };
     let free = Op { thread: 0, domain: Domain::Raw, call: Call::Free { id: 0 } };
     mark(&mut builder, 0, 100);
@@ -194,7 +195,7 @@ fn counting_finds_what_reading_finds() {
         }
         let trace = loader.trace().unwrap();
         assert_eq!((trace.len(), trace.first()), (0, whole.len()), "{name}");
-        assert_eq!((&trace.source, trace.counts()), (&whole.source, whole.counts()), "{name}");
+        assert_eq!((&trace.origin.source, trace.counts()), (&whole.origin.source, whole.counts()), "{name}");
         assert_eq!(
             (
                 trace.stack_count(),
@@ -306,7 +307,7 @@ fn reallocs_are_found_where_pymalloc_would_have_made_them() {
         calls(&trace),
         [Call::Malloc { id: 1, size: 48 }, Call::Realloc { id: 1, newid: 1, size: 40 }]
     );
-    assert_eq!(trace.source.doubt.ambiguous_reallocs, 0);
+    assert_eq!(trace.origin.source.doubt.ambiguous_reallocs, 0);
     // It would have stayed, and it moved: a free, and a realloc of NULL.
     let trace = Capture::new(false)
         .call(MALLOC, block(0), Some(48))
@@ -327,7 +328,7 @@ fn reallocs_are_found_where_pymalloc_would_have_made_them() {
         calls(&trace),
         [Call::Malloc { id: 1, size: 48 }, Call::Realloc { id: 1, newid: 1, size: 64 }]
     );
-    assert_eq!(trace.source.doubt.ambiguous_reallocs, 1);
+    assert_eq!(trace.origin.source.doubt.ambiguous_reallocs, 1);
     assert_eq!(trace.address_of(1).unwrap().0, POOL + 0x4000 + 48);
 }
 
@@ -345,7 +346,7 @@ fn what_is_not_in_the_file_is_counted() {
         .call(REALLOC, heap + 4096, Some(1000))
         .call(15, 0x7f00_1000_0000, Some(1 << 20))
         .end();
-    let source = &trace.source;
+    let source = &trace.origin.source;
     assert_eq!((source.doubt.unknown_frees, source.doubt.unknown_reallocs), (1, 1));
     assert_eq!(source.doubt.lost_frees, 1);
     assert_eq!(source.get("failed_calls"), Some("1"));
@@ -381,10 +382,10 @@ fn a_killed_process_leaves_zeros() {
     let at = bytes.len();
     bytes.resize(at + 70_000, 0);
     let trace = open(bytes.clone()).unwrap();
-    assert!(trace.source.doubt.truncated.clone().unwrap().starts_with(&format!("byte {at}: ")));
+    assert!(trace.origin.source.doubt.truncated.clone().unwrap().starts_with(&format!("byte {at}: ")));
     assert_eq!(trace.len(), 1);
     bytes.push(3);
-    let reason = open(bytes).unwrap().source.doubt.truncated.unwrap();
+    let reason = open(bytes).unwrap().origin.source.doubt.truncated.unwrap();
     assert!(reason.starts_with(&format!("byte {}: ", at + 70_000)), "{reason}");
 }
 
@@ -393,7 +394,7 @@ fn check(bytes: Vec<u8>, must_be_marked: bool, what: &str) {
     match Loader::new("capture.bin", Box::new(Cursor::new(bytes)), None).finish() {
         Err(error) => assert!(!error.to_string().contains('\n'), "{what}: {error}"),
         Ok(Loaded::Trace(trace, Format::Memray)) if must_be_marked => {
-            assert!(trace.source.doubt.truncated.is_some(), "{what}");
+            assert!(trace.origin.source.doubt.truncated.is_some(), "{what}");
         }
         Ok(_) => {}
     }

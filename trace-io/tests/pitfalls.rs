@@ -35,9 +35,13 @@ fn play(name: &str) -> Played {
         .expect("the scenario is there");
     let file_name = path.file_name().unwrap().to_string_lossy().into_owned();
     let trace = trace_io::open(&file_name, Box::new(File::open(&path).unwrap())).unwrap();
-    assert!(!trace.notes.is_empty() && !trace.description.is_empty(), "{file_name} narrates itself");
-    let mut profile = trace.profile.as_deref().map_or_else(Profile::default, |n| Profile::named(n).unwrap());
-    for (key, value) in &trace.settings {
+    assert!(
+        !trace.head.notes.is_empty() && !trace.head.description.is_empty(),
+        "{file_name} narrates itself"
+    );
+    let mut profile =
+        trace.head.profile.as_deref().map_or_else(Profile::default, |n| Profile::named(n).unwrap());
+    for (key, value) in &trace.head.settings {
         profile.set(key, value).unwrap();
     }
     let machine = Machine::for_trace(&profile, &trace, None).unwrap();

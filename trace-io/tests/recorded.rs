@@ -62,20 +62,20 @@ fn heaptrack_counts_are_those_of_its_lines() {
     let trace = open(HEAPTRACK).unwrap();
     let (births, frees) = (lines(&text, |l| l.starts_with('+')), lines(&text, |l| l.starts_with('-')));
     let [malloc, calloc, realloc, free] = counts(&trace);
-    let doubt = &trace.source.doubt;
+    let doubt = &trace.origin.source.doubt;
     assert_eq!((malloc + realloc, calloc), (births, 0));
     assert_eq!(free + realloc + doubt.unknown_frees, frees + doubt.lost_frees);
-    assert_eq!(trace.source.records, Some(births + frees));
+    assert_eq!(trace.origin.source.records, Some(births + frees));
     assert!(realloc > 0 && doubt.ambiguous_reallocs < realloc && doubt.truncated.is_none());
-    assert_eq!(trace.source.get("recorder"), Some("heaptrack 1.4.0"));
-    assert_eq!(trace.source.get("command_line"), Some("/usr/bin/python3 -S -s small2.py"));
+    assert_eq!(trace.origin.source.get("recorder"), Some("heaptrack 1.4.0"));
+    assert_eq!(trace.origin.source.get("command_line"), Some("/usr/bin/python3 -S -s small2.py"));
     let last_of = |kind: &str| {
         let text = std::str::from_utf8(&text).unwrap();
         u64::from_str_radix(text.lines().rfind(|l| l.starts_with(kind)).unwrap()[2..].trim(), 16).unwrap()
     };
-    let last = trace.marks.last().unwrap();
+    let last = trace.origin.marks.last().unwrap();
     assert_eq!((last.time_ns, last.rss_bytes), (last_of("c ") * 1_000_000, Some(last_of("R ") * 4096)));
-    let first = trace.stacks.lines(trace.stack_of(0));
+    let first = trace.origin.stacks.lines(trace.stack_of(0));
     assert!(
         first.iter().any(|l| l.file == "/usr/bin/python3.11" || l.file.contains("ld-linux")),
         "{first:?}"
@@ -89,7 +89,7 @@ fn a_realloc_is_one_call_only_where_that_is_sound() {
     let calls = |lines: &str| {
         let trace = open(format!("v 10400 3\nI 1000 5\nt 11 0\nt 22 0\n{lines}c 1\n")).unwrap();
         let [malloc, _, realloc, free] = counts(&trace);
-        let doubt = &trace.source.doubt;
+        let doubt = &trace.origin.source.doubt;
         (malloc, realloc, free, doubt.possible_reallocs, doubt.ambiguous_reallocs)
     };
     // Grown in place by more than a block's slack: one call, and the instruction is known from then on.
@@ -116,14 +116,14 @@ fn mtrace_counts_are_those_of_its_lines() {
     for text in [unpacked(MTRACE), MTRACE_CALLS.to_vec()] {
         let trace = open(text.clone()).unwrap();
         let with = |sign: &str| lines(&text, |l| l.contains(&format!(" {sign} 0x")));
-        let doubt = &trace.source.doubt;
+        let doubt = &trace.origin.source.doubt;
         let [malloc, calloc, realloc, free] = counts(&trace);
         assert_eq!(
             (malloc - doubt.unknown_reallocs, calloc, realloc + doubt.unknown_reallocs),
             (with("+"), 0, with(">"))
         );
         assert_eq!(free + doubt.unknown_frees, with("-") + doubt.lost_frees);
-        assert_eq!(trace.stacks.used_count(), {
+        assert_eq!(trace.origin.stacks.used_count(), {
             let text = std::str::from_utf8(&text).unwrap();
             let places =
                 text.lines().filter(|l| l.starts_with('@') && !l.contains(" > ") && !l.contains(" ! "));
@@ -135,7 +135,7 @@ fn mtrace_counts_are_those_of_its_lines() {
         verify(&trace);
     }
     let failed = open(MTRACE_CALLS).unwrap();
-    assert_eq!(failed.source.get("failed_reallocs"), Some("1"));
+    assert_eq!(failed.origin.source.get("failed_reallocs"), Some("1"));
 }
 
 /// A recording as the C structure has it.
@@ -168,7 +168,7 @@ fn records_of_64_bytes_become_calls() {
     let trace = open(utils_file()).unwrap();
     assert_eq!(counts(&trace), [20, 20, 21, 21]);
     assert_eq!(trace.thread_count(), 3);
-    assert_eq!(trace.source.doubt, sim_core::tape::Doubt::default());
+    assert_eq!(trace.origin.source.doubt, sim_core::tape::Doubt::default());
     verify(&trace);
 }
 
@@ -187,7 +187,11 @@ fn calls_of_the_c_library_can_be_taken_for_pymallocs() {
         assert_eq!(raw.counts()[Domain::Raw as usize], obj.counts()[Domain::Obj as usize]);
         assert_eq!(raw.counts()[Domain::Obj as usize], [0; 4]);
         assert!(
-            raw.source.missing.iter().any(|m| m.what == "domains" && m.remedy.contains("for calls of OBJ"))
+            raw.origin
+                .source
+                .missing
+                .iter()
+                .any(|m| m.what == "domains" && m.remedy.contains("for calls of OBJ"))
         );
         verify(&obj);
     }
@@ -259,7 +263,7 @@ fn csv_keeps_what_a_tape_has() {
         if index % 50 == 7 {
             let at = tape.len();
             let mark = |ns| TimeMark { at, time_ns: ns, rss_bytes: (index > 60).then_some(ns * 2) };
-            tape.trace_mut().marks.extend([mark(at * 1000), mark(at * 1000 + 1)]);
+            tape.trace_mut().origin.marks.extend([mark(at * 1000), mark(at * 1000 + 1)]);
         }
         let stack = if index % 3 == 0 { deep } else { sim_core::tape::StackId(0) };
         let op = Op { thread: (index % 4) as u16, ..op };
@@ -267,17 +271,20 @@ fn csv_keeps_what_a_tape_has() {
             .unwrap();
     }
     let at = tape.len();
-    tape.trace_mut().marks.push(TimeMark { at, time_ns: 1 << 40, rss_bytes: None });
-    tape.trace_mut().notes.push(Note { at: 3, text: "a \"note\",\nin two lines".into() });
-    tape.trace_mut().notes.push(Note { at, text: "the end".into() });
-    tape.trace_mut().settings.push(("arena_limit".into(), "9".into()));
+    tape.trace_mut().origin.marks.push(TimeMark { at, time_ns: 1 << 40, rss_bytes: None });
+    tape.trace_mut().head.notes.push(Note { at: 3, text: "a \"note\",\nin two lines".into() });
+    tape.trace_mut().head.notes.push(Note { at, text: "the end".into() });
+    tape.trace_mut().head.settings.push(("arena_limit".into(), "9".into()));
     tape.push(Op { thread: 1, domain: Domain::Mem, call: Call::Act(Action::Stack(deep)) }).unwrap();
     let trace = tape.finish();
     let (text, losses) = csv(&trace);
     assert_eq!(losses, Vec::<String>::new());
     let back = open(text.clone()).unwrap();
     assert_eq!(ops(&back).len(), ops(&trace).len());
-    assert_eq!((&back.marks, &back.notes, &back.settings), (&trace.marks, &trace.notes, &trace.settings));
+    assert_eq!(
+        (&back.origin.marks, &back.head.notes, &back.head.settings),
+        (&trace.origin.marks, &trace.head.notes, &trace.head.settings)
+    );
     let of = |trace: &Trace| -> Vec<_> {
         (0..trace.len() as usize)
             .map(|i| {
@@ -286,7 +293,7 @@ fn csv_keeps_what_a_tape_has() {
                     Call::Act(Action::Stack(stack)) => (stack, None),
                     call => (trace.stack_of(i), Some(call)),
                 };
-                (op.thread, op.domain, call, trace.stacks.lines(stack), trace.address_of(i))
+                (op.thread, op.domain, call, trace.origin.stacks.lines(stack), trace.address_of(i))
             })
             .collect()
     };
@@ -310,7 +317,10 @@ fn csv_carries_scenarios_as_they_are() {
         };
         let back = open(csv(&lesson).0).unwrap();
         assert_eq!(csv(&back).0, csv(&lesson).0);
-        assert_eq!((back.len(), &back.notes, back.malloc), (lesson.len(), &lesson.notes, lesson.malloc));
+        assert_eq!(
+            (back.len(), &back.head.notes, back.head.malloc),
+            (lesson.len(), &lesson.head.notes, lesson.head.malloc)
+        );
         assert_eq!(heaps(&back), heaps(&lesson));
     }
 }
@@ -319,7 +329,7 @@ fn csv_carries_scenarios_as_they_are() {
 fn csv_is_read_as_people_write_it() {
     let trace = open("Size,op,id\n48,malloc,0x10\n,free,16\n,free,99\n8,realloc,7\n16,c,3\n").unwrap();
     assert_eq!(trace.counts()[Domain::Obj as usize], [2, 1, 0, 1]);
-    assert_eq!((trace.source.doubt.unknown_frees, trace.source.doubt.unknown_reallocs), (1, 1));
+    assert_eq!((trace.origin.source.doubt.unknown_frees, trace.origin.source.doubt.unknown_reallocs), (1, 1));
     for (text, expected) in [
         ("op,id,size\nmalloc,1,x\n", "line 2, column 1: `x` in column `size` is no number"),
         ("op,id,size\nmalloc,1\n", "the cell of column `size` is empty"),
@@ -402,7 +412,7 @@ fn a_cut_recording_is_marked() {
         ),
     ] {
         let trace = open(bytes).unwrap();
-        let truncated = trace.source.doubt.truncated.as_deref().unwrap_or_default();
+        let truncated = trace.origin.source.doubt.truncated.as_deref().unwrap_or_default();
         assert!(truncated.contains(sentence), "{truncated}");
     }
 }

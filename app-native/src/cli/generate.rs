@@ -161,7 +161,7 @@ fn write(workload: &Workload, ending: &str, mut out: &mut Output) -> Result<()> 
         writer.finish(builder.trace())?;
     } else {
         let mut header = Trace::default();
-        header.name = name;
+        header.head.name = name;
         ptrace::write_header(&mut out, &header)?;
         let bar = input::progress_bar(Some(workload.operations()), "generating");
         for (index, op) in workload.iter().enumerate() {

@@ -112,7 +112,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         let (Some(trace), Some(format)) = (pieces.trace(), pieces.format()) else {
             bail!("{} has no operation", args.file.display());
         };
-        info(trace, format, pieces.packing(), pieces.file_bytes(), trace.notes.len())
+        info(trace, format, pieces.packing(), pieces.file_bytes(), trace.head.notes.len())
     };
     if args.json { output::json(&info) } else { print(&info) }
 }
@@ -136,7 +136,7 @@ fn indexed(path: &Path) -> Result<Option<(Trace, u64, u64)>> {
 }
 
 fn info(trace: &Trace, format: Format, packing: Packing, file_bytes: Option<u64>, notes: usize) -> Info {
-    let source = &trace.source;
+    let source = &trace.origin.source;
     let mut missing: Vec<Lack> =
         source.missing.iter().map(|m| Lack { what: m.what.clone(), remedy: Some(words::lack(m)) }).collect();
     for (what, has) in [
@@ -150,8 +150,8 @@ fn info(trace: &Trace, format: Format, packing: Packing, file_bytes: Option<u64>
     }
     let counts = trace.counts();
     Info {
-        name: trace.name.clone(),
-        description: trace.description.clone(),
+        name: trace.head.name.clone(),
+        description: trace.head.description.clone(),
         format: format.name(),
         compressed: packing != Packing::None,
         packing: packing.name(),
@@ -170,9 +170,9 @@ fn info(trace: &Trace, format: Format, packing: Packing, file_bytes: Option<u64>
         actions: trace.action_count(),
         notes,
         blocks_live_max: u64::from(trace.slot_count()),
-        profile: trace.profile.clone(),
-        malloc: trace.malloc.map(sim_core::domains::AllocatorName::name),
-        settings: trace.settings.clone(),
+        profile: trace.head.profile.clone(),
+        malloc: trace.head.malloc.map(sim_core::domains::AllocatorName::name),
+        settings: trace.head.settings.clone(),
         facts: source.facts.clone(),
         records: source.records,
         peak_bytes: source.peak_bytes,

@@ -118,7 +118,7 @@ impl Pieces {
     pub(super) fn set_malloc_stats(&mut self, value: &str) -> Result<()> {
         self.read_until(FIRST_PIECE)?;
         if let Some(trace) = self.loader.trace_mut() {
-            trace.malloc_stats = Some(value.to_owned());
+            trace.head.malloc_stats = Some(value.to_owned());
         }
         Ok(())
     }

@@ -38,14 +38,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if let Some(at) = args.at
         && at > trace.len()
     {
-        bail!("--at {at} is past the end: {} has {} operations", trace.name, trace.len());
+        bail!("--at {at} is past the end: {} has {} operations", trace.head.name, trace.len());
     }
     let step = args.at.unwrap_or(trace.len());
     let mut machine = setup.machine(&trace)?;
     if machine.mimalloc().is_some() {
         bail!(
             "{}: this run is mimalloc's ({}), and render draws pymalloc's arenas; `arenascope replay` prints its segments and pages",
-            trace.name,
+            trace.head.name,
             setup.profile.name
         );
     }
@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
             _ => None,
         }
     });
-    let title = format!("{}: after operation {} of {}", trace.name, grouped(step), grouped(trace.len()));
+    let title = format!("{}: after operation {} of {}", trace.head.name, grouped(step), grouped(trace.len()));
     let svg = map_svg(&machine, &title, touched);
     let bytes = if ending == "svg" { svg.into_bytes() } else { png(&svg)? };
     let mut out = Output::create(&args.output)?;

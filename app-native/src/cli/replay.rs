@@ -118,7 +118,7 @@ fn replay_or_bench<R: Run>(args: &Args, file: &Path) -> Result<()> {
     let Some(reps) = args.bench else { return replay::<R>(args, file) };
     let mut trace = input::open(file, args.taken.domain)?;
     if args.pythonmallocstats.is_some() {
-        trace.malloc_stats.clone_from(&args.pythonmallocstats);
+        trace.head.malloc_stats.clone_from(&args.pythonmallocstats);
     }
     let setup = Setup::resolve(&trace, &overrides(args)?)?;
     bench::<R>(&trace, &setup, Until::steps(args.until.as_ref()).min(trace.len()), reps)

@@ -110,7 +110,7 @@ impl Report {
             .and_then(Memory::of_mimalloc)
             .unwrap_or_else(|| Memory::of_pymalloc(&summary, profile, state_bytes));
         Self {
-            trace: trace.name.clone(),
+            trace: trace.head.name.clone(),
             profile: profile.name.clone(),
             malloc: simulated.map_or(Some("pymalloc"), |m| m.allocators().current_name()),
             operations: steps,

@@ -39,7 +39,7 @@ impl StartReport {
 
     /// Adds what the whole trace came to.
     pub(super) fn after(mut self, trace: &Trace) -> Self {
-        let doubt = &trace.source.doubt;
+        let doubt = &trace.origin.source.doubt;
         self.unknown_frees = doubt.unknown_frees + doubt.unknown_reallocs;
         self
     }

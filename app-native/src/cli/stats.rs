@@ -104,8 +104,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
         stats.take(piece);
     }
     let Some(whole) = pieces.trace() else { bail!("{} has no operation", args.file.display()) };
-    let names = &whole.source.thread_names;
-    let report = report(&whole.name, stats.report(whole, args.top), names);
+    let names = &whole.origin.source.thread_names;
+    let report = report(&whole.head.name, stats.report(whole, args.top), names);
     if args.json { output::json(&report) } else { print(&report) }
 }
 

@@ -97,9 +97,9 @@ impl Decoder {
     fn entries(&mut self, kind: BlockKind, header: &Header, raw: &[u8]) -> Result<(), String> {
         let trace = self.builder.trace();
         let expected = match kind {
-            BlockKind::Strings => trace.stacks.string_count(),
-            BlockKind::Frames => trace.stacks.frame_count(),
-            BlockKind::Stacks => trace.stacks.len(),
+            BlockKind::Strings => trace.origin.stacks.string_count(),
+            BlockKind::Frames => trace.origin.stacks.frame_count(),
+            BlockKind::Stacks => trace.origin.stacks.len(),
             BlockKind::Names => trace.name_count(),
             BlockKind::Meta => return set_meta(Meta::take(raw)?, self.builder.trace_mut()),
             _ => return self.between(kind, header, raw),
@@ -110,7 +110,7 @@ impl Decoder {
         let (count, builder) = (header.count, &mut self.builder);
         let taken = match kind {
             BlockKind::Names => tables::take_texts(raw, count, |name| add_name(builder, name)),
-            _ => add_entries(kind, raw, count, &mut builder.trace_mut().stacks),
+            _ => add_entries(kind, raw, count, &mut builder.trace_mut().origin.stacks),
         };
         taken.ok_or_else(|| WRONG_TABLE.to_owned())
     }
@@ -119,7 +119,7 @@ impl Decoder {
     fn between(&mut self, kind: BlockKind, header: &Header, raw: &[u8]) -> Result<(), String> {
         let (first, count) = (header.first, header.count);
         let taken = if kind == BlockKind::Notes {
-            let notes = &mut self.builder.trace_mut().notes;
+            let notes = &mut self.builder.trace_mut().head.notes;
             tables::take_notes(first, raw, count, |at, text| notes.push(Note { at, text: text.to_owned() }))
         } else {
             let marks = &mut self.marks;
@@ -187,7 +187,7 @@ impl Decoder {
     /// Moments up to where the operations are.
     fn place_marks(&mut self, end: u64) {
         let count = self.marks.iter().take_while(|m| m.at < end).count();
-        self.builder.trace_mut().marks.extend(self.marks.drain(..count));
+        self.builder.trace_mut().origin.marks.extend(self.marks.drain(..count));
     }
 
     /// Goes to a STATE block's place. Tables and facts stay.

@@ -12,16 +12,16 @@ const OF_MIMALLOC: [&str; 7] = ["g", "p", "x", "v", "q", "d", "P"];
 
 /// What a META block says of a trace.
 pub(super) fn meta_of(trace: &Trace) -> Meta {
-    let source = &trace.source;
+    let source = &trace.origin.source;
     let doubt = &source.doubt;
     Meta {
-        name: trace.name.clone(),
-        description: trace.description.clone(),
-        profile: trace.profile.clone(),
-        malloc: trace.malloc.map(|malloc| malloc.name().to_owned()),
-        malloc_stats: trace.malloc_stats.clone(),
+        name: trace.head.name.clone(),
+        description: trace.head.description.clone(),
+        profile: trace.head.profile.clone(),
+        malloc: trace.head.malloc.map(|malloc| malloc.name().to_owned()),
+        malloc_stats: trace.head.malloc_stats.clone(),
         lesson: trace.is_lesson(),
-        settings: trace.settings.clone(),
+        settings: trace.head.settings.clone(),
         facts: source.facts.clone(),
         records: source.records,
         peak_bytes: source.peak_bytes,
@@ -48,15 +48,15 @@ pub(super) fn set_meta(meta: Meta, trace: &mut Trace) -> Result<(), String> {
         Profile::default().set(key, value).map_err(|e| e.to_string())?;
     }
     let malloc = meta.malloc.map(|name| AllocatorName::parse(&name).map_err(|e| e.to_string()));
-    trace.malloc = malloc.transpose()?;
+    trace.head.malloc = malloc.transpose()?;
     if !meta.name.is_empty() {
-        trace.name = meta.name;
+        trace.head.name = meta.name;
     }
-    trace.description = meta.description;
-    trace.profile = meta.profile;
-    trace.malloc_stats = meta.malloc_stats;
-    trace.lesson = meta.lesson;
-    trace.settings = meta.settings;
+    trace.head.description = meta.description;
+    trace.head.profile = meta.profile;
+    trace.head.malloc_stats = meta.malloc_stats;
+    trace.head.lesson = meta.lesson;
+    trace.head.settings = meta.settings;
     let mut source = Source {
         facts: meta.facts,
         records: meta.records,
@@ -75,7 +75,7 @@ pub(super) fn set_meta(meta: Meta, trace: &mut Trace) -> Result<(), String> {
         doubt.ambiguous_reallocs,
     ] = meta.doubts;
     doubt.truncated = meta.truncated;
-    trace.source = source;
+    trace.origin.source = source;
     Ok(())
 }
 

@@ -54,7 +54,7 @@ impl AtraceReader {
             "the file is damaged or cut at byte {}: {what}; {operations} operations before it were read",
             self.offset
         );
-        let doubt = &mut self.decoder.builder.trace_mut().source.doubt;
+        let doubt = &mut self.decoder.builder.trace_mut().origin.source.doubt;
         // What was said of the recording itself stays.
         doubt.truncated = Some(match doubt.truncated.take() {
             Some(before) => format!("{before}; {sentence}"),

@@ -137,7 +137,7 @@ impl<W: Write> AtraceWriter<W> {
 
     /// What is new in the tables, before operations can need it.
     fn write_tables(&mut self, trace: &Trace) -> io::Result<()> {
-        let stacks = &trace.stacks;
+        let stacks = &trace.origin.stacks;
         let lengths = [stacks.string_count(), stacks.frame_count(), stacks.len()];
         for (table, &kind) in TABLES.iter().enumerate() {
             while self.tables[table] < lengths[table] {
@@ -161,11 +161,11 @@ impl<W: Write> AtraceWriter<W> {
 
     /// Takes notes and moments that were not here before.
     fn take_marks(&mut self, trace: &Trace) {
-        self.notes.extend(trace.notes.iter().skip(self.notes_taken).cloned());
-        self.notes_taken = self.notes_taken.max(trace.notes.len());
+        self.notes.extend(trace.head.notes.iter().skip(self.notes_taken).cloned());
+        self.notes_taken = self.notes_taken.max(trace.head.notes.len());
         let last = self.last_mark;
         let new = |m: &&TimeMark| last.is_some_and(|l| (m.at, m.time_ns) <= (l.at, l.time_ns));
-        self.marks.extend(trace.marks.iter().skip_while(new));
+        self.marks.extend(trace.origin.marks.iter().skip_while(new));
         self.last_mark = self.marks.back().copied().or(last);
     }
 
@@ -357,9 +357,9 @@ fn drain_before<T>(queue: &mut VecDeque<T>, wanted: impl Fn(&T) -> bool) -> Vec<
 
 /// log2 of the bytes of a pool in the process that was recorded: 4 KiB up to 3.9.
 fn pool_bits(trace: &Trace) -> u8 {
-    let python = trace.source.get("python").unwrap_or_default();
+    let python = trace.origin.source.get("python").unwrap_or_default();
     let minor =
         python.strip_prefix("3.").and_then(|m| m.split('.').next()).and_then(|m| m.parse::<u32>().ok());
-    let old = ["cpython-3.9", "cpython-3.8"].iter().any(|&p| trace.profile.as_deref() == Some(p));
+    let old = ["cpython-3.9", "cpython-3.8"].iter().any(|&p| trace.head.profile.as_deref() == Some(p));
     if old || minor.is_some_and(|m| m < 10) { 12 } else { 14 }
 }

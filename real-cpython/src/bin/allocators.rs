@@ -175,7 +175,11 @@ fn compare(real: &mut RealPymalloc, trace: &Trace, profile: &Profile, reps: u32)
             times[cpython].push(measure::real_run(real, trace, profile, fresh));
             let mut heap = PymallocHeap::placed(profile.arena_placement, if fresh { 0 } else { arenas })?;
             times[ours].push(run(trace, &mut heap, &mut Glibc));
-            ensure!(heap.counters().narenas_highwater == u64::from(arenas), "{}: another run", trace.name);
+            ensure!(
+                heap.counters().narenas_highwater == u64::from(arenas),
+                "{}: another run",
+                trace.head.name
+            );
         }
         times[4].push(run(trace, &mut Glibc, &mut Glibc));
         times[5].push(run(trace, &mut Mimalloc, &mut Mimalloc));
@@ -211,7 +215,7 @@ fn table(arguments: &Arguments) -> Result<bool> {
     for file in &files {
         let (trace, profile) = measure::open(file)?;
         // Limits and failures are the machine's; a heap has none.
-        if trace.len() < measure::TIMED_OPERATIONS || !trace.settings.is_empty() {
+        if trace.len() < measure::TIMED_OPERATIONS || !trace.head.settings.is_empty() {
             continue;
         }
         let times = compare(&mut real, &trace, &profile, arguments.reps)?;

@@ -149,6 +149,6 @@ fn records(file: &Path) -> Result<u64> {
     while !loader.advance()? {
         loader.forget();
     }
-    let records = loader.trace().and_then(|trace| trace.source.records);
+    let records = loader.trace().and_then(|trace| trace.origin.source.records);
     records.with_context(|| format!("{}: a capture has records, and this has none", file.display()))
 }

@@ -93,8 +93,8 @@ fn row(trace: &Trace, name: &str, file_bytes: Option<u64>, reps: u32) -> Result<
 }
 
 fn without_addresses(trace: &Trace) -> Result<Trace> {
-    let mut builder = TraceBuilder::new(&trace.name);
-    builder.trace_mut().stacks = trace.stacks.clone();
+    let mut builder = TraceBuilder::new(&trace.head.name);
+    builder.trace_mut().origin.stacks = trace.origin.stacks.clone();
     for index in 0..trace.len() {
         if let Some(op) = trace.op(index) {
             let stack: StackId = trace.stack_of(index as usize);

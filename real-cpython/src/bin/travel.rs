@@ -199,7 +199,7 @@ fn measure(trace: Trace) -> Result<bool> {
     println!(
         "| {} | {} | {first_pass_ns:.1} | {plain_ns:.1} | {events_ns:.1} | {seek_median:.2} | {seek_worst:.2} | \
          {on_us:.2} | {back_us:.2} | {search_median:.2} | {search_worst:.2} | {:.2} | {:.2} | {:.0} | {resident:.0} |",
-        trace.name,
+        trace.head.name,
         len,
         trace.state_bytes() as f64 / len as f64,
         replay.index().state_bytes() as f64 / len as f64,

@@ -187,7 +187,7 @@ impl Engine {
     }
 
     fn show(&mut self, trace: Arc<Trace>) {
-        let name = trace.name.clone();
+        let name = trace.head.name.clone();
         match Session::new(trace, &Overrides::default(), self.next_revision()) {
             Err(error) => self.error = Some(Trouble::running(&name, &error)),
             Ok(mut session) => {
@@ -316,6 +316,6 @@ fn hint(session: &Session, at_start: bool) -> Hint {
         return Hint::Beginning;
     }
     // A recording that has to be doubted says so before anything else is said of it.
-    let doubts = trace.source.doubt.sentences();
+    let doubts = trace.origin.source.doubt.sentences();
     if doubts.is_empty() { Hint::Recording } else { Hint::Doubtful(doubts) }
 }

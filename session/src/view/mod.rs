@@ -86,10 +86,10 @@ impl Head {
     pub(crate) fn of(session: &Session) -> Self {
         let trace = session.trace();
         Self {
-            name: trace.name.clone(),
-            description: trace.description.clone(),
+            name: trace.head.name.clone(),
+            description: trace.head.description.clone(),
             len: trace.len(),
-            settings: trace.settings.clone(),
+            settings: trace.head.settings.clone(),
             profile: session.profile().clone(),
             mimalloc: session.machine().mimalloc().is_some(),
             layers: session.machine().layers().is_some(),

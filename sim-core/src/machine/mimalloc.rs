@@ -114,6 +114,7 @@ impl<A: ArenaBackend> Machine<A> {
             && !name.is_mimalloc(profile.into())
         {
             let place = trace
+                .origin
                 .mimalloc_line
                 .map_or_else(|| format!("operation {}", index + 1), |line| format!("line {line}"));
             return Err(ProfileError::NeedsMimalloc {

@@ -69,7 +69,7 @@ impl Machine<SimArenas> {
             profile.check_interpreters()?;
         }
         let mut machine = Self::simulated(profile, trace.slot_count())?;
-        let name = malloc.or(trace.malloc).unwrap_or(AllocatorName::Default);
+        let name = malloc.or(trace.head.malloc).unwrap_or(AllocatorName::Default);
         Self::check(profile, trace, name)?;
         if trace.needs_layers() || trace.prints_malloc_stats() {
             machine.setup_layers(name);
@@ -243,7 +243,7 @@ impl<A: ArenaBackend> Machine<A> {
                 TableChoice::Pymalloc => layers.allocators.set(domain, AllocatorTable::PYMALLOC),
                 TableChoice::User(kind) => layers.install_user(domain, kind),
             },
-            Action::Stack(stack) => layers.set_stack(&trace.stacks, stack),
+            Action::Stack(stack) => layers.set_stack(&trace.origin.stacks, stack),
             Action::TracemallocStart(nframe) => layers.start_tracemalloc(nframe),
             Action::TracemallocStop => layers.stop_tracemalloc(),
             Action::TracemallocClear => layers.tracemalloc.clear_traces(),

@@ -7,7 +7,7 @@
 use super::Machine;
 use crate::arena::{SimArenas, SimBlock, SimPool, SimPtr, Tables};
 use crate::paged::PAGE_BITS;
-use crate::tape::{Rows, Trace};
+use crate::tape::{RowsRef, Trace};
 
 impl Machine<SimArenas> {
     /// Does the operations of a trace from `from` to before `to`, as [`Machine::step`] does one.
@@ -15,7 +15,7 @@ impl Machine<SimArenas> {
         let mut at = from;
         while at < to {
             if self.plain {
-                at += self.run_simple(trace.rows(at, to));
+                at += self.run_simple(trace.range(at, to));
             }
             if at < to {
                 self.step(trace, at, &mut ());
@@ -27,7 +27,7 @@ impl Machine<SimArenas> {
     /// Does operations as long as none needs more than the pools on a used list, and says how many.
     // Apart from its caller, so that the tables' addresses have the registers to themselves.
     #[inline(never)]
-    fn run_simple(&mut self, rows: Rows<'_>) -> usize {
+    fn run_simple(&mut self, rows: RowsRef<'_>) -> usize {
         let (used, memory, threshold) = self.pymalloc.quick_parts();
         let Tables { pools, links, dirty, units_bits, alignment_bits } = memory.tables();
         let (pointers, pointers_dirty) = self.pointers.parts();
@@ -36,7 +36,7 @@ impl Machine<SimArenas> {
         let zipped = rows.heads.iter().zip(rows.slots).zip(rows.sizes);
         for (done, ((&head, &slot), &size)) in zipped.enumerate() {
             let slot = slot as usize;
-            if Rows::is_small_malloc(head) {
+            if RowsRef::is_small_malloc(head) {
                 let below = size.wrapping_sub(1);
                 if below >= threshold {
                     return done;
@@ -68,7 +68,7 @@ impl Machine<SimArenas> {
                 }
                 pointers[slot] = SimPtr::of_block(block);
                 pointers_dirty[slot >> PAGE_BITS] = 1;
-            } else if Rows::is_free(head) {
+            } else if RowsRef::is_free(head) {
                 let Some(block) = pointers[slot].block() else { return done };
                 let Some(pool) = SimPool::of_number(block.number() >> units_bits) else { return done };
                 let number = pool.number();

@@ -201,7 +201,7 @@ impl Trust {
     /// Why model and recording may differ, the likeliest reason first; empty where they do not.
     pub fn reasons(&self, trace: &Trace) -> Vec<Reason> {
         let Some(first) = self.first else { return Vec::new() };
-        let source = &trace.source;
+        let source = &trace.origin.source;
         let doubt = &source.doubt;
         let lacks = |what: &str| source.missing.iter().find(|m| m.what == what);
         let mut reasons = Vec::new();
@@ -412,8 +412,8 @@ mod tests {
         assert_eq!((first.step, first.kind, first.size), (7, Kind::Malloc, 9));
         assert_eq!(first.recorded_offset, first.model_offset + 16);
         assert_eq!(trust.reasons(&trace), [Reason::OtherProfile]);
-        trace.source.lacks(Missing::RECORDERS_BLOCKS, "it takes one for each code object");
-        trace.source.doubt.unknown_frees = 3;
+        trace.origin.source.lacks(Missing::RECORDERS_BLOCKS, "it takes one for each code object");
+        trace.origin.source.doubt.unknown_frees = 3;
         let reasons = trust.reasons(&trace);
         let hidden = Reason::HiddenBlocks("it takes one for each code object".to_owned());
         assert_eq!(reasons, [Reason::UnknownPast { freed_later: 3 }, hidden]);

@@ -151,7 +151,7 @@ impl TraceBuilder {
     /// An empty trace called `name`.
     pub fn new(name: &str) -> Self {
         let mut builder = Self::default();
-        name.clone_into(&mut builder.trace.name);
+        name.clone_into(&mut builder.trace.head.name);
         builder
     }
 
@@ -182,8 +182,8 @@ impl TraceBuilder {
 
     /// A Python stack, most recent frame first, for [`Action::Stack`].
     pub fn stack(&mut self, frames: &[SourceLine]) -> StackId {
-        let stack = self.trace.stacks.intern(frames);
-        self.trace.stacks.mark_used(stack);
+        let stack = self.trace.origin.stacks.intern(frames);
+        self.trace.origin.stacks.mark_used(stack);
         stack
     }
 
@@ -199,8 +199,8 @@ impl TraceBuilder {
     /// recording has in it. `threads` says of each number whether one of these calls was done there, `slots` are the most
     /// blocks live at once so far. Blocks have no names here, so nothing may be appended after it.
     pub fn tally(&mut self, counts: &Counts, threads: &[bool], slots: u32) {
-        self.trace.tally(counts, threads);
-        self.trace.addresses.begin();
+        self.trace.rows.tally(counts, threads);
+        self.trace.rows.tail.addresses.begin();
         self.trace.set_slot_count(slots);
     }
 
@@ -224,7 +224,7 @@ impl TraceBuilder {
 
     /// The number of a snapshot's name, for [`Action::TracemallocSnapshot`].
     pub fn name_number(&mut self, name: &str) -> u32 {
-        self.trace.keep_name(name)
+        self.trace.rows.name(name)
     }
 
     /// Appends an operation.
@@ -298,14 +298,14 @@ impl TraceBuilder {
                     }
                     _ => {}
                 }
-                let number = self.trace.keep_action(action);
+                let number = self.trace.rows.keep_action(action);
                 self.trace.append(Kind::Act, domain, id == 0, slot, number, id);
                 if let Some(name) = action.of_mimalloc() {
                     self.trace.keep_needs_mimalloc(name);
                 }
             }
         }
-        self.trace.keep_thread(thread);
+        self.trace.rows.keep_thread(thread);
         Ok(())
     }
 
@@ -429,7 +429,7 @@ impl TraceBuilder {
         if from == Family::Null
             || from == family(domain)
             || self.trace.needs_layers()
-            || self.trace.malloc.is_some()
+            || self.trace.head.malloc.is_some()
         {
             return Ok(());
         }

@@ -8,7 +8,7 @@ use super::builder::{Family, Live, Naming, family, takes_family};
 use super::columns::{Columns, IdRule, SIZE_COLUMNS, size_column};
 use super::heads::{DOMAIN_OF_BLOCK, DOMAIN_SHIFT, NEW_ID_BIT, NULL_BIT, WIDE_BIT, count_heads, head_domain};
 use super::order::{BirthOrder, JUMP};
-use super::trace::Ids;
+use super::segment::Ids;
 use super::{Action, Kind, StackId, TapeError, TraceBuilder};
 use crate::domains::{Domain, ObjectHeap};
 
@@ -63,7 +63,7 @@ impl TraceBuilder {
         // The ids that are told grow by one a row, and are narrow where the given ones are.
         let given = rows.ids.iter().map(|i| i.1).fold(self.max_id, u64::max);
         let narrow = given.saturating_add(2 * rows.heads.len() as u64) < u64::from(u32::MAX);
-        let (mut slots, mut sizes, mut ids) = self.trace.take_columns(narrow);
+        let (mut slots, mut sizes, mut ids) = self.trace.rows.tail.take_columns(narrow);
         let (from, to) = (slots.len(), slots.len() + rows.heads.len());
         slots.resize(to, 0);
         sizes.resize(to, 0);
@@ -98,7 +98,7 @@ impl TraceBuilder {
         slots.truncate(from + rows_done);
         sizes.truncate(from + rows_done);
         ids.truncate(from + rows_done);
-        self.trace.put_columns(slots, sizes, ids);
+        self.trace.rows.tail.put_columns(slots, sizes, ids);
         let kept = if rows.tight { &heads[..rows_done] } else { &rows.heads[..rows_done] };
         let same = !rows.tight && done.is_ok();
         self.trace.append_heads(
@@ -140,7 +140,7 @@ impl TraceBuilder {
                     let slot = self.birth_at(born, domain, size)?;
                     let id = self.give_id(slot, columns.id(row), rule, false)?;
                     columns.born::<TIGHT>(slot);
-                    self.trace.keep_calloc_at(index, nelem, elsize);
+                    self.trace.rows.tail.keep_calloc(index, nelem, elsize);
                     (slot, size, id)
                 }
                 2 if head & NULL_BIT != 0 => {
@@ -155,7 +155,7 @@ impl TraceBuilder {
                     let (slot, id, domain) = self.used::<TIGHT>(columns, head, out.heads, row)?;
                     if head & NEW_ID_BIT != 0 {
                         let newid = self.give_id(slot, columns.id(row), rule, true)?;
-                        self.trace.keep_newid_at(index, newid);
+                        self.trace.rows.tail.keep_newid(index, newid);
                     }
                     takes_family(&mut self.live[slot as usize], domain, size);
                     columns.gone::<TIGHT>(slot);
@@ -172,13 +172,13 @@ impl TraceBuilder {
                 4 => {
                     let (slot, id, _) = self.used::<TIGHT>(columns, head, out.heads, row)?;
                     columns.stays::<TIGHT>(slot);
-                    self.trace.needs_layers = true;
+                    self.trace.rows.tally.needs_layers = true;
                     (slot, 0, id)
                 }
                 _ => self.act::<TIGHT>(columns, (row, born), domain, head, rule)?,
             };
             if size >= u64::from(u32::MAX) {
-                self.trace.keep_wide_at(index, size);
+                self.trace.rows.tail.keep_wide(index, size);
             }
             if TIGHT {
                 columns.after_free = head & 7 == Kind::Free as u8;
@@ -237,19 +237,19 @@ impl TraceBuilder {
             Action::Stack(stack) => self.use_stack(*stack)?,
             _ => {}
         }
-        let number = self.trace.keep_action(action);
+        let number = self.trace.rows.keep_action(action);
         match action.of_mimalloc() {
-            Some(name) => self.trace.keep_first_of_mimalloc(born, name),
-            None => self.trace.needs_layers = true,
+            Some(name) => self.trace.rows.keep_first_of_mimalloc(born, name),
+            None => self.trace.rows.tally.needs_layers = true,
         }
         Ok((about.0, number, about.1))
     }
 
     fn use_stack(&mut self, stack: StackId) -> Result<(), TapeError> {
-        if stack.0 > self.trace.stacks.len() {
+        if stack.0 > self.trace.origin.stacks.len() {
             return Err(TapeError::UnknownStack(stack.0));
         }
-        self.trace.stacks.mark_used(stack);
+        self.trace.origin.stacks.mark_used(stack);
         Ok(())
     }
 
@@ -394,10 +394,10 @@ impl TraceBuilder {
             if next > end {
                 return Err(TapeError::Columns("threads"));
             }
-            self.trace.set_threads(at, next, thread);
+            self.trace.rows.set_threads(at, next, thread);
             at = next;
         }
-        self.trace.set_threads(at, end, 0);
+        self.trace.rows.set_threads(at, end, 0);
         Ok(())
     }
 
@@ -427,10 +427,10 @@ impl TraceBuilder {
     /// The stack of each of the last rows. All must be in the trace's table.
     pub fn extend_stacks(&mut self, stacks: &[u32]) -> Result<(), TapeError> {
         let at = (self.trace.len() as usize).checked_sub(stacks.len()).ok_or(TapeError::Columns("stacks"))?;
-        if let Some(&wrong) = stacks.iter().find(|&&s| s > self.trace.stacks.len()) {
+        if let Some(&wrong) = stacks.iter().find(|&&s| s > self.trace.origin.stacks.len()) {
             return Err(TapeError::UnknownStack(wrong));
         }
-        self.trace.set_stacks(at, stacks);
+        self.trace.rows.set_stacks(at, stacks, &mut self.trace.origin.stacks);
         Ok(())
     }
 
@@ -439,7 +439,7 @@ impl TraceBuilder {
         let at = (self.trace.len() as usize)
             .checked_sub(addresses.len())
             .ok_or(TapeError::Columns("addresses"))?;
-        self.trace.set_addresses(at, addresses);
+        self.trace.rows.tail.addresses.set_all(at, addresses);
         Ok(())
     }
 

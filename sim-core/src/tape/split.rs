@@ -174,9 +174,9 @@ impl Splitter {
         }
         columns.heads.push(head);
         self.after_free = op.kind == Kind::Free;
-        self.state.trace.needs_layers |=
+        self.state.trace.rows.tally.needs_layers |=
             op.kind == Kind::FreeKeep || action.is_some_and(|a| a.of_mimalloc().is_none());
-        self.state.trace.first += 1;
+        self.state.trace.rows.tally.first += 1;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use super::builder::{Family, Live, Naming};
 use super::order::BirthOrder;
+use super::rows::Tally;
 use super::{Counts, TapeError, TraceBuilder};
 use crate::domains::Domain;
 
@@ -87,7 +88,7 @@ impl super::Trace {
             counts: self.counts(),
             actions: self.action_count(),
             slots: self.slot_count(),
-            threads: self.seen_threads.clone(),
+            threads: self.rows.tally.seen_threads.clone(),
             stacks: self.stack_count(),
             has_stacks: self.has_stacks(),
             has_addresses: self.has_addresses(),
@@ -99,21 +100,24 @@ impl super::Trace {
 
     /// Sets what is known; for a trace that has no operations of its own here.
     pub fn set_totals(&mut self, totals: Totals) {
-        self.first = totals.operations.saturating_sub(self.len());
-        self.counts = totals.counts;
-        self.actions_done = totals.actions;
-        self.slot_count = totals.slots;
-        self.seen_threads = totals.threads;
-        self.stacks.set_used_count(totals.stacks);
+        self.origin.stacks.set_used_count(totals.stacks);
+        self.origin.timed = totals.timed;
+        let here = self.len();
         if totals.has_stacks {
-            self.op_stacks.begin();
+            self.rows.tail.stacks.begin();
         }
         if totals.has_addresses {
-            self.addresses.begin();
+            self.rows.tail.addresses.begin();
         }
-        self.timed = totals.timed;
-        self.needs_layers = totals.needs_layers;
-        self.needs_mimalloc = totals.needs_mimalloc;
+        self.rows.tally = Tally {
+            first: totals.operations.saturating_sub(here),
+            counts: totals.counts,
+            actions_done: totals.actions,
+            slot_count: totals.slots,
+            seen_threads: totals.threads,
+            needs_layers: totals.needs_layers,
+            needs_mimalloc: totals.needs_mimalloc,
+        };
     }
 }
 
@@ -185,8 +189,8 @@ impl TraceBuilder {
             return Err(TapeError::UnknownSlot { slot: slot as u32 });
         }
         self.trace.forget();
-        self.trace.first = state.first;
-        self.trace.needs_layers |= state.needs_layers;
+        self.trace.rows.tally.first = state.first;
+        self.trace.rows.tally.needs_layers |= state.needs_layers;
         self.trace.set_slot_count(state.slots.len() as u32);
         self.live.clear();
         self.live.extend(state.slots.iter().map(|s| Live {

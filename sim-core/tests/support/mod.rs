@@ -141,13 +141,13 @@ pub(crate) fn deeds() -> impl Strategy<Value = Vec<Deed>> {
 /// A tape of such deeds under a `PYTHONMALLOC`: it frees twice, writes where it should not and uses what it freed.
 pub(crate) fn abuse(deeds: &[Deed], name: AllocatorName, profile: &Profile) -> Trace {
     let mut tape = TraceBuilder::new("abuse");
-    tape.trace_mut().malloc = Some(name);
+    tape.trace_mut().head.malloc = Some(name);
     let mut named = [false; 12];
     for number in 1..4 {
         let call = Call::Act(Action::InterpreterNew { number, own_obmalloc: number != 2 });
         tape.push(Op { thread: 0, domain: Domain::Obj, call }).unwrap();
     }
-    tape.trace_mut().malloc_stats = Some("0".to_owned());
+    tape.trace_mut().head.malloc_stats = Some("0".to_owned());
     let mut chunk = false;
     for &(what, id, size, offset, byte) in deeds {
         let domain = Domain::ALL[usize::from(byte % 3)];

@@ -96,8 +96,8 @@ impl Anonymize {
 
     fn stack(&mut self, piece: &Trace, stack: StackId) -> StackId {
         let names = &mut self.names;
-        let to = &mut self.out.trace_mut().stacks;
-        self.stacks.get(&piece.stacks, to, stack, &mut |text, of| names.name(text, of))
+        let to = &mut self.out.trace_mut().origin.stacks;
+        self.stacks.get(&piece.origin.stacks, to, stack, &mut |text, of| names.name(text, of))
     }
 
     /// Takes the next piece.
@@ -107,7 +107,7 @@ impl Anonymize {
             let Some(mut op) = piece.op(index as u64) else { break };
             if let Call::Act(Action::Stack(stack)) = op.call {
                 let stack = self.stack(piece, stack);
-                self.out.trace_mut().stacks.mark_used(stack);
+                self.out.trace_mut().origin.stacks.mark_used(stack);
                 op.call = Call::Act(Action::Stack(stack));
             }
             if let Call::Act(Action::TracemallocSnapshot(number)) = op.call {
@@ -117,7 +117,7 @@ impl Anonymize {
             let stack = self.stack(piece, piece.stack_of(index));
             push(&mut self.out, op, stack, piece, index)?;
         }
-        self.out.trace_mut().marks.extend(&piece.marks);
+        self.out.trace_mut().origin.marks.extend(&piece.origin.marks);
         Ok(())
     }
 
@@ -125,27 +125,28 @@ impl Anonymize {
     pub fn finish(&mut self, whole: &Trace) {
         self.head(whole);
         if whole.is_empty() {
-            self.out.trace_mut().marks.extend(&whole.marks);
+            self.out.trace_mut().origin.marks.extend(&whole.origin.marks);
         }
     }
 
     fn head(&mut self, from: &Trace) {
         let names: Vec<String> = from
+            .origin
             .source
             .thread_names
             .iter()
             .map(|n| if n.is_empty() { String::new() } else { format!("thread_{}", self.names.hash(n)) })
             .collect();
         let to = self.out.trace_mut();
-        to.profile.clone_from(&from.profile);
-        to.settings.clone_from(&from.settings);
-        to.malloc = from.malloc;
-        to.malloc_stats.clone_from(&from.malloc_stats);
-        to.lesson = from.lesson;
-        to.source = from.source.clone();
-        to.source.thread_names = names;
-        to.source.facts.retain(|(name, _)| FACTS_KEPT.contains(&name.as_str()));
-        if let Some(truncated) = &mut to.source.doubt.truncated {
+        to.head.profile.clone_from(&from.head.profile);
+        to.head.settings.clone_from(&from.head.settings);
+        to.head.malloc = from.head.malloc;
+        to.head.malloc_stats.clone_from(&from.head.malloc_stats);
+        to.head.lesson = from.head.lesson;
+        to.origin.source = from.origin.source.clone();
+        to.origin.source.thread_names = names;
+        to.origin.source.facts.retain(|(name, _)| FACTS_KEPT.contains(&name.as_str()));
+        if let Some(truncated) = &mut to.origin.source.doubt.truncated {
             // The sentence may quote what stood there.
             "the recording ends early".clone_into(truncated);
         }

@@ -91,22 +91,22 @@ impl Merge {
             return Ok(());
         }
         state.delay = delay;
-        state.name.clone_from(&piece.name);
+        state.name.clone_from(&piece.head.name);
         let trace = self.out.trace_mut();
         if !std::mem::replace(&mut self.settled, true) {
             copy_head(piece, trace);
-            "merged".clone_into(&mut trace.name);
-            trace.description = String::new();
-            trace.source = sim_core::tape::Source::default();
+            "merged".clone_into(&mut trace.head.name);
+            trace.head.description = String::new();
+            trace.origin.source = sim_core::tape::Source::default();
             return Ok(());
         }
         for (what, differs) in [
-            ("profiles", trace.profile != piece.profile),
-            ("settings", trace.settings != piece.settings),
-            ("PYTHONMALLOC", trace.malloc != piece.malloc),
+            ("profiles", trace.head.profile != piece.head.profile),
+            ("settings", trace.head.settings != piece.head.settings),
+            ("PYTHONMALLOC", trace.head.malloc != piece.head.malloc),
         ] {
             if differs {
-                return Err(CareError::Different { a: first, b: piece.name.clone(), what });
+                return Err(CareError::Different { a: first, b: piece.head.name.clone(), what });
             }
         }
         Ok(())
@@ -144,21 +144,21 @@ impl Merge {
             if self.time_ns != Some(time_ns) {
                 self.time_ns = Some(time_ns);
                 let at = self.out.len();
-                self.out.trace_mut().marks.push(TimeMark { at, time_ns, rss_bytes: None });
+                self.out.trace_mut().origin.marks.push(TimeMark { at, time_ns, rss_bytes: None });
             }
         }
         state.notes.copy(piece, piece.first() + index as u64, &mut self.out);
-        let to = &mut self.out.trace_mut().stacks;
-        let stack: StackId = state.stacks.get(&piece.stacks, to, piece.stack_of(index), &mut same);
+        let to = &mut self.out.trace_mut().origin.stacks;
+        let stack: StackId = state.stacks.get(&piece.origin.stacks, to, piece.stack_of(index), &mut same);
         push(&mut self.out, op, stack, piece, index)
     }
 
     /// Takes what is known of an input at its end.
     pub fn finish(&mut self, input: usize, whole: &Trace) {
         let state = &self.inputs[input];
-        let to = &mut self.out.trace_mut().source;
-        let from = &whole.source;
-        to.set(&format!("input {}", input + 1), whole.name.as_str());
+        let to = &mut self.out.trace_mut().origin.source;
+        let from = &whole.origin.source;
+        to.set(&format!("input {}", input + 1), whole.head.name.as_str());
         for (name, value) in &from.facts {
             to.set(&format!("{name} {}", input + 1), value.as_str());
         }
@@ -186,7 +186,7 @@ impl Merge {
         sum.ambiguous_reallocs += doubt.ambiguous_reallocs;
         sum.possible_reallocs += doubt.possible_reallocs;
         if let Some(truncated) = &doubt.truncated {
-            sum.truncated.get_or_insert_with(|| format!("{}: {truncated}", whole.name));
+            sum.truncated.get_or_insert_with(|| format!("{}: {truncated}", whole.head.name));
         }
     }
 }

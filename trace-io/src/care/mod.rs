@@ -150,7 +150,7 @@ struct Clock {
 impl Clock {
     /// Moments up to the operation after `at` others of the whole trace; each is given once.
     fn pass(&mut self, piece: &Trace, at: u64, mut each: impl FnMut(&TimeMark)) {
-        while let Some(mark) = piece.marks.get(self.passed).filter(|m| m.at <= at) {
+        while let Some(mark) = piece.origin.marks.get(self.passed).filter(|m| m.at <= at) {
             each(mark);
             self.last = Some(*mark);
             self.passed += 1;
@@ -172,10 +172,10 @@ struct Notes {
 impl Notes {
     /// Puts the note of an operation, if it has one, where the next one of `out` will be.
     fn copy(&mut self, piece: &Trace, step: u64, out: &mut TraceBuilder) {
-        while let Some(note) = piece.notes.get(self.passed).filter(|n| n.at <= step) {
+        while let Some(note) = piece.head.notes.get(self.passed).filter(|n| n.at <= step) {
             if note.at == step {
                 let at = out.len();
-                out.trace_mut().notes.push(Note { at, text: note.text.clone() });
+                out.trace_mut().head.notes.push(Note { at, text: note.text.clone() });
             }
             self.passed += 1;
         }
@@ -184,13 +184,13 @@ impl Notes {
 
 /// Sets what is known of a trace besides operations, stacks and moments.
 fn copy_head(from: &Trace, to: &mut Trace) {
-    to.name.clone_from(&from.name);
-    to.description.clone_from(&from.description);
-    to.profile.clone_from(&from.profile);
-    to.settings.clone_from(&from.settings);
-    to.malloc = from.malloc;
-    to.malloc_stats.clone_from(&from.malloc_stats);
-    to.source.clone_from(&from.source);
+    to.head.name.clone_from(&from.head.name);
+    to.head.description.clone_from(&from.head.description);
+    to.head.profile.clone_from(&from.head.profile);
+    to.head.settings.clone_from(&from.head.settings);
+    to.head.malloc = from.head.malloc;
+    to.head.malloc_stats.clone_from(&from.head.malloc_stats);
+    to.origin.source.clone_from(&from.origin.source);
 }
 
 /// Appends an operation with what the recording has of it: the one after `index` others of a piece, as `op`.

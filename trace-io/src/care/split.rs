@@ -91,11 +91,11 @@ impl Split {
             if let Some(mark) = self.clock.last.filter(|m| part.time_ns != Some(m.time_ns)) {
                 part.time_ns = Some(mark.time_ns);
                 let at = part.out.len();
-                part.out.trace_mut().marks.push(TimeMark { at, ..mark });
+                part.out.trace_mut().origin.marks.push(TimeMark { at, ..mark });
             }
             part.notes.copy(piece, step, &mut part.out);
-            let to = &mut part.out.trace_mut().stacks;
-            let stack = part.stacks.get(&piece.stacks, to, piece.stack_of(index), &mut same);
+            let to = &mut part.out.trace_mut().origin.stacks;
+            let stack = part.stacks.get(&piece.origin.stacks, to, piece.stack_of(index), &mut same);
             push(&mut part.out, op, stack, piece, index)?;
         }
         self.clock.pass(piece, u64::MAX, |_| {});
@@ -113,10 +113,10 @@ impl Split {
 
 fn head(from: &Trace, thread: u16, to: &mut Trace) {
     copy_head(from, to);
-    to.name = format!("{} thread {thread}", from.name);
+    to.head.name = format!("{} thread {thread}", from.head.name);
     // They are of the whole recording.
-    to.source.records = None;
-    to.source.peak_bytes = None;
-    to.source.calls.clear();
-    to.source.set("split", format!("blocks born on thread {thread}"));
+    to.origin.source.records = None;
+    to.origin.source.peak_bytes = None;
+    to.origin.source.calls.clear();
+    to.origin.source.set("split", format!("blocks born on thread {thread}"));
 }

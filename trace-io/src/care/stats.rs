@@ -227,7 +227,7 @@ impl Stats {
         row.births += 1;
         row.bytes = row.bytes.saturating_add(block.size);
         let stack = if piece.has_stacks() { piece.stack_of(index) } else { self.stack };
-        let site = piece.stacks.node(stack).map_or(0, |(_, FrameId(frame))| frame as usize + 1);
+        let site = piece.origin.stacks.node(stack).map_or(0, |(_, FrameId(frame))| frame as usize + 1);
         if self.sites.len() <= site {
             self.sites.resize(site + 1, Site::default());
         }
@@ -268,6 +268,7 @@ impl Stats {
 
 fn place(whole: &Trace, index: usize, site: Site) -> CallSite {
     let unknown = || SourceLine { function: String::new(), file: String::new(), line: 0 };
-    let line = index.checked_sub(1).map_or_else(unknown, |frame| whole.stacks.line(FrameId(frame as u32)));
+    let line =
+        index.checked_sub(1).map_or_else(unknown, |frame| whole.origin.stacks.line(FrameId(frame as u32)));
     CallSite { line, births: site.births, bytes: site.bytes }
 }

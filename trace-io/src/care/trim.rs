@@ -120,7 +120,7 @@ impl Trim {
     fn moments(&mut self, piece: &Trace, step: u64) {
         let inside = self.begun && !self.ended;
         let at = self.out.len();
-        let marks = &mut self.out.trace_mut().marks;
+        let marks = &mut self.out.trace_mut().origin.marks;
         self.clock.pass(piece, step, |mark| {
             if inside {
                 marks.push(TimeMark { at, ..*mark });
@@ -139,7 +139,7 @@ impl Trim {
         }
         copy_head(whole, self.out.trace_mut());
         let counts = self.counts;
-        let source = &mut self.out.trace_mut().source;
+        let source = &mut self.out.trace_mut().origin.source;
         // They are of the whole recording.
         source.records = None;
         source.peak_bytes = None;
@@ -199,7 +199,7 @@ impl Trim {
     fn begin(&mut self, piece: &Trace) -> Result<(), CareError> {
         self.begun = true;
         if let Some(mark) = self.clock.last {
-            self.out.trace_mut().marks.push(TimeMark { at: 0, ..mark });
+            self.out.trace_mut().origin.marks.push(TimeMark { at: 0, ..mark });
         }
         if !self.with_prelude {
             return Ok(());
@@ -218,13 +218,13 @@ impl Trim {
         }
         // The prelude takes no time.
         if let Some(mark) = self.clock.last.filter(|_| self.counts.prelude > 0) {
-            self.out.trace_mut().marks.push(TimeMark { at: self.counts.prelude, ..mark });
+            self.out.trace_mut().origin.marks.push(TimeMark { at: self.counts.prelude, ..mark });
         }
         Ok(())
     }
 
     fn stack(&mut self, piece: &Trace, stack: StackId) -> StackId {
-        self.stacks.get(&piece.stacks, &mut self.out.trace_mut().stacks, stack, &mut same)
+        self.stacks.get(&piece.origin.stacks, &mut self.out.trace_mut().origin.stacks, stack, &mut same)
     }
 
     fn inside(&mut self, piece: &Trace, index: usize) -> Result<(), CareError> {

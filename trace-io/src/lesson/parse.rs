@@ -279,19 +279,19 @@ fn build(name: &str, text: &[u8]) -> Result<TraceBuilder, TraceError> {
         }
     })?;
     let mut builder = TraceBuilder::new(if lesson.name.is_empty() { name } else { &lesson.name });
-    builder.trace_mut().description = lesson.description;
-    builder.trace_mut().settings = check_settings(text, lesson.profile.as_deref(), lesson.settings)?;
-    builder.trace_mut().profile = lesson.profile;
+    builder.trace_mut().head.description = lesson.description;
+    builder.trace_mut().head.settings = check_settings(text, lesson.profile.as_deref(), lesson.settings)?;
+    builder.trace_mut().head.profile = lesson.profile;
     if let Some(name) = lesson.malloc {
         let name = AllocatorName::parse(&name).map_err(|e| TraceError::Syntax {
             place: place_of(text.as_bytes(), text.find("malloc").unwrap_or(0)),
             problem: e.to_string(),
             remedy: "name one of them".to_owned(),
         })?;
-        builder.trace_mut().malloc = Some(name);
+        builder.trace_mut().head.malloc = Some(name);
     }
-    builder.trace_mut().malloc_stats = lesson.malloc_stats;
-    builder.trace_mut().lesson = lesson.lesson;
+    builder.trace_mut().head.malloc_stats = lesson.malloc_stats;
+    builder.trace_mut().head.lesson = lesson.lesson;
     for (index, item) in lesson.operations.into_iter().enumerate() {
         let place = || item_place(text, index);
         expand(&mut builder, item, &place)?;
@@ -339,7 +339,7 @@ fn expand(builder: &mut TraceBuilder, item: Item, place: &dyn Fn() -> Place) -> 
     match item {
         Item::Note(text) => {
             let at = builder.len();
-            builder.trace_mut().notes.push(Note { at, text });
+            builder.trace_mut().head.notes.push(Note { at, text });
             Ok(())
         }
         Item::Malloc { id, size, domain, thread } => push(thread, domain, Call::Malloc { id, size }),

@@ -17,24 +17,24 @@ pub(crate) fn write_header(out: &mut impl Write, trace: &Trace) -> io::Result<()
     writeln!(
         out,
         "#![enable(implicit_some)]\n(\n    name: {},\n    description: {},",
-        quoted(&trace.name),
-        quoted(&trace.description)
+        quoted(&trace.head.name),
+        quoted(&trace.head.description)
     )?;
-    if let Some(profile) = &trace.profile {
+    if let Some(profile) = &trace.head.profile {
         writeln!(out, "    profile: {},", quoted(profile))?;
     }
-    if let Some(malloc) = trace.malloc {
+    if let Some(malloc) = trace.head.malloc {
         writeln!(out, "    malloc: {},", quoted(malloc.name()))?;
     }
-    if let Some(value) = &trace.malloc_stats {
+    if let Some(value) = &trace.head.malloc_stats {
         writeln!(out, "    malloc_stats: {},", quoted(value))?;
     }
     if !trace.is_lesson() {
         writeln!(out, "    lesson: false,")?;
     }
-    if !trace.settings.is_empty() {
+    if !trace.head.settings.is_empty() {
         writeln!(out, "    settings: {{")?;
-        for (key, value) in &trace.settings {
+        for (key, value) in &trace.head.settings {
             writeln!(out, "        {}: {},", quoted(key), quoted(value))?;
         }
         writeln!(out, "    }},")?;
@@ -57,7 +57,7 @@ pub(crate) fn write_rows(out: &mut impl Write, trace: &Trace) -> io::Result<()> 
 
 /// What stands after the last operation.
 pub(crate) fn write_footer(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
-    for note in trace.notes.iter().filter(|n| n.at >= trace.first() + trace.len()) {
+    for note in trace.head.notes.iter().filter(|n| n.at >= trace.first() + trace.len()) {
         writeln!(out, "        note({}),", quoted(&note.text))?;
     }
     writeln!(out, "    ],\n)")
@@ -88,7 +88,7 @@ fn write_op(out: &mut impl Write, trace: &Trace, op: &Op, heap: ObjectHeap) -> i
         Call::FreeKeep { id } => writeln!(out, "        free_keep(id: {id}{tail}),"),
         Call::Act(Action::Stack(number)) => {
             let frames: Vec<String> =
-                trace.stacks.lines(number).iter().map(|f| quoted(&f.to_string())).collect();
+                trace.origin.stacks.lines(number).iter().map(|f| quoted(&f.to_string())).collect();
             writeln!(out, "        stack([{}]),", frames.join(", "))
         }
         Call::Act(Action::TracemallocStart(n)) => writeln!(out, "        tracemalloc_start({n}),"),

@@ -34,13 +34,13 @@ pub(super) struct Counts {
 
 /// What the header tells.
 pub(super) fn begin(trace: &mut Trace, header: &Header) {
-    trace.description.clone_from(&header.command_line);
-    trace.malloc = match header.allocator {
+    trace.head.description.clone_from(&header.command_line);
+    trace.head.malloc = match header.allocator {
         PythonAllocator::PymallocDebug => Some(AllocatorName::PymallocDebug),
         PythonAllocator::Malloc => Some(AllocatorName::Malloc),
         _ => None,
     };
-    let source = &mut trace.source;
+    let source = &mut trace.origin.source;
     source.set("recorder", format!("memray, format {}", header.format));
     source.set("command_line", header.command_line.as_str());
     source.set("pid", header.pid.to_string());
@@ -58,12 +58,12 @@ pub(super) fn begin(trace: &mut Trace, header: &Header) {
 /// The version of Python: sets the profile. `how` says where the version was found, if not in the header.
 pub(super) fn version(trace: &mut Trace, version: u32, how: &str) -> Geometry {
     let (major, minor) = (version >> 24, version >> 16 & 0xff);
-    trace.source.set("python", format!("{major}.{minor}{how}"));
+    trace.origin.source.set("python", format!("{major}.{minor}{how}"));
     let rules = Profile::for_python(&format!("{major}.{minor}"));
     if let Some(doubt) = rules.doubt {
-        trace.source.set("rules", doubt.to_string());
+        trace.origin.source.set("rules", doubt.to_string());
     }
-    trace.profile = Some(rules.profile.name);
+    trace.head.profile = Some(rules.profile.name);
     if major == 3 && minor <= 9 {
         Geometry { pool_bytes: Some(4 << 10), arena_bytes: 256 << 10 }
     } else {
@@ -81,7 +81,7 @@ pub(super) fn version_of_path(path: &str) -> Option<u32> {
 
 /// What is known once all was read.
 pub(super) fn end(trace: &mut Trace, counts: &Counts) {
-    let source = &mut trace.source;
+    let source = &mut trace.origin.source;
     let traced = counts.python_calls > 0;
     source.set("python_allocators", if traced { "traced" } else { "not traced" });
     source.set("stack_ids", counts.stack_ids.to_string());

@@ -107,7 +107,7 @@ impl Parser {
             Err(Fault::Damage(what)) => return Err(damaged(cursor.at() as u64, what)),
         };
         let read = cursor.at();
-        let name = builder.trace().name.clone();
+        let name = builder.trace().head.name.clone();
         self.state = State::Records(Box::new(Records::new(&name, header, self.counting)));
         self.rest.drain(..read);
         self.done = read as u64;

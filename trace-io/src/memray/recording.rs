@@ -55,7 +55,7 @@ impl Recording {
             header,
         };
         facts::begin(recording.builder.trace_mut(), &recording.header);
-        recording.builder.trace_mut().marks.push(TimeMark { at: 0, time_ns: 0, rss_bytes: None });
+        recording.builder.trace_mut().origin.marks.push(TimeMark { at: 0, time_ns: 0, rss_bytes: None });
         if let Some(version) = version {
             recording.set_version(version, "");
         }
@@ -92,7 +92,7 @@ impl Recording {
     /// Brings the trace's doubts up to date; those of a trace that is only counted come at the end.
     pub(super) fn tell_doubt(&mut self) {
         if let Books::Kept(ledger) = &self.books {
-            self.builder.trace_mut().source.doubt.clone_from(&ledger.doubt);
+            self.builder.trace_mut().origin.source.doubt.clone_from(&ledger.doubt);
         }
     }
 
@@ -107,7 +107,7 @@ impl Recording {
 
     pub(super) fn thread_name(&mut self, name: &[u8]) -> Read<()> {
         let number = usize::from(dense(self.callers.thread()?));
-        let names = &mut self.builder.trace_mut().source.thread_names;
+        let names = &mut self.builder.trace_mut().origin.source.thread_names;
         if names.len() <= number {
             names.resize(number + 1, String::new());
         }
@@ -121,7 +121,7 @@ impl Recording {
             return;
         }
         let at = self.builder.len();
-        let marks = &mut self.builder.trace_mut().marks;
+        let marks = &mut self.builder.trace_mut().origin.marks;
         let before_ns = marks.last().map_or(0, |m| m.time_ns);
         let time_ns = ms.saturating_mul(1_000_000).max(before_ns);
         marks.push(TimeMark { at, time_ns, rss_bytes: Some(rss_bytes) });
@@ -132,7 +132,7 @@ impl Recording {
     }
 
     pub(super) fn code(&mut self, id: u64, function: &[u8], file: &[u8], first_line: i32, table: &[u8]) {
-        let stacks = &mut self.builder.trace_mut().stacks;
+        let stacks = &mut self.builder.trace_mut().origin.stacks;
         let function = stacks.string(&String::from_utf8_lossy(function));
         let file = stacks.string(&String::from_utf8_lossy(file));
         self.callers.code(id, function, file, first_line, table);
@@ -145,7 +145,7 @@ impl Recording {
         {
             self.set_version(version, " (from the folder of the standard library)");
         }
-        let stacks = &mut self.builder.trace_mut().stacks;
+        let stacks = &mut self.builder.trace_mut().origin.stacks;
         let function = stacks.string(&String::from_utf8_lossy(function));
         let file = stacks.string(&file);
         let frame: FrameId = stacks.frame(Frame { function, file, line: u32::try_from(line).unwrap_or(0) });
@@ -154,7 +154,7 @@ impl Recording {
 
     #[inline]
     pub(super) fn frame_push(&mut self, code: u64, offset: i64, entry: bool) -> Read<()> {
-        self.callers.push(&mut self.builder.trace_mut().stacks, code, offset, entry, self.bytes)
+        self.callers.push(&mut self.builder.trace_mut().origin.stacks, code, offset, entry, self.bytes)
     }
 
     #[inline]
@@ -199,7 +199,7 @@ impl Recording {
         if operates && matches!(self.books, Books::Counted(_)) {
             self.builder.tally_stack(stack);
         } else {
-            self.builder.trace_mut().stacks.mark_used(stack);
+            self.builder.trace_mut().origin.stacks.mark_used(stack);
         }
         if operates {
             self.callers.set_told();
@@ -225,10 +225,10 @@ impl Recording {
         let span_ms = self.header.end_ms.saturating_sub(self.header.start_ms);
         let trace = self.builder.trace_mut();
         let time_ns = span_ms.saturating_mul(1_000_000);
-        if trace.marks.last().is_some_and(|m| m.time_ns < time_ns) {
-            trace.marks.push(TimeMark { at, time_ns, rss_bytes: None });
+        if trace.origin.marks.last().is_some_and(|m| m.time_ns < time_ns) {
+            trace.origin.marks.push(TimeMark { at, time_ns, rss_bytes: None });
         }
-        let source = &mut trace.source;
+        let source = &mut trace.origin.source;
         source.records = Some(self.calls.iter().sum());
         source.peak_bytes = (!ledger.maps.given_up()).then_some(ledger.peak_bytes);
         source.calls = Function::all()

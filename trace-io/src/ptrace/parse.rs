@@ -58,8 +58,8 @@ impl Parser {
                     .map_err(|error| TraceError::Operation { place: self.place(0), error })?;
                 let line = self.lines + 1;
                 let trace = self.builder.trace_mut();
-                if trace.needs_mimalloc().is_some() && trace.mimalloc_line.is_none() {
-                    trace.mimalloc_line = Some(line);
+                if trace.needs_mimalloc().is_some() && trace.origin.mimalloc_line.is_none() {
+                    trace.origin.mimalloc_line = Some(line);
                 }
             }
         }
@@ -85,11 +85,11 @@ impl Parser {
         let text = String::from_utf8_lossy(&line[1..]);
         let text = text.trim();
         let trace = self.builder.trace_mut();
-        if !text.is_empty() && trace.description.len() < 4096 {
-            if !trace.description.is_empty() {
-                trace.description.push(' ');
+        if !text.is_empty() && trace.head.description.len() < 4096 {
+            if !trace.head.description.is_empty() {
+                trace.head.description.push(' ');
             }
-            trace.description.push_str(text);
+            trace.head.description.push_str(text);
         }
     }
 
@@ -118,7 +118,7 @@ impl Parser {
             if key == "malloc" {
                 let name = AllocatorName::parse(value)
                     .map_err(|e| self.syntax(column, e.to_string(), "name one of them"))?;
-                self.builder.trace_mut().malloc = Some(name);
+                self.builder.trace_mut().head.malloc = Some(name);
                 continue;
             }
             if key == LESSON.0 {
@@ -130,17 +130,17 @@ impl Parser {
                         "write lesson=yes, or nothing where it is none",
                     ));
                 }
-                self.builder.trace_mut().lesson = true;
+                self.builder.trace_mut().head.lesson = true;
                 continue;
             }
             if key == "malloc_stats" {
-                self.builder.trace_mut().malloc_stats = Some(value.to_owned());
+                self.builder.trace_mut().head.malloc_stats = Some(value.to_owned());
                 continue;
             }
             Profile::default()
                 .set(key, value)
                 .map_err(|error| TraceError::Profile { place: self.place(column), error })?;
-            self.builder.trace_mut().settings.push((key.to_owned(), value.to_owned()));
+            self.builder.trace_mut().head.settings.push((key.to_owned(), value.to_owned()));
         }
         Ok(())
     }

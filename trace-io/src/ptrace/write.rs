@@ -39,7 +39,7 @@ pub(crate) fn write_op_in(out: &mut impl Write, trace: &Trace, op: &Op, heap: Ob
         Call::Act(Action::SetupDebugHooks) => writeln!(out, "x setup_debug_hooks"),
         Call::Act(Action::Stack(stack)) => {
             write!(out, "x stack")?;
-            for frame in trace.stacks.lines(stack) {
+            for frame in trace.origin.stacks.lines(stack) {
                 write!(out, " {}", as_word(&frame.to_string()))?;
             }
             writeln!(out)
@@ -76,13 +76,13 @@ fn as_word(name: &str) -> String {
 /// What a ptrace file cannot carry of this trace.
 pub fn losses(trace: &Trace) -> Vec<Loss> {
     let mut lost = recorded(trace);
-    if !trace.notes.is_empty() {
-        lost.push(Loss::of(format!("{} notes", trace.notes.len())));
+    if !trace.head.notes.is_empty() {
+        lost.push(Loss::of(format!("{} notes", trace.head.notes.len())));
     }
-    if let Some(profile) = &trace.profile {
+    if let Some(profile) = &trace.head.profile {
         lost.push(Loss::profile(profile));
     }
-    for (key, value) in &trace.settings {
+    for (key, value) in &trace.head.settings {
         if !DIRECTIVES.contains(&key.as_str()) {
             lost.push(Loss::setting(key, value));
         }
@@ -92,18 +92,19 @@ pub fn losses(trace: &Trace) -> Vec<Loss> {
 
 /// Writes the text before the first operation.
 pub fn write_header(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
-    let description = if trace.description.is_empty() { &trace.name } else { &trace.description };
+    let description =
+        if trace.head.description.is_empty() { &trace.head.name } else { &trace.head.description };
     writeln!(out, "# {}", description.split_whitespace().collect::<Vec<_>>().join(" "))?;
-    if let Some(malloc) = trace.malloc {
+    if let Some(malloc) = trace.head.malloc {
         writeln!(out, "#! malloc={}", malloc.name())?;
     }
-    if let Some(value) = &trace.malloc_stats {
+    if let Some(value) = &trace.head.malloc_stats {
         writeln!(out, "#! malloc_stats={}", value.split_whitespace().collect::<String>())?;
     }
     if trace.is_lesson() {
         writeln!(out, "#! {}={}", LESSON.0, LESSON.1)?;
     }
-    for (key, value) in trace.settings.iter().filter(|s| DIRECTIVES.contains(&s.0.as_str())) {
+    for (key, value) in trace.head.settings.iter().filter(|s| DIRECTIVES.contains(&s.0.as_str())) {
         writeln!(out, "#! {key}={value}")?;
     }
     Ok(())

@@ -77,7 +77,7 @@ fn check<S: Subject>(trace_path: &Path, golden_path: &Path, placement: &str) -> 
     let golden = golden(golden_path);
     let mut profile = Profile::default();
     profile.set("arena_placement", placement).unwrap();
-    for (key, value) in &trace.settings {
+    for (key, value) in &trace.head.settings {
         profile.set(key, value).unwrap();
     }
     let mut subject = S::new(&profile, &trace);

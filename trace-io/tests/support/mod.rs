@@ -74,10 +74,14 @@ pub fn trace(
         let at = tape.len();
         if extras.times && draw.below(30) == 0 {
             let rss_bytes = (draw.below(2) == 0).then(|| 4096 * draw.below(1000));
-            tape.trace_mut().marks.push(TimeMark { at, time_ns: at * 1_000 + draw.below(900), rss_bytes });
+            tape.trace_mut().origin.marks.push(TimeMark {
+                at,
+                time_ns: at * 1_000 + draw.below(900),
+                rss_bytes,
+            });
         }
         if draw.below(100) == 0 {
-            tape.trace_mut().notes.push(Note { at, text: format!("note before {at}: ünïcode") });
+            tape.trace_mut().head.notes.push(Note { at, text: format!("note before {at}: ünïcode") });
         }
         if extras.scenario && draw.below(8) == 0 {
             act(&mut tape, &mut draw, &op);
@@ -101,23 +105,23 @@ pub fn trace(
     }
     if extras.times {
         let at = tape.len();
-        tape.trace_mut().marks.push(TimeMark { at, time_ns: u64::MAX - 5, rss_bytes: None });
+        tape.trace_mut().origin.marks.push(TimeMark { at, time_ns: u64::MAX - 5, rss_bytes: None });
     }
-    tape.trace_mut().source.set("ended", "well");
+    tape.trace_mut().origin.source.set("ended", "well");
     tape
 }
 
 fn facts(trace: &mut Trace, extras: Extras) {
-    "all that\na trace has".clone_into(&mut trace.description);
-    trace.profile = Some("cpython-3.9".to_owned());
-    trace.settings.push(("arena_limit".to_owned(), "7".to_owned()));
-    trace.settings.push(("arena_placement".to_owned(), "page".to_owned()));
+    "all that\na trace has".clone_into(&mut trace.head.description);
+    trace.head.profile = Some("cpython-3.9".to_owned());
+    trace.head.settings.push(("arena_limit".to_owned(), "7".to_owned()));
+    trace.head.settings.push(("arena_placement".to_owned(), "page".to_owned()));
     if extras.scenario {
-        trace.malloc = Some(AllocatorName::parse("debug").unwrap());
-        trace.malloc_stats = Some("0".to_owned());
-        trace.lesson = true;
+        trace.head.malloc = Some(AllocatorName::parse("debug").unwrap());
+        trace.head.malloc_stats = Some("0".to_owned());
+        trace.head.lesson = true;
     }
-    let source = &mut trace.source;
+    let source = &mut trace.origin.source;
     source.set("python", "3.14.1");
     source.set("command_line", "python -c 'é'");
     source.records = Some(u64::MAX);
@@ -137,7 +141,7 @@ fn stack(tape: &mut TraceBuilder, draw: &mut Draw) -> StackId {
             line: draw.below(9) as u32,
         })
         .collect();
-    tape.trace_mut().stacks.intern(&frames)
+    tape.trace_mut().origin.stacks.intern(&frames)
 }
 
 fn act(tape: &mut TraceBuilder, draw: &mut Draw, next: &Op) {
@@ -235,21 +239,31 @@ pub fn check_same(back: &Trace, trace: &Trace, from: u64) {
         assert_eq!(back.object_heap(at), trace.object_heap(index), "heap of {index}");
         assert_eq!(back.packed(at).slot, trace.packed(index).slot, "slot of {index}");
     }
-    assert_eq!(back.stacks.len(), trace.stacks.len());
-    for stack in 0..=trace.stacks.len() {
-        assert_eq!(back.stacks.lines(StackId(stack)), trace.stacks.lines(StackId(stack)), "stack {stack}");
+    assert_eq!(back.origin.stacks.len(), trace.origin.stacks.len());
+    for stack in 0..=trace.origin.stacks.len() {
+        assert_eq!(
+            back.origin.stacks.lines(StackId(stack)),
+            trace.origin.stacks.lines(StackId(stack)),
+            "stack {stack}"
+        );
     }
-    assert_eq!(back.source, trace.source);
-    assert_eq!((&back.malloc_stats, back.lesson), (&trace.malloc_stats, trace.lesson));
+    assert_eq!(back.origin.source, trace.origin.source);
+    assert_eq!((&back.head.malloc_stats, back.head.lesson), (&trace.head.malloc_stats, trace.head.lesson));
     let names = |t: &Trace| (0..t.name_count()).map(|n| t.name_of(n).to_owned()).collect::<Vec<_>>();
     assert_eq!(names(back), names(trace));
     assert_eq!(
-        (&back.name, &back.description, &back.profile, &back.settings, back.malloc),
-        (&trace.name, &trace.description, &trace.profile, &trace.settings, trace.malloc)
+        (&back.head.name, &back.head.description, &back.head.profile, &back.head.settings, back.head.malloc),
+        (
+            &trace.head.name,
+            &trace.head.description,
+            &trace.head.profile,
+            &trace.head.settings,
+            trace.head.malloc
+        )
     );
-    let notes = |t: &Trace| t.notes.iter().filter(|n| n.at >= from).cloned().collect::<Vec<_>>();
+    let notes = |t: &Trace| t.head.notes.iter().filter(|n| n.at >= from).cloned().collect::<Vec<_>>();
     assert_eq!(notes(back), notes(trace));
-    let marks = |t: &Trace| t.marks.iter().filter(|m| m.at >= from).copied().collect::<Vec<_>>();
+    let marks = |t: &Trace| t.origin.marks.iter().filter(|m| m.at >= from).copied().collect::<Vec<_>>();
     assert_eq!(marks(back), marks(trace));
     if from == 0 {
         assert_eq!(back.totals(), trace.totals());
