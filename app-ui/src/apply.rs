@@ -45,6 +45,10 @@ pub(crate) enum Request {
 }
 
 /// Everything but the shell.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of the user's, and what the engine is waited for"
+)]
 pub(crate) struct State {
     /// The way to what is open.
     pub(crate) port: Box<dyn Port>,

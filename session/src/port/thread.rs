@@ -129,7 +129,7 @@ mod tests {
         let mut sent = false;
         while shown.open().is_none_or(|(_, picture)| picture.step != 2) {
             // Whoever draws sleeps until it is woken.
-            wakes.recv_timeout(Duration::from_secs(60)).unwrap();
+            wakes.recv_timeout(Duration::from_mins(1)).unwrap();
             while let Some(update) = port.update() {
                 shown.take(update);
             }
