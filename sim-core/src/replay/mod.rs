@@ -10,7 +10,7 @@ mod search;
 mod trail;
 
 pub use hunt::Hunt;
-pub use scout::Witness;
+pub use scout::Moment;
 pub use search::{Found, Search};
 
 use std::sync::Arc;
