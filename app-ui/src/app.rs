@@ -453,9 +453,13 @@ impl App {
             let frame = egui::Frame::new().fill(self.theme.hint).inner_margin(margin);
             Panel::top("loading").frame(frame).show(ui, |ui| {
                 ui.horizontal(|ui| {
-                    ui.spinner();
+                    // A wheel that turns has the window painted all the time, which may cost the engine a core.
+                    let total = opening.total_bytes.filter(|t| *t > 0);
+                    if total.is_none() {
+                        ui.spinner();
+                    }
                     ui.label(format!("Opening {}", opening.name));
-                    if let Some(total) = opening.total_bytes.filter(|t| *t > 0) {
+                    if let Some(total) = total {
                         let share = opening.bytes as f32 / total as f32;
                         ui.add(egui::ProgressBar::new(share).desired_width(180.0).show_percentage());
                     }
