@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use session::Opened;
 use session::format::{bytes, count, grouped};
 use session::order::Order;
-use session::view::{Head, Hint, Picture, Shown};
+use session::view::{Agreed, Head, Hint, Picture, Shown};
 use web_time::Instant;
 
 use crate::apply::{Request, State};
@@ -404,6 +404,9 @@ impl App {
             if self.state.frame_times {
                 ui.label(RichText::new(self.frame_times().to_string()).small().monospace());
             }
+            if let Some(trust) = self.state.shown.status.travel.as_ref().and_then(|t| t.trust.as_ref()) {
+                trust_badge(ui, trust);
+            }
             if let Some(reading) = reading_line(&self.state.shown) {
                 ui.label(RichText::new(reading).small()).on_hover_text(
                     "A first pass over the tape notes which operation touched what, so that searches are instant and the way back is short",
@@ -450,9 +453,13 @@ impl App {
             let frame = egui::Frame::new().fill(self.theme.hint).inner_margin(margin);
             Panel::top("loading").frame(frame).show(ui, |ui| {
                 ui.horizontal(|ui| {
-                    ui.spinner();
+                    // A wheel that turns has the window painted all the time, which may cost the engine a core.
+                    let total = opening.total_bytes.filter(|t| *t > 0);
+                    if total.is_none() {
+                        ui.spinner();
+                    }
                     ui.label(format!("Opening {}", opening.name));
-                    if let Some(total) = opening.total_bytes.filter(|t| *t > 0) {
+                    if let Some(total) = total {
                         let share = opening.bytes as f32 / total as f32;
                         ui.add(egui::ProgressBar::new(share).desired_width(180.0).show_percentage());
                     }
@@ -539,6 +546,36 @@ fn hint_text(hint: &Hint, head: &Head) -> String {
             grouped(*step)
         ),
     }
+}
+
+/// How far recorded addresses agree, always in view: a map that is not the recorded one must not look like it.
+fn trust_badge(ui: &mut Ui, trust: &Agreed) {
+    let Some(share) = trust.share() else { return };
+    // Not rounded up: one block elsewhere is not all of them.
+    let percent = (share * 1000.0).floor() / 10.0;
+    let so_far = if trust.complete { "" } else { " so far" };
+    let text = RichText::new(format!("{percent:.1} % as recorded{so_far}")).small().strong();
+    ui.label(text).on_hover_ui(|ui| {
+        ui.set_max_width(420.0);
+        ui.label(trust_text(trust));
+    });
+}
+
+/// The same in full.
+fn trust_text(trust: &Agreed) -> String {
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    let by_chance = trust.share_by_chance.map_or_else(String::new, |s| format!("; by chance {}", percent(s)));
+    let places = format!(
+        "{} of {} blocks with a recorded address lie at the recorded place in their pool ({}{by_chance}).",
+        grouped(trust.same),
+        grouped(trust.compared),
+        percent(trust.share().unwrap_or_default())
+    );
+    let first = trust
+        .first_divergence
+        .map(|step| format!("The first that does not is that of operation {}.", grouped(step + 1)));
+    let reasons = trust.reasons.iter().map(|reason| format!("Perhaps: {reason}."));
+    [places].into_iter().chain(first).chain(reasons).collect::<Vec<_>>().join("\n")
 }
 
 /// How far the first pass is, or what its index leaves out.

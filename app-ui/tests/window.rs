@@ -352,6 +352,21 @@ fn every_pane_draws_at_every_size_and_theme() {
 }
 
 #[test]
+fn a_recording_shows_how_far_to_trust_the_map() {
+    let mut window = Window::lesson();
+    assert!(!window.says("as recorded"), "a scenario has no addresses");
+    let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/../trace-io/tests/data/memray13.bin");
+    window.open("memray13.bin", &std::fs::read(capture).unwrap());
+    assert!(window.says(" % as recorded") && !window.says("so far"));
+    // It stays whatever is shown, and says more when asked.
+    window.key(Key::End);
+    assert!(window.says(" % as recorded"));
+    window.harness.get_by_label_contains(" % as recorded").hover();
+    window.harness.run_steps(60);
+    assert!(window.says("at the recorded place in their pool") && window.says("Perhaps: unknown past"));
+}
+
+#[test]
 fn every_profile_replays_to_the_same_step() {
     let mut window = Window::lesson();
     window.key(Key::End);

@@ -14,6 +14,7 @@ pub mod find;
 pub mod format;
 pub mod open;
 pub mod order;
+pub mod pass;
 pub mod place;
 pub mod port;
 pub mod run;

@@ -4,6 +4,7 @@
 //! runs at full speed. [`crate::Session`]'s first pass over a tape calls the same watchers, and so can a second replay
 //! beside the one shown.
 
+use std::io;
 use std::ops::ControlFlow;
 
 use sim_core::breakpoint::{Condition, Watch};
@@ -57,21 +58,23 @@ pub trait Watcher {
 /// Does the first `steps` operations of a trace, or of a piece of one, and says how many were done before a watcher
 /// ended the run.
 pub fn run(machine: &mut Machine, trace: &Trace, steps: usize, watchers: &mut [&mut dyn Watcher]) -> usize {
-    let mut called: Vec<(&mut dyn Watcher, Events)> = Vec::new();
+    let mut events = Events::None;
+    let mut called: Vec<&mut dyn Watcher> = Vec::new();
     for watcher in watchers {
         let needs = watcher.needs(trace);
         if needs.any(trace) {
-            called.push((&mut **watcher, needs.events));
+            events = events.max(needs.events);
+            called.push(&mut **watcher);
         }
     }
-    match called.iter().map(|(_, events)| *events).max() {
-        None => {
-            machine.run(trace, 0, steps);
-            steps
-        }
-        Some(Events::None) => drive::<()>(machine, trace, steps, &mut called),
-        Some(Events::Arenas) => drive::<ArenaEvents>(machine, trace, steps, &mut called),
-        Some(Events::All) => drive::<Vec<Event>>(machine, trace, steps, &mut called),
+    if called.is_empty() {
+        machine.run(trace, 0, steps);
+        return steps;
+    }
+    match events {
+        Events::None => drive::<()>(machine, trace, steps, &mut called),
+        Events::Arenas => drive::<ArenaEvents>(machine, trace, steps, &mut called),
+        Events::All => drive::<Vec<Event>>(machine, trace, steps, &mut called),
     }
 }
 
@@ -79,7 +82,7 @@ fn drive<K: Kept>(
     machine: &mut Machine,
     trace: &Trace,
     steps: usize,
-    watchers: &mut [(&mut dyn Watcher, Events)],
+    watchers: &mut [&mut dyn Watcher],
 ) -> usize {
     let mut kept = K::default();
     for index in 0..steps {
@@ -87,7 +90,7 @@ fn drive<K: Kept>(
         let pointer = machine.step(trace, index, &mut kept);
         let moment = Moment { trace, index, events: kept.events(), machine, pointer };
         let mut goes_on = true;
-        for (watcher, _) in &mut *watchers {
+        for watcher in &mut *watchers {
             goes_on &= watcher.after(&moment).is_continue();
         }
         if !goes_on {
@@ -165,31 +168,64 @@ impl Watcher for Trust {
     }
 }
 
-/// Where each block landed, in the lines of the golden files, handed on in portions.
-pub struct PlacementLines<F> {
+/// Where each block landed, in the lines of the golden files, written in portions.
+pub struct PlacementLines<W> {
     writer: PlacementWriter,
+    out: W,
     lines: String,
     /// The process would have ended: no further operation has a line.
     ended: bool,
-    take: F,
+    error: Option<io::Error>,
 }
 
-impl<F: FnMut(&str) -> bool> PlacementLines<F> {
-    /// Bytes that are handed on at once.
+impl<W: io::Write> PlacementLines<W> {
+    /// Bytes that are written at once.
     const PORTION_BYTES: usize = 1 << 16;
 
-    /// Hands lines to `take`, which says whether it wants more.
-    pub fn new(writer: PlacementWriter, take: F) -> Self {
-        Self { writer, lines: String::new(), ended: false, take }
+    /// Writes to `out`, which should be no slower for large portions.
+    pub fn new(writer: PlacementWriter, out: W) -> Self {
+        Self { writer, out, lines: String::new(), ended: false, error: None }
     }
 
-    /// Hands on what is left.
-    pub fn finish(mut self) {
-        (self.take)(&self.lines);
+    /// Writes for operations that `place` does on a machine of its own, such as one over real arenas.
+    pub fn place_each(
+        &mut self,
+        steps: usize,
+        mut place: impl FnMut(&mut PlacementWriter, usize, &mut String),
+    ) -> usize {
+        for index in 0..steps {
+            place(&mut self.writer, index, &mut self.lines);
+            if !self.write_portion() {
+                return index + 1;
+            }
+        }
+        steps
+    }
+
+    /// Writes what is left; says why writing ended a run, if it did.
+    pub fn finish(mut self) -> io::Result<W> {
+        match self.error.take() {
+            Some(error) => Err(error),
+            None => self.out.write_all(self.lines.as_bytes()).map(|()| self.out),
+        }
+    }
+
+    /// Whether writing ended the run.
+    pub fn failed(&self) -> bool {
+        self.error.is_some()
+    }
+
+    /// Writes once there is enough; whether it could be written.
+    fn write_portion(&mut self) -> bool {
+        if self.lines.len() > Self::PORTION_BYTES {
+            self.error = self.out.write_all(self.lines.as_bytes()).err();
+            self.lines.clear();
+        }
+        self.error.is_none()
     }
 }
 
-impl<F: FnMut(&str) -> bool> Watcher for PlacementLines<F> {
+impl<W: io::Write> Watcher for PlacementLines<W> {
     fn needs(&self, _trace: &Trace) -> Needs {
         Needs { events: Events::Arenas, state: true, addresses: false }
     }
@@ -201,14 +237,7 @@ impl<F: FnMut(&str) -> bool> Watcher for PlacementLines<F> {
         let Moment { trace, index, events, machine, pointer } = *moment;
         self.writer.after(machine, trace, index, pointer, events, &mut self.lines);
         self.ended = machine.stopped().is_some();
-        if self.lines.len() > Self::PORTION_BYTES {
-            let more = (self.take)(&self.lines);
-            self.lines.clear();
-            if !more {
-                return ControlFlow::Break(());
-            }
-        }
-        ControlFlow::Continue(())
+        if self.write_portion() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 }
 
@@ -284,10 +313,10 @@ mod tests {
     fn trace() -> Trace {
         let mut tape = TraceBuilder::new("t");
         let mut push = |call| tape.push(Op { thread: 0, domain: Domain::Obj, call }).unwrap();
-        for id in 1..=6000 {
+        for id in 1..=9000 {
             push(Call::Malloc { id, size: 1 + id % 600 });
         }
-        for id in 1..=6000 {
+        for id in 1..=9000 {
             push(Call::Free { id });
         }
         tape.finish()
@@ -306,25 +335,23 @@ mod tests {
             writer.step(&mut alone, &trace, index, &mut lines);
         }
         let mut machine = pristine(&trace);
-        let mut written = String::new();
-        let mut portions = 0;
-        let mut placement = PlacementLines::new(PlacementWriter::default(), |text: &str| {
-            written.push_str(text);
-            portions += 1;
-            true
-        });
+        let mut placement = PlacementLines::new(PlacementWriter::default(), Vec::new());
         let mut overview = Overview::new(&trace, &Profile::default());
         let mut trust = Trust::new(&Profile::default());
         let done = run(
             &mut machine,
             &trace,
             trace.len() as usize,
-            &mut [&mut placement, &mut trust, &mut overview, &mut PrintedStats(|_: &str| panic!("nothing is printed"))],
+            &mut [
+                &mut placement,
+                &mut trust,
+                &mut overview,
+                &mut PrintedStats(|_: &str| panic!("nothing is printed")),
+            ],
         );
-        placement.finish();
+        let written = String::from_utf8(placement.finish().unwrap()).unwrap();
         assert_eq!(done as u64, trace.len());
         assert_eq!(written, lines, "events beyond arenas change no line");
-        assert!(portions > 1);
         assert!(overview.complete() && overview.marks.iter().any(|m| !m.obtained));
         assert_eq!(trust.total().compared, 0, "a trace without addresses");
         assert_eq!(digest(&machine), digest(&alone));
@@ -357,14 +384,26 @@ mod tests {
         let mut machine = pristine(&trace);
         let mut until = Until::new(Condition::parse("raw_fallback").unwrap(), &machine);
         let done = run(&mut machine, &trace, trace.len() as usize, &mut [&mut until]);
-        assert_eq!((done as u64, until.stopped_at()), (trace.len(), None));
+        assert_eq!((done, until.stopped_at()), (512, Some(512)), "the first of over 512 bytes");
+    }
+
+    struct Full;
+
+    impl io::Write for Full {
+        fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
 
     #[test]
     fn a_full_disk_ends_the_run() {
         let trace = trace();
-        let mut placement = PlacementLines::new(PlacementWriter::default(), |_: &str| false);
+        let mut placement = PlacementLines::new(PlacementWriter::default(), Full);
         let done = run(&mut pristine(&trace), &trace, trace.len() as usize, &mut [&mut placement]);
+        assert!(placement.failed() && placement.finish().is_err());
         assert!(done > 0 && (done as u64) < trace.len());
     }
 }

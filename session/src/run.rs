@@ -11,7 +11,7 @@ use sim_core::arena::{ArenaBackend as _, SimArenas, Target};
 use sim_core::breakpoint::Condition;
 use sim_core::index::Index;
 use sim_core::replay::Found;
-use sim_core::report::{Occupancy, malloc_stats};
+use sim_core::report::{Occupancy, Trust, malloc_stats};
 use sim_core::tape::{SourceLine, StackId};
 use sim_core::{Addr, Call, Event, Kind, Machine, Note, Op, Profile, Replay, SizeClass, Slot, Trace};
 use web_time::Instant;
@@ -91,6 +91,8 @@ pub struct Session {
     /// Play, speed and what is due.
     pub playback: Playback,
     overview: Overview,
+    /// Where the trace has recorded addresses.
+    trust: Option<Trust>,
     owner: Option<OwnerSearch>,
     /// See [`crate::actions::stack_changes`].
     stacks: Vec<(u64, StackId)>,
@@ -107,6 +109,7 @@ impl Session {
         let profile = setup.profile;
         Ok(Self {
             overview: Overview::new(&trace, &profile),
+            trust: trace.has_addresses().then(|| Trust::new(&profile)),
             stacks: crate::actions::stack_changes(&trace),
             trace,
             profile,
@@ -324,6 +327,12 @@ impl Session {
         &self.overview
     }
 
+    /// How far the machine agrees with recorded addresses, up to where the tape has been read; `None` where the trace
+    /// has none.
+    pub fn trust(&self) -> Option<&Trust> {
+        self.trust.as_ref()
+    }
+
     /// How far a seek under way is, 0 to 1.
     pub fn seeking(&self) -> Option<f32> {
         let seek = self.seek?;
@@ -479,7 +488,13 @@ impl Session {
         if reads {
             let first = Instant::now();
             while !self.overview.complete() && (more() || first.elapsed() < FIRST_PASS_SLICE) {
-                self.replay.advance_with(FIRST_PASS_CHUNK, &mut self.overview);
+                let Self { replay, overview, trust, .. } = self;
+                replay.advance_with(FIRST_PASS_CHUNK, |moment| {
+                    overview.add(moment);
+                    if let Some(trust) = trust {
+                        trust.after(moment.machine, moment.trace, moment.index, moment.pointer);
+                    }
+                });
             }
         }
     }

@@ -226,27 +226,27 @@ proptest! {
     }
 }
 
-/// What a witness is told, to be compared.
+/// What a watcher is told, to be compared.
 #[derive(Default)]
 struct Diary {
     events: Vec<Event>,
     digests: Vec<u64>,
 }
 
-impl sim_core::replay::Witness for Diary {
-    fn after(&mut self, _trace: &Trace, index: usize, events: &[Event], machine: &Machine) {
-        self.events.extend_from_slice(events);
-        assert_eq!(index, self.digests.len(), "each operation once, in order");
-        self.digests.push(sim_core::report::digest(machine));
+impl Diary {
+    fn after(&mut self, moment: &sim_core::replay::Moment<'_>) {
+        self.events.extend_from_slice(moment.events);
+        assert_eq!(moment.index, self.digests.len(), "each operation once, in order");
+        self.digests.push(sim_core::report::digest(moment.machine));
     }
 }
 
 #[test]
-fn a_witness_sees_each_operation_once() {
+fn a_watcher_sees_each_operation_once() {
     let trace = Arc::new(support::tape(&support::seeded_wishes(21, 3_000)));
     let mut replay = Replay::new(Arc::clone(&trace), &Profile::default(), 1 << 20).unwrap();
     let mut diary = Diary::default();
-    while !replay.advance_with(170, &mut diary) {
+    while !replay.advance_with(170, |moment| diary.after(moment)) {
         replay.find(Wanted::Mark(Mark::PoolCarved), replay.index().known(), false);
     }
     let mut machine = Machine::for_trace(&Profile::default(), &trace, None).unwrap();

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
 use mmap_arenas::MmapMachine;
+use session::pass::{self, PlacementLines, PrintedStats, Watcher};
 use session::{Overrides, Setup, SetupError};
 use sim_core::domains::AllocatorName;
 use sim_core::report::{PlacementWriter, Trust};
@@ -16,10 +17,10 @@ use super::input::{self, AsArgs, Pieces, ProfileArgs};
 use super::output::{self, Output};
 use super::report::{self, Report};
 use super::run::Run;
-use super::stack::{self, SnapshotArgs};
+use super::stack::SnapshotArgs;
 use super::start::{self, StartReport};
 use super::trust::TrustReport;
-use super::until::{Lookout, Until};
+use super::until::{self, Until};
 
 #[derive(clap::Args)]
 #[command(after_help = "Without an output option it prints a report. With --placement - or --malloc-stats \
@@ -151,40 +152,41 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
     let profile = &setup.profile;
     let mut machine = R::set_up(&setup, first).map_err(|e| of_start(args, e))?;
     let start = setup.start.as_ref().zip(machine.simulated()).map(|(picture, m)| StartReport::of(picture, m));
-    let mut placement =
-        args.placement.as_deref().map(|path| Placement::create(path, args.placement_state)).transpose()?;
+    let mut placement = args.placement.as_deref().map(|p| placement(p, args.placement_state)).transpose()?;
     let mut trust = if args.trust { Trust::with_arenas(profile) } else { Trust::new(profile) };
+    let mut condition = until::watcher(args.until.as_ref(), machine.simulated())?;
+    let mut printed = PrintedStats(|text: &str| eprint!("{text}"));
     let until = Until::steps(args.until.as_ref());
-    let mut lookout = Lookout::new(args.until.as_ref(), machine.simulated())?;
     let mut steps = 0;
     let mut piece = Some(first);
     while let Some(trace) = piece
         && steps < until
-        && lookout.as_ref().is_none_or(|l| l.stopped_at.is_none())
+        && condition.as_ref().is_none_or(|c| c.stopped_at().is_none())
+        && !placement.as_ref().is_some_and(PlacementLines::failed)
     {
         machine.prepare(trace).with_context(|| file.display().to_string())?;
-        let mut here = trace.len().min(until - steps);
-        match &mut placement {
-            None if let (Some(lookout), Some(machine)) = (&mut lookout, machine.simulated_mut()) => {
-                here = lookout.run(machine, trace, &mut trust);
+        let here = trace.len().min(until - steps) as usize;
+        let done = match (machine.simulated_mut(), &mut placement) {
+            (Some(machine), placement) => {
+                let mut watchers: Vec<&mut dyn Watcher> = vec![&mut trust, &mut printed];
+                watchers.extend(placement.as_mut().map(|p| p as &mut dyn Watcher));
+                watchers.extend(condition.as_mut().map(|c| c as &mut dyn Watcher));
+                pass::run(machine, trace, here, &mut watchers)
             }
-            Some(placement) => {
-                let shown = || args.placement.as_deref().map(output::shown).unwrap_or_default();
-                placement.run(&mut machine, trace, here, &mut trust).with_context(shown)?;
+            (None, Some(placement)) => {
+                placement.place_each(here, |writer, index, out| machine.place(writer, trace, index, out))
             }
-            None if trace.prints_malloc_stats() || trace.has_addresses() => {
-                for index in 0..here as usize {
-                    machine.step_recorded(trace, index, &mut trust);
-                    stack::print_malloc_stats(machine.simulated());
-                }
+            (None, None) => {
+                machine.run(trace, here);
+                here
             }
-            None => machine.run(trace, here as usize),
-        }
-        steps += here;
+        };
+        steps += done as u64;
         piece = pieces.next_piece()?;
     }
     if let Some(placement) = placement {
-        placement.out.finish()?;
+        let shown = || args.placement.as_deref().map(output::shown).unwrap_or_default();
+        placement.finish().with_context(shown)?.finish()?;
     }
     let Some(trace) = pieces.trace() else { bail!("{} has no operation", file.display()) };
     ensure!(
@@ -210,7 +212,8 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
         file.display()
     );
     let start = start.map(|start| start.after(trace));
-    let until = lookout.map(|l| report::UntilReport { condition: l.condition, stopped_at: l.stopped_at });
+    let until = condition
+        .map(|c| report::UntilReport { condition: c.condition().to_owned(), stopped_at: c.stopped_at() });
     let to_stdout = args.placement.as_deref() == Some(Path::new("-"));
     if args.json {
         let mut report = Report::of(&machine, trace, profile, steps, trust);
@@ -242,36 +245,11 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Where each block landed, being written.
-struct Placement {
-    out: Output,
-    writer: PlacementWriter,
-    lines: String,
-}
-
-impl Placement {
-    fn create(path: &Path, page_state: bool) -> Result<Self> {
-        let mut writer = PlacementWriter::default();
-        writer.page_state = page_state;
-        Ok(Self { out: Output::create(path)?, writer, lines: String::new() })
-    }
-
-    fn run<R: Run>(&mut self, machine: &mut R, trace: &Trace, steps: u64, trust: &mut Trust) -> Result<()> {
-        for index in 0..steps as usize {
-            machine.place(&mut self.writer, trace, index, &mut self.lines, trust);
-            stack::print_malloc_stats(machine.simulated());
-            if machine.has_stopped() {
-                break;
-            }
-            if self.lines.len() > 1 << 16 {
-                self.out.write_all(self.lines.as_bytes())?;
-                self.lines.clear();
-            }
-        }
-        self.out.write_all(self.lines.as_bytes())?;
-        self.lines.clear();
-        Ok(())
-    }
+/// A file for where each block landed.
+fn placement(path: &Path, page_state: bool) -> Result<PlacementLines<Output>> {
+    let mut writer = PlacementWriter::default();
+    writer.page_state = page_state;
+    Ok(PlacementLines::new(writer, Output::create(path)?))
 }
 
 fn bench<R: Run>(trace: &Trace, setup: &Setup, steps: u64, reps: u32) -> Result<()> {

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use mmap_arenas::MmapMachine;
 use session::Setup;
-use sim_core::report::{PlacementWriter, Summary, Trust, malloc_stats};
+use sim_core::report::{PlacementWriter, Summary, malloc_stats};
 use sim_core::{Machine, Profile, Trace};
 
 use super::output::grouped;
@@ -25,17 +25,8 @@ pub(super) trait Run: Sized {
     fn run(&mut self, trace: &Trace, steps: usize) {
         (0..steps).for_each(|index| self.step(trace, index));
     }
-    /// Does one and compares the pointer with the recorded one, where the backend can.
-    fn step_recorded(&mut self, trace: &Trace, index: usize, trust: &mut Trust);
-    /// The same, and appends where its block landed.
-    fn place(
-        &mut self,
-        writer: &mut PlacementWriter,
-        trace: &Trace,
-        index: usize,
-        out: &mut String,
-        trust: &mut Trust,
-    );
+    /// Does one and appends where its block landed.
+    fn place(&mut self, writer: &mut PlacementWriter, trace: &Trace, index: usize, out: &mut String);
     /// Whether an arena was refused for want of address space.
     fn out_of_space(&self) -> bool;
     /// The self-check.
@@ -92,21 +83,8 @@ impl Run for Machine {
         self.run(trace, 0, steps);
     }
 
-    fn step_recorded(&mut self, trace: &Trace, index: usize, trust: &mut Trust) {
-        let ptr = self.step(trace, index, &mut ());
-        trust.after(self, trace, index, ptr);
-    }
-
-    fn place(
-        &mut self,
-        writer: &mut PlacementWriter,
-        trace: &Trace,
-        index: usize,
-        out: &mut String,
-        trust: &mut Trust,
-    ) {
-        let ptr = writer.step(self, trace, index, out);
-        trust.after(self, trace, index, ptr);
+    fn place(&mut self, writer: &mut PlacementWriter, trace: &Trace, index: usize, out: &mut String) {
+        writer.step(self, trace, index, out);
     }
 
     fn out_of_space(&self) -> bool {
@@ -158,18 +136,7 @@ impl Run for MmapMachine {
         self.step(trace, index);
     }
 
-    fn step_recorded(&mut self, trace: &Trace, index: usize, _trust: &mut Trust) {
-        self.step(trace, index);
-    }
-
-    fn place(
-        &mut self,
-        writer: &mut PlacementWriter,
-        trace: &Trace,
-        index: usize,
-        out: &mut String,
-        _trust: &mut Trust,
-    ) {
+    fn place(&mut self, writer: &mut PlacementWriter, trace: &Trace, index: usize, out: &mut String) {
         self.place(writer, trace, index, out);
     }
 

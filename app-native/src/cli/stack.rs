@@ -1,4 +1,4 @@
-//! What a replay tells of the layers: reports of `PYTHONMALLOCSTATS`, logs, hooks, interpreters, snapshots.
+//! What a replay tells of the layers: logs, hooks, interpreters, snapshots.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -9,15 +9,6 @@ use sim_core::Machine;
 use sim_core::arena::ArenaBackend as _;
 use sim_core::machine::Layers;
 use sim_core::tracemalloc::{KeyType, NamedTraceback, Snapshot};
-
-/// Prints what `PYTHONMALLOCSTATS` had printed by the last operation, where CPython prints it.
-pub(super) fn print_malloc_stats(machine: Option<&Machine>) {
-    if let Some(stats) = machine.and_then(Machine::layers).and_then(Layers::malloc_stats)
-        && !stats.text.is_empty()
-    {
-        eprint!("{}", stats.text);
-    }
-}
 
 /// What there is to tell beyond pymalloc; nothing of it for a plain run.
 #[derive(Serialize)]

@@ -37,7 +37,6 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         ui.strong(format!("step {}", grouped(travel.target)));
         ui.weak(format!("of {}", grouped(len)));
         if let Some(share) = travel.seeking {
-            ui.spinner();
             ui.label(format!("seeking\u{2026} {:.0}%", share * 100.0));
             if ui.button("Cancel").on_hover_text("Stop where it is").clicked() {
                 commands.push(Command::Do(Action::Cancel));
@@ -46,7 +45,6 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
             if ui.button("Cancel").on_hover_text("Stop looking (Escape)").clicked() {
                 commands.push(Command::Do(Action::Cancel));
             }
-            ui.spinner();
             let share = share.map_or_else(String::new, |s| format!(" {:.0}%", s * 100.0));
             ui.add(egui::Label::new(format!("{doing}\u{2026}{share}")).truncate());
         } else if let Some(notice) = &travel.notice {

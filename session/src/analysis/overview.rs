@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sim_core::arena::Target;
 use sim_core::event::MiEvent;
 use sim_core::mimalloc::SLICE_BYTES;
-use sim_core::replay::Witness;
+use sim_core::replay::Moment;
 use sim_core::tape::Action;
 use sim_core::{Addr, Event, Kind, Machine, Profile, Trace};
 
@@ -141,8 +141,10 @@ impl Overview {
     }
 }
 
-impl Witness for Overview {
-    fn after(&mut self, trace: &Trace, index: usize, events: &[Event], machine: &Machine) {
+impl Overview {
+    /// Takes in the next operation.
+    pub fn add(&mut self, moment: &Moment<'_>) {
+        let Moment { trace, index, events, machine, .. } = *moment;
         for event in events {
             self.note(event);
         }
@@ -184,7 +186,9 @@ mod tests {
         let trace = std::sync::Arc::new(tape.finish());
         let profile = Profile::default();
         let mut overview = Overview::new(&trace, &profile);
-        sim_core::Replay::new(trace, &profile, 0).unwrap().advance_with(u64::MAX, &mut overview);
+        sim_core::Replay::new(trace, &profile, 0)
+            .unwrap()
+            .advance_with(u64::MAX, |moment| overview.add(moment));
         assert!(overview.complete());
         assert_eq!(overview.known(), 8000);
         // 1984 blocks of 512 bytes fill an arena.

@@ -17,8 +17,13 @@ use crate::view::{Look, Update};
 /// Work between two looks at what was asked: four milliseconds cost 5 % more than none at all, and an answer comes
 /// within three in the median.
 const SLICE: Duration = Duration::from_millis(4);
-/// Progress alone is told this often.
+/// Progress alone is told this often at most; and so seldom that telling it takes a front a small part of its time, who may
+/// paint without a graphics card on the very cores that the engine needs.
 const PROGRESS: Duration = Duration::from_millis(50);
+/// Times as long as a front needed for the last update.
+const PATIENCE: u32 = 5;
+/// But this often at least.
+const PROGRESS_MAX: Duration = Duration::from_millis(750);
 
 /// What a front asks of an engine elsewhere. Files go another way, since they do not travel as bytes.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -46,8 +51,10 @@ pub enum Next {
 pub struct Server {
     engine: Engine,
     asked: VecDeque<Request>,
-    /// Whether an update is on its way.
-    told: bool,
+    /// When an update went out that is still on its way.
+    told: Option<Instant>,
+    /// Between two tellings of progress.
+    pace: Duration,
     /// When the last turn began; `None` after a rest, whose time is not owed.
     then: Option<Instant>,
     progress: Instant,
@@ -57,7 +64,14 @@ impl Server {
     /// With nothing open. A trace that takes more than `bytes_max` is refused.
     pub fn new(bytes_max: Option<u64>) -> Self {
         let engine = Engine::new(bytes_max);
-        Self { engine, asked: VecDeque::new(), told: false, then: None, progress: Instant::now() }
+        Self {
+            engine,
+            asked: VecDeque::new(),
+            told: None,
+            pace: PROGRESS,
+            then: None,
+            progress: Instant::now(),
+        }
     }
 
     /// Begins to open a file, after what was asked before.
@@ -91,13 +105,13 @@ impl Server {
             (true, true) => Next::Soon,
             (true, false) => Next::AtOnce,
         };
-        if self.told {
+        if self.told.is_some() {
             return (None, next);
         }
-        let whole = !busy || self.progress.elapsed() >= PROGRESS;
+        let whole = !busy || self.progress.elapsed() >= self.pace;
         let update = self.engine.update(whole);
         if update.is_some() {
-            self.told = true;
+            self.told = Some(Instant::now());
             if whole {
                 self.progress = now;
             }
@@ -118,7 +132,11 @@ impl Server {
                     self.engine.order(order);
                 }
                 Request::Look(to) => look = Some(to),
-                Request::Taken => self.told = false,
+                Request::Taken => {
+                    if let Some(told) = self.told.take() {
+                        self.pace = (told.elapsed() * PATIENCE).clamp(PROGRESS, PROGRESS_MAX);
+                    }
+                }
             }
         }
         if let Some(to) = step {

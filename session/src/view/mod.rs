@@ -138,6 +138,43 @@ pub struct Opening {
     pub operations: u64,
 }
 
+/// How far the machine agrees with the addresses of a recording, up to where the tape has been read.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Agreed {
+    /// Blocks that lie in a pool and have a recorded address.
+    pub compared: u64,
+    /// Those at the same place in their pool.
+    pub same: u64,
+    /// The share that places drawn by lot would have, 0 to 1.
+    pub share_by_chance: Option<f64>,
+    /// Operations before the first block at another place.
+    pub first_divergence: Option<u64>,
+    /// Whether the whole tape has been compared.
+    pub complete: bool,
+    /// Why they may differ, the likeliest first; empty where they do not.
+    pub reasons: Vec<String>,
+}
+
+impl Agreed {
+    pub(crate) fn of(session: &Session) -> Option<Self> {
+        let trust = session.trust()?;
+        let total = trust.total();
+        Some(Self {
+            compared: total.compared,
+            same: total.same,
+            share_by_chance: trust.share_by_chance(),
+            first_divergence: trust.first_divergence().map(|d| d.step),
+            complete: session.overview().complete(),
+            reasons: trust.reasons(session.trace()).iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    /// The share at the same place, 0 to 1; `None` where nothing was compared.
+    pub fn share(&self) -> Option<f64> {
+        (self.compared > 0).then(|| self.same as f64 / self.compared as f64)
+    }
+}
+
 /// What goes on along the tape.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Travel {
@@ -159,6 +196,8 @@ pub struct Travel {
     pub covered: u64,
     /// How often each of [`Mark::ALL`] happens in what has been read.
     pub counts: [u64; Mark::ALL.len()],
+    /// How far recorded addresses agree, where the trace has them.
+    pub trust: Option<Agreed>,
 }
 
 impl Travel {
@@ -174,6 +213,7 @@ impl Travel {
             known: index.known(),
             covered: index.covered(),
             counts: Mark::ALL.map(|(mark, _)| index.count(mark)),
+            trust: Agreed::of(session),
         }
     }
 }
@@ -423,5 +463,69 @@ impl Shown {
     /// The open trace with its last picture; they come together.
     pub fn open(&self) -> Option<(&Head, &Picture)> {
         Some((self.head.as_deref()?, self.picture.as_deref()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::setup::{Overrides, Setup};
+    use sim_core::arena::{ArenaBackend as _, SimArenas, Target};
+    use sim_core::report::Trust;
+    use sim_core::tape::StackId;
+    use sim_core::{Addr, Call, Domain, Machine, Op, Trace, TraceBuilder};
+
+    fn op(id: u64) -> Op {
+        Op { thread: 0, domain: Domain::Obj, call: Call::Malloc { id, size: 1 + id % 600 } }
+    }
+
+    /// A tape whose addresses are the machine's own, except for each tenth block.
+    fn recorded(operations: u64) -> Arc<Trace> {
+        let mut plain = TraceBuilder::new("plain");
+        (1..=operations).for_each(|id| plain.push(op(id)).unwrap());
+        let plain = plain.finish();
+        let mut machine = Machine::for_trace(&Profile::default(), &plain, None).unwrap();
+        let mut tape = TraceBuilder::new("recorded");
+        for id in 1..=operations {
+            let pointer = machine.step(&plain, id as usize - 1, &mut ());
+            let address = match SimArenas::target(pointer) {
+                Target::Block(block) => {
+                    let own = machine.pymalloc().memory().block_addr(block).0;
+                    Some(Addr(own + if id % 10 == 0 { 16 } else { 0 }))
+                }
+                _ => None,
+            };
+            tape.push_recorded(op(id), StackId(0), address).unwrap();
+        }
+        Arc::new(tape.finish())
+    }
+
+    #[test]
+    fn the_first_pass_says_how_far_recorded_addresses_agree() {
+        let mut session = Session::new(recorded(20_000), &Overrides::default(), 0).unwrap();
+        let badge = Agreed::of(&session).unwrap();
+        assert_eq!((badge.compared, badge.share(), badge.complete), (0, None, false));
+        while session.busy() {
+            session.work(Duration::from_millis(1));
+        }
+        let badge = Agreed::of(&session).unwrap();
+        assert!(badge.complete && badge.compared > 10_000);
+        assert!((badge.share().unwrap() - 0.9).abs() < 0.01, "{badge:?}");
+        assert_eq!(badge.first_divergence, Some(9));
+        assert_eq!(badge.reasons, ["the profile may be another than the recorded Python's"]);
+        // The same in a run of its own beside the session.
+        let trace = Arc::clone(session.trace());
+        let mut machine = Setup::resolve(&trace, &Overrides::default()).unwrap().machine(&trace).unwrap();
+        let mut trust = Trust::new(&Profile::default());
+        crate::pass::run(&mut machine, &trace, trace.len() as usize, &mut [&mut trust]);
+        assert_eq!(trust.total(), session.trust().unwrap().total());
+
+        let mut tape = TraceBuilder::new("t");
+        tape.push(op(1)).unwrap();
+        let plain = Session::new(Arc::new(tape.finish()), &Overrides::default(), 0).unwrap();
+        assert_eq!(Agreed::of(&plain), None, "a trace without addresses");
     }
 }

@@ -12,7 +12,7 @@ mod trail;
 
 pub use grow::GrowError;
 pub use hunt::Hunt;
-pub use scout::Witness;
+pub use scout::Moment;
 pub use search::{Found, Search};
 
 use std::sync::Arc;

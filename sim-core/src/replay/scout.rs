@@ -2,20 +2,25 @@
 
 use super::Replay;
 use super::checkpoints::{Checkpoints, Tracked};
+use crate::arena::{ArenaBackend, SimArenas};
 use crate::event::Event;
 use crate::index::Touched;
 use crate::machine::Machine;
 use crate::tape::Trace;
 
-/// Somebody who sees the first pass over a tape: the events, and the machine after each operation.
-pub trait Witness {
-    /// The operation after `index` others has just been done.
-    fn after(&mut self, trace: &Trace, index: usize, events: &[Event], machine: &Machine);
-}
-
-impl Witness for () {
-    #[inline]
-    fn after(&mut self, _trace: &Trace, _index: usize, _events: &[Event], _machine: &Machine) {}
+/// An operation that has just been done, for whoever watches a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    /// The trace, or a piece of it.
+    pub trace: &'a Trace,
+    /// Operations of it before this one.
+    pub index: usize,
+    /// What the operation did, as far as somebody wanted it.
+    pub events: &'a [Event],
+    /// The state after it.
+    pub machine: &'a Machine,
+    /// What the call returned; NULL for free and for actions.
+    pub pointer: <SimArenas as ArenaBackend>::Ptr,
 }
 
 /// A machine that runs ahead of the position.
@@ -25,12 +30,19 @@ pub(super) struct Scout {
     pub(super) step: u64,
     touched: Touched,
     events: Vec<Event>,
+    pointer: <SimArenas as ArenaBackend>::Ptr,
 }
 
 impl Scout {
     /// At the start of the tape.
     pub(super) fn new(tracked: Tracked) -> Self {
-        Self { tracked, step: 0, touched: Touched::default(), events: Vec::new() }
+        Self {
+            tracked,
+            step: 0,
+            touched: Touched::default(),
+            events: Vec::new(),
+            pointer: <SimArenas as ArenaBackend>::Ptr::default(),
+        }
     }
 
     /// Goes to a step, from the saved state before it unless it stands between the two.
@@ -45,10 +57,10 @@ impl Scout {
     /// Does the next operation, and says what it touched.
     #[inline]
     pub(super) fn step(&mut self, trace: &Trace) -> &Touched {
-        let Self { tracked, step, touched, events } = self;
+        let Self { tracked, step, touched, events, pointer } = self;
         events.clear();
         touched.begin(&tracked.machine);
-        tracked.machine.step(trace, *step as usize, events);
+        *pointer = tracked.machine.step(trace, *step as usize, events);
         touched.end(&tracked.machine, events);
         *step += 1;
         touched
@@ -59,11 +71,11 @@ impl Replay {
     /// Reads on at most `budget` operations ahead, so that seeks become short and searches find their way, and
     /// says whether the whole tape has been read. The position stays where it is.
     pub fn advance(&mut self, budget: u64) -> bool {
-        self.advance_with(budget, &mut ())
+        self.advance_with(budget, |_| {})
     }
 
-    /// The same with somebody who sees each operation of the tape once, in order.
-    pub fn advance_with(&mut self, budget: u64, witness: &mut impl Witness) -> bool {
+    /// The same, calling `after` for each operation of the tape once, in order.
+    pub fn advance_with(&mut self, budget: u64, mut after: impl FnMut(&Moment<'_>)) -> bool {
         let Self { scout, checkpoints, index, trace, budget_bytes, .. } = self;
         let end = trace.len();
         let from = index.known();
@@ -79,7 +91,8 @@ impl Replay {
             while scout.step < stop {
                 let at = scout.step as usize;
                 index.add(trace, scout.step(trace));
-                witness.after(trace, at, &scout.events, &scout.tracked.machine);
+                let Scout { tracked, events, pointer, .. } = &*scout;
+                after(&Moment { trace, index: at, events, machine: &tracked.machine, pointer: *pointer });
             }
             checkpoints.keep(stop, 0, &mut scout.tracked);
         }

@@ -42,24 +42,17 @@ impl Placement {
     }
 }
 
-/// Arenas obtained and released, as lines.
+/// Arenas obtained and released.
 #[derive(Debug, Default)]
-struct ArenaMarks(String);
+struct ArenaEvents(Vec<Event>);
 
-impl Observer for ArenaMarks {
+impl Observer for ArenaEvents {
     // Addresses of pools and blocks are not needed, so the events that cost are not made.
     const ENABLED: bool = false;
     #[inline]
     fn event(&mut self, event: Event) {
-        // Writing to a String cannot fail.
-        match event {
-            Event::ArenaObtained { arena, .. } => {
-                let _ = writeln!(self.0, "+arena {}", arena.ordinal);
-            }
-            Event::ArenaReleased { arena, .. } => {
-                let _ = writeln!(self.0, "-arena {}", arena.ordinal);
-            }
-            _ => {}
+        if matches!(event, Event::ArenaObtained { .. } | Event::ArenaReleased { .. }) {
+            self.0.push(event);
         }
     }
 }
@@ -85,10 +78,10 @@ fn write_page(out: &mut String, mimalloc: &Mimalloc, page: u32) {
     }
 }
 
-/// Applies operations and writes the golden body's lines for them.
+/// Writes the golden body's lines for operations.
 #[derive(Debug, Default)]
 pub struct PlacementWriter {
-    marks: ArenaMarks,
+    arenas: ArenaEvents,
     /// Whether the state of a mimalloc block's page follows its place.
     pub page_state: bool,
 }
@@ -102,13 +95,41 @@ impl PlacementWriter {
         index: usize,
         out: &mut String,
     ) -> A::Ptr {
+        let mut arenas = std::mem::take(&mut self.arenas);
+        let ptr = machine.step(trace, index, &mut arenas);
+        self.after(machine, trace, index, ptr, &arenas.0, out);
+        arenas.0.clear();
+        self.arenas = arenas;
+        ptr
+    }
+
+    /// Appends the lines of the operation after `index` others, which gave `ptr`. Of its events those of arenas are
+    /// enough.
+    pub fn after<A: ArenaBackend>(
+        &self,
+        machine: &Machine<A>,
+        trace: &Trace,
+        index: usize,
+        ptr: A::Ptr,
+        events: &[Event],
+        out: &mut String,
+    ) {
         let op = trace.packed(index);
-        let ptr = machine.step(trace, index, &mut self.marks);
-        out.push_str(&self.marks.0);
-        self.marks.0.clear();
+        // Writing to a String cannot fail.
+        for event in events {
+            match event {
+                Event::ArenaObtained { arena, .. } => {
+                    let _ = writeln!(out, "+arena {}", arena.ordinal);
+                }
+                Event::ArenaReleased { arena, .. } => {
+                    let _ = writeln!(out, "-arena {}", arena.ordinal);
+                }
+                _ => {}
+            }
+        }
         if matches!(op.kind, Kind::Free | Kind::FreeKeep | Kind::Act) {
             out.push_str("-\n");
-            return ptr;
+            return;
         }
         if let Some((run, place)) = machine.mimalloc().and_then(|run| Some((run, run.returned_place()?))) {
             let (segment, offset, page) = place;
@@ -117,7 +138,7 @@ impl PlacementWriter {
                 write_page(out, run.heap(), page);
             }
             out.push('\n');
-            return ptr;
+            return;
         }
         match Placement::of(machine, ptr) {
             Placement::Arena { ordinal, offset } => {
@@ -126,6 +147,5 @@ impl PlacementWriter {
             Placement::Raw => out.push_str("raw\n"),
             Placement::Null => out.push_str("null\n"),
         }
-        ptr
     }
 }
