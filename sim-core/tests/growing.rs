@@ -79,7 +79,7 @@ fn check_beginning(part: &Trace, whole: &Trace, every: usize) {
     let len = part.len() as usize;
     // Around the ends of segments, and here and there.
     let near =
-        |at: &usize| at % 65_536 < 3 || at % 65_536 > 65_532 || at % every == 0 || *at > len - 3.min(len);
+        |at: &usize| at % 65_536 < 3 || at % 65_536 > 65_532 || at.is_multiple_of(every) || *at > len - 3.min(len);
     for at in (0..len).filter(near) {
         assert_eq!(part.op(at as u64), whole.op(at as u64), "operation {at}");
         assert_eq!(part.packed(at).slot, whole.packed(at).slot, "slot of {at}");
@@ -154,7 +154,7 @@ fn columns_that_come_in_may_be_handed_out_between_blocks() {
             }
             assert_eq!(part.thread_count(), if part.len() > 60_000 { 2 } else { part.thread_count() });
         }
-        assert_eq!(parts.last().map(|p| p.counts()), Some(whole.counts()));
+        assert_eq!(parts.last().map(Trace::counts), Some(whole.counts()));
     }
 }
 

@@ -79,12 +79,13 @@ impl Input {
         self.consumed.get()
     }
 
-    /// Fills `buffer` as far as the source goes. The bytes before a failure count, too: the number comes
-    /// with the failure.
-    pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> (usize, Option<TraceError>) {
+    /// Takes what has come into `buffer`, and waits until that is at least `least` bytes or all. A source that fills it is asked for no more, one
+    /// that gives less, as a pipe does, is not waited for. The bytes before a failure count, too: the number comes with the failure.
+    pub(crate) fn take(&mut self, buffer: &mut [u8], least: usize) -> (usize, Came) {
         let mut filled = 0;
         while filled < buffer.len() {
             let part = &mut buffer[filled..];
+            let wanted = part.len();
             let read = match &mut self.source {
                 Source::Plain(source) => source.read(part),
                 Source::Zstd(source) => source.read(part),
@@ -92,13 +93,18 @@ impl Input {
                 Source::Gzip(source) => source.read(part),
             };
             match read {
-                Ok(0) => break,
-                Ok(n) => filled += n,
+                Ok(0) => return (filled, Came::All),
+                Ok(n) => {
+                    filled += n;
+                    if n < wanted && filled >= least {
+                        break;
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return (filled, Some(self.failure(error))),
+                Err(error) => return (filled, Came::Broke(self.failure(error))),
             }
         }
-        (filled, None)
+        (filled, Came::More)
     }
 
     fn failure(&self, error: io::Error) -> TraceError {
@@ -109,6 +115,16 @@ impl Input {
             TraceError::Compression { offset, message: one_line(&error) }
         }
     }
+}
+
+/// What is known of a source after some of its bytes.
+pub(crate) enum Came {
+    /// There may be more.
+    More,
+    /// That was all.
+    All,
+    /// It failed.
+    Broke(TraceError),
 }
 
 /// Decoders put their causes on lines of their own; an error here is one line.

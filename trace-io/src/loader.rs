@@ -11,7 +11,7 @@ use sim_core::{Domain, Trace, TraceBuilder};
 use crate::detect::{HEAD_BYTES, detect};
 use crate::error::TraceError;
 use crate::format::{Format, stem};
-use crate::input::{Input, Packing};
+use crate::input::{Came, Input, Packing};
 use crate::lines::Lined;
 use crate::reader::Reader;
 use crate::stats_text::StatsText;
@@ -148,6 +148,15 @@ impl Loader {
         }
     }
 
+    /// What was read so far, to be shown while more is read: longer ones share its rows. [`sim_core::Replay::grow`] goes on with them. Nothing
+    /// before the first slice.
+    pub fn share(&mut self) -> Option<Trace> {
+        match &mut self.state {
+            State::Reading(open) => Some(open.reader.builder_mut().share()),
+            State::Start(_) | State::Failed => None,
+        }
+    }
+
     /// Drops the operations read so far; those to come are numbered on.
     pub fn forget(&mut self) {
         if let State::Reading(open) = &mut self.state {
@@ -155,7 +164,8 @@ impl Loader {
         }
     }
 
-    /// Reads one slice of at most 64 KiB; true once all was read, be it a trace or a [`Self::picture`].
+    /// Reads one slice of at most 64 KiB, or as much of it as a pipe has to give; true once all was read, be it a trace or a
+    /// [`Self::picture`]. The first slice has 4 KiB at least, where there are so many, since they tell the format.
     pub fn advance(&mut self) -> Result<bool, TraceError> {
         match self.read_slice() {
             Err(error) => {
@@ -168,15 +178,14 @@ impl Loader {
 
     fn read_slice(&mut self) -> Result<bool, TraceError> {
         self.buffer.resize(SLICE_BYTES, 0);
-        let (filled, failure) = match &mut self.state {
+        let (filled, came) = match &mut self.state {
             State::Start(source) => {
                 let mut input = Input::new(std::mem::replace(source, Box::new(std::io::empty())))?;
-                let (filled, failure) = input.fill(&mut self.buffer);
-                if filled == 0
-                    && let Some(failure) = failure
-                {
-                    return Err(failure);
-                }
+                let (filled, came) = input.take(&mut self.buffer, HEAD_BYTES);
+                let came = match came {
+                    Came::Broke(failure) if filled == 0 => return Err(failure),
+                    came => came,
+                };
                 let format = detect(&self.buffer[..filled.min(HEAD_BYTES)])?;
                 let mut reader = reader(format, &self.name);
                 if let Some(domain) = self.domain
@@ -189,20 +198,24 @@ impl Loader {
                     reader.count_only();
                 }
                 self.state = State::Reading(Open { input, format, reader, ended: false, picture: None });
-                (filled, failure)
+                (filled, came)
             }
             State::Reading(open) if open.ended => return Ok(true),
-            State::Reading(open) => open.input.fill(&mut self.buffer),
+            State::Reading(open) => open.input.take(&mut self.buffer, 1),
             State::Failed => return Err(TraceError::Empty),
         };
         let State::Reading(open) = &mut self.state else { return Err(TraceError::Empty) };
         open.reader.feed(&self.buffer[..filled])?;
-        if let Some(failure) = failure {
-            open.reader.cut(failure)?;
-            open.ended = true;
-        } else if filled < SLICE_BYTES || open.reader.complete() {
-            open.reader.end()?;
-            open.ended = true;
+        match came {
+            Came::Broke(failure) => {
+                open.reader.cut(failure)?;
+                open.ended = true;
+            }
+            Came::More if !open.reader.complete() => {}
+            Came::More | Came::All => {
+                open.reader.end()?;
+                open.ended = true;
+            }
         }
         if open.ended {
             open.picture = open.reader.picture().map(Box::new);

@@ -13,7 +13,7 @@ use sim_core::replay::Moment;
 use sim_core::tape::Action;
 use sim_core::{Addr, Event, Kind, Machine, Profile, Trace};
 
-/// Columns of the curves.
+/// Columns of the curves, the most of them for a tape that grows.
 const BUCKETS: u64 = 1024;
 
 /// An arena, or a segment of mimalloc, obtained or released.
@@ -45,6 +45,9 @@ pub struct Overview {
     pub marks: Vec<ArenaMark>,
     total: u64,
     known: u64,
+    bucket_steps: u64,
+    /// Whether the tape may go on.
+    grows: bool,
     /// Bytes asked for of the block in each slot, 0 for the C library's.
     asked: Vec<u64>,
     live_bytes: u64,
@@ -62,12 +65,20 @@ impl Overview {
             marks: Vec::new(),
             total: trace.len(),
             known: 0,
+            bucket_steps: trace.len().div_ceil(BUCKETS).max(1),
+            grows: false,
             asked: vec![0; trace.slot_count() as usize],
             live_bytes: 0,
             arena_size: profile.arena_size,
             threshold: profile.small_request_threshold,
             segments: BTreeMap::new(),
         }
+    }
+
+    /// The same for a tape that goes on, see [`Self::grow`].
+    pub fn growing(trace: &Trace, profile: &Profile) -> Self {
+        let bucket_steps = growing_steps(trace.len());
+        Self { bucket_steps, grows: true, ..Self::new(trace, profile) }
     }
 
     /// Operations that curves and marks cover.
@@ -82,7 +93,23 @@ impl Overview {
 
     /// Operations of one bucket.
     pub fn bucket_steps(&self) -> u64 {
-        self.total.div_ceil(BUCKETS).max(1)
+        self.bucket_steps
+    }
+
+    /// The tape of one that was made for it has grown, see [`sim_core::Replay::grow`]. Buckets have a power of two of operations, so that
+    /// the curves come out as if the whole had been there from the start.
+    pub fn grow(&mut self, trace: &Trace) {
+        self.total = trace.len();
+        self.asked.resize(trace.slot_count() as usize, 0);
+        let wanted = growing_steps(self.total);
+        while self.bucket_steps < wanted {
+            self.bucket_steps *= 2;
+            let pairs = self.buckets.chunks(2).map(|pair| {
+                let most = |of: fn(&Bucket) -> u64| pair.iter().map(of).max().unwrap_or(0);
+                Bucket { held_bytes: most(|b| b.held_bytes), live_bytes: most(|b| b.live_bytes) }
+            });
+            self.buckets = pairs.collect();
+        }
     }
 
     /// The first arena mark after `step`; `None` also while it is not known yet.
@@ -162,16 +189,64 @@ impl Overview {
             peak.live_bytes = peak.live_bytes.max(self.live_bytes);
         }
         self.known += 1;
-        if self.complete() {
+        if self.complete() && !self.grows {
             self.asked = Vec::new();
         }
     }
 }
 
+/// Operations of one bucket on a tape that has grown to so many.
+fn growing_steps(operations: u64) -> u64 {
+    operations.div_ceil(BUCKETS).max(1).next_power_of_two()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sim_core::{Call, Domain, Op, TraceBuilder};
+    use std::sync::Arc;
+
+    use sim_core::{Call, Domain, Op, Replay, TraceBuilder};
+
+    #[test]
+    fn curves_of_a_growing_tape_come_out_as_those_of_the_whole() {
+        let mut tape = TraceBuilder::new("t");
+        let mut parts = Vec::new();
+        for id in 1..=150_000_u64 {
+            // A heap that swells and shrinks by turns.
+            let call = match id / 3000 % 3 {
+                0 | 1 => Call::Malloc { id, size: 1 + id % 600 },
+                _ => Call::Free { id: id - 3000 },
+            };
+            tape.push(Op { thread: 0, domain: Domain::Obj, call }).unwrap();
+            if [1, 900, 1025, 5000, 65_536, 70_001, 149_999].contains(&id) {
+                parts.push(Arc::new(tape.share()));
+            }
+        }
+        let whole = Arc::new(tape.finish());
+        let profile = Profile::default();
+        let mut straight = Overview::growing(&whole, &profile);
+        Replay::new(Arc::clone(&whole), &profile, 0)
+            .unwrap()
+            .advance_with(u64::MAX, |moment| straight.add(moment));
+        let mut parts = parts.into_iter().chain([Arc::clone(&whole)]);
+        let first = parts.next().unwrap();
+        let mut overview = Overview::growing(&first, &profile);
+        let mut replay = Replay::new(first, &profile, 0).unwrap();
+        for (at, part) in parts.enumerate() {
+            // To the end, or not so far.
+            let complete =
+                replay.advance_with(if at % 2 == 0 { u64::MAX } else { 500 }, |moment| overview.add(moment));
+            assert_eq!(complete, overview.complete());
+            overview.grow(&part);
+            replay.grow(part).unwrap();
+        }
+        assert!(!overview.complete() && replay.advance_with(u64::MAX, |moment| overview.add(moment)));
+        assert!(overview.complete());
+        assert_eq!((overview.bucket_steps(), overview.known()), (256, 150_000));
+        assert_eq!(overview.bucket_steps(), straight.bucket_steps());
+        assert_eq!(overview.buckets, straight.buckets);
+        assert_eq!(overview.marks, straight.marks);
+    }
 
     #[test]
     fn finds_arenas_and_peaks() {
@@ -183,12 +258,10 @@ mod tests {
         for id in (1..=4000).rev() {
             tape.push(Op { thread: 0, domain: Domain::Obj, call: Call::Free { id } }).unwrap();
         }
-        let trace = std::sync::Arc::new(tape.finish());
+        let trace = Arc::new(tape.finish());
         let profile = Profile::default();
         let mut overview = Overview::new(&trace, &profile);
-        sim_core::Replay::new(trace, &profile, 0)
-            .unwrap()
-            .advance_with(u64::MAX, |moment| overview.add(moment));
+        Replay::new(trace, &profile, 0).unwrap().advance_with(u64::MAX, |moment| overview.add(moment));
         assert!(overview.complete());
         assert_eq!(overview.known(), 8000);
         // 1984 blocks of 512 bytes fill an arena.
