@@ -3,6 +3,7 @@
 use crate::codec::{Codec, Packer, Unpacker};
 use crate::head;
 use crate::index::size_bit;
+use crate::prediction::{Call, Prediction};
 use crate::varint::{Numbers, distance, moved, put};
 
 const HEADS: u8 = 1;
@@ -108,6 +109,57 @@ impl Block {
         self.stacks.clear();
         self.hits.clear();
         self.misses.clear();
+    }
+
+    /// The thread of the next row.
+    #[inline]
+    pub fn push_thread(&mut self, thread: u16) {
+        match self.threads.last_mut() {
+            Some(run) if run.1 == thread => run.0 += 1,
+            _ => self.threads.push((1, thread)),
+        }
+    }
+
+    /// The heap of the next row.
+    #[inline]
+    pub fn push_heap(&mut self, heap: u8) {
+        match self.heaps.last_mut() {
+            Some(run) if run.1 == heap => run.0 += 1,
+            _ => self.heaps.push((1, heap)),
+        }
+    }
+
+    /// The address of the next row, by what was predicted: nothing where that is right, else the correction.
+    #[inline]
+    pub fn push_address(&mut self, call: &Call, actual: u64, prediction: &mut Prediction) {
+        let predicted = prediction.predict(call);
+        let hit = actual == predicted;
+        // Runs of right and wrong ones take turns, a right one first.
+        if (self.hits.len() % 2 == 1) == hit
+            && let Some(run) = self.hits.last_mut()
+        {
+            *run += 1;
+        } else {
+            if self.hits.is_empty() && !hit {
+                self.hits.push(0);
+            }
+            self.hits.push(1);
+        }
+        if !hit {
+            let base = prediction.base(call, predicted);
+            self.misses.push(distance(base.rotate_right(4), actual.rotate_right(4)));
+        }
+        prediction.learn(call, predicted, actual);
+    }
+
+    /// Leaves runs away that say nothing: all on thread 0, all objects to the same heap.
+    pub fn drop_plain_runs(&mut self) {
+        if self.threads.iter().all(|run| run.1 == 0) {
+            self.threads.clear();
+        }
+        if self.heaps.iter().all(|run| run.1 == 0) {
+            self.heaps.clear();
+        }
     }
 
     /// A bit for each thread that occurs, see [`crate::Entry::threads`].

@@ -24,3 +24,34 @@ pub const NULL: u8 = 1 << 5;
 pub const WIDE: u8 = 1 << 6;
 /// A realloc gives a new id.
 pub const NEW_ID: u8 = 1 << 7;
+
+/// A domain of calls, with its number in a head.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Domain {
+    /// `PyMem_Raw*`.
+    Raw = 0,
+    /// `PyMem_*`.
+    Mem = 1,
+    /// `PyObject_*`.
+    Obj = 2,
+}
+
+impl Domain {
+    /// Its bits in a head.
+    #[inline]
+    pub fn bits(self) -> u8 {
+        (self as u8) << DOMAIN_SHIFT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What stands in files for ever.
+    #[test]
+    fn domains_are_those_of_the_page() {
+        assert_eq!([Domain::Raw, Domain::Mem, Domain::Obj].map(Domain::bits), [0, 8, 16]);
+    }
+}

@@ -4,12 +4,13 @@
 //! is good up to its last whole block.
 //!
 //! The crate has two floors. The lower one knows bytes alone and nothing of ours: [`Stream`] writes the file around
-//! [`Block`]s of operations, tables and facts, [`BlockFile`] finds them again; it is what a recorder takes into a process
-//! it watches. The upper one, the feature `tape`, reads and writes the traces of `sim-core`: [`AtraceWriter`],
+//! [`Block`]s of operations, tables and facts, [`BlockFile`] finds them again; [`CallWriter`] makes blocks of calls as they happen, which is
+//! what a recorder takes into a process it watches. The upper one, the feature `tape`, reads and writes the traces of `sim-core`: [`AtraceWriter`],
 //! [`AtraceReader`] for bytes as they come, [`AtraceFile`] for a file that is read from the middle.
 
 #![forbid(unsafe_code)]
 
+mod calls;
 mod codec;
 mod columns;
 mod container;
@@ -27,6 +28,7 @@ mod tape;
 pub mod varint;
 mod version;
 
+pub use calls::{CallWriter, Caller};
 pub use codec::Codec;
 pub use columns::{Block, BlockReader, BlockWriter, IdRule, SIZE_COLUMNS};
 pub use container::{

@@ -15,7 +15,6 @@ use crate::container::{BlockKind, COUNT_MAX, FileHeader, FileProfile};
 use crate::prediction::Prediction;
 use crate::stream::Stream;
 use crate::tables::{self, Frame, Moment};
-use crate::varint::distance;
 
 /// Operations of a block: what a killed program loses at most, and enough for columns to pack well.
 pub const BLOCK_OPERATIONS: usize = 1 << 16;
@@ -209,40 +208,14 @@ impl<W: Write> AtraceWriter<W> {
     }
 
     fn row_extras(&mut self, trace: &Trace, index: usize) {
-        let thread = trace.thread(index);
-        match self.block.threads.last_mut() {
-            Some(run) if run.1 == thread => run.0 += 1,
-            _ => self.block.threads.push((1, thread)),
-        }
-        let heap = heap_code(trace.object_heap(index));
-        match self.block.heaps.last_mut() {
-            Some(run) if run.1 == heap => run.0 += 1,
-            _ => self.block.heaps.push((1, heap)),
-        }
+        self.block.push_thread(trace.thread(index));
+        self.block.push_heap(heap_code(trace.object_heap(index)));
         if self.has_stacks {
             self.block.stacks.push(trace.stack_of(index).0);
         }
         if self.has_addresses {
-            let op = call(&trace.packed(index));
             let actual = trace.address_of(index).map_or(0, |a| a.0);
-            let predicted = self.prediction.predict(&op);
-            let hit = actual == predicted;
-            // Runs of right and wrong ones take turns, a right one first.
-            if (self.block.hits.len() % 2 == 1) == hit
-                && let Some(run) = self.block.hits.last_mut()
-            {
-                *run += 1;
-            } else {
-                if self.block.hits.is_empty() && !hit {
-                    self.block.hits.push(0);
-                }
-                self.block.hits.push(1);
-            }
-            if !hit {
-                let base = self.prediction.base(&op, predicted);
-                self.block.misses.push(distance(base.rotate_right(4), actual.rotate_right(4)));
-            }
-            self.prediction.learn(&op, predicted, actual);
+            self.block.push_address(&call(&trace.packed(index)), actual, &mut self.prediction);
         }
     }
 
@@ -278,12 +251,7 @@ impl<W: Write> AtraceWriter<W> {
             return Ok(());
         }
         self.write_marks(self.stream.operations() + count as u64)?;
-        if self.block.threads.iter().all(|run| run.1 == 0) {
-            self.block.threads.clear();
-        }
-        if self.block.heaps.iter().all(|run| run.1 == 0) {
-            self.block.heaps.clear();
-        }
+        self.block.drop_plain_runs();
         put_actions(&self.columns, &mut self.block);
         exchange(&mut self.columns, &mut self.block);
         let written = self.stream.write_operations(&self.block);
