@@ -78,8 +78,9 @@ fn grow(seed: u64, operations: u64, recorded: bool, mut each: impl FnMut(&mut Tr
 fn check_beginning(part: &Trace, whole: &Trace, every: usize) {
     let len = part.len() as usize;
     // Around the ends of segments, and here and there.
-    let near =
-        |at: &usize| at % 65_536 < 3 || at % 65_536 > 65_532 || at.is_multiple_of(every) || *at > len - 3.min(len);
+    let near = |at: &usize| {
+        at % 65_536 < 3 || at % 65_536 > 65_532 || at.is_multiple_of(every) || *at > len - 3.min(len)
+    };
     for at in (0..len).filter(near) {
         assert_eq!(part.op(at as u64), whole.op(at as u64), "operation {at}");
         assert_eq!(part.packed(at).slot, whole.packed(at).slot, "slot of {at}");
