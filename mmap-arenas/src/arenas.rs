@@ -99,6 +99,11 @@ impl MmapArenas {
         self.live.len() as u64 * self.profile.arena_size
     }
 
+    /// Live arenas: their ordinals and bases.
+    pub(crate) fn bases(&self) -> impl Iterator<Item = (u64, Addr)> + '_ {
+        self.live.iter().map(|(&base, arena)| (arena.ordinal, Addr(base)))
+    }
+
     fn arena_bytes(&self) -> usize {
         self.profile.arena_size as usize
     }

@@ -1,9 +1,10 @@
 //! The plain stack over arenas in memory, to replay a trace.
 
 use sim_core::domains::AllocatorName;
+use sim_core::event::Observer;
 use sim_core::pymalloc::Violation;
-use sim_core::report::{PlacementWriter, Summary, debugmallocstats};
-use sim_core::{Machine, Profile, ProfileError, Trace};
+use sim_core::report::{Placement, Summary, debugmallocstats};
+use sim_core::{Addr, Machine, Profile, ProfileError, Trace};
 use thiserror::Error;
 
 use crate::arenas::MmapArenas;
@@ -103,9 +104,17 @@ impl MmapMachine {
         self.machine.step(trace, index, &mut ());
     }
 
-    /// Does it and appends to `out` where its block landed.
-    pub fn place(&mut self, writer: &mut PlacementWriter, trace: &Trace, index: usize, out: &mut String) {
-        writer.step(&mut self.machine, trace, index, out);
+    /// Does it and says where its block landed.
+    pub fn place(&mut self, trace: &Trace, index: usize, observer: &mut impl Observer) -> Placement {
+        let pointer = self.machine.step(trace, index, observer);
+        Placement::of(&self.machine, pointer)
+    }
+
+    /// The arenas that there are, by ordinal, and where they lie.
+    pub fn arenas(&self) -> Vec<(u64, Addr)> {
+        let mut arenas: Vec<(u64, Addr)> = self.machine.pymalloc().memory().bases().collect();
+        arenas.sort_unstable();
+        arenas
     }
 
     /// The state in numbers, with its digest.

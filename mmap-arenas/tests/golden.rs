@@ -8,7 +8,7 @@ mod golden;
 
 use golden::{Subject, check_all, check_small};
 use mmap_arenas::MmapMachine;
-use sim_core::report::{PlacementWriter, Summary};
+use sim_core::report::{ArenaEvents, PlacementWriter, Summary};
 use sim_core::{Machine, Profile, Trace};
 
 impl Subject for MmapMachine {
@@ -18,8 +18,9 @@ impl Subject for MmapMachine {
         Self::for_trace(profile, trace, None).unwrap()
     }
 
-    fn place(&mut self, writer: &mut PlacementWriter, trace: &Trace, index: usize, out: &mut String) {
-        self.place(writer, trace, index, out);
+    fn place(&mut self, trace: &Trace, index: usize, events: &mut ArenaEvents, out: &mut String) {
+        let placement = self.place(trace, index, events);
+        PlacementWriter::landed(trace, index, placement, events.as_slice(), out);
     }
 
     fn stats(&self) -> String {

@@ -8,8 +8,8 @@ mod support;
 
 use mmap_arenas::{MmapMachine, PymallocHeap, Unsupported};
 use proptest::prelude::*;
-use sim_core::report::{PlacementWriter, Summary, debugmallocstats};
-use sim_core::{ArenaPlacement, Machine, Profile, Trace};
+use sim_core::report::{ArenaEvents, Placement, Summary, debugmallocstats};
+use sim_core::{ArenaPlacement, Event, Machine, Profile, Trace};
 
 /// Cases and operations of one; an interpreter is a thousand times slower.
 const CASES: u32 = if cfg!(miri) { 4 } else { 192 };
@@ -19,12 +19,26 @@ const OPERATIONS: usize = if cfg!(miri) { 120 } else { 1_500 };
 fn compare(profile: &Profile, trace: &Trace) {
     let mut simulated = Machine::simulated(profile, trace.slot_count()).unwrap();
     let mut real = MmapMachine::for_trace(profile, trace, None).unwrap();
-    let (mut writer, mut other) = (PlacementWriter::default(), PlacementWriter::default());
     for index in 0..trace.len() as usize {
-        let (mut expected, mut got) = (String::new(), String::new());
-        writer.step(&mut simulated, trace, index, &mut expected);
-        real.place(&mut other, trace, index, &mut got);
-        assert_eq!(got, expected, "operation {} {:?}", index + 1, trace.op(index as u64));
+        let (mut expected, mut got) = (ArenaEvents::default(), ArenaEvents::default());
+        let pointer = simulated.step(trace, index, &mut expected);
+        let placement = real.place(trace, index, &mut got);
+        let came_and_went = |events: &ArenaEvents| -> Vec<(bool, u64)> {
+            let of = |event: &Event| match event {
+                Event::ArenaObtained { arena, .. } => (true, arena.ordinal),
+                Event::ArenaReleased { arena, .. } => (false, arena.ordinal),
+                other => panic!("{other:?}"),
+            };
+            events.as_slice().iter().map(of).collect()
+        };
+        assert_eq!(came_and_went(&got), came_and_went(&expected), "operation {}", index + 1);
+        assert_eq!(
+            placement,
+            Placement::of(&simulated, pointer),
+            "operation {} {:?}",
+            index + 1,
+            trace.op(index as u64)
+        );
         if index % 256 == 0 {
             real.verify().unwrap();
             assert_eq!(real.summary(), Summary::of(&simulated), "after operation {}", index + 1);

@@ -9,7 +9,7 @@ use std::process::Command;
 use real_cpython::RealPymalloc;
 use sim_core::arena::ArenaBackend as _;
 use sim_core::domains::{AllocatorName, Allocators, ArenaChoice};
-use sim_core::report::{PlacementWriter, debugmallocstats};
+use sim_core::report::{ArenaEvents, PlacementWriter, debugmallocstats};
 use sim_core::tape::Action;
 use sim_core::{Call, Domain, Machine, Op, Profile, Trace, TraceBuilder};
 use trace_io::workload::{Lifetimes, Phase, Sizes, Workload};
@@ -76,10 +76,13 @@ fn trace(seed: u64, hooks: bool) -> Trace {
 /// What the process is to print, on standard output and on standard error.
 fn expected(trace: &Trace, profile: &Profile, name: AllocatorName) -> (String, String) {
     let mut machine = Machine::for_trace(profile, trace, Some(name)).unwrap();
-    let (mut writer, mut out, mut reports) = (PlacementWriter::default(), String::new(), String::new());
+    let (writer, mut events) = (PlacementWriter::default(), ArenaEvents::default());
+    let (mut out, mut reports) = (String::new(), String::new());
     for index in 0..trace.len() as usize {
         let before = out.len();
-        writer.step(&mut machine, trace, index, &mut out);
+        events.clear();
+        let pointer = machine.step(trace, index, &mut events);
+        writer.after(&machine, trace, index, pointer, events.as_slice(), &mut out);
         if let Some(stats) = machine.layers().and_then(|l| l.malloc_stats()) {
             reports.push_str(&stats.text);
         }

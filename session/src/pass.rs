@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use sim_core::breakpoint::{Condition, Watch};
 use sim_core::event::Observer;
 use sim_core::machine::Layers;
-use sim_core::report::{PlacementWriter, Trust};
+use sim_core::report::{ArenaEvents, Placement, PlacementWriter, Trust};
 use sim_core::{Event, Machine, Trace};
 
 pub use sim_core::replay::Moment;
@@ -122,27 +122,12 @@ impl Kept for Vec<Event> {
     }
 }
 
-/// Arenas obtained and released.
-#[derive(Default)]
-struct ArenaEvents(Vec<Event>);
-
-impl Observer for ArenaEvents {
-    // Addresses of pools and blocks are not needed, so the events that cost are not made.
-    const ENABLED: bool = false;
-    #[inline]
-    fn event(&mut self, event: Event) {
-        if matches!(event, Event::ArenaObtained { .. } | Event::ArenaReleased { .. }) {
-            self.0.push(event);
-        }
-    }
-}
-
 impl Kept for ArenaEvents {
     fn clear(&mut self) {
-        self.0.clear();
+        self.clear();
     }
     fn events(&self) -> &[Event] {
-        &self.0
+        self.as_slice()
     }
 }
 
@@ -187,14 +172,19 @@ impl<W: io::Write> PlacementLines<W> {
         Self { writer, out, lines: String::new(), ended: false, error: None }
     }
 
-    /// Writes for operations that `place` does on a machine of its own, such as one over real arenas.
+    /// Writes for operations that `place` does on a machine which cannot be lent to watchers, such as one over real
+    /// arenas.
     pub fn place_each(
         &mut self,
+        trace: &Trace,
         steps: usize,
-        mut place: impl FnMut(&mut PlacementWriter, usize, &mut String),
+        mut place: impl FnMut(usize, &mut ArenaEvents) -> Placement,
     ) -> usize {
+        let mut events = ArenaEvents::default();
         for index in 0..steps {
-            place(&mut self.writer, index, &mut self.lines);
+            events.clear();
+            let placement = place(index, &mut events);
+            PlacementWriter::landed(trace, index, placement, events.as_slice(), &mut self.lines);
             if !self.write_portion() {
                 return index + 1;
             }
@@ -330,9 +320,12 @@ mod tests {
     fn watchers_see_what_each_of_them_saw_alone() {
         let trace = trace();
         let mut alone = pristine(&trace);
-        let (mut writer, mut lines) = (PlacementWriter::default(), String::new());
+        let (mut events, mut lines) = (ArenaEvents::default(), String::new());
         for index in 0..trace.len() as usize {
-            writer.step(&mut alone, &trace, index, &mut lines);
+            events.clear();
+            let pointer = alone.step(&trace, index, &mut events);
+            let placement = Placement::of(&alone, pointer);
+            PlacementWriter::landed(&trace, index, placement, events.as_slice(), &mut lines);
         }
         let mut machine = pristine(&trace);
         let mut placement = PlacementLines::new(PlacementWriter::default(), Vec::new());

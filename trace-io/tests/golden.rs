@@ -9,7 +9,7 @@
 mod golden;
 
 use golden::{Subject, check_all, check_small};
-use sim_core::report::{PlacementWriter, debugmallocstats};
+use sim_core::report::{ArenaEvents, PlacementWriter, debugmallocstats};
 use sim_core::{Machine, Profile, Trace};
 
 impl Subject for Machine {
@@ -19,8 +19,9 @@ impl Subject for Machine {
         Self::simulated(profile, trace.slot_count()).unwrap()
     }
 
-    fn place(&mut self, writer: &mut PlacementWriter, trace: &Trace, index: usize, out: &mut String) {
-        writer.step(self, trace, index, out);
+    fn place(&mut self, trace: &Trace, index: usize, events: &mut ArenaEvents, out: &mut String) {
+        let pointer = self.step(trace, index, events);
+        PlacementWriter::default().after(self, trace, index, pointer, events.as_slice(), out);
     }
 
     fn stats(&self) -> String {

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use ruzstd::decoding::StreamingDecoder;
 use sim_core::domains::AllocatorName;
-use sim_core::report::PlacementWriter;
+use sim_core::report::{ArenaEvents, PlacementWriter};
 use sim_core::{Machine, Profile};
 
 #[path = "support/outside.rs"]
@@ -60,15 +60,17 @@ fn check(trace_path: &Path, golden_path: &Path, variant: &Variant, page_state: b
         profile.set(key, value).unwrap();
     }
     let mut machine = Machine::for_trace(&profile, &trace, malloc).unwrap();
-    let mut writer = PlacementWriter::default();
-    writer.page_state = page_state;
+    let writer = PlacementWriter { page_state };
+    let mut events = ArenaEvents::default();
     let golden = text(golden_path);
     let mut expected = golden.lines();
     let mut line = String::new();
     let every = (trace.len() / 8).max(1);
     for index in 0..trace.len() {
         line.clear();
-        writer.step(&mut machine, &trace, index as usize, &mut line);
+        events.clear();
+        let pointer = machine.step(&trace, index as usize, &mut events);
+        writer.after(&machine, &trace, index as usize, pointer, events.as_slice(), &mut line);
         let ours = goal_or_none(line.trim_end()).replace("null", "NULL");
         let theirs = goal_or_none(expected.next().unwrap_or("the golden ends"));
         let operation =

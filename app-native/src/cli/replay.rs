@@ -174,7 +174,7 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
                 pass::run(machine, trace, here, &mut watchers)
             }
             (None, Some(placement)) => {
-                placement.place_each(here, |writer, index, out| machine.place(writer, trace, index, out))
+                placement.place_each(trace, here, |index, events| machine.place(trace, index, events))
             }
             (None, None) => {
                 machine.run(trace, here);
@@ -247,9 +247,7 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
 
 /// A file for where each block landed.
 fn placement(path: &Path, page_state: bool) -> Result<PlacementLines<Output>> {
-    let mut writer = PlacementWriter::default();
-    writer.page_state = page_state;
-    Ok(PlacementLines::new(writer, Output::create(path)?))
+    Ok(PlacementLines::new(PlacementWriter { page_state }, Output::create(path)?))
 }
 
 fn bench<R: Run>(trace: &Trace, setup: &Setup, steps: u64, reps: u32) -> Result<()> {

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use mmap_arenas::MmapMachine;
 use session::Setup;
-use sim_core::report::{PlacementWriter, Summary, malloc_stats};
+use sim_core::report::{ArenaEvents, Placement, Summary, malloc_stats};
 use sim_core::{Machine, Profile, Trace};
 
 use super::output::grouped;
@@ -25,8 +25,8 @@ pub(super) trait Run: Sized {
     fn run(&mut self, trace: &Trace, steps: usize) {
         (0..steps).for_each(|index| self.step(trace, index));
     }
-    /// Does one and appends where its block landed.
-    fn place(&mut self, writer: &mut PlacementWriter, trace: &Trace, index: usize, out: &mut String);
+    /// Does one and says where its block landed.
+    fn place(&mut self, trace: &Trace, index: usize, events: &mut ArenaEvents) -> Placement;
     /// Whether an arena was refused for want of address space.
     fn out_of_space(&self) -> bool;
     /// The self-check.
@@ -83,8 +83,9 @@ impl Run for Machine {
         self.run(trace, 0, steps);
     }
 
-    fn place(&mut self, writer: &mut PlacementWriter, trace: &Trace, index: usize, out: &mut String) {
-        writer.step(self, trace, index, out);
+    fn place(&mut self, trace: &Trace, index: usize, events: &mut ArenaEvents) -> Placement {
+        let pointer = self.step(trace, index, events);
+        Placement::of(self, pointer)
     }
 
     fn out_of_space(&self) -> bool {
@@ -136,8 +137,8 @@ impl Run for MmapMachine {
         self.step(trace, index);
     }
 
-    fn place(&mut self, writer: &mut PlacementWriter, trace: &Trace, index: usize, out: &mut String) {
-        self.place(writer, trace, index, out);
+    fn place(&mut self, trace: &Trace, index: usize, events: &mut ArenaEvents) -> Placement {
+        self.place(trace, index, events)
     }
 
     fn out_of_space(&self) -> bool {

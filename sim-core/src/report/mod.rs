@@ -10,6 +10,6 @@ mod trust;
 pub use crate::occupancy::{ClassUse, Occupancy, PoolState, debugmallocstats, grouped};
 pub use digest::{Fnv64, digest};
 pub use mimalloc_stats::{malloc_stats, mimalloc_stats};
-pub use placement::{Placement, PlacementWriter};
+pub use placement::{ArenaEvents, Placement, PlacementWriter};
 pub use summary::Summary;
 pub use trust::{Agreement, ArenaPoint, Divergence, Reason, Trust};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::arena::{ArenaBackend, Target};
+use crate::arena::{ArenaBackend, SimArenas, Target};
 use crate::event::{Event, Observer};
 use crate::machine::Machine;
 use crate::mimalloc::Mimalloc;
@@ -42,9 +42,21 @@ impl Placement {
     }
 }
 
-/// Arenas obtained and released.
+/// Arenas obtained and released, the events that [`PlacementWriter`] wants.
 #[derive(Debug, Default)]
-struct ArenaEvents(Vec<Event>);
+pub struct ArenaEvents(Vec<Event>);
+
+impl ArenaEvents {
+    /// Those since the last call of [`Self::clear`].
+    pub fn as_slice(&self) -> &[Event] {
+        &self.0
+    }
+
+    /// Forgets them, before the next operation.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
 
 impl Observer for ArenaEvents {
     // Addresses of pools and blocks are not needed, so the events that cost are not made.
@@ -53,6 +65,26 @@ impl Observer for ArenaEvents {
     fn event(&mut self, event: Event) {
         if matches!(event, Event::ArenaObtained { .. } | Event::ArenaReleased { .. }) {
             self.0.push(event);
+        }
+    }
+}
+
+/// Whether an operation is a call that returns a pointer.
+fn returns(trace: &Trace, index: usize) -> bool {
+    !matches!(trace.packed(index).kind, Kind::Free | Kind::FreeKeep | Kind::Act)
+}
+
+fn write_arenas(out: &mut String, events: &[Event]) {
+    for event in events {
+        // Writing to a String cannot fail.
+        match event {
+            Event::ArenaObtained { arena, .. } => {
+                let _ = writeln!(out, "+arena {}", arena.ordinal);
+            }
+            Event::ArenaReleased { arena, .. } => {
+                let _ = writeln!(out, "-arena {}", arena.ordinal);
+            }
+            _ => {}
         }
     }
 }
@@ -81,58 +113,27 @@ fn write_page(out: &mut String, mimalloc: &Mimalloc, page: u32) {
 /// Writes the golden body's lines for operations.
 #[derive(Debug, Default)]
 pub struct PlacementWriter {
-    arenas: ArenaEvents,
     /// Whether the state of a mimalloc block's page follows its place.
     pub page_state: bool,
 }
 
 impl PlacementWriter {
-    /// Does the operation after `index` others, appends its lines to `out` and gives the pointer.
-    pub fn step<A: ArenaBackend>(
-        &mut self,
-        machine: &mut Machine<A>,
-        trace: &Trace,
-        index: usize,
-        out: &mut String,
-    ) -> A::Ptr {
-        let mut arenas = std::mem::take(&mut self.arenas);
-        let ptr = machine.step(trace, index, &mut arenas);
-        self.after(machine, trace, index, ptr, &arenas.0, out);
-        arenas.0.clear();
-        self.arenas = arenas;
-        ptr
-    }
-
     /// Appends the lines of the operation after `index` others, which gave `ptr`. Of its events those of arenas are
     /// enough.
-    pub fn after<A: ArenaBackend>(
+    pub fn after(
         &self,
-        machine: &Machine<A>,
+        machine: &Machine,
         trace: &Trace,
         index: usize,
-        ptr: A::Ptr,
+        ptr: <SimArenas as ArenaBackend>::Ptr,
         events: &[Event],
         out: &mut String,
     ) {
-        let op = trace.packed(index);
-        // Writing to a String cannot fail.
-        for event in events {
-            match event {
-                Event::ArenaObtained { arena, .. } => {
-                    let _ = writeln!(out, "+arena {}", arena.ordinal);
-                }
-                Event::ArenaReleased { arena, .. } => {
-                    let _ = writeln!(out, "-arena {}", arena.ordinal);
-                }
-                _ => {}
-            }
-        }
-        if matches!(op.kind, Kind::Free | Kind::FreeKeep | Kind::Act) {
-            out.push_str("-\n");
-            return;
-        }
-        if let Some((run, place)) = machine.mimalloc().and_then(|run| Some((run, run.returned_place()?))) {
+        let returned = machine.mimalloc().and_then(|run| Some((run, run.returned_place()?)));
+        if let Some((run, place)) = returned.filter(|_| returns(trace, index)) {
+            write_arenas(out, events);
             let (segment, offset, page) = place;
+            // Writing to a String cannot fail.
             let _ = write!(out, "{segment} {offset}");
             if self.page_state {
                 write_page(out, run.heap(), page);
@@ -140,8 +141,19 @@ impl PlacementWriter {
             out.push('\n');
             return;
         }
-        match Placement::of(machine, ptr) {
+        Self::landed(trace, index, Placement::of(machine, ptr), events, out);
+    }
+
+    /// The same for a machine that lends nobody its memory, but says where a block of pymalloc's or the C library's landed.
+    pub fn landed(trace: &Trace, index: usize, placement: Placement, events: &[Event], out: &mut String) {
+        write_arenas(out, events);
+        if !returns(trace, index) {
+            out.push_str("-\n");
+            return;
+        }
+        match placement {
             Placement::Arena { ordinal, offset } => {
+                // As above.
                 let _ = writeln!(out, "{ordinal} {offset}");
             }
             Placement::Raw => out.push_str("raw\n"),

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use ruzstd::decoding::StreamingDecoder;
-use sim_core::report::{Fnv64, PlacementWriter};
+use sim_core::report::{ArenaEvents, Fnv64};
 use sim_core::{Profile, Trace};
 
 #[path = "outside.rs"]
@@ -22,8 +22,8 @@ pub(crate) trait Subject {
     const NAME: &'static str;
     /// Pristine, for a trace.
     fn new(profile: &Profile, trace: &Trace) -> Self;
-    /// Does an operation and appends its lines.
-    fn place(&mut self, writer: &mut PlacementWriter, trace: &Trace, index: usize, out: &mut String);
+    /// Does an operation, says what arenas came and went, and appends its lines.
+    fn place(&mut self, trace: &Trace, index: usize, events: &mut ArenaEvents, out: &mut String);
     /// The statistics text.
     fn stats(&self) -> String;
     /// What else must hold at the end.
@@ -81,14 +81,15 @@ fn check<S: Subject>(trace_path: &Path, golden_path: &Path, placement: &str) -> 
         profile.set(key, value).unwrap();
     }
     let mut subject = S::new(&profile, &trace);
-    let mut writer = PlacementWriter::default();
+    let mut events = ArenaEvents::default();
     let mut out = String::new();
     let mut expected = golden.body.lines();
     let mut hash = Fnv64::default();
     let mut lines = 0;
     for index in 0..trace.len() {
         out.clear();
-        subject.place(&mut writer, &trace, index as usize, &mut out);
+        events.clear();
+        subject.place(&trace, index as usize, &mut events, &mut out);
         hash.bytes(out.as_bytes());
         for line in out.lines() {
             lines += 1;
