@@ -11,6 +11,8 @@ mod cli;
 #[cfg(feature = "window")]
 mod measure;
 #[cfg(feature = "window")]
+mod memory;
+#[cfg(feature = "window")]
 mod window;
 
 use std::process::ExitCode;

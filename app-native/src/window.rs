@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::future::Future;
-use std::io::{Cursor, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,9 +12,12 @@ use std::thread::{self, Thread};
 
 use app_ui::{App, InPlace, Opened, Platform, Port, Startup};
 use eframe::egui;
+use session::Engine;
+use session::feed::feed;
 use session::port::Threaded;
 
 use crate::measure::Drag;
+use crate::memory::SystemMemory;
 
 /// Where the layout is kept in the shell's storage.
 const LAYOUT_KEY: &str = "layout";
@@ -106,17 +109,10 @@ impl eframe::App for Shell {
     }
 }
 
-/// A file that was opened on another thread.
-struct Arrival {
-    name: String,
-    source: Box<dyn Read + Send>,
-    total_bytes: Option<u64>,
-}
-
 /// The desktop.
 struct Desktop {
-    sender: Sender<Result<Arrival, String>>,
-    arrivals: Receiver<Result<Arrival, String>>,
+    sender: Sender<Result<Opened, String>>,
+    arrivals: Receiver<Result<Opened, String>>,
     ctx: egui::Context,
 }
 
@@ -130,7 +126,7 @@ impl Desktop {
         &self,
         name: &str,
         ctx: &egui::Context,
-        work: impl FnOnce() -> Option<Result<Arrival, String>> + Send + 'static,
+        work: impl FnOnce() -> Option<Result<Opened, String>> + Send + 'static,
     ) {
         let (sender, ctx) = (self.sender.clone(), ctx.clone());
         let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || {
@@ -147,25 +143,20 @@ impl Desktop {
         }
     }
 
-    fn report(&self, arrival: Result<Arrival, String>) {
+    fn report(&self, arrival: Result<Opened, String>) {
         // The receiving end is in this same struct.
         let _ = self.sender.send(arrival);
-    }
-}
-
-impl Arrival {
-    fn into_opened(self) -> Opened {
-        Opened::new(self.name, self.source, self.total_bytes)
     }
 }
 
 impl Platform for Desktop {
     fn port(&mut self) -> Box<dyn Port> {
         let ctx = self.ctx.clone();
-        match Threaded::new(None, move || ctx.request_repaint()) {
+        let engine = || Engine::new(None).over(Box::new(SystemMemory));
+        match Threaded::new(engine, move || ctx.request_repaint()) {
             Ok(port) => Box::new(port),
             // Without a thread the engine works between frames.
-            Err(_) => Box::new(InPlace::new(None)),
+            Err(_) => Box::new(InPlace::of(engine())),
         }
     }
 
@@ -184,7 +175,7 @@ impl Platform for Desktop {
     }
 
     fn poll_opened(&mut self) -> Option<Result<Opened, String>> {
-        self.arrivals.try_recv().ok().map(|arrival| arrival.map(Arrival::into_opened))
+        self.arrivals.try_recv().ok()
     }
 
     #[cfg(unix)]
@@ -198,19 +189,30 @@ impl Platform for Desktop {
     }
 }
 
-/// Opens a file. A regular one is read while the window draws, anything else is read to its end first.
-fn arrive(path: &Path) -> Result<Arrival, String> {
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+/// Opens a file. Of a pipe is shown what has come; `-` is standard input.
+fn arrive(path: &Path) -> Result<Opened, String> {
     let failed = |error: std::io::Error| format!("{}: cannot be read: {error}", path.display());
-    let mut file = File::open(path).map_err(failed)?;
+    if path == Path::new("-") {
+        return pipe("standard input", std::io::stdin()).map_err(failed);
+    }
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if metadata.is_file() {
-        return Ok(Arrival { name, total_bytes: Some(metadata.len()), source: Box::new(file) });
+        return Ok(Opened::new(name, Box::new(file), Some(metadata.len())));
     }
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(failed)?;
-    let total_bytes = Some(bytes.len() as u64);
-    Ok(Arrival { name, total_bytes, source: Box::new(Cursor::new(bytes)) })
+    if metadata.is_dir() {
+        return Err(failed(std::io::ErrorKind::IsADirectory.into()));
+    }
+    pipe(&name, file).map_err(failed)
+}
+
+/// Something that may be waited for, read by threads of its own.
+fn pipe(name: &str, source: impl Read + Send + 'static) -> std::io::Result<Opened> {
+    let (pump, reading, feed) = feed(name);
+    thread::Builder::new().name("pipe".to_owned()).spawn(move || pump.run(source))?;
+    thread::Builder::new().name("pipe-reader".to_owned()).spawn(move || reading.run())?;
+    Ok(Opened::feed(name, feed))
 }
 
 /// Waits for a future on this thread.

@@ -32,6 +32,8 @@ const SLICE: Duration = Duration::from_millis(6);
 const OPENING_SLICE: Duration = Duration::from_millis(25);
 /// Length of the pulse around what a step touched, in seconds.
 const PULSE_SECONDS: f64 = 0.3;
+/// Frames longer than this show no pulse.
+const PULSE_FRAME_SECONDS: f64 = 0.05;
 /// Raised when a saved layout no longer means what it did.
 const SAVED_VERSION: u32 = 1;
 
@@ -210,7 +212,7 @@ impl App {
             commands.insert(0, Command::CloseOverlay);
         }
         look.digest = self.digests;
-        let looks = self.state.look(look);
+        let looks = self.state.look(look) && self.state.port.needs_frames();
         if self.state.waits || !commands.is_empty() || looks {
             ctx.request_repaint();
         }
@@ -349,9 +351,12 @@ impl App {
             return 0.0;
         }
         let left = (1.0 - (now - self.pulse.1) / PULSE_SECONDS).clamp(0.0, 1.0);
-        if left > 0.0 {
-            ctx.request_repaint();
+        // Where frames are slow it would flicker, and take time from what they wait for.
+        let smooth = ctx.input(|i| f64::from(i.stable_dt)) < PULSE_FRAME_SECONDS;
+        if left <= 0.0 || !smooth {
+            return 0.0;
         }
+        ctx.request_repaint();
         left as f32
     }
 

@@ -260,7 +260,7 @@ fn walks_are_the_same_with_the_engine_in_a_thread() {
         WALKS.iter().filter(|walk| ["a lesson on arenas", "a scenario with call sites"].contains(&walk.name))
     {
         let here = lines(walk, Box::new(InPlace::new(None)));
-        let there = lines(walk, Box::new(Threaded::new(None, || {}).unwrap()));
+        let there = lines(walk, Box::new(Threaded::new(|| session::Engine::new(None), || {}).unwrap()));
         for (here, there) in here.iter().zip(&there) {
             assert_eq!(here, there, "{}", walk.name);
         }

@@ -280,8 +280,8 @@ impl Port for Workers {
         let file = match opened.source {
             Source::Shell(number) => self.files.get(number).map(File::Browser),
             Source::Bytes(bytes) => Some(File::Bytes(opened.name, Uint8Array::from(&*bytes))),
-            // The page hands over no readers.
-            Source::Reader(_) => None,
+            // The page hands over no readers and no pipes.
+            Source::Reader(_) | Source::Feed(_) => None,
         };
         self.error = None;
         self.coming = None;

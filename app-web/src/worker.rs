@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use eframe::egui;
 use js_sys::{Array, Function, Object, Reflect, Uint8Array};
@@ -49,7 +50,8 @@ impl Worker {
             let (inbox, ctx) = (Rc::clone(&inbox), ctx.clone());
             move |letter| {
                 inbox.borrow_mut().push_back(letter);
-                ctx.request_repaint();
+                // At once would mean twice, which without a graphics card takes the cores that the engine needs.
+                ctx.request_repaint_after(Duration::from_millis(1));
             }
         };
         let on_message = {

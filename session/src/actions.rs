@@ -39,7 +39,7 @@ pub fn stack_text(lines: &[SourceLine]) -> String {
 }
 
 /// Where calls begin to come from another stack: operations before, and the stack's number.
-pub fn stack_changes(trace: &Trace) -> Vec<(u64, StackId)> {
+pub fn stack_changes(trace: &Trace, from: u64) -> Vec<(u64, StackId)> {
     if trace.action_count() == 0 {
         return Vec::new();
     }
@@ -50,7 +50,7 @@ pub fn stack_changes(trace: &Trace) -> Vec<(u64, StackId)> {
             _ => None,
         }
     };
-    (0..trace.len()).filter_map(stack_at).collect()
+    (from..trace.len()).filter_map(stack_at).collect()
 }
 
 /// The domain through which the block of the operation before `step` was called last: actions have none.
@@ -139,7 +139,7 @@ mod tests {
         push(Domain::Raw, Call::Malloc { id: 2, size: 8 });
         push(Domain::Obj, Call::Act(Action::Untrack { domain: 0, id: 1 }));
         let trace = tape.finish();
-        assert_eq!(stack_changes(&trace), [(2, number)]);
+        assert_eq!(stack_changes(&trace, 0), [(2, number)]);
         assert_eq!(trace.origin.stacks.lines(number), [line]);
         let domains: Vec<Domain> = (0..=5).map(|step| domain_of_last(&trace, step)).collect();
         assert_eq!(domains, [Domain::Obj, Domain::Mem, Domain::Mem, Domain::Mem, Domain::Raw, Domain::Mem]);

@@ -55,6 +55,13 @@ impl Filter {
         }
     }
 
+    /// The tape has grown: what was found stays, and it looks on.
+    pub fn grow(&mut self, trace: &Arc<Trace>) {
+        if self.trace.is_some() {
+            self.trace = Some(Arc::clone(trace));
+        }
+    }
+
     /// Whether it leaves anything out.
     pub fn active(&self) -> bool {
         !self.words.is_empty() && self.wrong.is_none()

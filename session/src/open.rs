@@ -7,9 +7,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sim_core::Trace;
 use trace_io::stats_text::StatsText;
-use trace_io::{Loaded, Loader, Progress, Remedy};
+use trace_io::{Loaded, Loader, Progress, Remedy, TraceError};
 use web_time::Instant;
 
+use crate::feed::{Feed, What};
 use crate::format::{bytes, count};
 use crate::trouble::Trouble;
 
@@ -21,6 +22,8 @@ pub enum Source {
     Bytes(Cow<'static, [u8]>),
     /// A file that only the shell can reach, by the number it gave it.
     Shell(u32),
+    /// A pipe, which is shown as far as it came.
+    Feed(Feed),
 }
 
 /// A file that came in by dialog, drop or argument.
@@ -37,6 +40,11 @@ impl Opened {
     /// A file whose bytes can be read at any time.
     pub fn new(name: impl Into<String>, source: Box<dyn Read + Send>, total_bytes: Option<u64>) -> Self {
         Self { name: name.into(), source: Source::Reader(source), total_bytes }
+    }
+
+    /// A pipe that other threads read.
+    pub fn feed(name: impl Into<String>, feed: Feed) -> Self {
+        Self { name: name.into(), source: Source::Feed(feed), total_bytes: None }
     }
 
     /// Bytes that are here.
@@ -59,13 +67,20 @@ pub struct Still {
 /// A trace being read.
 pub struct Loading {
     name: String,
-    loader: Loader,
+    from: From,
+}
+
+enum From {
+    Loader(Box<Loader>),
+    Feed(Feed),
 }
 
 /// How a slice of work ended.
 pub enum Outcome {
     /// There is more to read.
     Running(Loading),
+    /// So much has come of a trace that is shown while it grows.
+    Grown(Loading, Box<Trace>),
     /// The trace is complete.
     Done(Box<Trace>),
     /// It is no trace but the text of statistics.
@@ -81,13 +96,14 @@ impl Loading {
         match source {
             Source::Reader(reader) => Ok(Self::read(name, reader, total_bytes)),
             Source::Bytes(bytes) => Ok(Self::read(name, Box::new(Cursor::new(bytes)), total_bytes)),
+            Source::Feed(feed) => Ok(Self { name, from: From::Feed(feed) }),
             Source::Shell(_) => Err(format!("{name}: only the page can read it; open it there").into()),
         }
     }
 
     /// The same from a reader that stays in this thread.
     pub fn read(name: String, reader: Box<dyn Read>, total_bytes: Option<u64>) -> Self {
-        Self { loader: Loader::new(&name, reader, total_bytes), name }
+        Self { from: From::Loader(Box::new(Loader::new(&name, reader, total_bytes))), name }
     }
 
     /// The file's name.
@@ -97,65 +113,90 @@ impl Loading {
 
     /// How far it is.
     pub fn progress(&self) -> Progress {
-        self.loader.progress()
+        match &self.from {
+            From::Loader(loader) => loader.progress(),
+            From::Feed(feed) => feed.progress(),
+        }
+    }
+
+    /// Whether it is shown as far as it came, and only time has to pass until more is there.
+    pub fn grows(&self) -> bool {
+        matches!(self.from, From::Feed(_))
     }
 
     /// Reads for about `slice`, at least one piece. A trace of more than `bytes_max` is
     /// given up, one that will be much larger as soon as that is seen.
     pub fn advance(mut self, slice: Duration, bytes_max: Option<u64>) -> Outcome {
         let begun = Instant::now();
+        let Self { name, from } = &mut self;
+        let loader = match from {
+            From::Loader(loader) => loader,
+            From::Feed(feed) => {
+                return match feed.look() {
+                    None => Outcome::Running(self),
+                    Some(What::More(trace)) => match bytes_max.filter(|max| trace.state_bytes() > *max) {
+                        Some(max) => Outcome::Failed(too_large(name, trace.len(), max)),
+                        None => Outcome::Grown(self, trace),
+                    },
+                    Some(What::Whole(loaded)) => whole(name, loaded),
+                    Some(What::Gone) => Outcome::Failed(format!("{name}: reading it stopped").into()),
+                };
+            }
+        };
         loop {
-            if let (Some(max), Some(trace)) = (bytes_max, self.loader.trace())
+            if let (Some(max), Some(trace)) = (bytes_max, loader.trace())
                 && trace.state_bytes() > max
             {
-                return Outcome::Failed(too_large(&self.name, trace.len(), max));
+                return Outcome::Failed(too_large(name, trace.len(), max));
             }
-            if let Some(refusal) = bytes_max.and_then(|max| self.will_be_too_large(max)) {
+            if let Some(refusal) = bytes_max.and_then(|max| will_be_too_large(name, loader, max)) {
                 return Outcome::Failed(refusal);
             }
-            match self.loader.advance() {
-                Err(error) => return Outcome::Failed(Trouble::reading(&self.name, &error)),
+            match loader.advance() {
+                Err(error) => return Outcome::Failed(Trouble::reading(name, &error)),
                 Ok(true) => {
-                    return match self.loader.finish() {
-                        Ok(Loaded::Trace(trace, _)) => Outcome::Done(trace),
-                        Ok(Loaded::Picture(stats)) => {
-                            Outcome::Still(Box::new(Still { name: self.name, stats: *stats }))
-                        }
-                        Err(error) => Outcome::Failed(Trouble::reading(&self.name, &error)),
-                    };
+                    let From::Loader(loader) = self.from else { return Outcome::Running(self) };
+                    return whole(&self.name, loader.finish());
                 }
-                Ok(false) if begun.elapsed() >= slice => return Outcome::Running(self),
-                Ok(false) => {}
+                Ok(false) => {
+                    loader.make_room();
+                    if begun.elapsed() >= slice {
+                        return Outcome::Running(self);
+                    }
+                }
             }
         }
     }
 }
 
-impl Loading {
-    /// What to say when the part read so far tells that the whole takes more than twice `bytes_max`.
-    fn will_be_too_large(&self, bytes_max: u64) -> Option<Trouble> {
-        /// The part of a file that tells: a fiftieth, and enough to be like the rest.
-        const PART: u64 = 50;
-        const PART_BYTES: u64 = 4 << 20;
-        let Progress { bytes: read, total_bytes, operations } = self.loader.progress();
-        let (total, taken) = (total_bytes?, self.loader.trace()?.state_bytes());
-        if read < PART_BYTES || read < total / PART || taken == 0 {
-            return None;
+/// What a file turned out to be once it was read.
+fn whole(name: &str, loaded: Result<Loaded, TraceError>) -> Outcome {
+    match loaded {
+        Ok(Loaded::Trace(trace, _)) => Outcome::Done(trace),
+        Ok(Loaded::Picture(stats)) => {
+            Outcome::Still(Box::new(Still { name: name.to_owned(), stats: *stats }))
         }
-        let expected = taken as f64 * (total as f64 / read as f64);
-        let fit = (operations as f64 * (bytes_max as f64 / taken as f64)) as u64;
-        (expected > 2.0 * bytes_max as f64).then(|| Trouble {
-            text: format!(
-                "{}: it would take about {}, more than is safe here",
-                self.name,
-                bytes(expected as u64)
-            ),
-            // Two digits say enough of what is a guess.
-            remedy: Remedy::CutOut {
-                operations: fit - fit % 10_u64.pow(fit.max(1).ilog10().saturating_sub(1)),
-            },
-        })
+        Err(error) => Outcome::Failed(Trouble::reading(name, &error)),
     }
+}
+
+/// What to say when the part read so far tells that the whole takes more than twice `bytes_max`.
+fn will_be_too_large(name: &str, loader: &Loader, bytes_max: u64) -> Option<Trouble> {
+    /// The part of a file that tells: a fiftieth, and enough to be like the rest.
+    const PART: u64 = 50;
+    const PART_BYTES: u64 = 4 << 20;
+    let Progress { bytes: read, total_bytes, operations } = loader.progress();
+    let (total, taken) = (total_bytes?, loader.trace()?.state_bytes());
+    if read < PART_BYTES || read < total / PART || taken == 0 {
+        return None;
+    }
+    let expected = taken as f64 * (total as f64 / read as f64);
+    let fit = (operations as f64 * (bytes_max as f64 / taken as f64)) as u64;
+    (expected > 2.0 * bytes_max as f64).then(|| Trouble {
+        text: format!("{name}: it would take about {}, more than is safe here", bytes(expected as u64)),
+        // Two digits say enough of what is a guess.
+        remedy: Remedy::CutOut { operations: fit - fit % 10_u64.pow(fit.max(1).ilog10().saturating_sub(1)) },
+    })
 }
 
 fn too_large(name: &str, operations: u64, bytes_max: u64) -> Trouble {
@@ -178,6 +219,7 @@ mod tests {
         loop {
             match loading.advance(Duration::ZERO, None) {
                 Outcome::Running(more) => loading = more,
+                Outcome::Grown(..) => return Err("a pipe".to_owned().into()),
                 Outcome::Done(trace) => return Ok(*trace),
                 Outcome::Still(_) => return Err("statistics".to_owned().into()),
                 Outcome::Failed(error) => return Err(error),
@@ -206,7 +248,7 @@ mod tests {
         let error = loop {
             match loading.advance(Duration::ZERO, Some(1 << 17)) {
                 Outcome::Running(more) => loading = more,
-                Outcome::Done(_) | Outcome::Still(_) => panic!("it was opened"),
+                Outcome::Grown(..) | Outcome::Done(_) | Outcome::Still(_) => panic!("it was opened"),
                 Outcome::Failed(error) => break error,
             }
         };
@@ -222,12 +264,12 @@ mod tests {
         let error = loop {
             match loading.advance(Duration::ZERO, Some(24 << 20)) {
                 Outcome::Running(more) => loading = more,
-                Outcome::Done(_) | Outcome::Still(_) => panic!("it was opened"),
+                Outcome::Grown(..) | Outcome::Done(_) | Outcome::Still(_) => panic!("it was opened"),
                 Outcome::Failed(error) => break error,
             }
         };
-        // Before what was read reached the limit.
+        // Before what was read reached the limit, at 13 bytes a row.
         assert!(error.text.contains("it would take about"), "{error:?}");
-        assert_eq!(error.remedy, Remedy::CutOut { operations: 1_200_000 });
+        assert_eq!(error.remedy, Remedy::CutOut { operations: 1_900_000 });
     }
 }

@@ -82,6 +82,8 @@ pub enum Order {
     CopyStats,
     /// Give all of tracemalloc's groups for the clipboard.
     CopyGroups,
+    /// Do the operations up to this step once more, over real memory, and compare.
+    RunOverMemory,
     /// Check the whole heap and say so.
     Verify,
     /// The error has been read.

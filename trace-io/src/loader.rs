@@ -157,6 +157,19 @@ impl Loader {
         }
     }
 
+    /// Makes room for what is still to come, guessed from what has come so far, for who keeps it all.
+    pub fn make_room(&mut self) {
+        /// The rest is taken for at most so many times what there is: the beginning of a file need not be like the rest.
+        const TIMES: u64 = 32;
+        let Progress { bytes, total_bytes: Some(total), operations } = self.progress() else { return };
+        if let State::Reading(open) = &mut self.state
+            && let Some(left) = total.checked_sub(bytes)
+        {
+            let rest = operations as f64 * (left as f64 / bytes.max(1) as f64);
+            open.reader.builder_mut().expect((rest as u64).min(operations.saturating_mul(TIMES)));
+        }
+    }
+
     /// Drops the operations read so far; those to come are numbered on.
     pub fn forget(&mut self) {
         if let State::Reading(open) = &mut self.state {
@@ -233,7 +246,9 @@ impl Loader {
 
     /// The trace with all operations that were not forgotten, or the picture; what was not read yet is read first.
     pub fn finish(mut self) -> Result<Loaded, TraceError> {
-        while !self.advance()? {}
+        while !self.advance()? {
+            self.make_room();
+        }
         match self.state {
             State::Reading(Open { picture: Some(picture), .. }) => Ok(Loaded::Picture(picture)),
             State::Reading(mut open) => {

@@ -46,7 +46,7 @@ use clap_complete::Shell;
     args_conflicts_with_subcommands = true
 )]
 struct Cli {
-    /// The trace to open in the window
+    /// The trace to open in the window; `-` is standard input, and of a pipe is shown what has come
     file: Option<PathBuf>,
     /// Drag the position to the end of FILE and back in so many seconds, print how long frames took, and close
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "8", hide = true)]

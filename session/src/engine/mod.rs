@@ -18,6 +18,7 @@ use crate::find::Find;
 use crate::open::{Loading, Opened, Outcome, Still};
 use crate::order::Order;
 use crate::place::Place;
+use crate::real::{RealArenas, RealRun};
 use crate::run::{SPEEDS, Session};
 use crate::selection::Selection;
 use crate::setup::Overrides;
@@ -41,8 +42,14 @@ pub struct Engine {
     /// A text for the clipboard, until a front takes it.
     copied: Option<String>,
     loading: Option<Loading>,
+    /// Whether what is open is what is being read, as far as it came.
+    growing: bool,
     /// The most bytes that a trace may take.
     bytes_max: Option<u64>,
+    /// Where memory for arenas comes from, in a front that has some.
+    arenas: Option<Box<dyn RealArenas>>,
+    /// The run over real memory of what is open, or why there is none.
+    real: Option<Result<RealRun, String>>,
     error: Option<Trouble>,
     hint: Option<Hint>,
     /// A text of statistics that was opened, until a front takes it.
@@ -56,6 +63,13 @@ impl Engine {
     /// enough by itself.
     pub fn new(bytes_max: Option<u64>) -> Self {
         Self { bytes_max, ..Self::default() }
+    }
+
+    /// The same for a front with memory to give.
+    #[must_use]
+    pub fn over(mut self, arenas: Box<dyn RealArenas>) -> Self {
+        self.arenas = Some(arenas);
+        self
     }
 
     /// The open trace.
@@ -83,29 +97,43 @@ impl Engine {
     pub fn busy(&self) -> bool {
         self.loading.is_some()
             || self.session.as_ref().is_some_and(Session::busy)
+            || self.runs_over_memory()
             || self.look.operations.is_some() && !self.filter.complete()
     }
 
-    /// Whether it is busy only because time has to pass, as while it plays slowly.
+    /// Whether it is busy only because time has to pass, as while it plays slowly or waits for a pipe.
     pub fn rests(&self) -> bool {
-        self.loading.is_none() && self.filter.complete() && self.session.as_ref().is_some_and(Session::rests)
+        self.loading.as_ref().is_none_or(Loading::grows)
+            && self.filter.complete()
+            && self.session.as_ref().is_none_or(Session::rests)
+            && !self.runs_over_memory()
+    }
+
+    fn runs_over_memory(&self) -> bool {
+        matches!(&self.real, Some(Ok(run)) if !run.done())
     }
 
     /// Begins to open a file; what is open stays until it is complete.
     pub fn open(&mut self, opened: Opened) {
-        self.error = None;
-        self.told.asked = true;
         match Loading::new(opened) {
-            Ok(loading) => self.loading = Some(loading),
-            Err(error) => self.error = Some(error),
+            Ok(loading) => self.load(loading),
+            Err(error) => {
+                self.told.asked = true;
+                self.error = Some(error);
+            }
         }
     }
 
     /// The same from a reader that stays in this thread.
     pub fn read(&mut self, name: String, reader: Box<dyn Read>, total_bytes: Option<u64>) {
+        self.load(Loading::read(name, reader, total_bytes));
+    }
+
+    fn load(&mut self, loading: Loading) {
         self.error = None;
         self.told.asked = true;
-        self.loading = Some(Loading::read(name, reader, total_bytes));
+        self.loading = Some(loading);
+        self.growing = false;
     }
 
     /// Time passes: opens, plays and seeks for about `slice`. `seconds` have passed since the last call.
@@ -113,7 +141,15 @@ impl Engine {
         if let Some(loading) = self.loading.take() {
             match loading.advance(slice, self.bytes_max) {
                 Outcome::Running(loading) => self.loading = Some(loading),
-                Outcome::Done(trace) => self.show(Arc::new(*trace)),
+                Outcome::Grown(loading, trace) => {
+                    self.loading = Some(loading);
+                    self.grow(Arc::new(*trace));
+                }
+                Outcome::Done(trace) if self.growing => {
+                    self.grow(Arc::new(*trace));
+                    self.growing = false;
+                }
+                Outcome::Done(trace) => self.show(Arc::new(*trace), false),
                 Outcome::Still(still) => self.still = Some(still),
                 Outcome::Failed(error) => self.error = Some(error),
             }
@@ -124,6 +160,11 @@ impl Engine {
             if let Some(look) = &self.look.operations {
                 self.filter.set(&look.filter, session.trace());
                 self.filter.advance(slice / 2);
+            }
+            if let Some(Ok(run)) = &mut self.real
+                && !session.travels()
+            {
+                run.advance(slice);
             }
         }
         self.catch_up();
@@ -171,6 +212,10 @@ impl Engine {
             Order::Clear => self.clear(),
             Order::Cancel => {
                 self.loading = None;
+                self.growing = false;
+                if self.runs_over_memory() {
+                    self.real = None;
+                }
                 if let Some(session) = &mut self.session {
                     session.cancel();
                 }
@@ -181,17 +226,44 @@ impl Engine {
             Order::CopyStats => self.copied = self.session.as_ref().map(Session::stats),
             Order::CopyGroups => self.copy_groups(),
             Order::Verify => self.verify(),
+            Order::RunOverMemory => self.run_over_memory(),
             Order::DismissError => self.error = None,
             Order::DismissHint => self.hint = None,
         }
     }
 
-    fn show(&mut self, trace: Arc<Trace>) {
+    /// Goes on with what has come of the trace that is open, or opens it. Who stands at its end stays there.
+    fn grow(&mut self, trace: Arc<Trace>) {
+        let Some(session) = self.session.as_mut().filter(|_| self.growing) else {
+            self.show(trace, true);
+            return;
+        };
+        let at_end = session.target() == session.len() && !session.playback.playing;
+        if let Err(error) = session.grow(Arc::clone(&trace)) {
+            self.error = Some(Trouble::running(&trace.head.name, &error));
+            return;
+        }
+        if at_end && session.looking().is_none() {
+            session.seek(trace.len());
+        }
+        self.filter.grow(&trace);
+        self.told.head = false;
+        self.told.stale = true;
+    }
+
+    fn show(&mut self, trace: Arc<Trace>, grows: bool) {
         let name = trace.head.name.clone();
-        match Session::new(trace, &Overrides::default(), self.next_revision()) {
+        let session = if grows {
+            Session::growing(trace, &Overrides::default(), self.next_revision())
+        } else {
+            Session::new(trace, &Overrides::default(), self.next_revision())
+        };
+        match session {
             Err(error) => self.error = Some(Trouble::running(&name, &error)),
             Ok(mut session) => {
-                let first = session.first_step();
+                self.growing = grows;
+                self.real = None;
+                let first = if grows { session.len() } else { session.first_step() };
                 session.seek(first);
                 if let Some(old) = &self.session {
                     session.playback.speed = old.playback.speed;
@@ -217,10 +289,11 @@ impl Engine {
         if old.profile().name == name {
             return;
         }
-        match Session::new(Arc::clone(old.trace()), &Overrides::preset(name), self.next_revision()) {
+        match old.under(name, self.next_revision()) {
             Err(error) => self.error = Some(Trouble::running(name, &error)),
             Ok(mut session) => {
                 session.playback = old.playback;
+                self.real = None;
                 session.seek(old.target());
                 self.session = Some(session);
                 self.heed_breakpoints();
@@ -282,6 +355,17 @@ impl Engine {
                 self.error = Some(format!("the heap after step {step} is broken: {violation}").into());
             }
         }
+    }
+
+    /// Does the operations up to the step shown once more, over real memory.
+    fn run_over_memory(&mut self) {
+        let (Some(session), Some(arenas)) = (&self.session, &self.arenas) else { return };
+        let setup = session.setup().map_err(|error| error.to_string());
+        // What there was gives its memory back first.
+        self.real = None;
+        self.real = Some(
+            setup.and_then(|setup| RealRun::new(arenas.as_ref(), &setup, session.trace(), session.step())),
+        );
     }
 
     fn keep_snapshot(&mut self, which: Which) {

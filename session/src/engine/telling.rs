@@ -2,6 +2,7 @@
 
 use crate::analysis::owner::Owner;
 use crate::place::Place;
+use crate::real::Real;
 use crate::view::{Curves, Finding, Head, Opening, Picture, Sources, Status, Travel, Update};
 
 use super::Engine;
@@ -30,6 +31,12 @@ struct MadeOf {
 }
 
 impl Engine {
+    /// Whether an update would be the answer to something, or the first picture of a trace, and not progress alone.
+    pub fn answers(&self) -> bool {
+        let waited_for = self.told.asked || !self.told.head;
+        waited_for && self.session.as_ref().is_some_and(|session| !session.travels())
+    }
+
     /// What is new since the last call, if anything is; with `progress` also when it is no more than that. During a seek
     /// the state is none to be shown, so that the last picture stays.
     pub fn update(&mut self, progress: bool) -> Option<Update> {
@@ -100,6 +107,12 @@ impl Engine {
             finding: Finding::of(&self.find),
             error: self.error.clone(),
             hint: self.hint.clone(),
+            real: match (&self.real, &self.arenas) {
+                (Some(Ok(run)), _) => run.told(),
+                (Some(Err(why)), _) => Real::Refused(why.clone()),
+                (None, Some(_)) => Real::Offered,
+                (None, None) => Real::None,
+            },
             busy: self.busy(),
         }
     }

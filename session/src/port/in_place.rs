@@ -16,7 +16,12 @@ pub struct InPlace {
 impl InPlace {
     /// With nothing open. A trace that takes more than `bytes_max` is refused.
     pub fn new(bytes_max: Option<u64>) -> Self {
-        Self { engine: Engine::new(bytes_max) }
+        Self::of(Engine::new(bytes_max))
+    }
+
+    /// The same over an engine.
+    pub fn of(engine: Engine) -> Self {
+        Self { engine }
     }
 }
 
@@ -31,6 +36,10 @@ impl Port for InPlace {
 
     fn look(&mut self, look: Look) -> bool {
         self.engine.look(look)
+    }
+
+    fn needs_frames(&self) -> bool {
+        true
     }
 
     fn work(&mut self, seconds: f64, slice: Duration) -> bool {

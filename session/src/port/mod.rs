@@ -26,6 +26,10 @@ pub trait Port {
     fn order(&mut self, order: Order);
     /// Says what is on the screen from now on; whether that is another look than before.
     fn look(&mut self, look: Look) -> bool;
+    /// Whether it works in frames alone, so that whatever was asked takes another one. Others wake the front themselves.
+    fn needs_frames(&self) -> bool {
+        false
+    }
     /// Lets an engine that shares this thread work for about `slice`; `seconds` have passed since the last call. Says
     /// whether there is more to do, which then needs another frame.
     fn work(&mut self, seconds: f64, slice: Duration) -> bool;

@@ -20,10 +20,12 @@ const SLICE: Duration = Duration::from_millis(4);
 /// Progress alone is told this often at most; and so seldom that telling it takes a front a small part of its time, who may
 /// paint without a graphics card on the very cores that the engine needs.
 const PROGRESS: Duration = Duration::from_millis(50);
-/// Times as long as a front needed for the last update.
-const PATIENCE: u32 = 5;
+/// Times as long as a front needed for an update, of late.
+const PATIENCE: u32 = 10;
 /// But this often at least.
 const PROGRESS_MAX: Duration = Duration::from_millis(750);
+/// Answers that may be on their way at once: one that is there does not wait until the front has drawn the one before.
+const ANSWERS: usize = 3;
 
 /// What a front asks of an engine elsewhere. Files go another way, since they do not travel as bytes.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -51,10 +53,10 @@ pub enum Next {
 pub struct Server {
     engine: Engine,
     asked: VecDeque<Request>,
-    /// When an update went out that is still on its way.
-    told: Option<Instant>,
-    /// Between two tellings of progress.
-    pace: Duration,
+    /// When updates went out that are still on their way.
+    told: VecDeque<Instant>,
+    /// How long the front needs for one, slow ones forgotten slowly.
+    needs: Duration,
     /// When the last turn began; `None` after a rest, whose time is not owed.
     then: Option<Instant>,
     progress: Instant,
@@ -63,12 +65,16 @@ pub struct Server {
 impl Server {
     /// With nothing open. A trace that takes more than `bytes_max` is refused.
     pub fn new(bytes_max: Option<u64>) -> Self {
-        let engine = Engine::new(bytes_max);
+        Self::of(Engine::new(bytes_max))
+    }
+
+    /// The same over an engine.
+    pub fn of(engine: Engine) -> Self {
         Self {
             engine,
             asked: VecDeque::new(),
-            told: None,
-            pace: PROGRESS,
+            told: VecDeque::new(),
+            needs: Duration::ZERO,
             then: None,
             progress: Instant::now(),
         }
@@ -91,8 +97,8 @@ impl Server {
         self.asked.push_back(request);
     }
 
-    /// Does what was asked and works for a slice. What is new comes back, unless the front has not taken the last
-    /// update yet; and when to turn again.
+    /// Does what was asked and works for a slice. What is new comes back, but while the front has not taken the last update
+    /// only answers; and when to turn again.
     pub fn turn(&mut self) -> (Option<Update>, Next) {
         self.listen();
         let now = Instant::now();
@@ -105,13 +111,15 @@ impl Server {
             (true, true) => Next::Soon,
             (true, false) => Next::AtOnce,
         };
-        if self.told.is_some() {
+        let answers = self.told.len() < ANSWERS && self.engine.answers();
+        if !self.told.is_empty() && !answers {
             return (None, next);
         }
-        let whole = !busy || self.progress.elapsed() >= self.pace;
+        let pace = (self.needs * PATIENCE).clamp(PROGRESS, PROGRESS_MAX);
+        let whole = !busy || self.progress.elapsed() >= pace;
         let update = self.engine.update(whole);
         if update.is_some() {
-            self.told = Some(Instant::now());
+            self.told.push_back(Instant::now());
             if whole {
                 self.progress = now;
             }
@@ -133,8 +141,8 @@ impl Server {
                 }
                 Request::Look(to) => look = Some(to),
                 Request::Taken => {
-                    if let Some(told) = self.told.take() {
-                        self.pace = (told.elapsed() * PATIENCE).clamp(PROGRESS, PROGRESS_MAX);
+                    if let Some(told) = self.told.pop_front() {
+                        self.needs = told.elapsed().max(self.needs * 3 / 4);
                     }
                 }
             }
@@ -173,19 +181,40 @@ mod tests {
     }
 
     #[test]
-    fn one_update_is_under_way_at_a_time() {
+    fn answers_do_not_wait_for_the_front_but_for_a_few() {
         let mut server = Server::new(None);
         let mut shown = Shown::default();
         server.open(opened(b"m o 1 48\nm o 2 48\nf o 1\n"));
         settle(&mut server, &mut shown);
-        server.ask(Request::Order(Order::Step(1)));
-        let (first, _) = server.turn();
-        assert!(first.is_some());
-        server.ask(Request::Order(Order::Step(1)));
-        assert_eq!(server.turn(), (None, Next::WhenAsked), "the first one has not been taken");
+        let mut step = |to| {
+            server.ask(Request::Order(Order::Seek(to)));
+            server.turn().0.and_then(|update| update.picture).map(|picture| picture.step)
+        };
+        assert_eq!([step(1), step(2), step(3)], [Some(1), Some(2), Some(3)]);
+        assert_eq!(step(1), None, "three have not been taken");
         server.ask(Request::Taken);
-        let (second, _) = server.turn();
-        assert_eq!(second.and_then(|update| update.picture).map(|picture| picture.step), Some(2));
+        let (next, _) = server.turn();
+        assert_eq!(next.and_then(|update| update.picture).map(|picture| picture.step), Some(1));
+    }
+
+    #[test]
+    fn progress_waits_until_the_front_has_taken_the_last_update() {
+        let mut server = Server::new(None);
+        server.open(Opened::new("t.ptrace", Box::new(Cursor::new(b"f o 0\n".repeat(1 << 18))), None));
+        assert!(server.turn().0.is_some(), "an answer to what was asked");
+        let told = |server: &mut Server| {
+            let before = server.engine.session().is_some();
+            let said = server.turn().0.is_some();
+            (before, said)
+        };
+        while !told(&mut server).0 {}
+        let begun = Instant::now();
+        let mut after = Vec::new();
+        while begun.elapsed() < 2 * PROGRESS {
+            after.extend(server.turn().0);
+        }
+        assert!(after.len() <= ANSWERS, "{}", after.len());
+        assert!(after.iter().all(|update| update.head.is_some() || update.picture.is_some()));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Port;
 use super::server::{Next, Request, Server};
+use crate::engine::Engine;
 use crate::open::Opened;
 use crate::order::Order;
 use crate::view::{Look, Update};
@@ -29,13 +30,15 @@ pub struct Threaded {
 }
 
 impl Threaded {
-    /// Starts an engine with nothing open. A trace that takes more than `bytes_max` is refused. `wake` is called when
-    /// there is an update.
-    pub fn new(bytes_max: Option<u64>, wake: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+    /// Starts an engine with nothing open, which is made there. `wake` is called when there is an update.
+    pub fn new(
+        engine: impl FnOnce() -> Engine + Send + 'static,
+        wake: impl Fn() + Send + 'static,
+    ) -> std::io::Result<Self> {
         let (letters, inbox) = channel();
         let (tell, updates) = channel();
         thread::Builder::new().name("engine".to_owned()).spawn(move || {
-            serve(Server::new(bytes_max), &inbox, &tell, &wake);
+            serve(Server::of(engine()), &inbox, &tell, &wake);
         })?;
         Ok(Self { letters, updates, look: Look::default(), mourned: false })
     }
@@ -122,7 +125,8 @@ mod tests {
     #[test]
     fn a_trace_opens_and_steps_in_a_thread() {
         let (woken, wakes) = channel();
-        let mut port = Threaded::new(None, move || woken.send(()).unwrap_or_default()).unwrap();
+        let mut port =
+            Threaded::new(|| Engine::new(None), move || woken.send(()).unwrap_or_default()).unwrap();
         let mut shown = Shown::default();
         port.look(Look { narration: true, digest: true, ..Look::default() });
         port.open(Opened::new("t.ptrace", Box::new(Cursor::new(b"m o 1 48\nm o 2 48\nf o 1\n")), None));
@@ -150,7 +154,7 @@ mod tests {
 
     #[test]
     fn an_engine_that_is_gone_is_said_once() {
-        let mut port = Threaded::new(None, || {}).unwrap();
+        let mut port = Threaded::new(|| Engine::new(None), || {}).unwrap();
         let (_, updates) = channel();
         port.updates = updates;
         let said = port.update().and_then(|update| update.status.error);

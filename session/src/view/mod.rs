@@ -21,6 +21,7 @@ use crate::analysis::overview::{ArenaMark, Bucket, Overview};
 use crate::find::{Aspect, Find};
 use crate::open::Still;
 use crate::place::Place;
+use crate::real::Real;
 use crate::run::Session;
 use crate::selection::Selection;
 use crate::trouble::Trouble;
@@ -276,6 +277,8 @@ pub struct Status {
     pub error: Option<Trouble>,
     /// What a newcomer should know, until it is dismissed.
     pub hint: Option<Hint>,
+    /// The run over real memory, up to some step.
+    pub real: Real,
     /// Whether anything goes on.
     pub busy: bool,
 }

@@ -318,6 +318,17 @@ impl TraceBuilder {
         Ok(())
     }
 
+    /// Makes room for about `rows` more operations, once the room for an eighth more than there are is used up: who knows how
+    /// many come spares the columns from being moved again and again as they grow.
+    pub fn expect(&mut self, rows: u64) {
+        let end = self.trace.rows.end_mut();
+        let (room, rows) = (end.room(), usize::try_from(rows).unwrap_or(usize::MAX));
+        if room < rows && room < end.len() / 8 {
+            // More than asked for, since a guess that is short costs more than one that is long.
+            end.reserve(rows.saturating_add(rows / 4).max(end.len() / 8));
+        }
+    }
+
     /// The trace so far, to be shown while it grows: a longer one shares its rows and tables, so that handing out takes
     /// no longer for a long trace than for a short one, but for notes, moments and actions. What [`Self::extend_rows`] and its
     /// like append must be whole. See [`crate::Replay::grow`].

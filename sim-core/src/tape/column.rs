@@ -55,6 +55,6 @@ impl<T: Copy + Default + PartialEq> Column<T> {
     }
 
     pub(super) fn state_bytes(&self) -> u64 {
-        (self.rows.capacity() * size_of::<T>()) as u64
+        (self.rows.len() * size_of::<T>()) as u64
     }
 }

@@ -131,7 +131,7 @@ impl Rows {
         self.actions.clear();
     }
 
-    /// Bytes that the columns take.
+    /// Bytes that the rows take.
     pub(super) fn state_bytes(&self) -> u64 {
         let sealed = self.sealed.iter().map(|segment| segment.state_bytes()).sum::<u64>();
         self.first.state_bytes() + sealed + self.tail.as_ref().map_or(0, |tail| tail.state_bytes())

@@ -298,18 +298,35 @@ impl Segment {
         }
     }
 
-    /// Bytes that the columns take.
+    /// Makes room for at least so many more rows, and no more; without it columns grow by doubling.
+    pub(super) fn reserve(&mut self, rows: usize) {
+        // Where there is no room for so many, the rows may still turn out to be fewer.
+        let _ = self.heads.try_reserve_exact(rows);
+        let _ = self.slots.try_reserve_exact(rows);
+        let _ = self.sizes.try_reserve_exact(rows);
+        let _ = match &mut self.ids {
+            Ids::Narrow(ids) => ids.try_reserve_exact(rows),
+            Ids::Wide(ids) => ids.try_reserve_exact(rows),
+        };
+    }
+
+    /// Rows for which there is room without moving the columns.
+    pub(super) fn room(&self) -> usize {
+        self.heads.capacity() - self.heads.len()
+    }
+
+    /// Bytes that the rows take.
     pub(super) fn state_bytes(&self) -> u64 {
         let ids = match &self.ids {
-            Ids::Narrow(v) => v.capacity() * 4,
-            Ids::Wide(v) => v.capacity() * 8,
+            Ids::Narrow(v) => v.len() * 4,
+            Ids::Wide(v) => v.len() * 8,
         };
-        (self.heads.capacity()
-            + self.slots.capacity() * 4
-            + self.sizes.capacity() * 4
+        (self.heads.len()
+            + self.slots.len() * 4
+            + self.sizes.len() * 4
             + ids
-            + self.callocs.capacity() * 24
-            + self.newids.capacity() * 16) as u64
+            + self.callocs.len() * 24
+            + self.newids.len() * 16) as u64
             + self.threads.state_bytes()
             + self.stacks.state_bytes()
             + self.addresses.state_bytes()
