@@ -11,6 +11,7 @@ pub(crate) mod help;
 pub(crate) mod inspector;
 pub(crate) mod malloc_stats;
 pub(crate) mod map;
+mod map_legend;
 mod map_overlay;
 mod map_scene;
 pub(crate) mod mimalloc;
