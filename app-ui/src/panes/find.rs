@@ -8,9 +8,9 @@ use egui::{
 use session::find::Aspect;
 use session::format::grouped;
 use session::order::Order;
-use session::search::mark_name;
+use session::search::rare_event_name;
 use sim_core::breakpoint::{Condition, Variable};
-use sim_core::index::Mark;
+use sim_core::index::RareEvent;
 
 use super::{View, action_icon};
 use crate::command::{Action, Command};
@@ -48,7 +48,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut FindState, commands: 
         action_icon(ui, Icon::Next, Action::NextTouch, any, commands);
         ui.add_space(8.0);
         action_icon(ui, Icon::Previous, Action::PreviousChosen, any, commands);
-        mark(ui, view, commands);
+        rare_event(ui, view, commands);
         action_icon(ui, Icon::Next, Action::NextChosen, any, commands);
         ui.add_space(8.0);
         condition(ui, view, state, commands);
@@ -80,17 +80,20 @@ fn aspect(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
     );
 }
 
-fn mark(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
-    let now = view.status.finding.mark;
-    let combo = ComboBox::from_id_salt("mark").width(120.0).selected_text(mark_name(now)).show_ui(ui, |ui| {
-        for ((mark, _), count) in Mark::ALL.into_iter().zip(view.travel.counts) {
-            let label = format!("{} ({})", mark_name(mark), grouped(count));
-            if ui.selectable_label(mark == now, label).clicked() {
-                commands.push(Command::Order(Order::ChooseMark(mark)));
+fn rare_event(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
+    let now = view.status.finding.rare_event;
+    let combo = ComboBox::from_id_salt("rare event")
+        .width(120.0)
+        .selected_text(rare_event_name(now))
+        .show_ui(ui, |ui| {
+            for ((event, _), count) in RareEvent::ALL.into_iter().zip(view.travel.counts) {
+                let label = format!("{} ({})", rare_event_name(event), grouped(count));
+                if ui.selectable_label(event == now, label).clicked() {
+                    commands.push(Command::Order(Order::ChooseRareEvent(event)));
+                }
             }
-        }
-    });
-    named(&combo.response, "Event to go to", mark_name(now));
+        });
+    named(&combo.response, "Event to go to", rare_event_name(now));
     combo.response.on_hover_text(
         "Which event the buttons beside this go to; in the list, how often it happens in what has been read",
     );
@@ -158,7 +161,7 @@ fn grammar(ui: &mut Ui, state: &FindState) {
     }
     let names = |names: Vec<&str>| names.join("  ");
     ui.weak("Events");
-    ui.label(RichText::new(names(Mark::ALL.iter().map(|m| m.1).collect())).monospace().size(11.0));
+    ui.label(RichText::new(names(RareEvent::ALL.iter().map(|m| m.1).collect())).monospace().size(11.0));
     ui.weak("Numbers, compared with == != < <= > >=");
     ui.label(RichText::new(names(Variable::ALL.iter().map(|v| v.1).collect())).monospace().size(11.0));
     ui.weak("Joined with && || ! ( ). Enter looks ahead, Shift+F3 back, Escape stops.");

@@ -13,7 +13,7 @@ pub mod tracemalloc;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use sim_core::index::Mark;
+use sim_core::index::RareEvent;
 use sim_core::report::Occupancy;
 use sim_core::{ArenaId, Profile, SizeClass};
 
@@ -194,8 +194,8 @@ pub struct Travel {
     pub known: u64,
     /// Operations that the index covers.
     pub covered: u64,
-    /// How often each of [`Mark::ALL`] happens in what has been read.
-    pub counts: [u64; Mark::ALL.len()],
+    /// How often each of [`RareEvent::ALL`] happens in what has been read.
+    pub counts: [u64; RareEvent::ALL.len()],
     /// How far recorded addresses agree, where the trace has them.
     pub trust: Option<Agreed>,
 }
@@ -212,7 +212,7 @@ impl Travel {
             speed: session.playback.speed,
             known: index.known(),
             covered: index.covered(),
-            counts: Mark::ALL.map(|(mark, _)| index.count(mark)),
+            counts: RareEvent::ALL.map(|(event, _)| index.count(event)),
             trust: Agreed::of(session),
         }
     }
@@ -224,7 +224,7 @@ pub struct Finding {
     /// What of the selection is followed.
     pub aspect: Aspect,
     /// The rare event that is gone to.
-    pub mark: Mark,
+    pub rare_event: RareEvent,
     /// Whether what is written is a condition.
     pub condition: bool,
     /// Where Play stops, and whether each is heeded.
@@ -241,7 +241,7 @@ impl Finding {
     pub(crate) fn of(find: &Find) -> Self {
         Self {
             aspect: find.aspect,
-            mark: find.mark,
+            rare_event: find.rare_event,
             condition: find.condition.is_some(),
             breakpoints: find.save(),
         }

@@ -10,7 +10,7 @@ mod write_log;
 
 pub use pointer::{RawId, SimBlock, SimPool, SimPtr};
 pub(crate) use saved::SavedArenas;
-pub(crate) use write_log::{WriteLog, WriteMark};
+pub(crate) use write_log::{LogPosition, WriteLog};
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;

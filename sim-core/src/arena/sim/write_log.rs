@@ -12,14 +12,14 @@ pub(crate) struct WriteLog {
 
 impl WriteLog {
     /// How much it holds now.
-    pub(crate) fn mark(&self) -> WriteMark {
-        WriteMark { headers: self.headers.len(), links: self.links.len() }
+    pub(crate) fn position(&self) -> LogPosition {
+        LogPosition { headers: self.headers.len(), links: self.links.len() }
     }
 
-    /// Drops what was taken down before a mark.
-    pub(crate) fn forget_before(&mut self, mark: WriteMark) {
-        self.headers.drain(..mark.headers);
-        self.links.drain(..mark.links);
+    /// Drops what was taken down before a position.
+    pub(crate) fn forget_before(&mut self, position: LogPosition) {
+        self.headers.drain(..position.headers);
+        self.links.drain(..position.links);
     }
 
     /// Bytes it takes.
@@ -28,15 +28,15 @@ impl WriteLog {
     }
 }
 
-/// A place in a [`WriteLog`].
+/// A position in a [`WriteLog`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct WriteMark {
+pub(crate) struct LogPosition {
     headers: usize,
     links: usize,
 }
 
-impl WriteMark {
-    /// The same place after what lies before `start` was dropped.
+impl LogPosition {
+    /// The same position after what lies before `start` was dropped.
     pub(crate) fn after(self, start: Self) -> Self {
         Self { headers: self.headers - start.headers, links: self.links - start.links }
     }
@@ -48,13 +48,13 @@ impl SimArenas {
         std::mem::replace(&mut self.log, log)
     }
 
-    /// Takes back what was written since a mark.
-    pub(crate) fn take_back(&mut self, log: &mut WriteLog, mark: WriteMark) {
-        for (at, header) in log.headers.drain(mark.headers..).rev() {
+    /// Takes back what was written since a position.
+    pub(crate) fn take_back(&mut self, log: &mut WriteLog, position: LogPosition) {
+        for (at, header) in log.headers.drain(position.headers..).rev() {
             self.pools[at as usize] = header;
             self.dirty[at as usize] = 1;
         }
-        for (at, link) in log.links.drain(mark.links..).rev() {
+        for (at, link) in log.links.drain(position.links..).rev() {
             self.links[at as usize] = link;
             self.dirty[(at >> self.units_bits) as usize] = 1;
         }
