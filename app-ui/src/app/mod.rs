@@ -18,7 +18,7 @@ use welcome::{drop_overlay, welcome};
 use crate::apply::{Request, State};
 use crate::command::{Command, consume_shortcuts};
 use crate::frame_times::{FrameSummary, FrameTimes};
-use crate::panes::find::FindState;
+use crate::panes::find_bar::FindBarState;
 use crate::panes::help::OverlayState;
 use crate::panes::map::MapState;
 use crate::panes::operations::OperationsState;
@@ -67,7 +67,7 @@ pub struct App {
 /// What panes keep for themselves: scroll positions, textures, typed text.
 #[derive(Default)]
 struct Local {
-    find: FindState,
+    find_bar: FindBarState,
     map: MapState,
     operations: OperationsState,
     tracemalloc: TracemallocState,
@@ -235,7 +235,7 @@ impl App {
         match self.state.apply(command) {
             Some(Request::PickFile) => self.platform.pick_file(ctx),
             Some(Request::FocusFilter) => self.local.operations.focus_filter(),
-            Some(Request::FocusCondition(text)) => self.local.find.focus(text),
+            Some(Request::FocusCondition(text)) => self.local.find_bar.focus(text),
             Some(Request::ResetFrameTimes) => self.reset_frame_times(),
             Some(Request::Copy(text)) => ctx.copy_text(text),
             Some(Request::Theme(theme)) => ctx.set_theme(theme),
@@ -315,7 +315,7 @@ impl App {
             let timeline = panes::timeline::ui(ui, &view, &mut wishes.commands);
             ui.add_space(2.0);
             panes::transport::ui(ui, &view, &mut wishes.commands);
-            panes::find::ui(ui, &view, &mut local.find, &mut wishes.commands);
+            panes::find_bar::ui(ui, &view, &mut local.find_bar, &mut wishes.commands);
             timeline
         });
         self.timeline = Some(timeline.inner);

@@ -6,7 +6,7 @@ pub(crate) mod arenas;
 mod boxes;
 pub(crate) mod debug_hooks;
 pub(crate) mod domains;
-pub(crate) mod find;
+pub(crate) mod find_bar;
 pub(crate) mod help;
 pub(crate) mod inspector;
 pub(crate) mod malloc_stats;

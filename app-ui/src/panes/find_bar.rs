@@ -1,4 +1,4 @@
-//! Going to what matters: touches of the selection, rare events, conditions and breakpoints.
+//! The find bar, for going to what matters: touches of the selection, rare events, conditions and breakpoints.
 
 use egui::containers::menu::{MenuButton, MenuConfig};
 use egui::{
@@ -18,7 +18,7 @@ use crate::icons::{Icon, icon_button};
 
 /// What is written in the condition field.
 #[derive(Default)]
-pub(crate) struct FindState {
+pub(crate) struct FindBarState {
     text: String,
     /// What is wrong with it.
     error: Option<String>,
@@ -27,7 +27,7 @@ pub(crate) struct FindState {
     written: bool,
 }
 
-impl FindState {
+impl FindBarState {
     /// Puts the text cursor into the field at the next frame, after writing something there.
     pub(crate) fn focus(&mut self, text: Option<String>) {
         self.focus = true;
@@ -38,8 +38,8 @@ impl FindState {
     }
 }
 
-/// Draws the row.
-pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut FindState, commands: &mut Vec<Command>) {
+/// Draws the bar.
+pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut FindBarState, commands: &mut Vec<Command>) {
     let any = view.head.len > 0;
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
@@ -99,7 +99,7 @@ fn rare_event(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
     );
 }
 
-fn condition(ui: &mut Ui, view: &View<'_>, state: &mut FindState, commands: &mut Vec<Command>) {
+fn condition(ui: &mut Ui, view: &View<'_>, state: &mut FindBarState, commands: &mut Vec<Command>) {
     ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
         breakpoints(ui, view, commands);
         let ready = view.status.finding.condition;
@@ -115,7 +115,7 @@ fn condition(ui: &mut Ui, view: &View<'_>, state: &mut FindState, commands: &mut
     });
 }
 
-fn field(ui: &mut Ui, state: &mut FindState, commands: &mut Vec<Command>) {
+fn field(ui: &mut Ui, state: &mut FindBarState, commands: &mut Vec<Command>) {
     const NAME: &str = "Condition to run to";
     let field = TextEdit::singleline(&mut state.text)
         .hint_text("run to: arena_released && arenas > 40")
@@ -153,7 +153,7 @@ fn field(ui: &mut Ui, state: &mut FindState, commands: &mut Vec<Command>) {
 }
 
 /// What is wrong, and what can be written.
-fn grammar(ui: &mut Ui, state: &FindState) {
+fn grammar(ui: &mut Ui, state: &FindBarState) {
     if let Some(error) = &state.error {
         // The names that it goes on to list stand below.
         let said = error.split("; events: ").next().unwrap_or(error);
