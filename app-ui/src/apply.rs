@@ -151,8 +151,8 @@ impl State {
             Action::PreviousArena => Order::Arena(Back),
             Action::NextTouch => Order::Touch(Ahead),
             Action::PreviousTouch => Order::Touch(Back),
-            Action::Next(mark) => Order::Mark(mark, Ahead),
-            Action::Previous(mark) => Order::Mark(mark, Back),
+            Action::Next(event) => Order::RareEvent(event, Ahead),
+            Action::Previous(event) => Order::RareEvent(event, Back),
             Action::NextChosen => Order::Chosen(Ahead),
             Action::PreviousChosen => Order::Chosen(Back),
             Action::NextHold | Action::PreviousHold | Action::KeepCondition

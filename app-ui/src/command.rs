@@ -2,7 +2,7 @@
 
 use egui::{Key, KeyboardShortcut, Modifiers};
 use session::Order;
-use sim_core::index::Mark;
+use sim_core::index::RareEvent;
 
 /// What the window can be told; `apply` does it.
 #[derive(Clone, PartialEq, Debug)]
@@ -39,8 +39,8 @@ pub(crate) enum Action {
     PreviousArena,
     NextTouch,
     PreviousTouch,
-    Next(Mark),
-    Previous(Mark),
+    Next(RareEvent),
+    Previous(RareEvent),
     NextChosen,
     PreviousChosen,
     EditCondition,
@@ -120,18 +120,18 @@ const WINDOW: &str = "Window";
 /// Makes the table of actions and [`Action::meta`] of the same rows, so that an action without a row, or with two, does
 /// not compile.
 macro_rules! table {
-    ($($group:ident $action:ident $(($mark:ident))?, $label:literal, $tip:literal, [$($key:expr),*];)*) => {
+    ($($group:ident $action:ident $(($event:ident))?, $label:literal, $tip:literal, [$($key:expr),*];)*) => {
         /// The table, in the order in which it is listed.
         pub(crate) const ACTIONS: &[Meta] =
-            &[$(meta($group, Action::$action $((Mark::$mark))?, $label, $tip, &[$($key),*])),*];
+            &[$(meta($group, Action::$action $((RareEvent::$event))?, $label, $tip, &[$($key),*])),*];
 
         impl Action {
             /// Its row of the table.
             pub(crate) fn meta(self) -> &'static Meta {
                 match self {
-                    $(Self::$action $((Mark::$mark))? => {
+                    $(Self::$action $((RareEvent::$event))? => {
                         const ROW: Meta =
-                            meta($group, Action::$action $((Mark::$mark))?, $label, $tip, &[$($key),*]);
+                            meta($group, Action::$action $((RareEvent::$event))?, $label, $tip, &[$($key),*]);
                         &ROW
                     })*
                 }
@@ -296,14 +296,14 @@ pub(crate) fn consume_shortcuts(ctx: &egui::Context) -> Vec<Action> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use session::search::mark_name;
+    use session::search::rare_event_name;
     use std::collections::BTreeSet;
 
     #[test]
     fn every_event_can_be_gone_to_by_its_own_name() {
-        for (mark, _) in Mark::ALL {
-            let name = mark_name(mark);
-            for (action, way) in [(Action::Previous(mark), "Previous"), (Action::Next(mark), "Next")] {
+        for (event, _) in RareEvent::ALL {
+            let name = rare_event_name(event);
+            for (action, way) in [(Action::Previous(event), "Previous"), (Action::Next(event), "Next")] {
                 assert_eq!(action.meta().label, format!("{way} {name}"));
                 assert_eq!(action.meta().action, action);
                 assert!(ACTIONS.iter().any(|row| row.action == action), "{way} {name} is listed");

@@ -787,17 +787,17 @@ fn a_search_is_stopped_by_escape() {
 #[test]
 fn every_event_is_gone_to_by_its_command() {
     let mut window = blocks();
-    for (mark, condition) in sim_core::index::Mark::ALL {
+    for (event, condition) in sim_core::index::RareEvent::ALL {
         // Once along the index, once asking a condition after each operation.
         window.key(Key::Home);
-        window.palette(&format!("next {}", name_of(mark)));
+        window.palette(&format!("next {}", name_of(event)));
         let by_command = (window.step(), window.says("Nothing of"));
         window.key(Key::Home);
         window.write_condition(condition);
         window.key(Key::Enter);
         assert_eq!(by_command, (window.step(), window.says("Nothing of")), "{condition}");
         window.key(Key::End);
-        window.palette(&format!("previous {}", name_of(mark)));
+        window.palette(&format!("previous {}", name_of(event)));
         let by_command = (window.step(), window.says("Nothing of"));
         window.key(Key::End);
         window.modified(Modifiers::SHIFT, Key::F3);
@@ -806,22 +806,22 @@ fn every_event_is_gone_to_by_its_command() {
 }
 
 /// What the window calls an event.
-fn name_of(mark: sim_core::index::Mark) -> &'static str {
-    use sim_core::index::Mark;
-    match mark {
-        Mark::ArenaObtained => "arena obtained",
-        Mark::ArenaReleased => "arena released",
-        Mark::ArenaRelinked => "arena relinked",
-        Mark::ArenaFull => "arena full",
-        Mark::ArenaRefused => "hook failure",
-        Mark::PoolCarved => "pool carved",
-        Mark::PoolInitialised => "pool initialised",
-        Mark::PoolLinked => "pool linked",
-        Mark::PoolFull => "pool full",
-        Mark::PoolFreed => "pool freed",
-        Mark::RawFallback => "RAW fallback",
-        Mark::ReturnedNull => "NULL returned",
-        Mark::Stopped => "end of the process",
+fn name_of(event: sim_core::index::RareEvent) -> &'static str {
+    use sim_core::index::RareEvent;
+    match event {
+        RareEvent::ArenaObtained => "arena obtained",
+        RareEvent::ArenaReleased => "arena released",
+        RareEvent::ArenaRelinked => "arena relinked",
+        RareEvent::ArenaFull => "arena full",
+        RareEvent::ArenaRefused => "hook failure",
+        RareEvent::PoolCarved => "pool carved",
+        RareEvent::PoolInitialised => "pool initialised",
+        RareEvent::PoolLinked => "pool linked",
+        RareEvent::PoolFull => "pool full",
+        RareEvent::PoolFreed => "pool freed",
+        RareEvent::RawFallback => "RAW fallback",
+        RareEvent::ReturnedNull => "NULL returned",
+        RareEvent::Stopped => "end of the process",
     }
 }
 

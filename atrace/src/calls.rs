@@ -336,7 +336,7 @@ impl<W: Write> CallWriter<W> {
             ..State::default()
         };
         let mut raw = Vec::new();
-        state.put(self.prediction.places(), &mut raw);
+        state.put(self.prediction.blocks(), &mut raw);
         self.prediction.restart();
         self.stream.write(BlockKind::State, slots as u32, first, &raw)
     }

@@ -39,7 +39,7 @@ pub use error::{AtraceError, Remedy};
 pub use file::BlockFile;
 pub use index::{Entry, Totals};
 pub use meta::Meta;
-pub use prediction::{Call, Place, Prediction};
+pub use prediction::{Call, PlacedBlock, Prediction};
 pub use state::{Owner, Slot, State};
 pub use stream::Stream;
 #[cfg(feature = "tape")]

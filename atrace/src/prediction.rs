@@ -52,9 +52,9 @@ impl Call {
     }
 }
 
-/// Where a slot's block is.
+/// A slot's block: where it is, and its class.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Place {
+pub struct PlacedBlock {
     /// 0 where there is none.
     pub address: u64,
     /// Its class: pymalloc's up to 31, then the C library's in steps of 16 bytes.
@@ -63,7 +63,7 @@ pub struct Place {
     pool: u32,
 }
 
-impl Place {
+impl PlacedBlock {
     /// The block of a class at an address, its pool yet to be found.
     pub fn new(address: u64, class: u8) -> Self {
         Self { address, class, pool: 0 }
@@ -113,7 +113,7 @@ impl Hasher for PoolHasher {
 pub struct Prediction {
     pool_bytes: u64,
     /// By slot.
-    places: Vec<Place>,
+    blocks: Vec<PlacedBlock>,
     pools: Vec<Pool>,
     by_base: HashMap<u64, u32, BuildHasherDefault<PoolHasher>>,
     heads: [u32; POOL_CLASSES as usize],
@@ -133,7 +133,7 @@ impl Prediction {
     pub fn new(pool_bits: u8) -> Self {
         Self {
             pool_bytes: 1 << pool_bits,
-            places: Vec::new(),
+            blocks: Vec::new(),
             pools: Vec::new(),
             by_base: HashMap::default(),
             heads: [NONE; POOL_CLASSES as usize],
@@ -147,23 +147,23 @@ impl Prediction {
 
     /// Forgets everything but where the blocks are.
     pub fn restart(&mut self) {
-        let places = std::mem::take(&mut self.places);
-        *self = Self { places, ..Self::new(self.pool_bytes.trailing_zeros() as u8) };
+        let blocks = std::mem::take(&mut self.blocks);
+        *self = Self { blocks, ..Self::new(self.pool_bytes.trailing_zeros() as u8) };
     }
 
     /// Where the blocks are, by slot.
-    pub fn places(&self) -> &[Place] {
-        &self.places
+    pub fn blocks(&self) -> &[PlacedBlock] {
+        &self.blocks
     }
 
     /// Forgets everything, and begins with where the blocks are.
-    pub fn restart_at(&mut self, places: Vec<Place>) {
-        self.places = places;
+    pub fn restart_at(&mut self, blocks: Vec<PlacedBlock>) {
+        self.blocks = blocks;
         self.restart();
     }
 
-    fn place(&self, op: &Call) -> Place {
-        self.places.get(op.slot as usize).copied().unwrap_or_default()
+    fn block(&self, op: &Call) -> PlacedBlock {
+        self.blocks.get(op.slot as usize).copied().unwrap_or_default()
     }
 
     /// The pointer that an operation is expected to return, or to be given for free.
@@ -172,7 +172,7 @@ impl Prediction {
             head::MALLOC | head::CALLOC => self.fresh(op.class()),
             head::REALLOC if op.is_null() => self.fresh(op.class()),
             head::REALLOC => {
-                let old = self.place(op);
+                let old = self.block(op);
                 if old.address != 0 && stays(old.class, op.size) {
                     old.address
                 } else {
@@ -180,7 +180,7 @@ impl Prediction {
                 }
             }
             head::FREE if op.is_null() => 0,
-            head::FREE | head::FREE_KEEP => self.place(op).address,
+            head::FREE | head::FREE_KEEP => self.block(op).address,
             _ => 0,
         }
     }
@@ -199,9 +199,9 @@ impl Prediction {
         let slot = op.slot as usize;
         let kind = op.head & head::KIND;
         if kind == head::FREE && !op.is_null() {
-            // A block that was born before there were addresses has no place.
-            if let Some(place) = self.places.get_mut(slot) {
-                let old = std::mem::take(place);
+            // A block that was born before there were addresses is not among them.
+            if let Some(block) = self.blocks.get_mut(slot) {
+                let old = std::mem::take(block);
                 self.release(old);
             }
             return;
@@ -210,15 +210,16 @@ impl Prediction {
             return;
         }
         let birth = op.class();
-        if slot >= self.places.len() {
-            self.places.resize(slot + 1, Place::default());
+        if slot >= self.blocks.len() {
+            self.blocks.resize(slot + 1, PlacedBlock::default());
         }
-        let old = if kind == head::REALLOC && !op.is_null() { self.places[slot] } else { Place::default() };
+        let old =
+            if kind == head::REALLOC && !op.is_null() { self.blocks[slot] } else { PlacedBlock::default() };
         if old.address == actual && actual != 0 {
             return;
         }
         let pool = if actual == 0 { NONE } else { self.take(birth, predicted, actual) };
-        self.places[slot] = Place { address: actual, class: birth, pool };
+        self.blocks[slot] = PlacedBlock { address: actual, class: birth, pool };
         self.release(old);
     }
 
@@ -334,7 +335,7 @@ impl Prediction {
     }
 
     /// A block was freed.
-    fn release(&mut self, old: Place) {
+    fn release(&mut self, old: PlacedBlock) {
         if old.address == 0 {
             return;
         }

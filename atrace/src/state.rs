@@ -1,6 +1,6 @@
 //! All slots at one place, so that reading can begin there.
 
-use crate::prediction::Place;
+use crate::prediction::PlacedBlock;
 use crate::varint::{Numbers, distance, moved, put};
 
 /// Whose block a slot has.
@@ -54,12 +54,12 @@ pub struct State {
 }
 
 impl State {
-    /// Appends the payload of a STATE block; `places` are by slot, and empty where there are no addresses.
-    pub fn put(&self, places: &[Place], out: &mut Vec<u8>) {
+    /// Appends the payload of a STATE block; `blocks` are by slot, and empty where there are no addresses.
+    pub fn put(&self, blocks: &[PlacedBlock], out: &mut Vec<u8>) {
         put(out, self.slots.len() as u64);
         put(out, self.last_id);
         put(out, self.max_id);
-        out.push(u8::from(self.needs_layers) | u8::from(!places.is_empty()) << 1);
+        out.push(u8::from(self.needs_layers) | u8::from(!blocks.is_empty()) << 1);
         put(out, u64::from(self.interpreters_made));
         put(out, self.interpreters.len() as u64);
         self.interpreters.iter().for_each(|&number| put(out, u64::from(number)));
@@ -74,23 +74,23 @@ impl State {
             put(out, distance(last, u64::from(slot)));
             last = u64::from(slot);
         }
-        if places.is_empty() {
+        if blocks.is_empty() {
             return;
         }
         last = 0;
         for (at, slot) in self.slots.iter().enumerate() {
             if slot.owner != Owner::Nobody {
-                let place = places.get(at).copied().unwrap_or_default();
-                let address = place.address.rotate_right(4);
-                out.push(place.class);
+                let block = blocks.get(at).copied().unwrap_or_default();
+                let address = block.address.rotate_right(4);
+                out.push(block.class);
                 put(out, distance(last, address));
                 last = address;
             }
         }
     }
 
-    /// What the payload of a STATE block says, with the places of blocks where there are addresses.
-    pub fn take(raw: &[u8]) -> Option<(Self, Vec<Place>)> {
+    /// What the payload of a STATE block says, with the blocks where there are addresses.
+    pub fn take(raw: &[u8]) -> Option<(Self, Vec<PlacedBlock>)> {
         let mut numbers = Numbers(raw);
         // Each slot takes two bytes at least.
         let count = usize::try_from(numbers.number()?).ok().filter(|&n| n <= raw.len() / 2)?;
@@ -113,17 +113,17 @@ impl State {
             slot = moved(slot, numbers.number()?);
             state.free.push(u32::try_from(slot).ok()?);
         }
-        let mut places = Vec::new();
+        let mut blocks = Vec::new();
         if flags & 2 != 0 {
-            places.resize(count, Place::default());
+            blocks.resize(count, PlacedBlock::default());
             let mut address = 0;
-            for (place, _) in places.iter_mut().zip(owners).filter(|(_, owner)| **owner != 0) {
-                place.class = numbers.bytes(1)?[0] & 127;
+            for (block, _) in blocks.iter_mut().zip(owners).filter(|(_, owner)| **owner != 0) {
+                block.class = numbers.bytes(1)?[0] & 127;
                 address = moved(address, numbers.number()?);
-                place.address = address.rotate_left(4);
+                block.address = address.rotate_left(4);
             }
         }
-        numbers.done().then_some((state, places))
+        numbers.done().then_some((state, blocks))
     }
 }
 
@@ -150,12 +150,12 @@ mod tests {
             interpreters: vec![4],
             interpreters_made: 5,
         };
-        let places = [Place::new(0x7f00_0010, 40); 3];
+        let blocks = [PlacedBlock::new(0x7f00_0010, 40); 3];
         let mut out = Vec::new();
-        state.put(&places, &mut out);
+        state.put(&blocks, &mut out);
         let (back, there) = State::take(&out).unwrap();
         assert_eq!(back, state);
-        assert_eq!(there, [places[0], Place::default(), places[0]]);
+        assert_eq!(there, [blocks[0], PlacedBlock::default(), blocks[0]]);
         assert!((0..out.len()).all(|end| State::take(&out[..end]).is_none()), "a cut one is refused");
     }
 }

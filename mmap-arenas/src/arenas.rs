@@ -14,7 +14,7 @@ use crate::source::{self, ReserveError, Window, base_of};
 const ADDRESS_END: u64 = 1 << ADDRESS_BITS;
 
 /// What is remembered of a live arena.
-struct Live {
+struct LiveArena {
     memory: NonNull<u8>,
     slot: u32,
     ordinal: u64,
@@ -29,7 +29,7 @@ pub struct MmapArenas {
     /// The bits of an address that name its pool.
     pool_mask: usize,
     /// Live arenas by base.
-    live: BTreeMap<u64, Live>,
+    live: BTreeMap<u64, LiveArena>,
     /// `None` lets the system choose places.
     window: Option<Window>,
     /// Whether released arenas of a window keep their pages.
@@ -117,7 +117,7 @@ impl MmapArenas {
     ///
     /// # Safety
     /// Nothing may use the arena any more.
-    unsafe fn give_back(&mut self, arena: &Live) {
+    unsafe fn give_back(&mut self, arena: &LiveArena) {
         let (bytes, shift) = (self.arena_bytes(), self.shift(arena.ordinal) as usize);
         match self.window {
             // SAFETY: the arena came from a window with this size and shift, and is not used any more.
@@ -178,7 +178,7 @@ impl ArenaBackend for MmapArenas {
         if (memory.addr().get() + bytes) as u64 > ADDRESS_END {
             // No system maps there unasked.
             // SAFETY: nobody has the memory yet.
-            unsafe { self.give_back(&Live { memory, slot, ordinal }) };
+            unsafe { self.give_back(&LiveArena { memory, slot, ordinal }) };
             return None;
         }
         if !self.free_slots.remove(&slot) {
@@ -186,7 +186,7 @@ impl ArenaBackend for MmapArenas {
         }
         self.obtained += 1;
         let base = base_of(memory);
-        self.live.insert(base.0, Live { memory, slot, ordinal });
+        self.live.insert(base.0, LiveArena { memory, slot, ordinal });
         Some(base)
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sim_core::breakpoint::Condition;
-use sim_core::index::{Mark, Wanted};
+use sim_core::index::{RareEvent, Wanted};
 
 use crate::facts;
 use crate::format::id_after;
@@ -124,7 +124,7 @@ pub struct Find {
     /// What of the selection is followed.
     pub aspect: Aspect,
     /// The rare event that is gone to.
-    pub mark: Mark,
+    pub rare_event: RareEvent,
     /// The condition that is written in the field, when it is one.
     pub condition: Option<Condition>,
     /// Where Play stops.
@@ -135,7 +135,7 @@ impl Default for Find {
     fn default() -> Self {
         Self {
             aspect: Aspect::default(),
-            mark: Mark::ArenaObtained,
+            rare_event: RareEvent::ArenaObtained,
             condition: None,
             breakpoints: Vec::new(),
         }

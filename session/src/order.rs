@@ -2,7 +2,7 @@
 //! looked at.
 
 use serde::{Deserialize, Serialize};
-use sim_core::index::Mark;
+use sim_core::index::RareEvent;
 
 use crate::find::Aspect;
 use crate::place::Place;
@@ -33,7 +33,7 @@ pub enum Order {
     /// Look for the next operation that touches what is selected.
     Touch(Direction),
     /// Look for the next rare event of a kind.
-    Mark(Mark, Direction),
+    RareEvent(RareEvent, Direction),
     /// Look for the next rare event of the kind that is chosen.
     Chosen(Direction),
     /// Look for where the condition holds that is written.
@@ -41,7 +41,7 @@ pub enum Order {
     /// Choose another aspect of the selection to follow.
     ChooseAspect(Aspect),
     /// Choose another rare event to go to.
-    ChooseMark(Mark),
+    ChooseRareEvent(RareEvent),
     /// The text of the condition that is written now; `None` when it is no condition.
     Condition(Option<String>),
     /// Make the condition that is written a breakpoint.

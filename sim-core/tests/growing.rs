@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use sim_core::domains::ObjectHeap;
-use sim_core::index::{Mark, Wanted};
+use sim_core::index::{RareEvent, Wanted};
 use sim_core::replay::GrowError;
 use sim_core::report::digest;
 use sim_core::tape::{Action, Columns, SourceLine, Splitter, StackId, TimeMark};
@@ -206,8 +206,8 @@ fn a_replay_over_a_growing_tape_ends_as_one_over_the_whole() {
         replay.machine().verify().unwrap();
     }
     for wanted in [
-        Wanted::Mark(Mark::ArenaObtained),
-        Wanted::Mark(Mark::PoolFreed),
+        Wanted::RareEvent(RareEvent::ArenaObtained),
+        Wanted::RareEvent(RareEvent::PoolFreed),
         Wanted::Slot(Slot(77)),
         Wanted::Class(SizeClass(30)),
         Wanted::Thread(3),

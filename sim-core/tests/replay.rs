@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use sim_core::domains::AllocatorName;
-use sim_core::index::{Mark, Wanted};
+use sim_core::index::{RareEvent, Wanted};
 use sim_core::report::digest;
 use sim_core::{Machine, Profile, Replay, Trace};
 
@@ -49,7 +49,7 @@ fn follow(trace: &Arc<Trace>, profile: &Profile, walk: &[Move], budget: u64) -> 
             3 => {
                 // The first pass and a search go on between two moves and must not move anything.
                 replay.advance(slice);
-                replay.find(Wanted::Mark(Mark::PoolFull), step, to % 2 == 0);
+                replay.find(Wanted::RareEvent(RareEvent::PoolFull), step, to % 2 == 0);
                 prop_assert_eq!(replay.step().0, step);
                 step
             }

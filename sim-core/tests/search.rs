@@ -10,7 +10,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use sim_core::arena::{ArenaBackend as _, Target};
 use sim_core::breakpoint::{Condition, Watch};
-use sim_core::index::{Mark, Wanted};
+use sim_core::index::{RareEvent, Wanted};
 use sim_core::replay::{Found, Hunt, Search};
 use sim_core::tape::StackId;
 use sim_core::{Addr, Event, Kind, Machine, Profile, Replay, SizeClass, Slot, Trace};
@@ -40,7 +40,7 @@ fn all_touches(trace: &Trace, profile: &Profile) -> Vec<(Wanted, BTreeSet<u64>)>
         note(Wanted::Thread(trace.op(index as u64).unwrap().thread), step);
         note(Wanted::Site(trace.stack_of(index)), step);
         if machine.pymalloc().raw_allocated_blocks > raw_before {
-            note(Wanted::Mark(Mark::RawFallback), step);
+            note(Wanted::RareEvent(RareEvent::RawFallback), step);
         }
         let pymalloc = machine.pymalloc();
         let mut in_pool = |pool: Addr| {
@@ -70,20 +70,20 @@ fn all_touches(trace: &Trace, profile: &Profile) -> Vec<(Wanted, BTreeSet<u64>)>
                 Event::SizeClassChosen { class, .. } => note(Wanted::Class(class), step),
                 Event::ArenaObtained { arena, .. } => {
                     note(Wanted::Arena(arena.ordinal), step);
-                    note(Wanted::Mark(Mark::ArenaObtained), step);
+                    note(Wanted::RareEvent(RareEvent::ArenaObtained), step);
                 }
                 Event::ArenaReleased { arena, .. } => {
                     note(Wanted::Arena(arena.ordinal), step);
-                    note(Wanted::Mark(Mark::ArenaReleased), step);
+                    note(Wanted::RareEvent(RareEvent::ArenaReleased), step);
                 }
                 Event::ArenaRelinked { arena, .. } => {
                     note(Wanted::Arena(arena.ordinal), step);
-                    note(Wanted::Mark(Mark::ArenaRelinked), step);
+                    note(Wanted::RareEvent(RareEvent::ArenaRelinked), step);
                 }
-                Event::PoolCarved { .. } => note(Wanted::Mark(Mark::PoolCarved), step),
-                Event::PoolFreed { .. } => note(Wanted::Mark(Mark::PoolFreed), step),
-                Event::PoolFull { .. } => note(Wanted::Mark(Mark::PoolFull), step),
-                Event::ReturnedNull { .. } => note(Wanted::Mark(Mark::ReturnedNull), step),
+                Event::PoolCarved { .. } => note(Wanted::RareEvent(RareEvent::PoolCarved), step),
+                Event::PoolFreed { .. } => note(Wanted::RareEvent(RareEvent::PoolFreed), step),
+                Event::PoolFull { .. } => note(Wanted::RareEvent(RareEvent::PoolFull), step),
+                Event::ReturnedNull { .. } => note(Wanted::RareEvent(RareEvent::ReturnedNull), step),
                 _ => {}
             }
         }
@@ -111,7 +111,7 @@ fn check(replay: &mut Replay, all: &[(Wanted, BTreeSet<u64>)], len: u64, stride:
         Wanted::Site(StackId(77)),
         Wanted::Thread(9),
         Wanted::Slot(Slot(u32::MAX)),
-        Wanted::Mark(Mark::Stopped),
+        Wanted::RareEvent(RareEvent::Stopped),
     ] {
         assert_eq!((replay.find(nothing, 0, true), replay.find(nothing, len, false)), (None, None));
     }
@@ -186,7 +186,7 @@ fn hunt(
             Found::Looking => {
                 assert!((0.0..=1.0).contains(&hunt.share(replay.len())));
                 if rounds % 8 == 0 {
-                    replay.find(Wanted::Mark(Mark::PoolFull), from / 2, true);
+                    replay.find(Wanted::RareEvent(RareEvent::PoolFull), from / 2, true);
                 }
             }
         }
@@ -247,7 +247,7 @@ fn a_watcher_sees_each_operation_once() {
     let mut replay = Replay::new(Arc::clone(&trace), &Profile::default(), 1 << 20).unwrap();
     let mut diary = Diary::default();
     while !replay.advance_with(170, |moment| diary.after(moment)) {
-        replay.find(Wanted::Mark(Mark::PoolCarved), replay.index().known(), false);
+        replay.find(Wanted::RareEvent(RareEvent::PoolCarved), replay.index().known(), false);
     }
     let mut machine = Machine::for_trace(&Profile::default(), &trace, None).unwrap();
     let mut expected = Diary::default();
@@ -266,7 +266,7 @@ fn an_index_grows_with_the_tape_and_keeps_its_budget() {
     for budget in [0, 200_000, u64::MAX] {
         let mut replay = Replay::new(Arc::clone(&trace), &profile, budget).unwrap();
         replay.seek_now(5_000);
-        let mut early = Search::new(Wanted::Mark(Mark::PoolFull), 119_000, false);
+        let mut early = Search::new(Wanted::RareEvent(RareEvent::PoolFull), 119_000, false);
         assert_eq!(replay.look(&mut early, 10), Found::NotRead, "nobody has been there");
         while !replay.advance(7_777) {
             assert_eq!(replay.step().0, 5_000, "the position stays");

@@ -8,7 +8,7 @@ use csv_core::{ReadRecordResult, Reader as Records};
 use sim_core::tape::{Action, SourceLine, StackId, TimeMark};
 use sim_core::{Addr, Call, Domain, Note, ObjectHeap, Op, TapeError, Trace, TraceBuilder};
 
-use crate::error::{Place, TraceError};
+use crate::error::{LineColumn, TraceError};
 use crate::lines::hexadecimal;
 use crate::loss::Loss;
 use crate::ptrace;
@@ -105,8 +105,8 @@ impl Parser {
     }
 
     fn problem(&self, problem: impl Into<String>, remedy: &str) -> TraceError {
-        let place = Place { line: self.line, column: 1 };
-        TraceError::Syntax { place, problem: problem.into(), remedy: remedy.to_owned() }
+        let at = LineColumn { line: self.line, column: 1 };
+        TraceError::Syntax { at, problem: problem.into(), remedy: remedy.to_owned() }
     }
 
     /// Takes bytes; none means that the last row is complete.
@@ -251,7 +251,7 @@ impl Parser {
             }
             (done, _) => done,
         };
-        done.map_err(|error| TraceError::Operation { place: Place { line: self.line, column: 1 }, error })
+        done.map_err(|error| TraceError::Operation { at: LineColumn { line: self.line, column: 1 }, error })
     }
 
     fn operation(&mut self, row: &[&[u8]; COLUMNS.len()]) -> Result<Option<(Op, ObjectHeap)>, TraceError> {

@@ -8,16 +8,16 @@ use thiserror::Error;
 
 use crate::remedy::Remedy;
 
-/// A place in a text, both numbers counted from 1.
+/// A line and a column of a text, both counted from 1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Place {
+pub struct LineColumn {
     /// The line.
     pub line: u64,
     /// The column, in bytes.
     pub column: u64,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for LineColumn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}, column {}", self.line, self.column)
     }
@@ -38,36 +38,36 @@ pub enum TraceError {
         what: String,
     },
     /// A line that is no operation.
-    #[error("{place}: {problem}")]
+    #[error("{at}: {problem}")]
     Syntax {
         /// Where.
-        place: Place,
+        at: LineColumn,
         /// What is wrong.
         problem: String,
         /// What to write.
         remedy: String,
     },
     /// An operation that cannot stand there.
-    #[error("{place}: {error}")]
+    #[error("{at}: {error}")]
     Operation {
         /// Where.
-        place: Place,
+        at: LineColumn,
         /// Why not, with what to write.
         error: TapeError,
     },
     /// A profile or field that the trace asks for and that does not exist.
-    #[error("{place}: {error}")]
+    #[error("{at}: {error}")]
     Profile {
         /// Where.
-        place: Place,
+        at: LineColumn,
         /// What is wrong.
         error: ProfileError,
     },
     /// RON that does not parse.
-    #[error("{place}: {message}")]
+    #[error("{at}: {message}")]
     Ron {
         /// Where.
-        place: Place,
+        at: LineColumn,
         /// What the parser says.
         message: String,
     },

@@ -35,7 +35,7 @@ pub mod workload;
 mod writer;
 
 pub use crate::atrace::writer as atrace_writer;
-pub use error::{Place, TraceError};
+pub use error::{LineColumn, TraceError};
 pub use format::Format;
 pub use input::Packing;
 pub use loader::{Loaded, Loader, Progress, open};

@@ -3,7 +3,7 @@
 use sim_core::{TapeError, TraceBuilder};
 
 use crate::births::PointerTape;
-use crate::error::{Place, TraceError};
+use crate::error::{LineColumn, TraceError};
 use crate::reader::Reader;
 
 /// The longest line that is read: a path and a command line fit.
@@ -34,13 +34,13 @@ pub(crate) struct Line {
 impl Line {
     /// An error in this line, `column` bytes after its beginning.
     pub(crate) fn syntax(self, column: usize, problem: impl Into<String>, remedy: &str) -> TraceError {
-        let place = Place { line: self.number, column: column as u64 + 1 };
-        TraceError::Syntax { place, problem: problem.into(), remedy: remedy.to_owned() }
+        let at = LineColumn { line: self.number, column: column as u64 + 1 };
+        TraceError::Syntax { at, problem: problem.into(), remedy: remedy.to_owned() }
     }
 
     /// An operation that the trace does not take.
     pub(crate) fn refused(self, error: TapeError) -> TraceError {
-        TraceError::Operation { place: Place { line: self.number, column: 1 }, error }
+        TraceError::Operation { at: LineColumn { line: self.number, column: 1 }, error }
     }
 }
 

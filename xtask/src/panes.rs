@@ -17,8 +17,11 @@ const HERE: &str = "xtask/src/panes.rs";
 const SHARED: [&str; 1] = ["boxes"];
 
 /// Modules that are parts of one pane, by that pane.
-const PARTS: [(&str, &[&str]); 3] =
-    [("domains", &["arena_hook"]), ("help", &["still"]), ("map", &["map_overlay", "map_scene"])];
+const PARTS: [(&str, &[&str]); 3] = [
+    ("domains", &["arena_hook"]),
+    ("help", &["still"]),
+    ("map", &["map_legend", "map_overlay", "map_scene"]),
+];
 
 /// Checks the window's panes.
 pub(crate) fn check() -> Result<()> {

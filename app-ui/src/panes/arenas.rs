@@ -2,8 +2,12 @@
 
 use egui::{RichText, Ui};
 use egui_extras::{Column, TableBuilder};
-use session::Place;
 use session::format::{count, grouped};
+use session::real::{Real, RealReport};
+use session::{Order, Place};
+use sim_core::Addr;
+
+use crate::command::Command;
 
 use super::{View, Wishes, empty, place_link};
 
@@ -30,6 +34,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
             "unused_arena_objects: records of the arenas array without an arena, reused last in first out",
         );
     });
+    over_memory(ui, &view.status.real, &mut wishes.commands);
     if table.total == 0 {
         empty(ui, "No arena at this step.");
         return;
@@ -71,7 +76,10 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
                     place_link(ui, &arena.id.to_string(), Place::Arena(arena.id), &mut wishes.commands);
                 });
                 line.col(|ui| {
-                    ui.monospace(arena.base.to_string());
+                    let address = ui.monospace(arena.base.to_string());
+                    if let Some(at) = really(&view.status.real, arena.id.ordinal) {
+                        address.on_hover_text(format!("In real memory it lies at {at}"));
+                    }
                 });
                 line.col(|ui| {
                     let used = arena.pools_in_use();
@@ -104,4 +112,61 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
             });
         });
     wishes.look.arenas = Some(seen.range(ROWS));
+}
+
+/// Offers the run over real memory, and says what came of it.
+fn over_memory(ui: &mut Ui, real: &Real, commands: &mut Vec<Command>) {
+    const OFFER: &str = "Run over real memory";
+    ui.horizontal_wrapped(|ui| {
+        let again = match real {
+            Real::None => {
+                ui.add_enabled(false, egui::Button::new(OFFER)).on_disabled_hover_text(
+                    "Only the desktop window can: a browser gives a page no memory at addresses of its own",
+                );
+                return;
+            }
+            Real::Running(share) => {
+                ui.label("Over real memory:");
+                ui.add(egui::ProgressBar::new(*share).desired_width(180.0).show_percentage());
+                if ui.button("Cancel").on_hover_text("Stop that run; what is shown stays").clicked() {
+                    commands.push(Command::Order(Order::Cancel));
+                }
+                return;
+            }
+            Real::Offered => OFFER,
+            Real::Refused(why) => {
+                ui.label(format!("Not over real memory: {why}."));
+                return;
+            }
+            Real::Done(report) => {
+                ui.label(in_words(report));
+                "Run again"
+            }
+        };
+        let tip = "Does the operations up to this step once more, over arenas that the operating system maps, with headers \
+                   and links where CPython has them, and compares where every block lands";
+        if ui.button(again).on_hover_text(tip).clicked() {
+            commands.push(Command::Order(Order::RunOverMemory));
+        }
+    });
+}
+
+/// What came of the run, in a sentence.
+fn in_words(report: &RealReport) -> String {
+    let RealReport { steps, blocks, first_difference, same_state, .. } = report;
+    let done = format!("Over real memory, {}: ", count(*steps, "operation"));
+    match first_difference {
+        Some(before) => format!("{done}the first difference is at step {}.", grouped(before + 1)),
+        None if *same_state => format!(
+            "{done}{} at the same place in the same arena, and every list, count and link the same.",
+            count(*blocks, "block")
+        ),
+        None => format!("{done}every block at the same place, but lists or counts differ at the end."),
+    }
+}
+
+/// Where an arena lies in the real memory of the last run.
+fn really(real: &Real, ordinal: u64) -> Option<Addr> {
+    let Real::Done(report) = real else { return None };
+    report.arenas.iter().find(|(other, _)| *other == ordinal).map(|(_, at)| *at)
 }

@@ -13,7 +13,7 @@ use session::{Level, Place};
 use sim_core::{Addr, ArenaId};
 
 use super::map_scene::{Frame, Scene};
-use super::{View, Wishes, empty, map_overlay, outline};
+use super::{View, Wishes, empty, map_legend, map_overlay, outline};
 use crate::command::{Action, Command};
 
 /// What the map keeps between frames: its picture, and how far the wheel was turned.
@@ -61,12 +61,12 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut MapState, wishes: &mu
     if view.picture.map.is_none() {
         return;
     }
-    let legend = map_overlay::legend_height(ui);
+    let legend = map_legend::legend_height(ui);
     let size = ui.available_size() - Vec2::new(0.0, legend + ui.spacing().item_spacing.y);
     if let Some(tiles) = picture(ui, view, size.max(Vec2::splat(40.0)), state, &mut wishes.commands) {
         look.tiles = with_margin(&tiles);
     }
-    map_overlay::legend(ui, view);
+    map_legend::legend(ui, view);
 }
 
 /// Arenas in view with as many around them, in whole pieces, so that scrolling asks seldom.

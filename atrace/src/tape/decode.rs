@@ -193,9 +193,9 @@ impl Decoder {
     /// Goes to a STATE block's place. Tables and facts stay.
     pub(super) fn resume(&mut self, header: &Header, payload: &[u8]) -> Result<(), String> {
         let raw = self.unpack(header, payload)?;
-        let (state, places) = State::take(&raw).ok_or("a state does not hold what it must")?;
+        let (state, blocks) = State::take(&raw).ok_or("a state does not hold what it must")?;
         self.builder.resume(&tape_state(state, header.first)).map_err(|e| e.to_string())?;
-        self.prediction.restart_at(places);
+        self.prediction.restart_at(blocks);
         self.marks.clear();
         self.raw = raw;
         Ok(())

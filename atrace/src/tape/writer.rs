@@ -201,8 +201,8 @@ impl<W: Write> AtraceWriter<W> {
         self.last_state = first;
         self.splitter.forget_uses();
         let mut raw = Vec::new();
-        let places = if self.has_addresses { self.prediction.places() } else { &[] };
-        state_of(&self.splitter.state()).put(places, &mut raw);
+        let blocks = if self.has_addresses { self.prediction.blocks() } else { &[] };
+        state_of(&self.splitter.state()).put(blocks, &mut raw);
         self.prediction.restart();
         self.stream.write(BlockKind::State, slots, first, &raw)
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use real_cpython::{WorkClock, measure, or_not_run, outside};
 use sim_core::arena::{ArenaBackend as _, Target};
-use sim_core::index::{Mark, Wanted};
+use sim_core::index::{RareEvent, Wanted};
 use sim_core::{Addr, Call, Machine, Op, Profile, Replay, SizeClass, Trace, TraceBuilder};
 use trace_io::workload::Workload;
 
@@ -219,9 +219,9 @@ fn wishes(replay: &Replay, dice: &mut Dice) -> Vec<Wanted> {
     let heap = machine.pymalloc();
     let skip = dice.below(1000) as usize;
     let mut wishes = vec![
-        Wanted::Mark(Mark::ArenaObtained),
-        Wanted::Mark(Mark::ArenaReleased),
-        Wanted::Mark(Mark::PoolFull),
+        Wanted::RareEvent(RareEvent::ArenaObtained),
+        Wanted::RareEvent(RareEvent::ArenaReleased),
+        Wanted::RareEvent(RareEvent::PoolFull),
         Wanted::Class(SizeClass(dice.below(32) as u16)),
         Wanted::Arena(dice.below(heap.counters().ntimes_arena_allocated)),
     ];

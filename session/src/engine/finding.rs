@@ -1,9 +1,9 @@
 //! The part of [`Engine`] that looks for things along the tape.
 
-use sim_core::index::{Mark, Wanted};
+use sim_core::index::{RareEvent, Wanted};
 
 use crate::order::Direction;
-use crate::search::{Aim, mark_name};
+use crate::search::{Aim, rare_event_name};
 
 use super::Engine;
 
@@ -22,9 +22,9 @@ impl Engine {
     }
 
     /// The next or previous operation with a rare event.
-    pub(super) fn go_to_mark(&mut self, mark: Mark, direction: Direction) {
-        let what = format!("\u{201c}{}\u{201d}", mark_name(mark));
-        self.look_for(Aim::Of(Wanted::Mark(mark)), what, direction);
+    pub(super) fn go_to_rare_event(&mut self, event: RareEvent, direction: Direction) {
+        let what = format!("\u{201c}{}\u{201d}", rare_event_name(event));
+        self.look_for(Aim::Of(Wanted::RareEvent(event)), what, direction);
     }
 
     /// The next or previous operation that touched what is selected.

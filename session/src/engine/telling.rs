@@ -101,6 +101,7 @@ impl Engine {
                     bytes: progress.bytes,
                     total_bytes: progress.total_bytes,
                     operations: progress.operations,
+                    grows: loading.grows(),
                 }
             }),
             travel: self.session.as_ref().map(Travel::of),

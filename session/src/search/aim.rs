@@ -1,7 +1,7 @@
 //! What can be looked for along the tape, and what the rare events are called.
 
 use sim_core::breakpoint::Condition;
-use sim_core::index::{Mark, Wanted};
+use sim_core::index::{RareEvent, Wanted};
 
 /// What a search along the tape is for.
 #[derive(Clone, PartialEq, Debug)]
@@ -19,20 +19,20 @@ pub enum Aim {
 }
 
 /// What an event that can be gone to is called.
-pub fn mark_name(mark: Mark) -> &'static str {
-    match mark {
-        Mark::ArenaObtained => "arena obtained",
-        Mark::ArenaReleased => "arena released",
-        Mark::ArenaRelinked => "arena relinked",
-        Mark::ArenaFull => "arena full",
-        Mark::ArenaRefused => "hook failure",
-        Mark::PoolCarved => "pool carved",
-        Mark::PoolInitialised => "pool initialised",
-        Mark::PoolLinked => "pool linked",
-        Mark::PoolFull => "pool full",
-        Mark::PoolFreed => "pool freed",
-        Mark::RawFallback => "RAW fallback",
-        Mark::ReturnedNull => "NULL returned",
-        Mark::Stopped => "end of the process",
+pub fn rare_event_name(event: RareEvent) -> &'static str {
+    match event {
+        RareEvent::ArenaObtained => "arena obtained",
+        RareEvent::ArenaReleased => "arena released",
+        RareEvent::ArenaRelinked => "arena relinked",
+        RareEvent::ArenaFull => "arena full",
+        RareEvent::ArenaRefused => "hook failure",
+        RareEvent::PoolCarved => "pool carved",
+        RareEvent::PoolInitialised => "pool initialised",
+        RareEvent::PoolLinked => "pool linked",
+        RareEvent::PoolFull => "pool full",
+        RareEvent::PoolFreed => "pool freed",
+        RareEvent::RawFallback => "RAW fallback",
+        RareEvent::ReturnedNull => "NULL returned",
+        RareEvent::Stopped => "end of the process",
     }
 }

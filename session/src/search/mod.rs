@@ -5,7 +5,7 @@ mod aim;
 mod lookout;
 mod quest;
 
-pub use aim::{Aim, mark_name};
+pub use aim::{Aim, rare_event_name};
 pub use lookout::Lookout;
 pub use quest::Quest;
 

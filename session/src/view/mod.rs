@@ -13,7 +13,7 @@ pub mod tracemalloc;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use sim_core::index::Mark;
+use sim_core::index::RareEvent;
 use sim_core::report::Occupancy;
 use sim_core::{ArenaId, Profile, SizeClass};
 
@@ -137,6 +137,8 @@ pub struct Opening {
     pub total_bytes: Option<u64>,
     /// Operations read.
     pub operations: u64,
+    /// Whether it is a pipe, of which is shown what has come.
+    pub grows: bool,
 }
 
 /// How far the machine agrees with the addresses of a recording, up to where the tape has been read.
@@ -195,8 +197,8 @@ pub struct Travel {
     pub known: u64,
     /// Operations that the index covers.
     pub covered: u64,
-    /// How often each of [`Mark::ALL`] happens in what has been read.
-    pub counts: [u64; Mark::ALL.len()],
+    /// How often each of [`RareEvent::ALL`] happens in what has been read.
+    pub counts: [u64; RareEvent::ALL.len()],
     /// How far recorded addresses agree, where the trace has them.
     pub trust: Option<Agreed>,
 }
@@ -213,7 +215,7 @@ impl Travel {
             speed: session.playback.speed,
             known: index.known(),
             covered: index.covered(),
-            counts: Mark::ALL.map(|(mark, _)| index.count(mark)),
+            counts: RareEvent::ALL.map(|(event, _)| index.count(event)),
             trust: Agreed::of(session),
         }
     }
@@ -225,7 +227,7 @@ pub struct Finding {
     /// What of the selection is followed.
     pub aspect: Aspect,
     /// The rare event that is gone to.
-    pub mark: Mark,
+    pub rare_event: RareEvent,
     /// Whether what is written is a condition.
     pub condition: bool,
     /// Where Play stops, and whether each is heeded.
@@ -242,7 +244,7 @@ impl Finding {
     pub(crate) fn of(find: &Find) -> Self {
         Self {
             aspect: find.aspect,
-            mark: find.mark,
+            rare_event: find.rare_event,
             condition: find.condition.is_some(),
             breakpoints: find.save(),
         }

@@ -8,8 +8,8 @@ mod hooks;
 mod sim;
 
 pub use hooks::{ArenaHooks, Made};
+pub(crate) use sim::{LogPosition, Region, SavedArenas, Tables, WriteLog};
 pub use sim::{RawId, SimArenas, SimBlock, SimPool, SimPtr, arena_base, region_base};
-pub(crate) use sim::{Region, SavedArenas, Tables, WriteLog, WriteMark};
 
 use std::fmt::Debug;
 

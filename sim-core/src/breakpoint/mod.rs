@@ -1,6 +1,6 @@
 //! Conditions over what an operation did and the state it led to: `arena_released && arenas > 40`.
 //!
-//! A condition is made of events ([`Mark::ALL`]), comparisons of [`Variable`]s and numbers, `&&`, `||`, `!` and
+//! A condition is made of events ([`RareEvent::ALL`]), comparisons of [`Variable`]s and numbers, `&&`, `||`, `!` and
 //! parentheses. It is read once and then asked after each operation without allocating anything. A comparison
 //! with something that an operation does not have, such as the size class of a call that went to RAW, is false.
 
@@ -12,7 +12,7 @@ use crate::addr::{Addr, SizeClass};
 use crate::arena::ArenaBackend;
 use crate::domains::Domain;
 use crate::event::Event;
-use crate::index::{Mark, Marks};
+use crate::index::{RareEvent, RareEvents};
 use crate::machine::Machine;
 use crate::occupancy::Occupancy;
 use crate::tape::{Kind, Trace};
@@ -107,7 +107,7 @@ enum Operand {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Node {
-    Event(Mark),
+    Event(RareEvent),
     Compare(Operand, Comparison, Operand),
     Not(Box<Self>),
     And(Box<Self>, Box<Self>),
@@ -135,7 +135,7 @@ impl Condition {
 
     /// Events of which an operation must have one for the condition to hold; `None` when it can hold
     /// without any.
-    pub fn needs_one_of(&self) -> Option<Marks> {
+    pub fn needs_one_of(&self) -> Option<RareEvents> {
         self.root.needs_one_of()
     }
 
@@ -146,9 +146,9 @@ impl Condition {
 }
 
 impl Node {
-    fn needs_one_of(&self) -> Option<Marks> {
+    fn needs_one_of(&self) -> Option<RareEvents> {
         match self {
-            Self::Event(mark) => Some(Marks::default().with(*mark)),
+            Self::Event(rare) => Some(RareEvents::default().with(*rare)),
             Self::And(a, b) => a.needs_one_of().or_else(|| b.needs_one_of()),
             Self::Or(a, b) => Some(a.needs_one_of()?.union(b.needs_one_of()?)),
             Self::Compare(..) | Self::Not(_) => None,
@@ -166,7 +166,7 @@ impl Node {
 
     fn holds(&self, facts: &Facts) -> bool {
         match self {
-            Self::Event(mark) => facts.marks.has(*mark),
+            Self::Event(rare) => facts.rare_events.has(*rare),
             Self::Not(a) => !a.holds(facts),
             Self::And(a, b) => a.holds(facts) && b.holds(facts),
             Self::Or(a, b) => a.holds(facts) || b.holds(facts),
@@ -192,7 +192,7 @@ impl Node {
 /// One operation and the state after it, as a condition sees them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Facts {
-    marks: Marks,
+    rare_events: RareEvents,
     step: u64,
     arenas: u64,
     arenas_highwater: u64,
@@ -267,9 +267,9 @@ impl Watch {
     }
 
     /// Events of which an operation must have one to be asked about; `None` when all have to be.
-    pub(crate) fn may_skip(conditions: &[Condition]) -> Option<Marks> {
-        conditions.iter().try_fold(Marks::default(), |all, condition| {
-            condition.needs_one_of().filter(|_| !condition.counts()).map(|marks| all.union(marks))
+    pub(crate) fn may_skip(conditions: &[Condition]) -> Option<RareEvents> {
+        conditions.iter().try_fold(RareEvents::default(), |all, condition| {
+            condition.needs_one_of().filter(|_| !condition.counts()).map(|rare_events| all.union(rare_events))
         })
     }
 
@@ -289,12 +289,12 @@ impl Watch {
         let (memory, profile) = (pymalloc.memory(), pymalloc.profile());
         let class_of = |pool: Addr| SizeClass(memory.header(memory.pool_at(pool)).szidx as u16);
         let facts = &mut self.facts;
-        facts.marks = Marks::default();
+        facts.rare_events = RareEvents::default();
         facts.step = trace.first() + index as u64 + 1;
         let (mut out, mut back) = (None, None);
         for event in events {
-            if let Some(mark) = Mark::of(event) {
-                facts.marks = facts.marks.with(mark);
+            if let Some(rare) = RareEvent::of(event) {
+                facts.rare_events = facts.rare_events.with(rare);
             }
             match *event {
                 Event::BlockPopped { pool, .. } | Event::PoolInitialised { pool, .. } => {
@@ -328,10 +328,10 @@ impl Watch {
         facts.raw_blocks = machine.raw().live_blocks();
         facts.raw_bytes = machine.raw().live_bytes();
         if pymalloc.raw_allocated_blocks > facts.raw_fallbacks {
-            facts.marks = facts.marks.with(Mark::RawFallback);
+            facts.rare_events = facts.rare_events.with(RareEvent::RawFallback);
         }
         if machine.stopped().is_some() && !facts.stopped {
-            facts.marks = facts.marks.with(Mark::Stopped);
+            facts.rare_events = facts.rare_events.with(RareEvent::Stopped);
         }
         self.held = self.conditions.iter().position(|condition| condition.root.holds(facts));
         self.held.is_some()

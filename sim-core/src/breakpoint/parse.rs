@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::{Comparison, Node, Operand, Variable};
-use crate::index::Mark;
+use crate::index::RareEvent;
 
 /// What is wrong with a condition, and where. Columns count characters from 1.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -175,7 +175,7 @@ impl<'a> Parser<'a> {
     /// An event, or a comparison.
     fn statement(&mut self) -> Result<Node, ConditionError> {
         if let Token::Word(word) = self.token
-            && let Some((mark, _)) = Mark::ALL.iter().find(|(_, name)| *name == word)
+            && let Some((rare, _)) = RareEvent::ALL.iter().find(|(_, name)| *name == word)
         {
             let begin = self.begin;
             self.advance()?;
@@ -184,7 +184,7 @@ impl<'a> Parser<'a> {
                 return self
                     .wrong(format!("`{word}` is an event and stands alone; it is no number to compare"));
             }
-            return Ok(Node::Event(*mark));
+            return Ok(Node::Event(*rare));
         }
         let begin = self.begin;
         let (left, left_word) = self.operand()?;
@@ -217,7 +217,7 @@ impl<'a> Parser<'a> {
                 match (variable, constant) {
                     (Some((variable, _)), _) => (Operand::Variable(*variable), None),
                     (_, Some((variable, _, number))) => (Operand::Number(*number), Some((*variable, word))),
-                    _ if Mark::ALL.iter().any(|(_, name)| *name == word) => {
+                    _ if RareEvent::ALL.iter().any(|(_, name)| *name == word) => {
                         return self.wrong(format!(
                             "`{word}` is an event and stands alone; it is no number to compare"
                         ));
@@ -239,7 +239,7 @@ fn names() -> String {
     let join = |names: Vec<&str>| names.join(", ");
     format!(
         "events: {}; numbers: {}",
-        join(Mark::ALL.iter().map(|(_, name)| *name).collect()),
+        join(RareEvent::ALL.iter().map(|(_, name)| *name).collect()),
         join(Variable::ALL.iter().map(|(_, name)| *name).collect())
     )
 }
@@ -252,7 +252,7 @@ mod tests {
     fn shape(text: &str) -> String {
         fn show(node: &Node) -> String {
             match node {
-                Node::Event(mark) => format!("{mark:?}"),
+                Node::Event(rare) => format!("{rare:?}"),
                 Node::Compare(..) => "c".to_owned(),
                 Node::Not(a) => format!("!{}", show(a)),
                 Node::And(a, b) => format!("({}&{})", show(a), show(b)),
@@ -317,8 +317,11 @@ mod tests {
     #[test]
     fn a_condition_knows_the_events_it_needs() {
         let needs = |text: &str| Condition::parse(text).ok().and_then(|c| c.needs_one_of());
-        assert!(needs("arenas > 4 && pool_full").is_some_and(|m| m.has(Mark::PoolFull)));
-        assert!(needs("pool_full || stopped").is_some_and(|m| m.has(Mark::PoolFull) && m.has(Mark::Stopped)));
+        assert!(needs("arenas > 4 && pool_full").is_some_and(|m| m.has(RareEvent::PoolFull)));
+        assert!(
+            needs("pool_full || stopped")
+                .is_some_and(|m| m.has(RareEvent::PoolFull) && m.has(RareEvent::Stopped))
+        );
         assert_eq!(needs("pool_full || arenas > 4"), None);
         assert_eq!(needs("!pool_full"), None);
     }

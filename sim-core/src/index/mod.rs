@@ -9,7 +9,7 @@ mod filter;
 mod lists;
 mod touched;
 
-pub use touched::{Mark, Marks, Touched};
+pub use touched::{RareEvent, RareEvents, Touched};
 
 use filter::{Filter, Gather};
 use lists::{Steps, Stretches};
@@ -44,8 +44,8 @@ pub enum Wanted {
     Thread(u16),
     /// Calls through a domain.
     Domain(Domain),
-    /// An event.
-    Mark(Mark),
+    /// An event that is rare.
+    RareEvent(RareEvent),
 }
 
 impl Wanted {
@@ -72,7 +72,7 @@ impl Wanted {
             Self::Pool(addr) => touched.pools.contains(&addr),
             Self::Arena(ordinal) => touched.arenas.contains(&ordinal),
             Self::Class(class) => touched.classes.contains(&class),
-            Self::Mark(mark) => touched.marks.has(mark),
+            Self::RareEvent(rare) => touched.rare_events.has(rare),
             _ => false,
         }
     }
@@ -108,7 +108,7 @@ pub struct Index {
     pool_bits: u32,
     pools_most: u64,
     class_count: u16,
-    marks: Vec<Steps>,
+    rare_events: Vec<Steps>,
     pools: Stretches,
     arenas: Stretches,
     classes: Stretches,
@@ -135,7 +135,7 @@ impl Index {
             pool_bits: profile.pool_size.trailing_zeros(),
             pools_most: (u64::from(u32::MAX >> 1) * profile.alignment) >> profile.pool_size.trailing_zeros(),
             class_count: profile.nb_small_size_classes(),
-            marks: vec![Steps::default(); Mark::ALL.len()],
+            rare_events: vec![Steps::default(); RareEvent::ALL.len()],
             pools: Stretches::default(),
             arenas: Stretches::default(),
             classes: Stretches::default(),
@@ -161,14 +161,14 @@ impl Index {
     }
 
     /// How often something happened in the operations covered.
-    pub fn count(&self, mark: Mark) -> u64 {
-        self.marks[mark as usize].len()
+    pub fn count(&self, rare: RareEvent) -> u64 {
+        self.rare_events[rare as usize].len()
     }
 
     /// Bytes it takes.
     pub fn state_bytes(&self) -> u64 {
         let lists = [&self.pools, &self.arenas, &self.classes, &self.sites, &self.threads, &self.domains];
-        self.marks.iter().map(Steps::state_bytes).sum::<u64>()
+        self.rare_events.iter().map(Steps::state_bytes).sum::<u64>()
             + lists.iter().map(|l| l.state_bytes()).sum::<u64>()
             + self.filter_bytes
     }
@@ -182,10 +182,10 @@ impl Index {
         }
         self.covered = self.known;
         let stretch = (index as u64 / STRETCH) as u32;
-        if !touched.marks.is_empty() {
-            for (mark, _) in Mark::ALL {
-                if touched.marks.has(mark) {
-                    self.marks[mark as usize].push(self.known);
+        if !touched.rare_events.is_empty() {
+            for (rare, _) in RareEvent::ALL {
+                if touched.rare_events.has(rare) {
+                    self.rare_events[rare as usize].push(self.known);
                 }
             }
         }
@@ -245,8 +245,8 @@ impl Index {
     }
 
     /// What is known of something that happens seldom: the first step after `step`, or the last before it.
-    pub(crate) fn marked(&self, mark: Mark, step: u64, forward: bool) -> Option<u64> {
-        let steps = &self.marks[mark as usize];
+    pub(crate) fn step_of(&self, rare: RareEvent, step: u64, forward: bool) -> Option<u64> {
+        let steps = &self.rare_events[rare as usize];
         if forward { steps.after(step) } else { steps.before(step) }
     }
 
@@ -285,9 +285,9 @@ impl Index {
             Wanted::Site(stack) => Self::listed(&self.sites, Some(stack.0), stretch, forward),
             Wanted::Thread(thread) => Self::listed(&self.threads, Some(u32::from(thread)), stretch, forward),
             Wanted::Domain(domain) => Self::listed(&self.domains, Some(domain as u32), stretch, forward),
-            Wanted::Mark(mark) => {
+            Wanted::RareEvent(rare) => {
                 let begin = u64::from(stretch) * STRETCH;
-                let step = self.marked(mark, if forward { begin } else { begin + STRETCH + 1 }, forward);
+                let step = self.step_of(rare, if forward { begin } else { begin + STRETCH + 1 }, forward);
                 step.map(|s| ((s - 1) / STRETCH) as u32)
             }
         };

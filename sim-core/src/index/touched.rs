@@ -8,7 +8,7 @@ use crate::machine::Machine;
 /// Something that happens in few operations and is worth going to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Mark {
+pub enum RareEvent {
     /// An arena came from the arena allocator.
     ArenaObtained,
     /// An arena went back to it.
@@ -37,7 +37,7 @@ pub enum Mark {
     Stopped,
 }
 
-impl Mark {
+impl RareEvent {
     /// All of them, with the names that conditions use.
     pub const ALL: [(Self, &'static str); 13] = [
         (Self::ArenaObtained, "arena_obtained"),
@@ -74,14 +74,14 @@ impl Mark {
     }
 }
 
-/// Marks of one operation.
+/// Rare events of one operation.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Marks(u32);
+pub struct RareEvents(u32);
 
-impl Marks {
-    /// Whether a mark is among them.
-    pub fn has(self, mark: Mark) -> bool {
-        self.0 & (1 << mark as u32) != 0
+impl RareEvents {
+    /// Whether one is among them.
+    pub fn has(self, rare: RareEvent) -> bool {
+        self.0 & (1 << rare as u32) != 0
     }
 
     /// Whether there is none.
@@ -91,8 +91,8 @@ impl Marks {
 
     /// With one more.
     #[must_use]
-    pub fn with(self, mark: Mark) -> Self {
-        Self(self.0 | 1 << mark as u32)
+    pub fn with(self, rare: RareEvent) -> Self {
+        Self(self.0 | 1 << rare as u32)
     }
 
     /// Whether both have one in common.
@@ -120,7 +120,7 @@ pub struct Touched {
     /// Size classes.
     pub classes: Vec<SizeClass>,
     /// What happened.
-    pub marks: Marks,
+    pub rare_events: RareEvents,
     raw_blocks: i64,
     was_stopped: bool,
 }
@@ -155,8 +155,8 @@ impl Touched {
             Event::ReallocInPlace { block, .. } => self.blocks.push(block),
             _ => {}
         }
-        if let Some(mark) = Mark::of(event) {
-            self.marks = self.marks.with(mark);
+        if let Some(rare) = RareEvent::of(event) {
+            self.rare_events = self.rare_events.with(rare);
         }
     }
 
@@ -166,7 +166,7 @@ impl Touched {
         self.pools.clear();
         self.arenas.clear();
         self.classes.clear();
-        self.marks = Marks::default();
+        self.rare_events = RareEvents::default();
         self.raw_blocks = machine.pymalloc().raw_allocated_blocks;
         self.was_stopped = machine.stopped().is_some();
     }
@@ -179,10 +179,10 @@ impl Touched {
         }
         let pymalloc = machine.pymalloc();
         if pymalloc.raw_allocated_blocks > self.raw_blocks {
-            self.marks = self.marks.with(Mark::RawFallback);
+            self.rare_events = self.rare_events.with(RareEvent::RawFallback);
         }
         if machine.stopped().is_some() && !self.was_stopped {
-            self.marks = self.marks.with(Mark::Stopped);
+            self.rare_events = self.rare_events.with(RareEvent::Stopped);
         }
         if self.pools.is_empty() {
             let pool_size = pymalloc.profile().pool_size;

@@ -6,9 +6,11 @@
 
 mod fatal;
 mod interpreters;
+mod layered;
 mod layers;
 mod libc;
 mod mimalloc;
+mod plain;
 mod quick;
 mod saved;
 mod stack;
@@ -25,12 +27,12 @@ pub use start::{StartClass, StartError, StartPicture};
 pub(crate) use undo::UndoLog;
 
 use crate::addr::{Addr, Slot};
-use crate::arena::{ArenaBackend, RawId, SimArenas, Target};
+use crate::arena::{ArenaBackend, SimArenas, Target};
 use crate::domains::{AllocatorName, AllocatorTable, Allocators, Domain};
-use crate::event::{Event, NullReason, Observer};
+use crate::event::{Event, Observer};
 use crate::paged::Paged;
 use crate::profile::{Profile, ProfileError};
-use crate::pymalloc::{Pymalloc, Realloc, Violation};
+use crate::pymalloc::{Pymalloc, Violation};
 use crate::raw::RawModel;
 use crate::tape::{Action, Kind, Packed, TableChoice, Trace};
 
@@ -287,29 +289,6 @@ impl<A: ArenaBackend> Machine<A> {
         }
     }
 
-    #[inline]
-    fn apply_plain<O: Observer>(&mut self, op: Packed, observer: &mut O) -> A::Ptr {
-        let at = op.slot.0 as usize;
-        match op.kind {
-            Kind::Malloc | Kind::Calloc => {
-                let ptr = self.malloc(op.domain, op.size, observer);
-                self.pointers.replace(at, ptr);
-                ptr
-            }
-            Kind::Realloc => self.realloc(op, observer),
-            Kind::Free | Kind::FreeKeep => {
-                if op.null {
-                    observer.event(Event::FreeOfNull);
-                } else {
-                    let ptr = self.pointers.replace(at, A::Ptr::default());
-                    self.free(op.domain, ptr, observer);
-                }
-                A::Ptr::default()
-            }
-            Kind::Act => A::Ptr::default(),
-        }
-    }
-
     /// Checks the whole heap and that the program's pointers and the heap agree.
     pub fn verify(&self) -> Result<(), Violation> {
         self.pymalloc.verify()?;
@@ -360,244 +339,11 @@ impl<A: ArenaBackend> Machine<A> {
         Ok(())
     }
 
-    /// The same through tables.
-    #[cold]
-    fn apply_layered<O: Observer>(&mut self, op: Packed, observer: &mut O) -> A::Ptr {
-        let Some(layers) = self.layers.as_deref_mut() else { return A::Ptr::default() };
-        if self.stopped.is_some() {
-            return A::Ptr::default();
-        }
-        layers.begin_step();
-        let at = op.slot.0 as usize;
-        // A tape of nothing but free(NULL) has no slot.
-        let old = layers.pointers.get(at).copied().unwrap_or_default();
-        let mut stack = stack::Stack {
-            pymalloc: &mut self.pymalloc,
-            raw: &mut self.raw,
-            mimalloc: self.mimalloc.as_deref_mut(),
-            layers,
-            observer,
-            py_ssize_t_max: self.py_ssize_t_max,
-            depth: 0,
-        };
-        let done = match op.kind {
-            Kind::Malloc => stack.malloc(op.domain, op.size),
-            Kind::Calloc => stack.calloc(op.domain, op.size),
-            Kind::Realloc => stack.realloc(op.domain, if op.null { Addr(0) } else { old }, op.size),
-            Kind::Free | Kind::FreeKeep => {
-                let p = if op.null { Addr(0) } else { old };
-                stack.free(op.domain, p).map(|()| Addr(0))
-            }
-            Kind::Act => Ok(Addr(0)),
-        };
-        let returned = *done.as_ref().unwrap_or(&Addr(0));
-        let passed = if op.null || matches!(op.kind, Kind::Malloc | Kind::Calloc) { Addr(0) } else { old };
-        if let Some(run) = self.mimalloc.as_deref_mut() {
-            run.returned_addr = returned;
-        }
-        if let Some(p) = [returned, passed].into_iter().find(|p| *p != Addr(0)) {
-            layers.touched = p;
-        }
-        match done {
-            Err(fatal) => {
-                self.stopped = Some(Box::new(fatal));
-                A::Ptr::default()
-            }
-            Ok(p) => {
-                // A realloc that gave NULL leaves the program with its old pointer.
-                let keeps_old = match op.kind {
-                    Kind::Realloc => p == Addr(0),
-                    Kind::Free => op.null,
-                    Kind::FreeKeep | Kind::Act => true,
-                    Kind::Malloc | Kind::Calloc => false,
-                };
-                if !keeps_old {
-                    layers.pointers[at] = p;
-                }
-                let ptr = self.packed_pointer(p);
-                if !keeps_old {
-                    self.pointers.replace(at, ptr);
-                }
-                ptr
-            }
-        }
-    }
-
-    /// The program writes `bytes` at `offset` from the pointer in a slot: into its block, over its ends,
-    /// or into a block it no longer owns. Needs layers; without them there are no bytes.
-    pub fn poke(&mut self, slot: Slot, offset: i64, bytes: &[u8]) {
-        let Some(layers) = self.layers.as_deref_mut() else { return };
-        if self.stopped.is_some() {
-            return;
-        }
-        let p = layers.pointers[slot.0 as usize];
-        layers.touched = p;
-        let at = Addr(p.0.wrapping_add_signed(offset));
-        if let Err(fault) = layers.bytes.write(at, bytes) {
-            self.stopped =
-                Some(Box::new(Fatal::Segfault { addr: fault.0, doing: "writing", printed: String::new() }));
-            return;
-        }
-        for i in 0..bytes.len() as u64 {
-            self.link_was_written(at.offset(i));
-        }
-    }
-
-    /// If `at` lies in the first word of a free block, the free list has changed.
-    fn link_was_written(&mut self, at: Addr) {
-        let Some(layers) = self.layers.as_deref_mut() else { return };
-        if !self.pymalloc.address_in_range(at) {
-            self.mimalloc_link_was_written(at);
-            return;
-        }
-        let word_bytes = self.pymalloc.profile().pointer_bytes;
-        let Some(block) = self.pymalloc.free_block_around(at) else { return };
-        let start = self.pymalloc.memory().block_addr(block);
-        if at.bytes_from(start) >= u64::from(word_bytes) {
-            return;
-        }
-        let Ok(link) = layers.bytes.word(start, word_bytes) else { return };
-        layers.wild.remove(&start);
-        if !self.pymalloc.overwrite_link(block, Addr(link)) {
-            layers.wild.insert(start, link);
-        }
-    }
-
     /// The address in a slot, where this run has one: with layers always, without them for mimalloc's blocks.
     pub fn address(&self, slot: Slot) -> Option<Addr> {
         match &self.layers {
             Some(layers) => Some(layers.pointers[slot.0 as usize]),
             None => self.mimalloc_address(slot),
-        }
-    }
-
-    /// A pointer as blocks are named: the alignment unit it points to, or the C library's block around it.
-    fn packed_pointer(&self, p: Addr) -> A::Ptr {
-        let Some(layers) = &self.layers else { return A::Ptr::default() };
-        if p != Addr(0) && self.pymalloc.address_in_range(p) {
-            return A::pack_block(self.pymalloc.block_at(p));
-        }
-        layers.libc().around(&self.raw, p).map_or_else(A::Ptr::default, A::pack_raw)
-    }
-
-    /// `PyMem_RawMalloc`, `PyMem_Malloc` or `PyObject_Malloc`; calloc differs in contents only.
-    #[inline]
-    fn malloc<O: Observer>(&mut self, domain: Domain, nbytes: u64, observer: &mut O) -> A::Ptr {
-        // No small request is over PY_SSIZE_T_MAX, so that check can wait.
-        if domain != Domain::Raw
-            && self.pymalloc.size_class(nbytes).is_some()
-            && let Some(block) = self.pymalloc.alloc(nbytes, observer)
-        {
-            return A::pack_block(block);
-        }
-        self.malloc_elsewhere(domain, nbytes, observer)
-    }
-
-    /// What pymalloc has not served goes to RAW.
-    #[inline(never)]
-    fn malloc_elsewhere<O: Observer>(&mut self, domain: Domain, nbytes: u64, observer: &mut O) -> A::Ptr {
-        if nbytes > self.py_ssize_t_max {
-            observer.event(Event::ReturnedNull { reason: NullReason::OverSsizeMax });
-            return A::Ptr::default();
-        }
-        if domain == Domain::Raw {
-            return self.raw_malloc(nbytes, false, observer);
-        }
-        if self.pymalloc.size_class(nbytes).is_none() {
-            observer.event(Event::NotSmall { nbytes });
-        }
-        self.pymalloc.raw_allocated_blocks += 1;
-        self.raw_malloc(nbytes, true, observer)
-    }
-
-    /// `_PyObject_Malloc` for a realloc that moves, which no request over `PY_SSIZE_T_MAX` reaches.
-    fn pymalloc_malloc<O: Observer>(&mut self, nbytes: u64, observer: &mut O) -> A::Ptr {
-        self.malloc(Domain::Obj, nbytes, observer)
-    }
-
-    fn raw_malloc<O: Observer>(&mut self, nbytes: u64, for_pymalloc: bool, observer: &mut O) -> A::Ptr {
-        let id = self.raw.malloc(nbytes);
-        if O::ENABLED {
-            let label = self.raw.get(id).label;
-            observer.event(Event::RawAllocated { label, nbytes, for_pymalloc });
-        }
-        A::pack_raw(id)
-    }
-
-    /// `PyMem_RawFree`, `PyMem_Free` or `PyObject_Free`.
-    #[inline]
-    fn free<O: Observer>(&mut self, domain: Domain, ptr: A::Ptr, observer: &mut O) {
-        match A::target(ptr) {
-            Target::Null => observer.event(Event::FreeOfNull),
-            Target::Block(block) => {
-                if O::ENABLED {
-                    let addr = self.pymalloc.memory().block_addr(block);
-                    observer
-                        .event(Event::AddressInRange { addr, owned: self.pymalloc.address_in_range(addr) });
-                }
-                self.pymalloc.free(block, observer);
-            }
-            Target::Raw(id) => self.raw_free(domain, id, observer),
-        }
-    }
-
-    #[inline(never)]
-    fn raw_free<O: Observer>(&mut self, domain: Domain, id: RawId, observer: &mut O) {
-        let for_pymalloc = domain != Domain::Raw;
-        let block = self.raw.free(id);
-        if for_pymalloc {
-            self.pymalloc.raw_allocated_blocks -= 1;
-            observer.event(Event::AddressInRange { addr: crate::Addr(0), owned: false });
-        }
-        observer.event(Event::RawFreed { label: block.label, nbytes: block.nbytes, for_pymalloc });
-    }
-
-    /// `PyMem_RawRealloc`, `PyMem_Realloc` or `PyObject_Realloc`.
-    #[inline(never)]
-    fn realloc<O: Observer>(&mut self, op: Packed, observer: &mut O) -> A::Ptr {
-        let (at, nbytes) = (op.slot.0 as usize, op.size);
-        if nbytes > self.py_ssize_t_max {
-            // The old block stays, and the trace's new name stands for it.
-            observer.event(Event::ReturnedNull { reason: NullReason::OverSsizeMax });
-            return A::Ptr::default();
-        }
-        let old = self.pointers.get(at);
-        let new = match A::target(old) {
-            Target::Null => {
-                observer.event(Event::ReallocOfNull);
-                self.malloc(op.domain, nbytes, observer)
-            }
-            Target::Raw(id) => {
-                if op.domain != Domain::Raw {
-                    observer.event(Event::AddressInRange { addr: crate::Addr(0), owned: false });
-                }
-                let before = self.raw.realloc(id, nbytes);
-                observer.event(Event::RawResized { label: before.label, from: before.nbytes, nbytes });
-                old
-            }
-            Target::Block(block) => self.pymalloc_realloc(block, nbytes, observer),
-        };
-        self.pointers.replace(at, new);
-        new
-    }
-
-    /// `pymalloc_realloc` of a block in a pool: the new block is taken before the old one is freed.
-    fn pymalloc_realloc<O: Observer>(&mut self, block: A::Block, nbytes: u64, observer: &mut O) -> A::Ptr {
-        let addr = self.pymalloc.memory().block_addr(block);
-        if O::ENABLED {
-            observer.event(Event::AddressInRange { addr, owned: self.pymalloc.address_in_range(addr) });
-        }
-        match self.pymalloc.realloc_decision(block, nbytes) {
-            Realloc::InPlace { block_size } => {
-                observer.event(Event::ReallocInPlace { block: addr, block_size, nbytes });
-                A::pack_block(block)
-            }
-            Realloc::Move { block_size, copied } => {
-                observer.event(Event::ReallocMoves { block: addr, block_size, nbytes, copied });
-                let new = self.pymalloc_malloc(nbytes, observer);
-                self.pymalloc.free(block, observer);
-                new
-            }
         }
     }
 }

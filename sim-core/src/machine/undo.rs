@@ -3,7 +3,7 @@
 //! Going back from a saved state costs what the operations since cost; taking one back costs what it wrote.
 
 use super::Machine;
-use crate::arena::{ArenaBackend as _, SimArenas, SimPtr, Target, WriteLog, WriteMark};
+use crate::arena::{ArenaBackend as _, LogPosition, SimArenas, SimPtr, Target, WriteLog};
 use crate::event::Event;
 use crate::pymalloc::{Beside, Changed};
 use crate::raw::RawBefore;
@@ -29,7 +29,7 @@ struct Done {
     pointer: Option<SimPtr>,
     raw: RawBefore,
     raw_allocated_blocks: i64,
-    writes: WriteMark,
+    writes: LogPosition,
     changed: Changed,
 }
 
@@ -55,7 +55,7 @@ impl UndoLog {
     pub(crate) fn forget_first(&mut self, count: usize) {
         self.bytes -= self.done.drain(..count).map(|d| d.changed.bytes()).sum::<u64>();
         let Some(writes) = &mut self.writes else { return };
-        let start = self.done.first().map_or_else(|| writes.mark(), |d| d.writes);
+        let start = self.done.first().map_or_else(|| writes.position(), |d| d.writes);
         writes.forget_before(start);
         for done in &mut self.done {
             done.writes = done.writes.after(start);
@@ -91,7 +91,7 @@ impl Machine<SimArenas> {
             pointer,
             raw: self.raw.before(passed),
             raw_allocated_blocks: self.pymalloc.raw_allocated_blocks,
-            writes: writes.mark(),
+            writes: writes.position(),
             changed: Changed::Nothing,
         };
         self.pymalloc.memory_mut().log_to(Some(writes));

@@ -9,7 +9,7 @@ use super::scout::Scout;
 use super::search::Found;
 use crate::breakpoint::{Condition, Watch};
 use crate::event::Event;
-use crate::index::{Index, Mark, Marks};
+use crate::index::{Index, RareEvent, RareEvents};
 
 /// Operations of a window at least.
 const WINDOW: u64 = 4096;
@@ -19,7 +19,7 @@ const WINDOW: u64 = 4096;
 pub struct Hunt {
     conditions: Vec<Condition>,
     /// Events without which none of them holds.
-    needed: Option<Marks>,
+    needed: Option<RareEvents>,
     forward: bool,
     /// The position it began at.
     from: u64,
@@ -74,8 +74,8 @@ impl Hunt {
     fn next_candidate(&self, index: &Index, step: u64, stop: u64) -> u64 {
         let covered = index.covered();
         match self.needed {
-            Some(marks) if step < covered => {
-                let next = all_of(marks).filter_map(|mark| index.marked(mark, step, true)).min();
+            Some(rare_events) if step < covered => {
+                let next = all_of(rare_events).filter_map(|rare| index.step_of(rare, step, true)).min();
                 next.map_or(covered, |step| step - 1).min(stop)
             }
             _ => step,
@@ -85,16 +85,16 @@ impl Hunt {
     /// The last step up to `step` whose operation has to be asked about.
     fn last_candidate(&self, index: &Index, step: u64) -> Option<u64> {
         match self.needed {
-            Some(marks) if step <= index.covered() => {
-                all_of(marks).filter_map(|mark| index.marked(mark, step + 1, false)).max()
+            Some(rare_events) if step <= index.covered() => {
+                all_of(rare_events).filter_map(|rare| index.step_of(rare, step + 1, false)).max()
             }
             _ => Some(step),
         }
     }
 }
 
-fn all_of(marks: Marks) -> impl Iterator<Item = Mark> {
-    Mark::ALL.iter().map(|(mark, _)| *mark).filter(move |mark| marks.has(*mark))
+fn all_of(rare_events: RareEvents) -> impl Iterator<Item = RareEvent> {
+    RareEvent::ALL.iter().map(|(rare, _)| *rare).filter(move |rare| rare_events.has(*rare))
 }
 
 impl Replay {

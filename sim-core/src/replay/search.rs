@@ -86,12 +86,12 @@ impl Replay {
         if !search.forward && index.known() < from {
             return Some(Found::NotRead);
         }
-        let Wanted::Mark(mark) = search.wanted else { return None };
+        let Wanted::RareEvent(rare) = search.wanted else { return None };
         let covers = if search.forward { index.covered() == index.known() } else { index.covered() >= from };
         if !covers {
             return None;
         }
-        Some(match index.marked(mark, search.from, search.forward) {
+        Some(match index.step_of(rare, search.from, search.forward) {
             Some(step) => Found::At(step),
             None if search.forward && index.known() < self.len() => Found::NotRead,
             None => Found::Nowhere,

@@ -105,7 +105,7 @@ pub(super) enum Family {
 
 /// A slot's block, or the one it had.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Live {
+pub(super) struct SlotBlock {
     pub(super) born: u64,
     pub(super) id: u64,
     pub(super) family: Family,
@@ -131,7 +131,7 @@ pub struct TraceBuilder {
     pub(super) trace: Trace,
     pub(super) names: Names,
     pub(super) naming: Naming,
-    pub(super) live: Vec<Live>,
+    pub(super) slots: Vec<SlotBlock>,
     pub(super) free_slots: Vec<u32>,
     /// The id given last, and the largest.
     pub(super) last_id: u64,
@@ -256,7 +256,7 @@ impl TraceBuilder {
                     self.keep_id(newid, slot);
                     self.trace.keep_newid(newid);
                 }
-                takes_family(&mut self.live[slot as usize], domain, size);
+                takes_family(&mut self.slots[slot as usize], domain, size);
                 self.trace.append(Kind::Realloc, domain, false, slot, size, id);
             }
             Call::Free { id: 0 } => self.trace.append(Kind::Free, domain, true, 0, 0, 0),
@@ -284,13 +284,13 @@ impl TraceBuilder {
                     },
                 };
                 match action {
-                    Action::VirtualAlloc { .. } => self.live[slot as usize].family = Family::Chunk,
+                    Action::VirtualAlloc { .. } => self.slots[slot as usize].family = Family::Chunk,
                     Action::FreeDelayed { .. } if id != 0 => {
                         self.names.remove(id);
                         self.release_slot(slot);
                     }
                     Action::VirtualFree { .. } => {
-                        if self.live[slot as usize].family != Family::Chunk {
+                        if self.slots[slot as usize].family != Family::Chunk {
                             return Err(TapeError::NotAChunk { id });
                         }
                         self.names.remove(id);
@@ -372,7 +372,7 @@ impl TraceBuilder {
             return Err(TapeError::IdZero);
         }
         match self.names.get(id) {
-            Some(slot) => Err(TapeError::IdInUse { id, born: self.live[slot as usize].born + 1 }),
+            Some(slot) => Err(TapeError::IdInUse { id, born: self.slots[slot as usize].born + 1 }),
             None => Ok(()),
         }
     }
@@ -382,7 +382,7 @@ impl TraceBuilder {
     }
 
     fn keep_id(&mut self, id: u64, slot: u32) {
-        self.live[slot as usize].id = id;
+        self.slots[slot as usize].id = id;
         self.last_id = id;
         self.max_id = self.max_id.max(id);
         self.set_name(id, slot);
@@ -394,8 +394,8 @@ impl TraceBuilder {
         self.naming = Naming::LiveBlocks;
         self.order = None;
         self.names = Names::default();
-        for slot in 0..self.live.len() {
-            let Live { id, family, .. } = self.live[slot];
+        for slot in 0..self.slots.len() {
+            let SlotBlock { id, family, .. } = self.slots[slot];
             if family != Family::None {
                 self.set_name(id, slot as u32);
             }
@@ -405,7 +405,7 @@ impl TraceBuilder {
     fn name(&mut self, id: u64, domain: Domain, size: u64) -> Result<u32, TapeError> {
         self.check_new(id)?;
         let family = if size > i64::MAX as u64 { Family::Null } else { family(domain) };
-        let slot = self.take_slot(Live { born: self.len(), id, family, domain })?;
+        let slot = self.take_slot(SlotBlock { born: self.len(), id, family, domain })?;
         self.keep_id(id, slot);
         Ok(slot)
     }
@@ -413,24 +413,24 @@ impl TraceBuilder {
     /// A slot for a new block: the one freed last, else a fresh one. The id that a freed one had stays
     /// until [`Self::keep_id`] or its like gives another.
     #[inline]
-    pub(super) fn take_slot(&mut self, live: Live) -> Result<u32, TapeError> {
+    pub(super) fn take_slot(&mut self, block: SlotBlock) -> Result<u32, TapeError> {
         if let Some(slot) = self.free_slots.pop() {
-            let id = self.live[slot as usize].id;
-            self.live[slot as usize] = Live { id, ..live };
+            let id = self.slots[slot as usize].id;
+            self.slots[slot as usize] = SlotBlock { id, ..block };
             return Ok(slot);
         }
-        if self.live.len() >= SLOTS_MAX as usize {
+        if self.slots.len() >= SLOTS_MAX as usize {
             return Err(TapeError::TooManyBlocks(SLOTS_MAX));
         }
-        self.live.push(live);
-        self.trace.set_slot_count(self.live.len() as u32);
-        Ok(self.live.len() as u32 - 1)
+        self.slots.push(block);
+        self.trace.set_slot_count(self.slots.len() as u32);
+        Ok(self.slots.len() as u32 - 1)
     }
 
     /// A slot whose block is gone.
     #[inline]
     pub(super) fn release_slot(&mut self, slot: u32) {
-        self.live[slot as usize].family = Family::None;
+        self.slots[slot as usize].family = Family::None;
         self.free_slots.push(slot);
     }
 
@@ -442,7 +442,7 @@ impl TraceBuilder {
 
     #[inline]
     pub(super) fn check_family(&self, slot: u32, id: u64, domain: Domain) -> Result<(), TapeError> {
-        let from = self.live[slot as usize].family;
+        let from = self.slots[slot as usize].family;
         // A scenario may do what is wrong; a recording never does, so there it is a mistake of the file.
         if from == Family::Null
             || from == family(domain)
@@ -466,9 +466,9 @@ pub(super) fn family(domain: Domain) -> Family {
 
 /// A realloc of NULL under a name gives the name a block.
 #[inline]
-pub(super) fn takes_family(live: &mut Live, domain: Domain, size: u64) {
-    live.domain = domain;
-    if live.family == Family::Null && i64::try_from(size).is_ok() {
-        live.family = family(domain);
+pub(super) fn takes_family(block: &mut SlotBlock, domain: Domain, size: u64) {
+    block.domain = domain;
+    if block.family == Family::Null && i64::try_from(size).is_ok() {
+        block.family = family(domain);
     }
 }

@@ -4,7 +4,7 @@
 //! stands in the order of live blocks, and gives an id only where it is not the one expected. What remains to be checked is that a slot
 //! is live, that its family fits, and that an id which is not newer than all others is nobody else's.
 
-use super::builder::{Family, Live, Naming, family, takes_family};
+use super::builder::{Family, Naming, SlotBlock, family, takes_family};
 use super::columns::{Columns, IdRule, SIZE_COLUMNS, size_column};
 use super::heads::{DOMAIN_OF_BLOCK, DOMAIN_SHIFT, NEW_ID_BIT, NULL_BIT, WIDE_BIT, count_heads, head_domain};
 use super::order::{BirthOrder, JUMP};
@@ -157,7 +157,7 @@ impl TraceBuilder {
                         let newid = self.give_id(slot, columns.id(row), rule, true)?;
                         self.trace.rows.end_mut().keep_newid(index, newid);
                     }
-                    takes_family(&mut self.live[slot as usize], domain, size);
+                    takes_family(&mut self.slots[slot as usize], domain, size);
                     columns.gone::<TIGHT>(slot);
                     columns.born::<TIGHT>(slot);
                     (slot, size, id)
@@ -209,7 +209,7 @@ impl TraceBuilder {
             Action::VirtualAlloc { id, size } => {
                 let slot = self.birth_at(born, domain, *size)?;
                 *id = self.give_id(slot, columns.id(row), rule, false)?;
-                self.live[slot as usize].family = Family::Chunk;
+                self.slots[slot as usize].family = Family::Chunk;
                 columns.born::<TIGHT>(slot);
                 about = (slot, *id);
             }
@@ -223,7 +223,7 @@ impl TraceBuilder {
             Action::VirtualFree { id } => {
                 about = self.slot::<TIGHT>(columns)?;
                 *id = about.1;
-                if self.live[about.0 as usize].family != Family::Chunk {
+                if self.slots[about.0 as usize].family != Family::Chunk {
                     return Err(TapeError::NotAChunk { id: *id });
                 }
                 columns.gone::<TIGHT>(about.0);
@@ -273,8 +273,8 @@ impl TraceBuilder {
                 *at.and_then(|at| columns.births.get(at)).ok_or(TapeError::UnknownUse(back))?
             }
         };
-        match self.live.get(slot as usize) {
-            Some(live) if live.family != Family::None => Ok((slot, live.id)),
+        match self.slots.get(slot as usize) {
+            Some(block) if block.family != Family::None => Ok((slot, block.id)),
             _ => Err(TapeError::UnknownSlot { slot }),
         }
     }
@@ -290,7 +290,7 @@ impl TraceBuilder {
     ) -> Result<(u32, u64, Domain), TapeError> {
         let (slot, id) = self.slot::<TIGHT>(columns)?;
         if TIGHT && head & DOMAIN_OF_BLOCK == DOMAIN_OF_BLOCK {
-            let domain = self.live[slot as usize].domain;
+            let domain = self.slots[slot as usize].domain;
             heads[row as usize] = head & !DOMAIN_OF_BLOCK | (domain as u8) << DOMAIN_SHIFT;
             return Ok((slot, id, domain));
         }
@@ -302,7 +302,7 @@ impl TraceBuilder {
     /// The id that a rule expects for the block in a slot.
     #[inline]
     pub(super) fn expected_id(&self, slot: u32, rule: IdRule, renamed: bool) -> u64 {
-        let old = self.live[slot as usize].id;
+        let old = self.slots[slot as usize].id;
         match rule {
             IdRule::Slot if old != 0 && !renamed => old,
             IdRule::Slot => self.max_id.wrapping_add(1),
@@ -329,7 +329,7 @@ impl TraceBuilder {
     #[expect(clippy::inline_always, reason = "it is called for each birth, and was not inlined")]
     #[inline(always)]
     pub(super) fn set_id(&mut self, slot: u32, id: u64) -> Result<(), TapeError> {
-        let old = self.live[slot as usize].id;
+        let old = self.slots[slot as usize].id;
         self.last_id = id;
         if id > self.max_id {
             self.max_id = id;
@@ -338,7 +338,7 @@ impl TraceBuilder {
         } else {
             return Ok(());
         }
-        self.live[slot as usize].id = id;
+        self.slots[slot as usize].id = id;
         if self.naming == Naming::AllSlots {
             self.names.remove(old);
             self.set_name(id, slot);
@@ -354,15 +354,15 @@ impl TraceBuilder {
         }
         if self.naming != Naming::AllSlots {
             self.naming = Naming::AllSlots;
-            for slot in 0..self.live.len() {
-                let id = self.live[slot].id;
+            for slot in 0..self.slots.len() {
+                let id = self.slots[slot].id;
                 if id != 0 {
                     self.set_name(id, slot as u32);
                 }
             }
         }
         let Some(owner) = self.names.get(id) else { return Ok(()) };
-        let owner = &mut self.live[owner as usize];
+        let owner = &mut self.slots[owner as usize];
         if owner.family != Family::None {
             return Err(TapeError::IdInUse { id, born: owner.born + 1 });
         }
@@ -377,9 +377,9 @@ impl TraceBuilder {
         if self.naming == Naming::LiveBlocks {
             self.naming = Naming::BySlot;
             self.names = super::names::Names::default();
-            for live in &mut self.live {
-                if live.family == Family::None {
-                    live.id = 0;
+            for block in &mut self.slots {
+                if block.family == Family::None {
+                    block.id = 0;
                 }
             }
         }
@@ -456,7 +456,7 @@ impl TraceBuilder {
     #[inline]
     fn birth_at(&mut self, born: u64, domain: Domain, size: u64) -> Result<u32, TapeError> {
         let family = if size > i64::MAX as u64 { Family::Null } else { family(domain) };
-        self.take_slot(Live { born, id: 0, family, domain })
+        self.take_slot(SlotBlock { born, id: 0, family, domain })
     }
 }
 

@@ -83,7 +83,7 @@ impl Splitter {
         if used {
             self.check_live(slot)?;
             let is_far = if let Some(order) = order {
-                if op.kind != Kind::Act && self.state.live[slot as usize].domain == op.domain {
+                if op.kind != Kind::Act && self.state.slots[slot as usize].domain == op.domain {
                     head |= DOMAIN_OF_BLOCK;
                 }
                 let code = order.code(slot);
@@ -133,7 +133,7 @@ impl Splitter {
             if let Some(order) = order {
                 order.born(slot);
             } else {
-                self.born.resize(self.state.live.len(), 0);
+                self.born.resize(self.state.slots.len(), 0);
                 self.births += 1;
                 self.born[slot as usize] = self.births;
             }
@@ -159,7 +159,7 @@ impl Splitter {
                 columns.actions.extend(action);
                 match action {
                     Some(Action::VirtualAlloc { .. }) => {
-                        self.state.live[slot as usize].family = Family::Chunk;
+                        self.state.slots[slot as usize].family = Family::Chunk;
                     }
                     Some(Action::FreeDelayed { .. } | Action::VirtualFree { .. }) if !op.null => {
                         self.state.release_slot(slot);
@@ -170,7 +170,7 @@ impl Splitter {
             Kind::Free | Kind::FreeKeep => {}
         }
         if op.kind == Kind::Realloc && !op.null {
-            takes_family(&mut self.state.live[slot as usize], op.domain, op.size);
+            takes_family(&mut self.state.slots[slot as usize], op.domain, op.size);
         }
         columns.heads.push(head);
         self.after_free = op.kind == Kind::Free;
@@ -195,8 +195,8 @@ impl Splitter {
     }
 
     fn check_live(&self, slot: u32) -> Result<(), TapeError> {
-        match self.state.live.get(slot as usize) {
-            Some(live) if live.family != Family::None => Ok(()),
+        match self.state.slots.get(slot as usize) {
+            Some(block) if block.family != Family::None => Ok(()),
             _ => Err(TapeError::UnknownSlot { slot }),
         }
     }

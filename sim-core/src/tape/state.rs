@@ -1,6 +1,6 @@
 //! What a reader must know to begin in the middle of a trace, and what is known of a trace without its operations.
 
-use super::builder::{Family, Live, Naming};
+use super::builder::{Family, Naming, SlotBlock};
 use super::order::BirthOrder;
 use super::rows::Tally;
 use super::{Counts, TapeError, TraceBuilder};
@@ -125,8 +125,8 @@ impl TraceBuilder {
     /// Forgets in which order blocks were born and used, and which of their domains they came from: as a reader that
     /// begins here.
     pub fn forget_uses(&mut self) {
-        for live in &mut self.live {
-            live.domain = if live.family == Family::Raw { Domain::Raw } else { Domain::Obj };
+        for block in &mut self.slots {
+            block.domain = if block.family == Family::Raw { Domain::Raw } else { Domain::Obj };
         }
         self.order = None;
     }
@@ -134,16 +134,16 @@ impl TraceBuilder {
     /// The list of live blocks, by slot where it is not known.
     pub(super) fn take_order(&mut self) -> BirthOrder {
         self.order.take().unwrap_or_else(|| {
-            let live = self.live.iter().zip(0..).filter(|(live, _)| live.family != Family::None);
+            let live = self.slots.iter().zip(0..).filter(|(block, _)| block.family != Family::None);
             BirthOrder::of_slots(live.map(|(_, slot)| slot))
         })
     }
 
     /// What a reader needs to go on from here with [`Self::resume`].
     pub fn state(&self) -> TraceState {
-        let slot = |live: &Live| SlotState {
-            id: live.id,
-            owner: match live.family {
+        let slot = |block: &SlotBlock| SlotState {
+            id: block.id,
+            owner: match block.family {
                 Family::None => SlotOwner::Nobody,
                 Family::Raw => SlotOwner::Raw,
                 Family::Pymalloc => SlotOwner::Pymalloc,
@@ -153,7 +153,7 @@ impl TraceBuilder {
         };
         TraceState {
             first: self.len(),
-            slots: self.live.iter().map(slot).collect(),
+            slots: self.slots.iter().map(slot).collect(),
             free: self.free_slots.clone(),
             last_id: self.last_id,
             max_id: self.max_id,
@@ -192,8 +192,8 @@ impl TraceBuilder {
         self.trace.rows.tally.first = state.first;
         self.trace.rows.tally.needs_layers |= state.needs_layers;
         self.trace.set_slot_count(state.slots.len() as u32);
-        self.live.clear();
-        self.live.extend(state.slots.iter().map(|s| Live {
+        self.slots.clear();
+        self.slots.extend(state.slots.iter().map(|s| SlotBlock {
             born: state.first,
             id: s.id,
             family: match s.owner {

@@ -96,8 +96,9 @@ pub struct StatsReport {
     pub domains: Vec<Share>,
 }
 
+/// A block as it was counted when it was born or resized.
 #[derive(Clone, Copy, Debug, Default)]
-struct Live {
+struct CountedBlock {
     born: u64,
     size: u64,
     address: u64,
@@ -114,7 +115,7 @@ struct Site {
 #[derive(Debug, Default)]
 pub struct Stats {
     report: StatsReport,
-    live: Vec<Live>,
+    live: Vec<CountedBlock>,
     /// Damaged files have sizes whose sum does not fit in 64 bits.
     live_bytes: u128,
     live_blocks: u64,
@@ -148,7 +149,7 @@ impl Stats {
         }
         let slot = packed.slot.0 as usize;
         if self.live.len() <= slot {
-            self.live.resize(slot + 1, Live::default());
+            self.live.resize(slot + 1, CountedBlock::default());
         }
         let address = piece.address_of(index).map_or(0, |a| a.0);
         let thread = self.threads.entry(op.thread).or_insert(Share { number: op.thread, ..Share::default() });
@@ -195,7 +196,12 @@ impl Stats {
                 domain.births += 1;
                 thread.bytes = thread.bytes.saturating_add(packed.size);
                 domain.bytes = domain.bytes.saturating_add(packed.size);
-                self.birth(piece, index, Live { born: step, size: packed.size, address, given: true }, slot);
+                self.birth(
+                    piece,
+                    index,
+                    CountedBlock { born: step, size: packed.size, address, given: true },
+                    slot,
+                );
             }
             _ => {}
         }
@@ -209,7 +215,7 @@ impl Stats {
         }
     }
 
-    fn birth(&mut self, piece: &Trace, index: usize, block: Live, slot: usize) {
+    fn birth(&mut self, piece: &Trace, index: usize, block: CountedBlock, slot: usize) {
         self.live[slot] = block;
         self.live_bytes += u128::from(block.size);
         self.live_blocks += 1;

@@ -33,7 +33,7 @@ pub struct TrimCounts {
 
 /// A block that is live in front of the range.
 #[derive(Clone, Copy, Debug)]
-struct Live {
+struct EarlierBlock {
     born: u64,
     id: u64,
     size: u64,
@@ -56,7 +56,7 @@ pub struct Trim {
     with_prelude: bool,
     out: TraceBuilder,
     /// By slot; in the range only where no prelude is wanted, for the blocks that were not born.
-    live: Vec<Option<Live>>,
+    live: Vec<Option<EarlierBlock>>,
     begun: bool,
     ended: bool,
     clock: Clock,
@@ -167,7 +167,7 @@ impl Trim {
         if self.live.len() <= slot {
             self.live.resize(slot + 1, None);
         }
-        let born = Live {
+        let born = EarlierBlock {
             born: piece.first() + index as u64,
             id: 0,
             size: packed.size,
@@ -179,15 +179,20 @@ impl Trim {
         };
         match op.call {
             Call::Malloc { id, .. } | Call::Calloc { id, .. } | Call::Realloc { id: 0, newid: id, .. } => {
-                self.live[slot] = Some(Live { id, ..born });
+                self.live[slot] = Some(EarlierBlock { id, ..born });
             }
             Call::Realloc { newid, size, .. } => {
                 if let Some(live) = &mut self.live[slot] {
                     live.id = newid;
                     // A request that large gives NULL and leaves the block as it is.
                     if i64::try_from(size).is_ok() {
-                        *live =
-                            Live { id: newid, domain: live.domain, heap: live.heap, born: live.born, ..born };
+                        *live = EarlierBlock {
+                            id: newid,
+                            domain: live.domain,
+                            heap: live.heap,
+                            born: live.born,
+                            ..born
+                        };
                     }
                 }
             }
@@ -204,7 +209,7 @@ impl Trim {
         if !self.with_prelude {
             return Ok(());
         }
-        let mut live: Vec<Live> = std::mem::take(&mut self.live).into_iter().flatten().collect();
+        let mut live: Vec<EarlierBlock> = std::mem::take(&mut self.live).into_iter().flatten().collect();
         live.sort_unstable_by_key(|l| l.born);
         for block in live {
             self.counts.prelude += 1;

@@ -7,7 +7,7 @@ use sim_core::domains::AllocatorName;
 use sim_core::tape::{Action, Poked, SourceLine};
 use sim_core::{Call, Domain, Note, ObjectHeap, Op, Profile, Trace, TraceBuilder};
 
-use crate::error::{Place, TraceError};
+use crate::error::{LineColumn, TraceError};
 use crate::reader::Reader;
 
 #[derive(Deserialize)]
@@ -264,8 +264,8 @@ fn build(name: &str, text: &[u8]) -> Result<TraceBuilder, TraceError> {
     let text = match std::str::from_utf8(text) {
         Ok(text) => text,
         Err(error) => {
-            let place = place_of(&text[..error.valid_up_to()], error.valid_up_to());
-            return Err(TraceError::Ron { place, message: "the text is not UTF-8".to_owned() });
+            let at = line_column_of(&text[..error.valid_up_to()], error.valid_up_to());
+            return Err(TraceError::Ron { at, message: "the text is not UTF-8".to_owned() });
         }
     };
     // A person writes `profile: "cpython-3.9"`, not `Some("cpython-3.9")`.
@@ -274,7 +274,7 @@ fn build(name: &str, text: &[u8]) -> Result<TraceBuilder, TraceError> {
         let at = error.span.start;
         let message = error.code.to_string();
         TraceError::Ron {
-            place: Place { line: at.line as u64, column: at.col as u64 },
+            at: LineColumn { line: at.line as u64, column: at.col as u64 },
             message: message.split_whitespace().collect::<Vec<_>>().join(" "),
         }
     })?;
@@ -284,7 +284,7 @@ fn build(name: &str, text: &[u8]) -> Result<TraceBuilder, TraceError> {
     builder.trace_mut().head.profile = lesson.profile;
     if let Some(name) = lesson.malloc {
         let name = AllocatorName::parse(&name).map_err(|e| TraceError::Syntax {
-            place: place_of(text.as_bytes(), text.find("malloc").unwrap_or(0)),
+            at: line_column_of(text.as_bytes(), text.find("malloc").unwrap_or(0)),
             problem: e.to_string(),
             remedy: "name one of them".to_owned(),
         })?;
@@ -293,8 +293,8 @@ fn build(name: &str, text: &[u8]) -> Result<TraceBuilder, TraceError> {
     builder.trace_mut().head.malloc_stats = lesson.malloc_stats;
     builder.trace_mut().head.lesson = lesson.lesson;
     for (index, item) in lesson.operations.into_iter().enumerate() {
-        let place = || item_place(text, index);
-        expand(&mut builder, item, &place)?;
+        let at = || item_start(text, index);
+        expand(&mut builder, item, &at)?;
     }
     if builder.is_empty() {
         return Err(TraceError::Empty);
@@ -308,30 +308,30 @@ fn check_settings(
     name: Option<&str>,
     settings: BTreeMap<String, String>,
 ) -> Result<Vec<(String, String)>, TraceError> {
-    let locate = |key: &str| place_of(text.as_bytes(), text.find(key).unwrap_or(0));
+    let locate = |key: &str| line_column_of(text.as_bytes(), text.find(key).unwrap_or(0));
     let mut profile = match name {
         Some(name) => {
-            Profile::named(name).map_err(|error| TraceError::Profile { place: locate("profile"), error })?
+            Profile::named(name).map_err(|error| TraceError::Profile { at: locate("profile"), error })?
         }
         None => Profile::default(),
     };
     for (key, value) in &settings {
-        profile.set(key, value).map_err(|error| TraceError::Profile { place: locate(key), error })?;
+        profile.set(key, value).map_err(|error| TraceError::Profile { at: locate(key), error })?;
     }
-    profile.validate().map_err(|error| TraceError::Profile { place: locate("settings"), error })?;
+    profile.validate().map_err(|error| TraceError::Profile { at: locate("settings"), error })?;
     Ok(settings.into_iter().collect())
 }
 
-fn expand(builder: &mut TraceBuilder, item: Item, place: &dyn Fn() -> Place) -> Result<(), TraceError> {
+fn expand(builder: &mut TraceBuilder, item: Item, at: &dyn Fn() -> LineColumn) -> Result<(), TraceError> {
     let before = builder.len();
     let mut push = |thread: u16, domain: Dom, call: Call| {
         builder
             .push_in(Op { thread, domain: domain.into(), call }, domain.into())
-            .map_err(|error| TraceError::Operation { place: place(), error })
+            .map_err(|error| TraceError::Operation { at: at(), error })
     };
     let too_many = |count: u64| {
         (count.saturating_add(before) > OPERATIONS_MAX).then(|| TraceError::Syntax {
-            place: place(),
+            at: at(),
             problem: format!("{count} operations are too many for a lesson"),
             remedy: format!("a lesson has at most {OPERATIONS_MAX}; write ptrace instead"),
         })
@@ -354,14 +354,14 @@ fn expand(builder: &mut TraceBuilder, item: Item, place: &dyn Fn() -> Place) -> 
         Item::Stack(lines) => {
             let frames: Result<Vec<SourceLine>, &str> = lines.iter().map(|l| l.parse()).collect();
             let frames = frames.map_err(|takes| TraceError::Syntax {
-                place: place(),
+                at: at(),
                 problem: "a frame is not understood".to_owned(),
                 remedy: takes.to_owned(),
             })?;
             let number = builder.stack(&frames);
             builder
                 .push(Op { thread: 0, domain: Domain::Obj, call: Call::Act(Action::Stack(number)) })
-                .map_err(|error| TraceError::Operation { place: place(), error })
+                .map_err(|error| TraceError::Operation { at: at(), error })
         }
         Item::TracemallocStart(n) => push(0, Dom::Obj, Call::Act(Action::TracemallocStart(n))),
         Item::TracemallocStop => push(0, Dom::Obj, Call::Act(Action::TracemallocStop)),
@@ -371,11 +371,11 @@ fn expand(builder: &mut TraceBuilder, item: Item, place: &dyn Fn() -> Place) -> 
             let action = Action::TracemallocSnapshot(builder.name_number(&name));
             builder
                 .push(Op { thread: 0, domain: Domain::Obj, call: Call::Act(action) })
-                .map_err(|error| TraceError::Operation { place: place(), error })
+                .map_err(|error| TraceError::Operation { at: at(), error })
         }
         Item::SetArenaAllocator(hook) => {
             let choice = hook.parse().map_err(|takes: &str| TraceError::Syntax {
-                place: place(),
+                at: at(),
                 problem: format!("`{hook}` is no arena hook"),
                 remedy: takes.to_owned(),
             })?;
@@ -403,7 +403,7 @@ fn expand(builder: &mut TraceBuilder, item: Item, place: &dyn Fn() -> Place) -> 
         Item::ProcessDelayed { thread } => push(thread, Dom::Obj, Call::Act(Action::ProcessDelayed)),
         Item::SetAllocator { domain, table } => {
             let choice = table.parse().map_err(|takes: &str| TraceError::Syntax {
-                place: place(),
+                at: at(),
                 problem: format!("`{table}` is no allocator table"),
                 remedy: takes.to_owned(),
             })?;
@@ -411,7 +411,7 @@ fn expand(builder: &mut TraceBuilder, item: Item, place: &dyn Fn() -> Place) -> 
         }
         Item::Poke { id, offset, bytes } => {
             let bytes = Poked::parse(&bytes).ok_or_else(|| TraceError::Syntax {
-                place: place(),
+                at: at(),
                 problem: format!("`{bytes}` are no bytes"),
                 remedy: "write 1 to 16 bytes as pairs of hexadecimal digits".to_owned(),
             })?;
@@ -428,16 +428,16 @@ fn expand(builder: &mut TraceBuilder, item: Item, place: &dyn Fn() -> Place) -> 
     }
 }
 
-fn place_of(text: &[u8], at: usize) -> Place {
+fn line_column_of(text: &[u8], at: usize) -> LineColumn {
     let before = &text[..at.min(text.len())];
     let line_start = before.iter().rposition(|&b| b == b'\n').map_or(0, |p| p + 1);
     let lines = before.split(|&b| b == b'\n').count();
-    Place { line: lines as u64, column: (at - line_start) as u64 + 1 }
+    LineColumn { line: lines as u64, column: (at - line_start) as u64 + 1 }
 }
 
 /// Where the item after `index` others of the `operations` list stands. The parser gives values without
-/// places, so they are found again: brackets are counted, strings and comments skipped.
-fn item_place(text: &str, index: usize) -> Place {
+/// positions, so they are found again: brackets are counted, strings and comments skipped.
+fn item_start(text: &str, index: usize) -> LineColumn {
     let bytes = text.as_bytes();
     let (mut at, mut depth, mut items, mut in_list, mut fresh) = (0, 0_usize, 0, false, false);
     while at < bytes.len() {
@@ -475,7 +475,7 @@ fn item_place(text: &str, index: usize) -> Place {
         }
         at += 1;
     }
-    place_of(bytes, at)
+    line_column_of(bytes, at)
 }
 
 /// Bytes of the string or comment that begins here, if one does.

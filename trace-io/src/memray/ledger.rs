@@ -5,12 +5,12 @@ use std::convert::Infallible;
 use sim_core::tape::{Counts, Doubt, StackId};
 use sim_core::{Addr, Call, Domain, Kind, Op, TraceBuilder};
 
+use super::address_map::{AddressMap, Entry};
 use super::allocator::{Function, Role};
 use super::domains::{Domains, Found, NO_CLASS, stays_in_place};
 use super::facts::Geometry;
 use super::header::PythonAllocator;
 use super::maps::Maps;
-use super::places::{Place, Places};
 use super::primitives::{Fault, Read};
 
 /// A call of a recorded function.
@@ -112,7 +112,7 @@ struct Freed {
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// Ids of live blocks by address.
-    places: Places,
+    by_address: AddressMap,
     /// Blocks by id, counted from 1.
     blocks: Vec<Block>,
     /// Ids that named blocks which are gone, the latest last; ids stay as dense as live blocks.
@@ -224,10 +224,10 @@ impl Ledger {
             self.failed += 1;
             return Ok(());
         }
-        let place = self.place(address);
-        let found = self.find(function, address, size, place.page);
+        let entry = self.entry(address);
+        let found = self.find(function, address, size, entry.page);
         let id = self.new_id(Block { size, found });
-        self.places.put(place, id, found.page);
+        self.by_address.put(entry, id, found.page);
         let id = u64::from(id);
         let call = match kind {
             Kind::Realloc => Call::Realloc { id: 0, newid: id, size },
@@ -245,14 +245,14 @@ impl Ledger {
             return Ok(());
         }
         let Freed { address: before, id: old, block, .. } = self.freed;
-        let place = self.place(address);
+        let entry = self.entry(address);
         let mut found = if old != 0 && before == address && block.found.class != NO_CLASS {
             // A block that shrinks where it is stays in a pool of its old class.
             self.doubt.inferred_domains += u64::from(function.is_python());
-            let page = self.domains.birth_in_pool(address, block.found.class, place.page);
+            let page = self.domains.birth_in_pool(address, block.found.class, entry.page);
             Found { page, ..block.found }
         } else {
-            self.find(function, address, size, place.page)
+            self.find(function, address, size, entry.page)
         };
         let id = if old == 0 {
             self.doubt.unknown_reallocs += 1;
@@ -263,25 +263,25 @@ impl Ledger {
             self.blocks[old as usize - 1] = Block { size, found };
             old
         };
-        self.places.put(place, id, found.page);
+        self.by_address.put(entry, id, found.page);
         let call = Call::Realloc { id: u64::from(old), newid: u64::from(id), size };
         to.operation(Origin { thread, stack, address }, found.domain, Kind::Realloc, call)
     }
 
-    /// The place for a block that is born.
+    /// The entry for a block that is born.
     #[inline]
-    fn place(&mut self, address: u64) -> Place {
-        let place = self.places.at(address);
-        if place.block == 0 { place } else { self.lose(address) }
+    fn entry(&mut self, address: u64) -> Entry {
+        let entry = self.by_address.at(address);
+        if entry.block == 0 { entry } else { self.lose(address) }
     }
 
     /// The block before at this address died unseen. It keeps its id, so that the model keeps it, too.
     #[cold]
-    fn lose(&mut self, address: u64) -> Place {
-        let id = self.places.take(address);
+    fn lose(&mut self, address: u64) -> Entry {
+        let id = self.by_address.take(address);
         self.domains.death(self.blocks[id as usize - 1].found.page);
         self.doubt.lost_frees += 1;
-        self.places.at(address)
+        self.by_address.at(address)
     }
 
     /// Where a block is put that a function gave.
@@ -301,7 +301,7 @@ impl Ledger {
             self.free(to)?;
         }
         let Record { address, thread, function, .. } = record;
-        let id = self.places.take(address);
+        let id = self.by_address.take(address);
         let mut block = Block::default();
         if id != 0 {
             block = self.blocks[id as usize - 1];

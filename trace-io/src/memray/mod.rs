@@ -3,6 +3,7 @@
 //! A capture is one sequence of records, each coded as a difference to those before it, so it is read from the first byte
 //! to the last. `docs/memray.md` says what becomes of each record and what is lost.
 
+mod address_map;
 mod allocator;
 mod body;
 mod callers;
@@ -14,7 +15,6 @@ mod ledger;
 mod line_table;
 mod maps;
 mod old_body;
-mod places;
 mod primitives;
 mod recording;
 

@@ -5,7 +5,7 @@ use sim_core::tape::{Action, Poked, SourceLine};
 use sim_core::{Call, Domain, ObjectHeap, Op, Profile, TraceBuilder};
 
 use super::directives::{DIRECTIVES, LESSON};
-use crate::error::{Place, TraceError};
+use crate::error::{LineColumn, TraceError};
 use crate::reader::Reader;
 
 /// The longest line that is read, with room for a deep Python stack.
@@ -35,12 +35,12 @@ impl Parser {
         self.syntax(LINE_BYTES_MAX, format!("the line is longer than {LINE_BYTES_MAX} bytes"), FORMS)
     }
 
-    fn place(&self, column: usize) -> Place {
-        Place { line: self.lines + 1, column: column as u64 + 1 }
+    fn line_column(&self, column: usize) -> LineColumn {
+        LineColumn { line: self.lines + 1, column: column as u64 + 1 }
     }
 
     fn syntax(&self, column: usize, problem: impl Into<String>, remedy: impl Into<String>) -> TraceError {
-        TraceError::Syntax { place: self.place(column), problem: problem.into(), remedy: remedy.into() }
+        TraceError::Syntax { at: self.line_column(column), problem: problem.into(), remedy: remedy.into() }
     }
 
     fn line(&mut self, line: &[u8]) -> Result<(), TraceError> {
@@ -55,7 +55,7 @@ impl Parser {
                 let (op, heap) = self.operation(line)?;
                 self.builder
                     .push_in(op, heap)
-                    .map_err(|error| TraceError::Operation { place: self.place(0), error })?;
+                    .map_err(|error| TraceError::Operation { at: self.line_column(0), error })?;
                 let line = self.lines + 1;
                 let trace = self.builder.trace_mut();
                 if trace.needs_mimalloc().is_some() && trace.origin.mimalloc_line.is_none() {
@@ -139,7 +139,7 @@ impl Parser {
             }
             Profile::default()
                 .set(key, value)
-                .map_err(|error| TraceError::Profile { place: self.place(column), error })?;
+                .map_err(|error| TraceError::Profile { at: self.line_column(column), error })?;
             self.builder.trace_mut().head.settings.push((key.to_owned(), value.to_owned()));
         }
         Ok(())

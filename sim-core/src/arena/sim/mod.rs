@@ -4,70 +4,25 @@
 //! simulated heap at 16-byte alignment); a pool header takes 32 bytes. Since all arenas lie in one
 //! region, finding the pool or the link of a block is arithmetic.
 
+mod pointer;
+mod saved;
+mod write_log;
+
+pub use pointer::{RawId, SimBlock, SimPool, SimPtr};
+pub(crate) use saved::SavedArenas;
+pub(crate) use write_log::{LogPosition, WriteLog};
+
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+
+use pointer::RAW_BIT;
 
 use super::hooks::{ArenaHooks, MALLOC_HEADER_BYTES, Source};
 use super::{ArenaBackend, PoolHeader, Target};
 use crate::addr::Addr;
 use crate::domains::ArenaChoice;
 use crate::event::Observer;
-use crate::paged::Saved;
 use crate::profile::{ArenaPlacement, Profile};
-
-/// A pool of the region. The number counts from 1.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SimPool(NonZeroU32);
-
-/// A block: alignment units from the start of pool "0", the one before the region.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SimBlock(NonZeroU32);
-
-/// A block of the C library: its row in the RAW model's table.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RawId(pub u32);
-
-/// A program's pointer in 4 bytes: 0 is NULL, the top bit marks the C library's blocks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct SimPtr(u32);
-
-impl SimPool {
-    #[inline]
-    pub(crate) fn number(self) -> u32 {
-        self.0.get()
-    }
-
-    #[inline]
-    pub(crate) fn of_number(number: u32) -> Option<Self> {
-        NonZeroU32::new(number).map(Self)
-    }
-}
-
-impl SimBlock {
-    #[inline]
-    pub(crate) fn number(self) -> u32 {
-        self.0.get()
-    }
-
-    #[inline]
-    pub(crate) fn of_number(number: u32) -> Option<Self> {
-        NonZeroU32::new(number).map(Self)
-    }
-}
-
-impl SimPtr {
-    #[inline]
-    pub(crate) fn of_block(block: SimBlock) -> Self {
-        Self(block.0.get())
-    }
-
-    /// The pool's block it points to, if it is one.
-    #[inline]
-    pub(crate) fn block(self) -> Option<SimBlock> {
-        if self.0 & RAW_BIT == 0 { SimBlock::of_number(self.0) } else { None }
-    }
-}
 
 /// The bare tables: headers by pool number, links by block number, and a byte to set for each pool written.
 /// The pool of a block is its number `>> units_bits`.
@@ -78,8 +33,6 @@ pub(crate) struct Tables<'a> {
     pub(crate) units_bits: u32,
     pub(crate) alignment_bits: u32,
 }
-
-const RAW_BIT: u32 = 1 << 31;
 
 /// Arenas handed out from one region, lowest free slot first.
 #[derive(Clone, Debug)]
@@ -108,45 +61,6 @@ pub struct SimArenas {
     log: Option<Box<WriteLog>>,
 }
 
-/// Headers and links as they were before they were written, in order, by pool and by block number.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct WriteLog {
-    headers: Vec<(u32, PoolHeader<SimPool, SimBlock>)>,
-    links: Vec<(u32, u16)>,
-}
-
-impl WriteLog {
-    /// How much it holds now.
-    pub(crate) fn mark(&self) -> WriteMark {
-        WriteMark { headers: self.headers.len(), links: self.links.len() }
-    }
-
-    /// Drops what was taken down before a mark.
-    pub(crate) fn forget_before(&mut self, mark: WriteMark) {
-        self.headers.drain(..mark.headers);
-        self.links.drain(..mark.links);
-    }
-
-    /// Bytes it takes.
-    pub(crate) fn bytes(&self) -> usize {
-        size_of_val(self.headers.as_slice()) + size_of_val(self.links.as_slice())
-    }
-}
-
-/// A place in a [`WriteLog`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct WriteMark {
-    headers: usize,
-    links: usize,
-}
-
-impl WriteMark {
-    /// The same place after what lies before `start` was dropped.
-    pub(crate) fn after(self, start: Self) -> Self {
-        Self { headers: self.headers - start.headers, links: self.links - start.links }
-    }
-}
-
 /// Which slots of the region are in use, and what was asked for so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Region {
@@ -165,20 +79,6 @@ impl Region {
     pub(crate) fn copied_bytes(&self) -> u64 {
         // A B-tree of small keys is about half full.
         self.free_slots.len() as u64 * 8 + self.hooks.as_ref().map_or(0, |h| h.made().count() as u64 * 40)
-    }
-}
-
-/// Saved arenas. A pool is its header and its free list: links of blocks in use mean nothing.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct SavedArenas {
-    pools: Saved<[u16]>,
-    region: Region,
-}
-
-impl SavedArenas {
-    /// Bytes that nothing but this saved state holds.
-    pub(crate) fn own_bytes(&self) -> u64 {
-        self.pools.own_bytes() + self.region.copied_bytes()
     }
 }
 
@@ -255,23 +155,6 @@ impl SimArenas {
         }
     }
 
-    /// From now on what is overwritten is taken down; `None` ends that. Gives back the log there was.
-    pub(crate) fn log_to(&mut self, log: Option<Box<WriteLog>>) -> Option<Box<WriteLog>> {
-        std::mem::replace(&mut self.log, log)
-    }
-
-    /// Takes back what was written since a mark.
-    pub(crate) fn take_back(&mut self, log: &mut WriteLog, mark: WriteMark) {
-        for (at, header) in log.headers.drain(mark.headers..).rev() {
-            self.pools[at as usize] = header;
-            self.dirty[at as usize] = 1;
-        }
-        for (at, link) in log.links.drain(mark.links..).rev() {
-            self.links[at as usize] = link;
-            self.dirty[(at >> self.units_bits) as usize] = 1;
-        }
-    }
-
     /// Which slots are in use, and what was asked for.
     pub(crate) fn region(&self) -> &Region {
         &self.region
@@ -280,37 +163,6 @@ impl SimArenas {
     /// Goes back to what [`Self::region`] gave, when the memory does too.
     pub(crate) fn set_region(&mut self, region: Region) {
         self.region = region;
-    }
-
-    #[inline]
-    fn log_header(&mut self, at: u32) {
-        if self.log.is_some() {
-            self.take_down_header(at);
-        }
-    }
-
-    #[inline]
-    fn log_link(&mut self, at: u32) {
-        if self.log.is_some() {
-            self.take_down_link(at);
-        }
-    }
-
-    // Out of the way: a replay that nobody steps through only passes by.
-    #[cold]
-    #[inline(never)]
-    fn take_down_header(&mut self, at: u32) {
-        if let Some(log) = &mut self.log {
-            log.headers.push((at, self.pools[at as usize]));
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn take_down_link(&mut self, at: u32) {
-        if let Some(log) = &mut self.log {
-            log.links.push((at, self.links[at as usize]));
-        }
     }
 
     /// Bytes this simulated memory takes.
@@ -355,78 +207,6 @@ impl SimArenas {
             dirty: &mut self.dirty,
             units_bits: self.units_bits,
             alignment_bits: self.alignment_bits,
-        }
-    }
-
-    /// Saves what changed since `base`, which must be the state saved or restored last; with the bytes
-    /// that the result does not share with it.
-    pub(crate) fn save(&mut self, base: &SavedArenas) -> (SavedArenas, u64) {
-        let mut words = Vec::new();
-        let (pools, bytes) = base.pools.with(&self.dirty, |at, _| {
-            words.clear();
-            self.write_pool(at, &mut words);
-            Arc::from(words.as_slice())
-        });
-        self.dirty.fill(0);
-        (SavedArenas { pools, region: self.region.clone() }, bytes + self.region.copied_bytes())
-    }
-
-    /// Goes to the state `to`; `base` as for [`Self::save`].
-    pub(crate) fn restore(&mut self, base: &SavedArenas, to: &SavedArenas) {
-        self.grow_to(to.region.slots);
-        let dirty = std::mem::take(&mut self.dirty);
-        for (at, page) in base.pools.differing(&to.pools, &dirty) {
-            // A pool that was not carved then is written whole before it is read.
-            if let Some(words) = page {
-                self.read_pool(at, words);
-            }
-        }
-        self.dirty = dirty;
-        self.dirty.fill(0);
-        self.region.clone_from(&to.region);
-    }
-
-    /// A pool as words: its header, then the links of its free list from the head on. The last one is
-    /// NULL, unless a double free has bent the list into a circle; then every link of it is there.
-    fn write_pool(&self, at: usize, words: &mut Vec<u16>) {
-        let h = &self.pools[at];
-        for field in [
-            h.ref_count,
-            h.freeblock.map_or(0, |b| b.0.get()),
-            h.nextpool.map_or(0, |p| p.0.get()),
-            h.prevpool.map_or(0, |p| p.0.get()),
-            h.arenaindex,
-            h.szidx,
-            h.nextoffset,
-            h.maxnextoffset,
-        ] {
-            words.extend([field as u16, (field >> 16) as u16]);
-        }
-        let most = 1_usize << self.units_bits;
-        let list = std::iter::successors(h.freeblock, |&b| self.link(b)).take(most);
-        words.extend(list.map(|b| self.links[b.0.get() as usize]));
-    }
-
-    fn read_pool(&mut self, at: usize, words: &[u16]) {
-        let (fields, links) = words.split_at(16);
-        let field = |i: usize| u32::from(fields[2 * i]) | u32::from(fields[2 * i + 1]) << 16;
-        let block = |number| NonZeroU32::new(number).map(SimBlock);
-        let pool = |number| NonZeroU32::new(number).map(SimPool);
-        self.pools[at] = PoolHeader {
-            ref_count: field(0),
-            freeblock: block(field(1)),
-            nextpool: pool(field(2)),
-            prevpool: pool(field(3)),
-            arenaindex: field(4),
-            szidx: field(5),
-            nextoffset: field(6),
-            maxnextoffset: field(7),
-        };
-        let first = (at as u32) << self.units_bits;
-        let mut number = field(1);
-        for &link in links {
-            self.links[number as usize] = link;
-            number = first | u32::from(link);
         }
     }
 }

@@ -1,22 +1,22 @@
 //! Which block is live at an address.
 //!
-//! Addresses are looked up twice for each block, so neighbours share one entry of a hash table: a chunk of 64 places
+//! Addresses are looked up twice for each block, so neighbours share one value of a hash table: a chunk of 64 cells
 //! for the multiples of 16 that allocators give. Other addresses have a table of their own.
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-const PLACE_BITS: u32 = 4;
+const CELL_BITS: u32 = 4;
 const CHUNK_BITS: u32 = 10;
-const PLACES: usize = 1 << (CHUNK_BITS - PLACE_BITS);
-/// Empty chunks that are kept, since the next block often comes to the same place.
+const CELLS: usize = 1 << (CHUNK_BITS - CELL_BITS);
+/// Empty chunks that are kept, since the next block often comes to the same address.
 const EMPTY_FREE: usize = 1 << 10;
 
 #[derive(Clone, Debug)]
 struct Chunk {
-    /// The block at each place; 0 for none.
-    blocks: [u32; PLACES],
+    /// The block in each cell; 0 for none.
+    blocks: [u32; CELLS],
     live: u32,
     /// What its live blocks share; 0 while it has none.
     page: u32,
@@ -27,7 +27,7 @@ const RECENT: usize = 1 << 9;
 
 /// Blocks by address. A block is a number from 1; with each chunk goes a number that its blocks share.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct AddressMap {
     /// A chunk's number, [`NO_CHUNK`] for none, and row; row [`NO_ROW`] for a chunk that there is not.
     recent: Box<[(u64, u32); RECENT]>,
     rows: HashMap<u64, u32, RandomState>,
@@ -41,7 +41,7 @@ const NO_ROW: u32 = u32::MAX;
 /// No address has it: numbers are short of the bits inside a chunk.
 const NO_CHUNK: u64 = u64::MAX;
 
-impl Default for Places {
+impl Default for AddressMap {
     fn default() -> Self {
         Self {
             recent: Box::new([(NO_CHUNK, NO_ROW); RECENT]),
@@ -55,18 +55,18 @@ impl Default for Places {
 }
 
 #[inline]
-fn place(address: u64) -> usize {
-    (address >> PLACE_BITS) as usize % PLACES
+fn cell(address: u64) -> usize {
+    (address >> CELL_BITS) as usize % CELLS
 }
 
 #[inline]
 fn is_odd(address: u64) -> bool {
-    !address.is_multiple_of(1 << PLACE_BITS)
+    !address.is_multiple_of(1 << CELL_BITS)
 }
 
-/// A place that a block can be put to.
+/// What is at an address, and where a block can be put.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct Entry {
     address: u64,
     row: u32,
     /// The block that is there; 0 for none.
@@ -75,7 +75,7 @@ pub(super) struct Place {
     pub(super) page: u32,
 }
 
-impl Places {
+impl AddressMap {
     /// The row of a chunk; [`NO_ROW`] for none.
     #[inline]
     fn row(&mut self, number: u64) -> u32 {
@@ -90,9 +90,9 @@ impl Places {
         row
     }
 
-    /// The place of an address.
+    /// The entry of an address.
     #[inline]
-    pub(super) fn at(&mut self, address: u64) -> Place {
+    pub(super) fn at(&mut self, address: u64) -> Entry {
         if is_odd(address) {
             return self.odd_at(address);
         }
@@ -102,12 +102,12 @@ impl Places {
             row => row,
         };
         let chunk = &self.chunks[row as usize];
-        Place { address, row, block: chunk.blocks[place(address)], page: chunk.page }
+        Entry { address, row, block: chunk.blocks[cell(address)], page: chunk.page }
     }
 
-    /// Puts a block to a place where none is. Nothing may have been taken or put in between.
+    /// Puts a block into an entry that has none. Nothing may have been taken or put in between.
     #[inline]
-    pub(super) fn put(&mut self, at: Place, block: u32, page: u32) {
+    pub(super) fn put(&mut self, at: Entry, block: u32, page: u32) {
         if is_odd(at.address) {
             return self.odd_put(at.address, block);
         }
@@ -118,7 +118,7 @@ impl Places {
             chunk.page = page;
         }
         chunk.live += 1;
-        chunk.blocks[place(at.address)] = block;
+        chunk.blocks[cell(at.address)] = block;
     }
 
     /// Takes the block away that is at an address; 0 for none.
@@ -129,7 +129,7 @@ impl Places {
         }
         let row = self.row(address >> CHUNK_BITS);
         let Some(chunk) = self.chunks.get_mut(row as usize) else { return 0 };
-        let block = std::mem::take(&mut chunk.blocks[place(address)]);
+        let block = std::mem::take(&mut chunk.blocks[cell(address)]);
         if block != 0 {
             chunk.live -= 1;
             if chunk.live == 0 {
@@ -141,9 +141,9 @@ impl Places {
     }
 
     #[cold]
-    fn odd_at(&self, address: u64) -> Place {
+    fn odd_at(&self, address: u64) -> Entry {
         let block = self.odd.get(&address).copied().unwrap_or(0);
-        Place { address, row: 0, block, page: 0 }
+        Entry { address, row: 0, block, page: 0 }
     }
 
     #[cold]
@@ -161,7 +161,7 @@ impl Places {
         if self.empty > EMPTY_FREE && 2 * self.empty > self.rows.len() {
             self.sweep();
         }
-        let chunk = Chunk { blocks: [0; PLACES], live: 0, page: 0 };
+        let chunk = Chunk { blocks: [0; CELLS], live: 0, page: 0 };
         let row = if let Some(row) = self.free_rows.pop() {
             self.chunks[row as usize] = chunk;
             row
@@ -195,40 +195,40 @@ mod tests {
 
     #[test]
     fn blocks_are_where_they_were_put() {
-        let mut places = Places::default();
+        let mut map = AddressMap::default();
         let mut known = std::collections::BTreeMap::new();
         let mut state = 1_u64;
         for block in 1..200_000_u32 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             // Every address is a multiple of 8; some blocks come back to where others were.
             let address = (state >> 40) << 3;
-            let place = places.at(address);
-            assert_eq!(place.block, known.get(&address).copied().unwrap_or(0));
-            if state >> 20 & 1 == 0 || place.block != 0 {
-                assert_eq!(places.take(address), known.remove(&address).unwrap_or(0));
+            let entry = map.at(address);
+            assert_eq!(entry.block, known.get(&address).copied().unwrap_or(0));
+            if state >> 20 & 1 == 0 || entry.block != 0 {
+                assert_eq!(map.take(address), known.remove(&address).unwrap_or(0));
             } else {
-                places.put(place, block, (address >> 14) as u32);
+                map.put(entry, block, (address >> 14) as u32);
                 known.insert(address, block);
-                let page = places.at(address).page;
+                let page = map.at(address).page;
                 assert!(is_odd(address) || page == (address >> 14) as u32);
             }
         }
         assert!(known.len() > 50_000);
         for (address, block) in known {
-            assert_eq!(places.take(address), block);
+            assert_eq!(map.take(address), block);
         }
-        assert_eq!(places.empty, places.rows.len());
-        assert!(places.odd.is_empty());
+        assert_eq!(map.empty, map.rows.len());
+        assert!(map.odd.is_empty());
     }
 
     #[test]
-    fn places_that_are_left_cost_nothing() {
-        let mut places = Places::default();
+    fn chunks_that_are_left_cost_nothing() {
+        let mut map = AddressMap::default();
         for n in 0..100_000 {
-            let place = places.at(n << 20);
-            places.put(place, 7, 0);
-            assert_eq!(places.take(n << 20), 7);
+            let entry = map.at(n << 20);
+            map.put(entry, 7, 0);
+            assert_eq!(map.take(n << 20), 7);
         }
-        assert!(places.chunks.len() <= EMPTY_FREE + 2);
+        assert!(map.chunks.len() <= EMPTY_FREE + 2);
     }
 }

@@ -1,4 +1,4 @@
-//! Going to what matters: touches of the selection, rare events, conditions and breakpoints.
+//! The find bar, for going to what matters: touches of the selection, rare events, conditions and breakpoints.
 
 use egui::containers::menu::{MenuButton, MenuConfig};
 use egui::{
@@ -8,9 +8,9 @@ use egui::{
 use session::find::Aspect;
 use session::format::grouped;
 use session::order::Order;
-use session::search::mark_name;
+use session::search::rare_event_name;
 use sim_core::breakpoint::{Condition, Variable};
-use sim_core::index::Mark;
+use sim_core::index::RareEvent;
 
 use super::{View, action_icon};
 use crate::command::{Action, Command};
@@ -18,7 +18,7 @@ use crate::icons::{Icon, icon_button};
 
 /// What is written in the condition field.
 #[derive(Default)]
-pub(crate) struct FindState {
+pub(crate) struct FindBarState {
     text: String,
     /// What is wrong with it.
     error: Option<String>,
@@ -27,7 +27,7 @@ pub(crate) struct FindState {
     written: bool,
 }
 
-impl FindState {
+impl FindBarState {
     /// Puts the text cursor into the field at the next frame, after writing something there.
     pub(crate) fn focus(&mut self, text: Option<String>) {
         self.focus = true;
@@ -38,8 +38,8 @@ impl FindState {
     }
 }
 
-/// Draws the row.
-pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut FindState, commands: &mut Vec<Command>) {
+/// Draws the bar.
+pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut FindBarState, commands: &mut Vec<Command>) {
     let any = view.head.len > 0;
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
@@ -48,7 +48,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut FindState, commands: 
         action_icon(ui, Icon::Next, Action::NextTouch, any, commands);
         ui.add_space(8.0);
         action_icon(ui, Icon::Previous, Action::PreviousChosen, any, commands);
-        mark(ui, view, commands);
+        rare_event(ui, view, commands);
         action_icon(ui, Icon::Next, Action::NextChosen, any, commands);
         ui.add_space(8.0);
         condition(ui, view, state, commands);
@@ -80,23 +80,26 @@ fn aspect(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
     );
 }
 
-fn mark(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
-    let now = view.status.finding.mark;
-    let combo = ComboBox::from_id_salt("mark").width(120.0).selected_text(mark_name(now)).show_ui(ui, |ui| {
-        for ((mark, _), count) in Mark::ALL.into_iter().zip(view.travel.counts) {
-            let label = format!("{} ({})", mark_name(mark), grouped(count));
-            if ui.selectable_label(mark == now, label).clicked() {
-                commands.push(Command::Order(Order::ChooseMark(mark)));
+fn rare_event(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
+    let now = view.status.finding.rare_event;
+    let combo = ComboBox::from_id_salt("rare event")
+        .width(120.0)
+        .selected_text(rare_event_name(now))
+        .show_ui(ui, |ui| {
+            for ((event, _), count) in RareEvent::ALL.into_iter().zip(view.travel.counts) {
+                let label = format!("{} ({})", rare_event_name(event), grouped(count));
+                if ui.selectable_label(event == now, label).clicked() {
+                    commands.push(Command::Order(Order::ChooseRareEvent(event)));
+                }
             }
-        }
-    });
-    named(&combo.response, "Event to go to", mark_name(now));
+        });
+    named(&combo.response, "Event to go to", rare_event_name(now));
     combo.response.on_hover_text(
         "Which event the buttons beside this go to; in the list, how often it happens in what has been read",
     );
 }
 
-fn condition(ui: &mut Ui, view: &View<'_>, state: &mut FindState, commands: &mut Vec<Command>) {
+fn condition(ui: &mut Ui, view: &View<'_>, state: &mut FindBarState, commands: &mut Vec<Command>) {
     ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
         breakpoints(ui, view, commands);
         let ready = view.status.finding.condition;
@@ -112,7 +115,7 @@ fn condition(ui: &mut Ui, view: &View<'_>, state: &mut FindState, commands: &mut
     });
 }
 
-fn field(ui: &mut Ui, state: &mut FindState, commands: &mut Vec<Command>) {
+fn field(ui: &mut Ui, state: &mut FindBarState, commands: &mut Vec<Command>) {
     const NAME: &str = "Condition to run to";
     let field = TextEdit::singleline(&mut state.text)
         .hint_text("run to: arena_released && arenas > 40")
@@ -150,7 +153,7 @@ fn field(ui: &mut Ui, state: &mut FindState, commands: &mut Vec<Command>) {
 }
 
 /// What is wrong, and what can be written.
-fn grammar(ui: &mut Ui, state: &FindState) {
+fn grammar(ui: &mut Ui, state: &FindBarState) {
     if let Some(error) = &state.error {
         // The names that it goes on to list stand below.
         let said = error.split("; events: ").next().unwrap_or(error);
@@ -158,7 +161,7 @@ fn grammar(ui: &mut Ui, state: &FindState) {
     }
     let names = |names: Vec<&str>| names.join("  ");
     ui.weak("Events");
-    ui.label(RichText::new(names(Mark::ALL.iter().map(|m| m.1).collect())).monospace().size(11.0));
+    ui.label(RichText::new(names(RareEvent::ALL.iter().map(|m| m.1).collect())).monospace().size(11.0));
     ui.weak("Numbers, compared with == != < <= > >=");
     ui.label(RichText::new(names(Variable::ALL.iter().map(|v| v.1).collect())).monospace().size(11.0));
     ui.weak("Joined with && || ! ( ). Enter looks ahead, Shift+F3 back, Escape stops.");

@@ -1,0 +1,59 @@
+//! What outlives the program: layout, colors and breakpoints.
+
+use serde::{Deserialize, Serialize};
+use session::order::Order;
+
+use super::App;
+use crate::layout::Layout;
+
+/// Raised when a saved layout no longer means what it did.
+const SAVED_VERSION: u32 = 1;
+
+/// What outlives the program.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    version: u32,
+    theme: egui::ThemePreference,
+    reduce_motion: bool,
+    follow: bool,
+    layout: Layout,
+    /// Conditions where Play stops, and whether each is heeded.
+    #[serde(default)]
+    breakpoints: Vec<(String, bool)>,
+}
+
+impl App {
+    /// Layout, colors and breakpoints as [`Self::save`] wrote them. What cannot be read is ignored.
+    pub fn restore(&mut self, saved: &str) {
+        let Ok(mut saved) = ron::from_str::<Saved>(saved) else { return };
+        if saved.version != SAVED_VERSION {
+            return;
+        }
+        self.state.theme = saved.theme;
+        self.state.reduce_motion = saved.reduce_motion;
+        self.state.order(Order::Follow(saved.follow));
+        self.state.order(Order::Restore(saved.breakpoints));
+        if saved.layout.sound() {
+            saved.layout.tree.tiles.recompute_next_tile_id();
+            self.state.layout = saved.layout;
+        }
+        self.styled = false;
+    }
+
+    /// Layout, colors and breakpoints as text, for the shell to keep.
+    pub fn save(&mut self) -> String {
+        let layout = std::mem::take(&mut self.state.layout);
+        let saved = Saved {
+            version: SAVED_VERSION,
+            theme: self.state.theme,
+            reduce_motion: self.state.reduce_motion,
+            follow: self.state.selection().follow,
+            layout,
+            breakpoints: self.state.shown.status.finding.breakpoints.clone(),
+        };
+        // A tree of plain numbers and names always has a form in RON.
+        let text = ron::to_string(&saved).unwrap_or_default();
+        self.state.layout = saved.layout;
+        text
+    }
+}

@@ -1,0 +1,108 @@
+//! The state in words: the line for screen readers, and the bar at the bottom of the window.
+
+use egui::{Align, Layout as UiLayout, RichText, Ui};
+use session::format::{count, grouped};
+use session::view::{Agreed, Head, Picture, Shown};
+
+use super::App;
+
+impl App {
+    /// The state as one line of text, for screen readers and tests.
+    pub fn status(&self) -> String {
+        let (shown, status) = (&self.state.shown, &self.state.shown.status);
+        let mut parts = Vec::new();
+        match shown.open() {
+            Some((head, picture)) => parts.push(state_line(head, picture)),
+            None => parts.push("No trace is open".to_owned()),
+        }
+        if let Some(opening) = &status.opening {
+            parts.push(format!("opening {}", opening.name));
+        }
+        if let Some(notice) = status.travel.as_ref().and_then(|travel| travel.notice.as_ref()) {
+            parts.push(notice.clone());
+        }
+        if let Some(still) = &self.state.still {
+            parts.push(format!("statistics of {}", still.name));
+        }
+        if let Some(error) = self.state.error() {
+            parts.push(format!("error: {error}"));
+        }
+        parts.join("; ")
+    }
+
+    /// The state in a line, how far the tape has been read ahead, and frame times if they are wanted.
+    pub(super) fn status_bar(&self, ui: &mut Ui) {
+        ui.with_layout(UiLayout::right_to_left(Align::Center), |ui| {
+            if self.state.frame_times {
+                ui.label(RichText::new(self.frame_times().to_string()).small().monospace());
+            }
+            if let Some(trust) = self.state.shown.status.travel.as_ref().and_then(|t| t.trust.as_ref()) {
+                trust_badge(ui, trust);
+            }
+            if let Some(reading) = reading_line(&self.state.shown) {
+                ui.label(RichText::new(reading).small()).on_hover_text(
+                    "A first pass over the tape notes which operation touched what, so that searches are instant and the way back is short",
+                );
+            }
+            ui.with_layout(UiLayout::left_to_right(Align::Center), |ui| {
+                let line = self.state.shown.open();
+                let line = line.map_or_else(|| self.status(), |(head, picture)| state_line(head, picture));
+                ui.add(egui::Label::new(RichText::new(line).small()).truncate());
+            });
+        });
+    }
+}
+
+/// Trace, profile, step and heap in a line.
+fn state_line(head: &Head, picture: &Picture) -> String {
+    let settings: Vec<String> = head.settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let with = if settings.is_empty() { String::new() } else { format!(" with {}", settings.join(", ")) };
+    format!(
+        "{} \u{b7} {}{with} \u{b7} step {} of {} \u{b7} {} \u{b7} {} in pools",
+        head.name,
+        head.profile.name,
+        grouped(picture.step),
+        grouped(head.len),
+        count(picture.arenas, "arena"),
+        count(picture.blocks, "block"),
+    )
+}
+
+/// How far recorded addresses agree, always in view: a map that is not the recorded one must not look like it.
+fn trust_badge(ui: &mut Ui, trust: &Agreed) {
+    let Some(share) = trust.share() else { return };
+    // Not rounded up: one block elsewhere is not all of them.
+    let percent = (share * 1000.0).floor() / 10.0;
+    let so_far = if trust.complete { "" } else { " so far" };
+    let text = RichText::new(format!("{percent:.1} % as recorded{so_far}")).small().strong();
+    ui.label(text).on_hover_ui(|ui| {
+        ui.set_max_width(420.0);
+        ui.label(trust_text(trust));
+    });
+}
+
+/// The same in full.
+fn trust_text(trust: &Agreed) -> String {
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    let by_chance = trust.share_by_chance.map_or_else(String::new, |s| format!("; by chance {}", percent(s)));
+    let places = format!(
+        "{} of {} blocks with a recorded address lie at the recorded place in their pool ({}{by_chance}).",
+        grouped(trust.same),
+        grouped(trust.compared),
+        percent(trust.share().unwrap_or_default())
+    );
+    let first = trust
+        .first_divergence
+        .map(|step| format!("The first that does not is that of operation {}.", grouped(step + 1)));
+    let reasons = trust.reasons.iter().map(|reason| format!("Perhaps: {reason}."));
+    [places].into_iter().chain(first).chain(reasons).collect::<Vec<_>>().join("\n")
+}
+
+/// How far the first pass is, or what its index leaves out.
+fn reading_line(shown: &Shown) -> Option<String> {
+    let (head, travel) = (shown.head.as_ref()?, shown.status.travel.as_ref()?);
+    if travel.known < head.len {
+        return Some(format!("reading ahead {:.0}%", travel.known as f64 / head.len as f64 * 100.0));
+    }
+    (travel.covered < travel.known).then(|| format!("index up to step {}", grouped(travel.covered)))
+}

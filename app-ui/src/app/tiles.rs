@@ -1,0 +1,68 @@
+//! Which pane each tile of the window has.
+
+use egui::Ui;
+use egui_tiles::{SimplificationOptions, TileId, UiResponse};
+
+use super::Local;
+use crate::layout::Pane;
+use crate::panes::{self, View, Wishes};
+
+/// Gives each tile its pane.
+pub(super) struct Host<'a, 'v> {
+    pub(super) view: &'a View<'v>,
+    pub(super) local: &'a mut Local,
+    pub(super) wishes: &'a mut Wishes,
+}
+
+impl egui_tiles::Behavior<Pane> for Host<'_, '_> {
+    fn pane_ui(&mut self, ui: &mut Ui, _tile: TileId, pane: &mut Pane) -> UiResponse {
+        egui::Frame::new().inner_margin(8).show(ui, |ui| {
+            let (view, wishes) = (self.view, &mut *self.wishes);
+            match pane {
+                Pane::Operations => panes::operations::ui(ui, view, &mut self.local.operations, wishes),
+                Pane::Map if view.head.mimalloc => panes::mimalloc::ui(ui, view, wishes),
+                Pane::Map => panes::map::ui(ui, view, &mut self.local.map, wishes),
+                Pane::SizeClasses => panes::size_classes::ui(ui, view, wishes),
+                Pane::Arenas => panes::arenas::ui(ui, view, wishes),
+                Pane::MallocStats => {
+                    wishes.look.stats = true;
+                    panes::malloc_stats::ui(ui, view, &mut wishes.commands);
+                }
+                Pane::Domains => {
+                    wishes.look.domains = true;
+                    panes::domains::ui(ui, view);
+                }
+                Pane::DebugHooks => {
+                    wishes.look.debug = true;
+                    panes::debug_hooks::ui(ui, view, &mut wishes.commands);
+                }
+                Pane::Tracemalloc => {
+                    panes::tracemalloc::ui(ui, view, &mut self.local.tracemalloc, wishes);
+                }
+                Pane::Narration => {
+                    wishes.look.narration = true;
+                    panes::narration::ui(ui, view, &mut wishes.commands);
+                }
+                Pane::Inspector => {
+                    wishes.look.inspector = true;
+                    panes::inspector::ui(ui, view, &mut wishes.commands);
+                }
+            }
+            // A pane fills its tile, however little it has to say.
+            ui.take_available_space();
+        });
+        UiResponse::None
+    }
+
+    fn tab_title_for_pane(&mut self, pane: &Pane) -> egui::WidgetText {
+        pane.title().into()
+    }
+
+    fn simplification_options(&self) -> SimplificationOptions {
+        SimplificationOptions { all_panes_must_have_tabs: true, ..SimplificationOptions::default() }
+    }
+
+    fn gap_width(&self, _style: &egui::Style) -> f32 {
+        3.0
+    }
+}

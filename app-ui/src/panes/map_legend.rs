@@ -1,0 +1,113 @@
+//! The map's legend: what the fills mean, and the ramp of size classes.
+
+use egui::{Color32, Painter, Pos2, Rect, Stroke, StrokeKind, Ui, Vec2};
+use session::Level;
+use session::format::{bytes, grouped};
+use session::view::map::MapPicture;
+use sim_core::SizeClass;
+
+use super::View;
+use super::map_overlay::ARROWS;
+
+/// Height that the legend needs.
+pub(super) fn legend_height(ui: &Ui) -> f32 {
+    let line = ui.text_style_height(&egui::TextStyle::Small) + 6.0;
+    // The swatches wrap to a second line in a narrow pane.
+    if ui.available_width() < 620.0 { 3.0 * line } else { 2.0 * line }
+}
+
+/// What the fills mean, and the ramp of size classes.
+pub(super) fn legend(ui: &mut Ui, view: &View<'_>) {
+    let theme = view.theme;
+    let sample = theme.class(view.profile().nb_small_size_classes() / 2);
+    ui.spacing_mut().item_spacing.y = 2.0;
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = 5.0;
+        let item = |ui: &mut Ui, name: &str, what: &str, paint: &dyn Fn(&Painter, Rect)| {
+            ui.horizontal(|ui| {
+                let (rect, _) = ui.allocate_exact_size(Vec2::splat(12.0), egui::Sense::hover());
+                paint(ui.painter(), rect);
+                ui.small(name).on_hover_text(what);
+                ui.add_space(6.0);
+            });
+        };
+        let hollow = |p: &Painter, r: Rect, c: Color32| {
+            p.rect_stroke(r, 0.0, Stroke::new(1.5, c), StrokeKind::Inside);
+        };
+        let dots = |p: &Painter, r: Rect| {
+            for i in 0..4 {
+                for j in 0..4 {
+                    if i == 0 || i == 3 || j == 0 || j == 3 {
+                        let at = r.min + Vec2::new(i as f32, j as f32) * (r.width() / 3.2);
+                        p.rect_filled(Rect::from_min_size(at, Vec2::splat(1.5)), 0.0, theme.dot);
+                    }
+                }
+            }
+        };
+        if view.picture.selection.level == Level::Pool {
+            item(ui, "live", "The program holds this block", &|p, r| {
+                p.rect_filled(r, 0.0, sample);
+            });
+            item(
+                ui,
+                "free, numbered in list order",
+                "On the pool's free list; arrows lead from each to the next",
+                &|p, r| {
+                    hollow(p, r, sample);
+                },
+            );
+            item(ui, "never carved", "Beyond nextoffset: never handed out, on no list", &dots);
+        } else {
+            item(
+                ui,
+                "used, filled as far as its blocks are",
+                "A pool with used and free blocks, on its class's usedpools list",
+                &|p, r| {
+                    p.rect_filled(r, 0.0, theme.tint(sample));
+                    p.rect_filled(r.with_min_y(r.center().y), 0.0, sample);
+                },
+            );
+            item(ui, "full", "A pool without a free block, on no list", &|p, r| {
+                p.rect_filled(r, 0.0, sample);
+            });
+            item(
+                ui,
+                "empty",
+                "A pool without a used block, on its arena's freepools; any class may take it",
+                &|p, r| {
+                    hollow(p, r, theme.line);
+                },
+            );
+            item(ui, "never carved", "Part of the arena that was never a pool", &dots);
+        }
+        item(ui, "touched by this step", "What the current operation changed or looked at", &|p, r| {
+            hollow(p, r, theme.touched);
+        });
+        if let Some(MapPicture::Pool { free, .. }) = &view.picture.map {
+            let free = *free as usize;
+            if free > ARROWS {
+                ui.small(format!("arrows for the first {ARROWS} of {} free blocks", grouped(free as u64)));
+            }
+        }
+    });
+    ui.horizontal(|ui| {
+        let profile = view.profile();
+        let classes = profile.nb_small_size_classes();
+        ui.spacing_mut().item_spacing.x = 5.0;
+        ui.small(format!("size class 0 ({} bytes)", profile.alignment));
+        let width = (ui.available_width() - 150.0).clamp(60.0, 360.0);
+        let (rect, response) = ui.allocate_exact_size(Vec2::new(width, 11.0), egui::Sense::hover());
+        let step = width / f32::from(classes);
+        for class in 0..classes {
+            let x = rect.left() + step * f32::from(class);
+            let cell = Rect::from_min_max(Pos2::new(x, rect.top()), Pos2::new(x + step, rect.bottom()));
+            ui.painter().rect_filled(cell, 0.0, theme.class(class));
+        }
+        if let Some(pos) = response.hover_pos() {
+            let class = (((pos.x - rect.left()) / step).max(0.0) as u16).min(classes - 1);
+            let size = profile.block_size(SizeClass(class));
+            response.on_hover_text(format!("Size class {class}: blocks of {}", bytes(size)));
+        }
+        ui.small(format!("{} ({} bytes)", classes - 1, profile.small_request_threshold));
+    });
+}

@@ -1,0 +1,121 @@
+//! Calls through tables, over contents: what a run with [`Layers`](super::Layers) does.
+
+use super::{Fatal, Machine, stack};
+use crate::addr::{Addr, Slot};
+use crate::arena::ArenaBackend;
+use crate::event::Observer;
+use crate::tape::{Kind, Packed};
+
+impl<A: ArenaBackend> Machine<A> {
+    /// [`Machine::apply`] through tables.
+    #[cold]
+    pub(super) fn apply_layered<O: Observer>(&mut self, op: Packed, observer: &mut O) -> A::Ptr {
+        let Some(layers) = self.layers.as_deref_mut() else { return A::Ptr::default() };
+        if self.stopped.is_some() {
+            return A::Ptr::default();
+        }
+        layers.begin_step();
+        let at = op.slot.0 as usize;
+        // A tape of nothing but free(NULL) has no slot.
+        let old = layers.pointers.get(at).copied().unwrap_or_default();
+        let mut stack = stack::Stack {
+            pymalloc: &mut self.pymalloc,
+            raw: &mut self.raw,
+            mimalloc: self.mimalloc.as_deref_mut(),
+            layers,
+            observer,
+            py_ssize_t_max: self.py_ssize_t_max,
+            depth: 0,
+        };
+        let done = match op.kind {
+            Kind::Malloc => stack.malloc(op.domain, op.size),
+            Kind::Calloc => stack.calloc(op.domain, op.size),
+            Kind::Realloc => stack.realloc(op.domain, if op.null { Addr(0) } else { old }, op.size),
+            Kind::Free | Kind::FreeKeep => {
+                let p = if op.null { Addr(0) } else { old };
+                stack.free(op.domain, p).map(|()| Addr(0))
+            }
+            Kind::Act => Ok(Addr(0)),
+        };
+        let returned = *done.as_ref().unwrap_or(&Addr(0));
+        let passed = if op.null || matches!(op.kind, Kind::Malloc | Kind::Calloc) { Addr(0) } else { old };
+        if let Some(run) = self.mimalloc.as_deref_mut() {
+            run.returned_addr = returned;
+        }
+        if let Some(p) = [returned, passed].into_iter().find(|p| *p != Addr(0)) {
+            layers.touched = p;
+        }
+        match done {
+            Err(fatal) => {
+                self.stopped = Some(Box::new(fatal));
+                A::Ptr::default()
+            }
+            Ok(p) => {
+                // A realloc that gave NULL leaves the program with its old pointer.
+                let keeps_old = match op.kind {
+                    Kind::Realloc => p == Addr(0),
+                    Kind::Free => op.null,
+                    Kind::FreeKeep | Kind::Act => true,
+                    Kind::Malloc | Kind::Calloc => false,
+                };
+                if !keeps_old {
+                    layers.pointers[at] = p;
+                }
+                let ptr = self.packed_pointer(p);
+                if !keeps_old {
+                    self.pointers.replace(at, ptr);
+                }
+                ptr
+            }
+        }
+    }
+
+    /// The program writes `bytes` at `offset` from the pointer in a slot: into its block, over its ends,
+    /// or into a block it no longer owns. Needs layers; without them there are no bytes.
+    pub fn poke(&mut self, slot: Slot, offset: i64, bytes: &[u8]) {
+        let Some(layers) = self.layers.as_deref_mut() else { return };
+        if self.stopped.is_some() {
+            return;
+        }
+        let p = layers.pointers[slot.0 as usize];
+        layers.touched = p;
+        let at = Addr(p.0.wrapping_add_signed(offset));
+        if let Err(fault) = layers.bytes.write(at, bytes) {
+            self.stopped =
+                Some(Box::new(Fatal::Segfault { addr: fault.0, doing: "writing", printed: String::new() }));
+            return;
+        }
+        for i in 0..bytes.len() as u64 {
+            self.link_was_written(at.offset(i));
+        }
+    }
+
+    /// If `at` lies in the first word of a free block, the free list has changed.
+    fn link_was_written(&mut self, at: Addr) {
+        let Some(layers) = self.layers.as_deref_mut() else { return };
+        if !self.pymalloc.address_in_range(at) {
+            self.mimalloc_link_was_written(at);
+            return;
+        }
+        let word_bytes = self.pymalloc.profile().pointer_bytes;
+        let Some(block) = self.pymalloc.free_block_around(at) else { return };
+        let start = self.pymalloc.memory().block_addr(block);
+        if at.bytes_from(start) >= u64::from(word_bytes) {
+            return;
+        }
+        let Ok(link) = layers.bytes.word(start, word_bytes) else { return };
+        layers.wild.remove(&start);
+        if !self.pymalloc.overwrite_link(block, Addr(link)) {
+            layers.wild.insert(start, link);
+        }
+    }
+
+    /// A pointer as blocks are named: the alignment unit it points to, or the C library's block around it.
+    pub(super) fn packed_pointer(&self, p: Addr) -> A::Ptr {
+        let Some(layers) = &self.layers else { return A::Ptr::default() };
+        if p != Addr(0) && self.pymalloc.address_in_range(p) {
+            return A::pack_block(self.pymalloc.block_at(p));
+        }
+        layers.libc().around(&self.raw, p).map_or_else(A::Ptr::default, A::pack_raw)
+    }
+}
