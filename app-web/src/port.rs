@@ -78,6 +78,8 @@ pub(crate) struct Workers {
     shown: Option<Engine>,
     /// The one that opens the next file.
     coming: Option<Engine>,
+    /// One without a file, that has loaded the engine: the next file need not wait for that.
+    spare: Option<Worker>,
     look: Look,
     /// Breakpoints to begin with, from before there was an engine.
     breakpoints: Vec<(String, bool)>,
@@ -102,6 +104,7 @@ impl Workers {
             files,
             shown: None,
             coming: None,
+            spare: None,
             look: Look::default(),
             breakpoints: Vec::new(),
             stands: (0, String::new()),
@@ -115,7 +118,10 @@ impl Workers {
     /// Starts a worker on a file, in place of one that was about to come.
     fn start(&mut self, file: File, attempt: u32, resume: Option<Resume>) {
         self.news = true;
-        self.coming = match Worker::launch(&self.launch, &self.ctx) {
+        // A spare one that has said something has failed, and another one will say why.
+        let spare = self.spare.take().filter(|worker| worker.next().is_none());
+        let worker = spare.map_or_else(|| Worker::launch(&self.launch, &self.ctx), Ok);
+        self.coming = match worker {
             Ok(worker) => {
                 worker.ask(&Request::Look(Box::new(self.look.clone())));
                 worker.ask(&Request::Order(Order::Restore(self.breakpoints.clone())));
@@ -349,6 +355,9 @@ impl Port for Workers {
         }
         if owes || self.coming.is_some() {
             self.ctx.request_repaint_after(Duration::from_secs(1));
+        } else if self.shown.is_some() && self.spare.is_none() {
+            // Nothing goes on, so that nobody waits for this.
+            self.spare = Worker::launch(&self.launch, &self.ctx).ok();
         }
         false
     }

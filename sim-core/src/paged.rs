@@ -140,14 +140,24 @@ impl<T> PageBytes for Items<T> {
 impl<T: Copy + PartialEq> Items<T> {
     /// With as much as possible from the page before.
     fn new(items: &[T], before: Option<&Self>) -> Self {
+        /// With more changes than these the page is better whole.
+        const MOST: usize = PAGE / 4;
         if let Some(before) = before.filter(|b| b.whole.len() == items.len()) {
-            let differs = |&(_, (a, b)): &(usize, (&T, &T))| a != b;
-            let changes = || items.iter().zip(before.whole.iter()).enumerate().filter(differs);
-            if changes().count() <= PAGE / 4 {
+            let mut places = [0_u8; MOST];
+            let mut changes = 0;
+            for (at, (item, old)) in items.iter().zip(before.whole.iter()).enumerate() {
+                if item != old {
+                    if let Some(place) = places.get_mut(changes) {
+                        *place = at as u8;
+                    }
+                    changes += 1;
+                }
+            }
+            if let Some(places) = places.get(..changes) {
                 return Self {
                     whole: Arc::clone(&before.whole),
-                    places: changes().map(|(at, _)| at as u8).collect(),
-                    values: changes().map(|(_, (&item, _))| item).collect(),
+                    places: Box::from(places),
+                    values: places.iter().map(|&at| items[usize::from(at)]).collect(),
                 };
             }
         }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use sim_core::domains::AllocatorName;
 use sim_core::index::{RareEvent, Wanted};
 use sim_core::report::digest;
-use sim_core::{Machine, Profile, Replay, Trace};
+use sim_core::{Call, Domain, Machine, Op, Profile, Replay, Trace, TraceBuilder};
 
 /// One move of a walk: how, where to, and operations in a slice.
 type Move = (u8, u16, u64);
@@ -37,6 +37,9 @@ fn follow(trace: &Arc<Trace>, profile: &Profile, walk: &[Move], budget: u64) -> 
         holds.push(straight.verify().is_ok());
     }
     let mut replay = Replay::new(Arc::clone(trace), profile, budget).unwrap();
+    if walk.len() % 2 == 0 {
+        replay = replay.read_ahead();
+    }
     for &(how, to, slice) in walk {
         let step = replay.step().0;
         let target = match how {
@@ -48,6 +51,7 @@ fn follow(trace: &Arc<Trace>, profile: &Profile, walk: &[Move], budget: u64) -> 
             2 => step.saturating_sub(slice),
             3 => {
                 // The first pass and a search go on between two moves and must not move anything.
+                replay.dash(slice);
                 replay.advance(slice);
                 replay.find(Wanted::RareEvent(RareEvent::PoolFull), step, to % 2 == 0);
                 prop_assert_eq!(replay.step().0, step);
@@ -206,4 +210,45 @@ fn checkpoints_keep_their_budget_and_lead_back() {
             assert_eq!(digest(replay.machine()), expected, "step {step}");
         }
     }
+}
+
+#[test]
+fn a_dash_makes_ways_short_and_changes_nothing() {
+    let mut tape = TraceBuilder::new("t");
+    for id in 1..=300_000_u64 {
+        // Some 2,000 blocks live.
+        let call = if id % 2 == 1 && id > 4_000 {
+            Call::Free { id: id - 3_999 }
+        } else {
+            Call::Malloc { id, size: 1 + id % 700 }
+        };
+        tape.push(Op { thread: 0, domain: Domain::Obj, call }).unwrap();
+    }
+    let trace = Arc::new(tape.finish());
+    let (profile, len) = (Profile::default(), trace.len());
+    let spots = [len, 7, len - 5, 100_001, 250_000, 99_999];
+    let mut straight = Replay::new(Arc::clone(&trace), &profile, 64 << 20).unwrap();
+    let mut at = |step| {
+        straight.seek_now(step);
+        digest(straight.machine())
+    };
+    let digests = spots.map(&mut at);
+    let mut replay = Replay::new(Arc::clone(&trace), &profile, 64 << 20).unwrap().read_ahead();
+    assert_eq!(replay.seek_cost(len - 5), len - 5);
+    while !replay.dash(10_000) {}
+    assert!(replay.seek_cost(len - 5) < len / 2, "{}", replay.seek_cost(len - 5));
+    let mut there = |step| {
+        replay.seek_now(step);
+        digest(replay.machine())
+    };
+    assert_eq!(spots.map(&mut there), digests);
+    let wide = replay.checkpoint_bytes();
+    while !replay.advance(10_000) {}
+    assert!(replay.checkpoint_bytes() > wide, "reading saves the states in between");
+    assert!(replay.seek_cost(len - 5) <= 1 << 15, "{}", replay.seek_cost(len - 5));
+    for (step, expected) in spots.into_iter().zip(digests) {
+        replay.seek_now(step);
+        assert_eq!(digest(replay.machine()), expected, "{step}");
+    }
+    assert!(replay.dash(1), "there is nothing left to do");
 }

@@ -31,9 +31,9 @@ struct MadeOf {
 }
 
 impl Engine {
-    /// Whether an update would be the answer to something, or the first picture of a trace, and not progress alone.
+    /// Whether an update would bring the picture that somebody waits for, after an order or for a new trace.
     pub fn answers(&self) -> bool {
-        let waited_for = self.told.asked || !self.told.head;
+        let waited_for = self.told.stale || !self.told.head;
         waited_for && self.session.as_ref().is_some_and(|session| !session.travels())
     }
 

@@ -54,6 +54,8 @@ pub struct Session {
     replay: Replay,
     /// Whether the tape may go on.
     grows: bool,
+    /// Whether a way to anywhere is short, see [`Replay::dash`].
+    dashed: bool,
     seek: Option<Seek>,
     quest: Option<Quest>,
     /// How the last search ended, or why Play stopped, in a sentence.
@@ -97,7 +99,7 @@ impl Session {
         grows: bool,
     ) -> Result<Self, SetupError> {
         let setup = Setup::resolve(&trace, overrides)?;
-        let replay = setup.replay(Arc::clone(&trace), BUDGET_BYTES)?;
+        let replay = setup.replay(Arc::clone(&trace), BUDGET_BYTES)?.read_ahead();
         let profile = setup.profile;
         Ok(Self {
             overview: if grows {
@@ -110,6 +112,7 @@ impl Session {
             trace,
             overrides: overrides.clone(),
             grows,
+            dashed: false,
             profile,
             replay,
             seek: None,

@@ -37,7 +37,11 @@ impl Session {
         self.look_out(&more);
         if reads {
             let first = Instant::now();
-            while !self.overview.complete() && (more() || first.elapsed() < FIRST_PASS_SLICE) {
+            let on = || more() || first.elapsed() < FIRST_PASS_SLICE;
+            while !self.dashed && on() {
+                self.dashed = self.replay.dash(CHUNK);
+            }
+            while self.dashed && !self.overview.complete() && on() {
                 let Self { replay, overview, trust, .. } = self;
                 replay.advance_with(FIRST_PASS_CHUNK, |moment| {
                     overview.add(moment);

@@ -84,6 +84,11 @@ impl Machine<SimArenas> {
         Ok(machine)
     }
 
+    /// Whether it is the plain stack, which replays at full speed.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain
+    }
+
     /// Bytes that the simulated state takes: memory, tables, the C library's blocks and the pointers.
     pub fn state_bytes(&self) -> u64 {
         self.pymalloc.memory().state_bytes()

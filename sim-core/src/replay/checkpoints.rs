@@ -17,6 +17,15 @@ const LEVEL_BITS: u32 = 4;
 /// Levels of near states: the farthest are `16^5`, a million operations, away.
 const LEVELS: u32 = 5;
 
+/// How far states of the tape lie apart, in times of what is usual.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Gaps {
+    /// As they are to stay.
+    Usual = 1,
+    /// Wider, on a way where others will be saved later: who waits for its end does not wait for them.
+    Wide = 8,
+}
+
 #[derive(Debug)]
 struct Saved {
     step: u64,
@@ -80,6 +89,11 @@ impl Checkpoints {
         self.spacing
     }
 
+    /// The last state of the tape.
+    pub(super) fn last(&self) -> u64 {
+        self.tape.last().map_or(0, |s| s.step)
+    }
+
     /// The last step at or before `step` that has a state.
     pub(super) fn before(&self, step: u64) -> u64 {
         let last =
@@ -115,8 +129,8 @@ impl Checkpoints {
 
     /// The next step after `step` at which a state is due, on the way to `target` if the way there is one
     /// back; 0 for a state of the tape only.
-    pub(super) fn next_stop(&self, step: u64, target: u64) -> u64 {
-        let mut stop = self.due().max(step + 1);
+    pub(super) fn next_stop(&self, step: u64, target: u64, gaps: Gaps) -> u64 {
+        let mut stop = self.due(step, gaps).max(step + 1);
         for level in 1..LEVELS {
             let distance = 1_u64 << (level * LEVEL_BITS);
             let from = (step + 1).max(target.saturating_sub(distance << LEVEL_BITS));
@@ -128,19 +142,27 @@ impl Checkpoints {
         stop
     }
 
-    /// The step at which the next state of the tape is due.
-    fn due(&self) -> u64 {
+    /// The step at which the next state of the tape is due, on the way on from `step`.
+    fn due(&self, step: u64, gaps: Gaps) -> u64 {
         // Saving must not cost more than the operations it spares.
         let worth = self.last_bytes / SAVED_BYTES_PER_OPERATION;
-        self.tape.last().map_or(0, |s| s.step) + self.spacing.max(worth)
+        let gap = self.spacing.max(worth).saturating_mul(gaps as u64);
+        let after = self.tape.partition_point(|s| s.step <= step);
+        let due = after.checked_sub(1).map_or(0, |last| self.tape[last].step) + gap;
+        match self.tape.get(after) {
+            // There is one soon; what comes after it is seen there.
+            Some(next) if due + gap / 2 > next.step => next.step + gap,
+            _ => due,
+        }
     }
 
     /// Saves the state at `step` if one is due there.
-    pub(super) fn keep(&mut self, step: u64, target: u64, tracked: &mut Tracked) {
-        if step >= self.due() {
+    pub(super) fn keep(&mut self, step: u64, target: u64, gaps: Gaps, tracked: &mut Tracked) {
+        if step >= self.due(step, gaps) {
             let (state, bytes) = self.save(tracked);
             self.last_bytes = bytes;
-            self.tape.push(Saved { step, state });
+            let at = self.tape.partition_point(|s| s.step < step);
+            self.tape.insert(at, Saved { step, state });
             self.thin();
         } else if Self::is_near(step, target) && self.before(step) != step && self.bytes < self.budget_bytes {
             let (state, _) = self.save(tracked);

@@ -17,7 +17,7 @@ pub use search::{Found, Search};
 
 use std::sync::Arc;
 
-use checkpoints::{Checkpoints, Tracked};
+use checkpoints::{Checkpoints, Gaps, Tracked};
 use scout::Scout;
 use trail::Trail;
 
@@ -50,6 +50,10 @@ pub struct Replay {
     trail: Trail,
     /// The step that a short way back leads to, 0 on any other way.
     back_to: u64,
+    /// Whether all of the tape is going to be read by [`Self::advance`].
+    is_read_ahead: bool,
+    /// How far [`Self::dash`] has come.
+    dashed: u64,
 }
 
 impl Replay {
@@ -88,7 +92,17 @@ impl Replay {
             last: None,
             trail,
             back_to: 0,
+            is_read_ahead: false,
+            dashed: 0,
         }
+    }
+
+    /// For who goes on to [`Self::advance`] over the whole tape: until then a way to somewhere saves fewer states, since
+    /// those come with the reading.
+    #[must_use]
+    pub fn read_ahead(mut self) -> Self {
+        self.is_read_ahead = true;
+        self
     }
 
     /// The trace.
@@ -213,7 +227,13 @@ impl Replay {
         let Self { here, trace, step, events, .. } = self;
         self.last = Some(self.trail.step(&mut here.machine, trace, *step as usize, events));
         self.step += 1;
-        self.checkpoints.keep(self.step, self.near(), &mut self.here);
+        let gaps = self.gaps();
+        self.checkpoints.keep(self.step, self.near(), gaps, &mut self.here);
+    }
+
+    /// How far apart states are saved on the way to a step.
+    fn gaps(&self) -> Gaps {
+        if self.is_read_ahead && self.index.known() < self.len() { Gaps::Wide } else { Gaps::Usual }
     }
 
     fn run_quietly(&mut self, stop: u64) {
@@ -223,10 +243,11 @@ impl Replay {
         while self.step < stop {
             self.events.clear();
             self.last = None;
-            let until = stop.min(self.checkpoints.next_stop(self.step, self.near()));
+            let gaps = self.gaps();
+            let until = stop.min(self.checkpoints.next_stop(self.step, self.near(), gaps));
             self.here.machine.run(&self.trace, self.step as usize, until as usize);
             self.step = until;
-            self.checkpoints.keep(self.step, self.near(), &mut self.here);
+            self.checkpoints.keep(self.step, self.near(), gaps, &mut self.here);
         }
     }
 

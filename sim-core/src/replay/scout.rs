@@ -1,7 +1,7 @@
 //! The first pass over a tape: a second machine runs ahead, saves states and fills the index.
 
 use super::Replay;
-use super::checkpoints::{Checkpoints, Tracked};
+use super::checkpoints::{Checkpoints, Gaps, Tracked};
 use crate::arena::{ArenaBackend, SimArenas};
 use crate::event::Event;
 use crate::index::Touched;
@@ -68,6 +68,30 @@ impl Scout {
 }
 
 impl Replay {
+    /// Runs on at most `budget` operations towards the end without reading them, and says whether it is there: it saves a
+    /// state here and there, so that a way to anywhere is soon short, long before [`Self::advance`] has read the tape.
+    /// There is nothing to do where that is not to come, or where running takes as long as reading.
+    pub fn dash(&mut self, budget: u64) -> bool {
+        if !self.is_read_ahead || !self.here.machine.is_plain() {
+            return true;
+        }
+        let Self { scout, checkpoints, trace, dashed, .. } = self;
+        let end = trace.len();
+        let from = checkpoints.last().max(*dashed);
+        let until = end.min(from.saturating_add(budget));
+        if from < until {
+            let scout = scout.get_or_insert_with(|| Scout::new(checkpoints.at_start(&self.here)));
+            scout.go_to(from, checkpoints, trace);
+            while scout.step < until {
+                let stop = until.min(checkpoints.next_stop(scout.step, 0, Gaps::Wide));
+                scout.go_to(stop, checkpoints, trace);
+                checkpoints.keep(stop, 0, Gaps::Wide, &mut scout.tracked);
+            }
+            *dashed = until;
+        }
+        until == end
+    }
+
     /// Reads on at most `budget` operations ahead, so that seeks become short and searches find their way, and
     /// says whether the whole tape has been read. The position stays where it is.
     pub fn advance(&mut self, budget: u64) -> bool {
@@ -87,14 +111,14 @@ impl Replay {
         scout.go_to(from, checkpoints, trace);
         let until = end.min(from.saturating_add(budget));
         while scout.step < until {
-            let stop = until.min(checkpoints.next_stop(scout.step, 0));
+            let stop = until.min(checkpoints.next_stop(scout.step, 0, Gaps::Usual));
             while scout.step < stop {
                 let at = scout.step as usize;
                 index.add(trace, scout.step(trace));
                 let Scout { tracked, events, pointer, .. } = &*scout;
                 after(&Moment { trace, index: at, events, machine: &tracked.machine, pointer: *pointer });
             }
-            checkpoints.keep(stop, 0, &mut scout.tracked);
+            checkpoints.keep(stop, 0, Gaps::Usual, &mut scout.tracked);
         }
         if until == end {
             index.finish();
