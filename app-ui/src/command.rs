@@ -272,23 +272,26 @@ pub(crate) fn consume_shortcuts(ctx: &egui::Context) -> Vec<Action> {
         ACTIONS.iter().flat_map(|m| m.keys.iter().map(|k| (m.action, *k))).collect();
     // Extra modifiers are ignored when a key is matched, so the ones with most modifiers come first.
     all.sort_by_key(|(_, k)| std::cmp::Reverse(u8::from(k.modifiers.shift) + u8::from(k.modifiers.command)));
+    let allowed = |shortcut: &KeyboardShortcut, held: Modifiers| {
+        let key = shortcut.logical_key;
+        let taken = (typing && moves_cursor(key)) || (in_menu && key == Key::Escape);
+        let modified = held.command || held.alt || held.ctrl;
+        let plain_taken = typing || modified || (focused && belongs_to_focus(key));
+        !taken && (shortcut.modifiers.command || !plain_taken)
+    };
     ctx.input_mut(|input| {
-        let modified = input.modifiers.command || input.modifiers.alt || input.modifiers.ctrl;
         let mut actions = Vec::new();
-        for (action, shortcut) in &all {
-            if (typing && moves_cursor(shortcut.logical_key))
-                || (in_menu && shortcut.logical_key == Key::Escape)
-            {
-                continue;
-            }
-            if !shortcut.modifiers.command
-                && (typing || modified || (focused && belongs_to_focus(shortcut.logical_key)))
-            {
-                continue;
-            }
-            let times = input.count_and_consume_key(shortcut.modifiers, shortcut.logical_key);
-            actions.extend(std::iter::repeat_n(*action, times));
-        }
+        // In the order in which they were pressed: a slow frame has several.
+        input.events.retain(|event| {
+            let egui::Event::Key { key, pressed: true, modifiers, .. } = event else { return true };
+            let found = all.iter().find(|(_, shortcut)| {
+                shortcut.logical_key == *key
+                    && modifiers.matches_logically(shortcut.modifiers)
+                    && allowed(shortcut, *modifiers)
+            });
+            actions.extend(found.map(|(action, _)| *action));
+            found.is_none()
+        });
         actions
     })
 }
@@ -298,6 +301,34 @@ mod tests {
     use super::*;
     use session::search::rare_event_name;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn keys_of_one_frame_keep_their_order_and_their_own_modifiers() {
+        let ctx = egui::Context::default();
+        let press = |key, modifiers| egui::Event::Key {
+            key,
+            physical_key: None,
+            pressed: true,
+            repeat: false,
+            modifiers,
+        };
+        let events = vec![
+            press(Key::End, Modifiers::NONE),
+            press(Key::ArrowLeft, Modifiers::NONE),
+            press(Key::ArrowLeft, Modifiers::SHIFT),
+            press(Key::Home, Modifiers::NONE),
+            press(Key::ArrowRight, Modifiers::NONE),
+            press(Key::F7, Modifiers::NONE),
+        ];
+        let mut actions = Vec::new();
+        let input = egui::RawInput { events, ..egui::RawInput::default() };
+        let mut output = ctx.run_ui(input, |ui| {
+            actions.extend(consume_shortcuts(ui.ctx()));
+            assert_eq!(ui.input(|i| i.events.len()), 1, "what is nobody's stays");
+        });
+        output.textures_delta.clear();
+        assert_eq!(actions, [Action::End, Action::Back, Action::BackFar, Action::Start, Action::Forward],);
+    }
 
     #[test]
     fn every_event_can_be_gone_to_by_its_own_name() {

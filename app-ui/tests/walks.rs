@@ -9,10 +9,14 @@ mod support;
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use app_ui::{InPlace, Port};
 use egui::{Key, Modifiers, Theme};
 use session::port::Threaded;
+use session::port::server::{Request, Server};
+use session::view::{Look, Update};
+use session::{Engine, Opened, Order};
 use support::picture::{UPDATE, updating};
 use support::window::Window;
 
@@ -217,8 +221,8 @@ fn lines(walk: &Walk, port: Box<dyn Port>) -> Vec<(String, String)> {
     lines
 }
 
-#[test]
-fn walks_lead_where_they_led() {
+/// Takes all walks over a port and compares them with what is committed, or writes that.
+fn take(port: impl Fn() -> Box<dyn Port>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/walks.txt");
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     let mut now = format!(
@@ -231,7 +235,7 @@ fn walks_lead_where_they_led() {
         let mut expected =
             committed.split_once(&format!("\n{}\n", walk.name)).map_or("", |(_, rest)| rest).lines();
         let mut same = true;
-        for (line, said) in lines(walk, Box::new(InPlace::new(None))) {
+        for (line, said) in lines(walk, port()) {
             let _ = writeln!(now, "{line}");
             let before = expected.next().unwrap_or("nothing");
             if same && before != line {
@@ -253,17 +257,103 @@ fn walks_lead_where_they_led() {
     assert_eq!(committed, now, "there is more in it than walks");
 }
 
-/// Some of the walks with the engine in a thread of its own: every line, with its sum over states and words, is the same.
+#[test]
+fn walks_lead_where_they_led() {
+    take(|| Box::new(InPlace::new(None)));
+}
+
+/// With the engine in a thread of its own: every line, with its sum over states and words, is the same.
 #[test]
 fn walks_are_the_same_with_the_engine_in_a_thread() {
-    for walk in
-        WALKS.iter().filter(|walk| ["a lesson on arenas", "a scenario with call sites"].contains(&walk.name))
-    {
-        let here = lines(walk, Box::new(InPlace::new(None)));
-        let there = lines(walk, Box::new(Threaded::new(|| session::Engine::new(None), || {}).unwrap()));
-        for (here, there) in here.iter().zip(&there) {
-            assert_eq!(here, there, "{}", walk.name);
+    if !updating() {
+        take(|| Box::new(Threaded::new(|| Engine::new(None), || {}).unwrap()));
+    }
+}
+
+/// The same with requests and updates that travel as bytes, as they do to the page's worker and back.
+#[test]
+fn walks_are_the_same_with_the_engine_behind_bytes() {
+    if !updating() {
+        take(|| Box::new(Bytes { server: Server::new(None), look: Look::default() }));
+    }
+}
+
+/// What the page's worker is without a browser: a server that is asked in bytes and answers in bytes.
+struct Bytes {
+    server: Server,
+    look: Look,
+}
+
+impl Bytes {
+    fn ask(&mut self, request: &Request) {
+        let bytes = postcard::to_allocvec(request).unwrap();
+        self.server.ask(postcard::from_bytes(&bytes).unwrap());
+    }
+}
+
+impl Port for Bytes {
+    fn open(&mut self, opened: Opened) {
+        self.server.open(opened);
+    }
+
+    fn order(&mut self, order: Order) {
+        self.ask(&Request::Order(order));
+    }
+
+    fn look(&mut self, look: Look) -> bool {
+        let new = self.look != look;
+        if new {
+            self.look = look.clone();
+            self.ask(&Request::Look(Box::new(look)));
         }
-        assert_eq!(here.len(), there.len());
+        new
+    }
+
+    fn work(&mut self, _seconds: f64, _slice: Duration) -> bool {
+        true
+    }
+
+    fn update(&mut self) -> Option<Update> {
+        let bytes = postcard::to_allocvec(&self.server.turn().0?).unwrap();
+        self.ask(&Request::Taken);
+        Some(postcard::from_bytes(&bytes).unwrap())
+    }
+}
+
+/// Moves of a walk that the page takes, too: where each leads, and the digest there. `e2e/walks.test.mjs` presses the keys.
+#[test]
+fn the_page_is_given_the_same_walks() {
+    /// What has the same name in a browser.
+    const KEYS: [(&str, Modifiers, Key); 10] = [
+        ("ArrowRight", NONE, Key::ArrowRight),
+        ("ArrowLeft", NONE, Key::ArrowLeft),
+        ("Shift+ArrowRight", SHIFT, Key::ArrowRight),
+        ("Shift+ArrowLeft", SHIFT, Key::ArrowLeft),
+        ("Control+ArrowRight", COMMAND, Key::ArrowRight),
+        ("End", NONE, Key::End),
+        ("]", NONE, Key::CloseBracket),
+        ("[", NONE, Key::OpenBracket),
+        ("n", NONE, Key::N),
+        ("p", NONE, Key::P),
+    ];
+    const MOVES: usize = 24;
+    let mut now = String::new();
+    for walk in WALKS.iter().filter(|walk| !walk.bytes.is_empty()) {
+        let port = Box::new(InPlace::new(None));
+        let mut window = Window::with_port(port, walk.file, walk.bytes, (1400.0, 900.0), Theme::Dark);
+        let (mut random, (_, len)) = (walk.seed, window.app().step().unwrap());
+        let _ = writeln!(now, "{} {len}", walk.file);
+        for _ in 0..MOVES {
+            let (name, modifiers, key) = KEYS[(next(&mut random) % KEYS.len() as u64) as usize];
+            window.key(modifiers, key);
+            let (step, digest) = (window.app().step().unwrap().0, window.app().state_digest().unwrap());
+            let _ = writeln!(now, "  {name} {step} {digest:016x}");
+        }
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keys.txt");
+    if updating() {
+        std::fs::write(&path, now).unwrap();
+    } else {
+        assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), now, "{UPDATE}=1 accepts it");
     }
 }

@@ -49,6 +49,7 @@ fn drive(build: &[&str]) -> Result<()> {
                 "--test-concurrency=1",
                 "e2e/page.test.mjs",
                 "e2e/engine.test.mjs",
+                "e2e/walks.test.mjs",
             ])
             .env("CHROMIUM", chromium)
             .env("ARENASCOPE", root().join("target/debug/arenascope"))
