@@ -5,7 +5,7 @@
 import { execFileSync } from "node:child_process";
 import { generateWith, launch, newPage, running, serve, until } from "./support.mjs";
 
-const REPETITIONS = 5;
+const REPETITIONS = Number(process.env.REPETITIONS ?? 5);
 const SEEKS = 40;
 
 const [engine, ...given] = process.argv.slice(2);

@@ -2,13 +2,21 @@
 
 #![expect(clippy::print_stdout, reason = "a measurement is there to be read")]
 
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::io::Cursor;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use app_ui::{App, Opened, Platform, Startup};
-use egui::{Key, vec2};
+use app_ui::{App, Opened, Platform, Port, Startup};
+use egui::{Event, Key, Modifiers, PointerButton, Pos2, RawInput, Rect, pos2, vec2};
 use egui_kittest::Harness;
+use session::Engine;
+use session::port::Threaded;
+use trace_io::workload::Workload;
+use trace_io::{Format, writer};
 
 struct Nothing;
 
@@ -79,15 +87,114 @@ fn a_step_in_two_thousand_arenas() {
     report("standing still", frames);
 }
 
+/// A shell with an engine in a thread, that opens the same file whenever it is told to.
+struct Reopening {
+    file: Arc<[u8]>,
+    wanted: Rc<Cell<bool>>,
+}
+
+impl Platform for Reopening {
+    fn pick_file(&mut self, _ctx: &egui::Context) {}
+    fn take_dropped(&mut self, _ctx: &egui::Context, _file: &egui::DroppedFileHandle) {}
+    fn poll_opened(&mut self) -> Option<Result<Opened, String>> {
+        let file = Arc::clone(&self.file);
+        let total = Some(file.len() as u64);
+        self.wanted
+            .replace(false)
+            .then(|| Ok(Opened::new("large.atrace", Box::new(Cursor::new(file)), total)))
+    }
+    fn port(&mut self) -> Box<dyn Port> {
+        Box::new(Threaded::new(|| Engine::new(None), || {}).unwrap())
+    }
+    fn publish_status(&mut self, _status: &str) {}
+}
+
+/// What this thread has computed.
+fn cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Frames of a window over an engine in a thread while that reads ten million operations ahead, and the position is dragged
+/// along the tape and back: update and tessellation, without the graphics card's driver.
+#[test]
+#[ignore = "a measurement, not a check"]
+fn a_drag_while_ten_million_operations_are_read() {
+    const FRAMES: usize = 2_500;
+    const PACE: Duration = Duration::from_millis(8);
+    let mut tape = sim_core::TraceBuilder::new("large");
+    for op in &Workload::python(1, 10_000_000, 20_000) {
+        tape.push(op).unwrap();
+    }
+    let trace = tape.finish();
+    let mut file = Vec::new();
+    let mut to = writer(Format::Atrace, &mut file).unwrap();
+    to.write(&trace).unwrap();
+    to.finish(&trace).unwrap();
+    drop(trace);
+    let wanted = Rc::new(Cell::new(true));
+    let shell = Reopening { file: file.into(), wanted: Rc::clone(&wanted) };
+    let mut app = App::waiting(Box::new(shell));
+    let ctx = egui::Context::default();
+    let screen = Rect::from_min_size(Pos2::ZERO, vec2(1440.0, 900.0));
+    let (mut reading, mut opening, mut openings, mut held) = (Vec::new(), Vec::new(), 1, false);
+    let started = Instant::now();
+    for number in 0.. {
+        let mut events = Vec::new();
+        let is_opening = app.step().is_none() || app.status().contains("opening");
+        if let Some(bar) = app.timeline() {
+            // There and back in two seconds.
+            let share = ((number % 250) as f32 / 125.0 - 1.0).abs();
+            let pos = pos2(bar.left() + bar.width() * share, bar.center().y);
+            events.push(Event::PointerMoved(pos));
+            if held == is_opening {
+                held = !is_opening;
+                let (button, modifiers) = (PointerButton::Primary, Modifiers::NONE);
+                events.push(Event::PointerButton { pos, button, pressed: held, modifiers });
+            }
+        }
+        let time = Some(started.elapsed().as_secs_f64());
+        let input = RawInput { screen_rect: Some(screen), time, events, ..RawInput::default() };
+        let (begun, wall) = (cpu(), Instant::now());
+        let mut output = ctx.run_ui(input, |ui| {
+            app.logic(&ui.ctx().clone());
+            app.ui(ui);
+        });
+        let drawn = ctx.tessellate(std::mem::take(&mut output.shapes), output.pixels_per_point);
+        let took = cpu() - begun;
+        output.textures_delta.clear();
+        assert_eq!(app.error(), None);
+        drop(drawn);
+        if is_opening {
+            opening.push(took);
+        } else if held && number > 30 {
+            reading.push(took);
+        }
+        if reading.len() >= FRAMES {
+            break;
+        }
+        // It has been read: once more.
+        if !is_opening && openings * 90 < reading.len() && !wanted.get() {
+            wanted.set(true);
+            openings += 1;
+        }
+        thread::sleep(PACE.saturating_sub(wall.elapsed()));
+    }
+    println!("{openings} openings of {}", app.status());
+    report("dragging while it is read", reading);
+    report("opening", opening);
+}
+
 fn report(what: &str, mut frames: Vec<Duration>) {
     if what.is_empty() {
         return;
     }
     frames.sort_unstable();
     println!(
-        "{what}: {} frames, median {:?}, worst {:?}",
+        "{what}: {} frames, median {:?}, 99.9 % {:?}, worst {:?}",
         frames.len(),
         frames[frames.len() / 2],
+        frames[frames.len() * 999 / 1000],
         frames[frames.len() - 1]
     );
 }
