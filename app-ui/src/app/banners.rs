@@ -47,12 +47,12 @@ impl App {
                     if total.is_none() && !opening.grows {
                         ui.spinner();
                     }
-                    let (what, stop) = if opening.grows {
-                        ("Reading, as it comes,", "Stop reading; what has come stays")
+                    let (what, how, stop) = if opening.grows {
+                        ("Reading", " as it comes", "Stop reading; what has come stays")
                     } else {
-                        ("Opening", "Stop opening; what is open stays")
+                        ("Opening", "", "Stop opening; what is open stays")
                     };
-                    ui.label(format!("{what} {}", opening.name));
+                    ui.label(format!("{what} {}{how}", opening.name));
                     if let Some(total) = total {
                         let share = opening.bytes as f32 / total as f32;
                         ui.add(egui::ProgressBar::new(share).desired_width(180.0).show_percentage());
