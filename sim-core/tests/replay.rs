@@ -37,7 +37,7 @@ fn follow(trace: &Arc<Trace>, profile: &Profile, walk: &[Move], budget: u64) -> 
         holds.push(straight.verify().is_ok());
     }
     let mut replay = Replay::new(Arc::clone(trace), profile, budget).unwrap();
-    if walk.len() % 2 == 0 {
+    if walk.len().is_multiple_of(2) {
         replay = replay.read_ahead();
     }
     for &(how, to, slice) in walk {
