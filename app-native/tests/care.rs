@@ -96,6 +96,31 @@ fn a_pasted_text_is_printed_and_never_replayed() {
 }
 
 #[test]
+fn texts_in_part_and_in_a_series_are_printed_for_what_they_are() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../trace-io/tests/data");
+    let file = |name: &str| data.join("stats").join(name).to_string_lossy().into_owned();
+    let series = file("series-3.11.txt");
+    let text = stdout(&["info", &series]);
+    assert!(text.contains("the last of 8") && text.contains("--picture N shows another one"), "{text}");
+    let seventh = json(&["info", &series, "--picture", "7", "--json"]);
+    assert_eq!((&seventh["picture"], &seventh["pictures"]), (&7.into(), &8.into()));
+    let moments = seventh["series"].as_array().unwrap();
+    let most = moments.iter().max_by_key(|m| m["bytes_in_use"].as_u64()).unwrap();
+    assert_eq!((moments.len(), &most["picture"]), (8, &7.into()));
+    assert_eq!(most["bytes_in_use"], seventh["bytes_in_use"]);
+    assert!(error(&["info", &series, "--picture", "9"]).contains("the text has 8"));
+    let lists = json(&["info", &file("malloc-3.13.txt"), "--json"]);
+    assert!(lists["allocator"].is_null() && lists["free_lists_bytes"].as_u64() > Some(0));
+    assert!(stdout(&["info", &file("malloc-3.13.txt")]).starts_with("free lists at one moment"));
+    let mimalloc = json(&["info", &file("mimalloc-3.13.txt"), "--json"]);
+    assert_eq!(mimalloc["bytes_committed"], 3_692_704);
+    let capture = data.join("memray13.bin").to_string_lossy().into_owned();
+    let said = error(&["replay", &capture, "--start", &file("under-memray-3.11.txt")]);
+    assert!(said.contains("memray.Tracker in the program"), "{said}");
+    assert!(error(&["info", &capture, "--picture", "1"]).contains("is a trace"));
+}
+
+#[test]
 fn care_keeps_what_it_says() {
     let folder = Folder::new();
     let (capture, mtrace) = (recorded("small.heaptrack.raw.zst"), recorded("small.mtrace.zst"));

@@ -44,6 +44,12 @@ pub enum SetupError {
     /// The picture of the start is mimalloc's.
     #[error("it shows mimalloc's heap; a start is for runs on pymalloc")]
     StartOfMimalloc,
+    /// It has no allocator's figures.
+    #[error(
+        "it has the interpreter's free lists alone: CPython leaves pymalloc's part out while another table stands above it, \
+         as under `memray run`; record with memray.Tracker in the program and print the text just before `with`"
+    )]
+    StartWithoutPymalloc,
     /// The picture of the start lacks something.
     #[error("it is no whole picture: {0}")]
     StartIncomplete(String),
@@ -117,8 +123,10 @@ impl Setup {
 
 /// The picture, once it is seen to be whole and the profile's own.
 fn start_picture(stats: &StatsText, profile: &Profile) -> Result<StartPicture, SetupError> {
-    if stats.is_mimalloc() {
-        return Err(SetupError::StartOfMimalloc);
+    match stats.allocator() {
+        Some("pymalloc") => {}
+        None => return Err(SetupError::StartWithoutPymalloc),
+        Some(_) => return Err(SetupError::StartOfMimalloc),
     }
     if let Some(doubt) = stats.doubts().into_iter().next() {
         return Err(SetupError::StartIncomplete(doubt));

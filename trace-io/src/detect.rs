@@ -3,7 +3,7 @@
 use crate::atrace::MAGIC;
 use crate::error::TraceError;
 use crate::format::Format;
-use crate::{csv, memray, mtrace_utils, refused, stats_text};
+use crate::{csv, memray, mtrace_utils, refused, stats_lines};
 
 /// Bytes looked at before the format is decided.
 pub(crate) const HEAD_BYTES: usize = 4096;
@@ -23,7 +23,7 @@ pub(crate) fn detect(head: &[u8]) -> Result<Format, TraceError> {
     if let Some(format) = recorded_text(head) {
         return Ok(format);
     }
-    if stats_text::is_in(head) && !is_lesson(head) {
+    if stats_lines::is_in(head) && !is_lesson(head) {
         return Ok(Format::StatsText);
     }
     if let Some(error) = refused::refused(head) {
@@ -69,6 +69,13 @@ fn text_format(head: &[u8]) -> Result<Format, TraceError> {
     if let Some(at) =
         head.iter().position(|&b| b == 0x7f || (b < 0x20 && !matches!(b, b'\n' | b'\r' | b'\t')))
     {
+        if head[at] == 0
+            && head.len() > 3
+            && (head[0] == 0) != (head[1] == 0)
+            && (head[2] == 0) == (head[0] == 0)
+        {
+            return unknown(at, "the text is UTF-16 without its mark; save it as UTF-8".to_owned());
+        }
         return unknown(at, format!("byte value {:#04x} is no text", head[at]));
     }
     // A character may be cut at the end of the head.

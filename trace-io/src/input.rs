@@ -9,6 +9,7 @@ use lz4_flex::frame::FrameDecoder;
 use ruzstd::decoding::StreamingDecoder;
 
 use crate::error::TraceError;
+use crate::utf16::{self, Utf16};
 
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const LZ4_FRAME_MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
@@ -48,6 +49,7 @@ pub(crate) struct Input {
 
 enum Source {
     Plain(Counting),
+    Utf16(Box<Utf16<Counting>>),
     Zstd(Box<StreamingDecoder<Counting, ruzstd::decoding::FrameDecoder>>),
     Lz4(Box<FrameDecoder<Counting>>),
     Gzip(Box<MultiGzDecoder<Counting>>),
@@ -68,6 +70,8 @@ impl Input {
             (Packing::Lz4, Source::Lz4(Box::new(FrameDecoder::new(counting))))
         } else if head.starts_with(&GZIP_MAGIC) {
             (Packing::Gzip, Source::Gzip(Box::new(MultiGzDecoder::new(counting))))
+        } else if let Some(big_end_first) = utf16::mark(head) {
+            (Packing::None, Source::Utf16(Box::new(Utf16::new(counting, big_end_first))))
         } else {
             (Packing::None, Source::Plain(counting))
         };
@@ -88,6 +92,7 @@ impl Input {
             let wanted = part.len();
             let read = match &mut self.source {
                 Source::Plain(source) => source.read(part),
+                Source::Utf16(source) => source.read(part),
                 Source::Zstd(source) => source.read(part),
                 Source::Lz4(source) => source.read(part),
                 Source::Gzip(source) => source.read(part),

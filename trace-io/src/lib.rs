@@ -29,8 +29,10 @@ mod reader;
 mod refused;
 mod remedy;
 mod save;
+mod stats_lines;
 mod stats_reader;
 pub mod stats_text;
+mod utf16;
 pub mod workload;
 mod writer;
 

@@ -4,15 +4,16 @@ use sim_core::TraceBuilder;
 
 use crate::error::TraceError;
 use crate::reader::Reader;
+use crate::stats_lines::Pictures;
 use crate::stats_text::StatsText;
 
-/// Longer lines are none of the report's.
-const LINE_BYTES_MAX: usize = 256;
+/// Longer lines are none of the report's, even if it was put on one.
+const LINE_BYTES_MAX: usize = 1 << 16;
 
 /// Reads the text.
 #[derive(Default)]
 pub(crate) struct Parser {
-    stats: StatsText,
+    pictures: Pictures,
     rest: Vec<u8>,
     /// Inside a line that is too long.
     skipping: bool,
@@ -23,7 +24,7 @@ pub(crate) struct Parser {
 impl Parser {
     fn line(&mut self) {
         if !std::mem::take(&mut self.skipping) {
-            self.stats.line(&String::from_utf8_lossy(&self.rest));
+            self.pictures.line(&String::from_utf8_lossy(&self.rest));
         }
         self.rest.clear();
     }
@@ -52,7 +53,7 @@ impl Reader for Parser {
     }
 
     fn picture(&mut self) -> Option<StatsText> {
-        Some(std::mem::take(&mut self.stats))
+        Some(self.pictures.finish())
     }
 
     fn builder(&self) -> &TraceBuilder {

@@ -1,23 +1,7 @@
 //! The text of `sys._debugmallocstats()` or `PYTHONMALLOCSTATS`, as pasted from a terminal: a picture of size
-//! classes at one moment.
-//!
-//! Lines of other programs may stand between; they are passed over. Of several pictures the last one is kept.
+//! classes at one moment. [`crate::stats_lines`] reads it.
 
 use serde::{Deserialize, Serialize};
-
-/// The beginning of every picture.
-const BEGINNING: &[u8] = b"Small block threshold = ";
-/// More rows than any build prints.
-const ROWS_MAX: usize = 4096;
-
-/// Whether the first bytes of a file have the beginning of a picture. What a program or a log writes may stand
-/// before it in its line; a comment or a quotation of it is none.
-pub(crate) fn is_in(head: &[u8]) -> bool {
-    head.split(|&b| b == b'\n').any(|line| {
-        let at = line.windows(BEGINNING.len()).position(|w| w == BEGINNING);
-        at.is_some_and(|at| !line[..at].iter().any(|b| matches!(b, b'"' | b'#')))
-    })
-}
 
 /// A size class that has pools.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -41,15 +25,29 @@ pub struct FreeList {
     pub name: String,
     /// How many.
     pub count: u64,
-    /// Bytes of one.
+    /// Bytes of one, without what stands before and after it in its block.
     pub size: u64,
+}
+
+impl FreeList {
+    /// Bytes of the blocks that it keeps in use. An object that the collector follows has a header of 16 bytes before it,
+    /// and blocks come in steps of 16 (a 64-bit build from 3.8 on).
+    pub fn block_bytes(&self) -> u64 {
+        const STEP: u64 = 16;
+        const COLLECTED: [&str; 7] = ["Dict", "Tuple", "List", "Frame", "Method", "CFunction", "Slice"];
+        let collected = COLLECTED.iter().any(|kind| self.name.ends_with(&format!("Py{kind}Object")));
+        let one = self.size.saturating_add(if collected { STEP } else { 0 });
+        one.div_ceil(STEP).saturating_mul(STEP).saturating_mul(self.count)
+    }
 }
 
 /// What the text says. Sizes are in bytes.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct StatsText {
-    /// Pictures in the text; this is the last one.
+    /// Its number among the pictures in the text, from 1; the last one has the earlier ones with it.
     pub pictures: u64,
+    /// The pictures before it, in order; of a very long series not all.
+    pub earlier: Vec<StatsText>,
     /// The largest small request.
     pub threshold: u64,
     /// Size classes of the build.
@@ -71,6 +69,26 @@ impl StatsText {
     /// Whether it is mimalloc's block and not pymalloc's.
     pub fn is_mimalloc(&self) -> bool {
         self.number("Allocated Blocks").is_some() || self.number("Medium block threshold").is_some()
+    }
+
+    /// Whose figures they are; `None` where there are only the interpreter's free lists, because neither pymalloc nor
+    /// mimalloc was in use, or another table stood above.
+    pub fn allocator(&self) -> Option<&'static str> {
+        if self.is_mimalloc() {
+            return Some("mimalloc");
+        }
+        let figures = !self.classes.is_empty() || self.threshold > 0 || !self.numbers.is_empty();
+        figures.then_some("pymalloc")
+    }
+
+    /// All pictures, this one last.
+    pub fn series(&self) -> impl Iterator<Item = &Self> {
+        self.earlier.iter().chain(std::iter::once(self))
+    }
+
+    /// Bytes that mimalloc has made usable of what it reserved.
+    pub fn bytes_committed(&self) -> Option<u64> {
+        self.number("Bytes Committed").filter(|_| self.is_mimalloc())
     }
 
     /// Live arenas and the bytes of one.
@@ -101,8 +119,9 @@ impl StatsText {
     /// Bytes that can be given out: free blocks of used pools, and unused pools.
     pub fn bytes_free(&self) -> u64 {
         if self.is_mimalloc() {
-            let reserved = self.number("Bytes Reserved").unwrap_or(0);
-            return reserved.saturating_sub(self.bytes_in_use());
+            // What is reserved and not committed belongs to pages that were not carved yet: it costs nothing.
+            let there = self.bytes_committed().unwrap_or_else(|| self.bytes_held());
+            return there.saturating_sub(self.bytes_in_use());
         }
         let blocks = self
             .number("# bytes in available blocks")
@@ -128,9 +147,9 @@ impl StatsText {
         }
     }
 
-    /// The share of what is held that is in no block in use, 0 to 1.
+    /// The share of what is held, by mimalloc of what is committed, that is in no block in use, 0 to 1.
     pub fn fragmentation(&self) -> f64 {
-        let held = self.bytes_held();
+        let held = self.bytes_committed().unwrap_or_else(|| self.bytes_held());
         if held == 0 { 0.0 } else { held.saturating_sub(self.bytes_in_use()) as f64 / held as f64 }
     }
 
@@ -141,6 +160,13 @@ impl StatsText {
             if self.number("Bytes Committed").is_none() {
                 doubts.push("the text ends before `Bytes Committed`, so it is not whole".to_owned());
             }
+            return doubts;
+        }
+        if self.allocator().is_none() {
+            return doubts;
+        }
+        if self.classes.is_empty() && self.threshold == 0 {
+            doubts.push("the table of size classes is not in it; the sums are the text's own".to_owned());
             return doubts;
         }
         let mut compare = |name: &str, rows: u64, said: Option<u64>| {
@@ -163,51 +189,4 @@ impl StatsText {
     fn sum(&self, of: impl Fn(&ClassRow) -> u64) -> u64 {
         self.classes.iter().fold(0, |sum, class| sum.saturating_add(of(class)))
     }
-
-    /// Takes a line.
-    pub(crate) fn line(&mut self, line: &str) {
-        let line = line.trim();
-        if let Some(at) = line.find("Small block threshold = ") {
-            let pictures = self.pictures + 1;
-            *self = Self { pictures, ..Self::default() };
-            let mut numbers = line[at..].split(|c: char| !c.is_ascii_digit()).filter(|w| !w.is_empty());
-            self.threshold = numbers.next().and_then(|n| n.parse().ok()).unwrap_or(0);
-            self.size_classes = numbers.next().and_then(|n| n.parse().ok()).unwrap_or(0);
-        } else if self.pictures == 0
-            || self.classes.len() + self.numbers.len() + self.free_lists.len() >= ROWS_MAX
-        {
-        } else if let Some((name, value)) = named_number(line) {
-            match free_list(name) {
-                Some(list) => self.free_lists.push(list),
-                None => self.numbers.push((name.to_owned(), value)),
-            }
-        } else if let Some(row) = class_row(line) {
-            self.classes.push(row);
-        }
-    }
-}
-
-/// `NAME = 1,234` or `NAME: 1234`.
-fn named_number(line: &str) -> Option<(&str, u64)> {
-    let (name, value) = line.rsplit_once('=').or_else(|| line.rsplit_once(':'))?;
-    let (name, value) = (name.trim(), value.trim());
-    let digits: String = value.chars().filter(|c| *c != ',').collect();
-    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    (plain && !name.is_empty()).then(|| Some((name, digits.parse().ok()?)))?
-}
-
-/// `6 free PyDictObjects * 48 bytes each`.
-fn free_list(name: &str) -> Option<FreeList> {
-    let (things, size) = name.strip_suffix(" bytes each")?.split_once(" * ")?;
-    let (count, what) = things.split_once(' ')?;
-    let what = what.strip_suffix('s').unwrap_or(what);
-    Some(FreeList { name: what.to_owned(), count: count.parse().ok()?, size: size.parse().ok()? })
-}
-
-/// Five numbers and nothing else.
-fn class_row(line: &str) -> Option<ClassRow> {
-    let mut words = line.split_whitespace().map(|w| w.parse::<u64>().ok());
-    let mut next = || words.next().flatten();
-    let row = ClassRow { class: next()?, size: next()?, pools: next()?, in_use: next()?, available: next()? };
-    words.next().is_none().then_some(row)
 }

@@ -32,6 +32,9 @@ pub(super) struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// Of the text of sys._debugmallocstats() or PYTHONMALLOCSTATS with several pictures print the Nth; default: the last
+    #[arg(long, value_name = "N")]
+    picture: Option<u64>,
     #[command(flatten)]
     taken: AsArgs,
 }
@@ -101,19 +104,29 @@ struct Row {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    let no_picture = || -> Result<()> {
+        match args.picture {
+            Some(_) => bail!(
+                "{} is a trace; --picture chooses from the text of sys._debugmallocstats()",
+                args.file.display()
+            ),
+            None => Ok(()),
+        }
+    };
     let info = if let Some((trace, notes, bytes)) = indexed(&args.file)? {
         info(&trace, Format::Atrace, Packing::None, Some(bytes), usize::try_from(notes)?)
     } else {
         let pieces = match Pieces::count(&args.file, args.taken.domain)? {
             Counted::Trace(pieces) => pieces,
             // No trace, but what else `info` can print.
-            Counted::Picture(stats) => return still::print(&stats, args.json),
+            Counted::Picture(stats) => return still::print(&stats, args.picture, args.json),
         };
         let (Some(trace), Some(format)) = (pieces.trace(), pieces.format()) else {
             bail!("{} has no operation", args.file.display());
         };
         info(trace, format, pieces.packing(), pieces.file_bytes(), trace.head.notes.len())
     };
+    no_picture()?;
     if args.json { output::json(&info) } else { print(&info) }
 }
 

@@ -9,19 +9,35 @@ use crate::theme::Theme;
 
 /// Draws it. Says whether it is to be closed.
 pub(crate) fn ui(ui: &mut Ui, still: &Still, theme: &Theme) -> bool {
-    let Still { name, stats } = still;
+    let Still { name, stats: all } = still;
+    let id = ui.scope_id().with(("picture", name, all.pictures));
+    let chosen = ui.data(|data| data.get_temp::<u64>(id)).unwrap_or(all.pictures);
+    let stats = all.series().find(|stats| stats.pictures == chosen).unwrap_or(all);
     let room = ui.ctx().content_rect();
     ui.set_width(700.0_f32.min(room.width() - 60.0));
-    let allocator = if stats.is_mimalloc() { "mimalloc" } else { "pymalloc" };
-    ui.heading(format!("{allocator} at one moment"));
-    let which = match stats.pictures {
-        0 | 1 => String::new(),
-        pictures => format!(", the last of {pictures} in it"),
+    let which = match (stats.pictures, all.pictures) {
+        (_, 0 | 1) => String::new(),
+        (here, pictures) => format!(", picture {here} of {pictures} in it"),
     };
+    let Some(allocator) = stats.allocator() else {
+        ui.heading("Free lists at one moment");
+        ui.label(format!(
+            "{name}{which}. It has no allocator's figures: neither pymalloc nor mimalloc was in use, as under \
+             PYTHONMALLOC=malloc, or another table stood above, as under memray."
+        ));
+        free_lists(ui, stats);
+        return ui.button("Close").clicked();
+    };
+    ui.heading(format!("{allocator} at one moment"));
     ui.label(format!(
         "{name}{which}. It shows a state and no operations, so there is nothing to step through; \
          `arenascope replay --start` begins a recording with it."
     ));
+    if all.pictures > 1
+        && let Some(other) = series(ui, all, chosen, theme)
+    {
+        ui.data_mut(|data| data.insert_temp(id, other));
+    }
     for doubt in stats.doubts() {
         ui.colored_label(theme.touched, format!("Doubt: {doubt}."));
     }
@@ -34,6 +50,43 @@ pub(crate) fn ui(ui: &mut Ui, still: &Still, theme: &Theme) -> bool {
     });
     ui.add_space(4.0);
     ui.button("Close").clicked()
+}
+
+/// A bar for each picture of the text, what was held and what of it was in use. A click chooses one.
+fn series(ui: &mut Ui, all: &StatsText, chosen: u64, theme: &Theme) -> Option<u64> {
+    const HEIGHT: f32 = 44.0;
+    ui.add_space(6.0);
+    ui.label("What was held, and in use, from picture to picture; click one to see it:");
+    let pictures: Vec<&StatsText> = all.series().collect();
+    let most = pictures.iter().map(|stats| stats.bytes_held()).max().unwrap_or(0).max(1);
+    let (rect, response) = ui.allocate_exact_size(Vec2::new(ui.available_width(), HEIGHT), Sense::click());
+    ui.painter().rect_filled(rect, 2.0, theme.ground);
+    let width = rect.width() / pictures.len() as f32;
+    for (at, stats) in pictures.iter().enumerate() {
+        let gap = if width > 4.0 { 1.0 } else { 0.0 };
+        let bar = |bytes: u64| {
+            let left = rect.left() + at as f32 * width;
+            let height = HEIGHT * bytes as f32 / most as f32;
+            Rect::from_min_max(
+                egui::pos2(left, rect.bottom() - height),
+                egui::pos2(left + width - gap, rect.bottom()),
+            )
+        };
+        let here = stats.pictures == chosen;
+        let color = if here { theme.touched } else { theme.class(0) };
+        ui.painter().rect_filled(bar(stats.bytes_held()), 0.0, theme.tint(color));
+        ui.painter().rect_filled(bar(stats.bytes_in_use()), 0.0, color);
+    }
+    let at = response.hover_pos().map(|pos| ((pos.x - rect.left()) / width) as usize);
+    let under = *pictures.get(at?)?;
+    let response = response.on_hover_text(format!(
+        "picture {} of {}: {} held, {} in use",
+        under.pictures,
+        all.pictures,
+        bytes(under.bytes_held()),
+        bytes(under.bytes_in_use())
+    ));
+    response.clicked().then_some(under.pictures)
 }
 
 /// What is held, and what of it is in use.
@@ -56,10 +109,14 @@ fn shares(ui: &mut Ui, stats: &StatsText, theme: &Theme) {
         let arenas = stats
             .arenas()
             .map_or_else(String::new, |(n, size)| format!(" in {} of {}", count(n, "arena"), bytes(size)));
-        ui.label(RichText::new(format!("{} held{arenas}", bytes(held))).strong());
+        let held = match stats.bytes_committed() {
+            Some(committed) => format!("{} reserved, {} committed", bytes(held), bytes(committed)),
+            None => format!("{} held{arenas}", bytes(held)),
+        };
+        ui.label(RichText::new(held).strong());
         for (name, part, color) in parts {
             swatch(ui, color);
-            let share = 100.0 * part as f64 / held.max(1) as f64;
+            let share = 100.0 * part as f64 / stats.bytes_held().max(1) as f64;
             ui.label(format!("{} {name}, {share:.1} %", bytes(part)));
         }
     });
