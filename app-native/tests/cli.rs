@@ -200,7 +200,7 @@ fn bad_files_end_with_code_1_and_one_line() {
     };
     let big = vec![b'm'; 10 << 20];
     for (name, bytes, expected) in [
-        ("empty.ptrace", b"".as_slice(), "no operation"),
+        ("empty.ptrace", b"".as_slice(), "an empty file"),
         ("junk.bin", &[0, 159, 146, 150, 7], "byte 0"),
         ("directive.ptrace", b"#! turbo=1\nm o 1 1\n", "line 1, column 4: the directive `turbo` is unknown"),
         ("twice.ptrace", b"m o 1 1\nm o 1 1\n", "line 2"),

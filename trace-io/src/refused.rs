@@ -1,5 +1,6 @@
 //! Files that people have and that hold no trace: told by their first bytes, and refused by name.
 
+use crate::detect::HEAD_BYTES;
 use crate::error::TraceError;
 
 /// A kind of file.
@@ -20,6 +21,62 @@ const KINDS: &[Kind] = &[
         what: "a heaptrack recording that was interpreted already",
         reason: "its frees no longer say which block they free",
         remedy: "record with `heaptrack -r` and open the *.raw.zst",
+    },
+    Kind {
+        test: <[u8]>::is_empty,
+        what: "an empty file",
+        reason: "a recorder such as `memray run --aggregate` writes when the program ends",
+        remedy: "wait for that, or record again",
+    },
+    Kind {
+        test: |h| has(h, b"Debug memory block at address p=0x"),
+        what: "what CPython's debug hooks print when they find a damaged block",
+        reason: "it shows one block when the process ended",
+        remedy: RECORD,
+    },
+    Kind {
+        test: |h| h.starts_with(b"allocator,num_allocations,size,"),
+        what: "a table that `memray transform csv` made",
+        reason: AGGREGATED,
+        remedy: "open the *.bin that it was made from",
+    },
+    Kind {
+        test: |h| {
+            has(h, b"Total allocations:") && has(h, b"Total memory allocated:")
+                || json(h) && has(h, b"\"total_num_allocations\"")
+        },
+        what: "what `memray stats` prints",
+        reason: AGGREGATED,
+        remedy: "open the *.bin that it was made from",
+    },
+    Kind {
+        test: memray_parse,
+        what: "what `memray parse` prints",
+        reason: "it is made for people and differs with the version",
+        remedy: "open the *.bin that it was made from",
+    },
+    Kind {
+        test: |h| {
+            (h.starts_with(b"CMDLINE ") || h.starts_with(b"MEM "))
+                && lines(h).any(|line| line.starts_with(b"MEM ") || line.starts_with(b"FUNC "))
+        },
+        what: "a recording of memory_profiler",
+        reason: SAMPLED,
+        remedy: RECORD,
+    },
+    Kind {
+        test: |h| {
+            h.starts_with(b"Arena 0:\nsystem bytes") || h.trim_ascii_start().starts_with(b"<malloc version=")
+        },
+        what: "what glibc's malloc_stats() or malloc_info() prints",
+        reason: "it has the C library's sums at one moment",
+        remedy: "paste the text of sys._debugmallocstats() for a picture of one moment",
+    },
+    Kind {
+        test: |h| has(h, b"Memory not freed:") && has(h, b"Address     Size     Caller"),
+        what: "a report of mtrace(1)",
+        reason: "it has what was never freed and not each call in order",
+        remedy: "open the file that MALLOC_TRACE named",
     },
     Kind {
         test: |h| json(h) && has(h, b"\"dhatFileVersion\""),
@@ -207,13 +264,19 @@ fn smaps(head: &[u8]) -> bool {
 
 fn ltrace(head: &[u8]) -> bool {
     lines(head).take(20).any(|line| {
-        let call = [b"malloc(".as_slice(), b"mmap(", b"brk(", b"free("];
-        let calls = call.iter().any(|c| {
-            line.starts_with(c)
-                || has(line, &[b"->".as_slice(), c].concat())
-                || has(line, &[b"] ".as_slice(), c].concat())
-        });
-        calls && (has(line, b") = ") || has(line, b" = 0x") || has(line, b"<void>"))
+        // A process, a time, a library may stand before the call.
+        let Some(open) = line.iter().position(|&b| b == b'(') else { return false };
+        let name = line[..open].iter().rev().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
+        let before = &line[..open - name];
+        let led =
+            before.iter().all(|b| b.is_ascii_digit() || b" .:[]pid".contains(b)) || before.ends_with(b"->");
+        let answer = &line[open..];
+        name > 1
+            && led
+            && (has(answer, b") = ")
+                || has(answer, b" = 0x")
+                || has(answer, b"<void>")
+                || has(answer, b") ="))
     })
 }
 
@@ -226,10 +289,24 @@ fn html(head: &[u8]) -> bool {
     start.starts_with(b"<!doctype html") || start.starts_with(b"<html") || start.starts_with(b"<?xml")
 }
 
-/// `a;b;c 123` on the first lines.
+/// One record a line, its kind in capitals, then its fields.
+fn memray_parse(head: &[u8]) -> bool {
+    const KINDS: [&[u8]; 5] =
+        [b"HEADER magic=", b"ALLOCATION address=", b"FRAME_PUSH frame_id=", b"FRAME_ID ", b"MEMORY_RECORD "];
+    lines(head).take(4).any(|line| KINDS.iter().any(|kind| line.starts_with(kind)))
+}
+
+/// `a;b;c 123` on the first lines. The last one may go on beyond the head; it counts where it is a stack by its looks.
 fn collapsed(head: &[u8]) -> bool {
     let mut seen = 0;
-    for line in lines(head).take(3).filter(|l| !l.is_empty()) {
+    let cut = head.len() >= HEAD_BYTES && !head.ends_with(b"\n");
+    let whole = if cut { head.iter().rposition(|&b| b == b'\n').unwrap_or(0) } else { head.len() };
+    if whole == 0 {
+        let frames =
+            head.split(|&b| b == b';').filter(|frame| frame.ends_with(b")") && has(frame, b" (")).count();
+        return frames > 3 && head.iter().all(|&b| b >= b' ');
+    }
+    for line in lines(&head[..whole]).take(3).filter(|l| !l.is_empty()) {
         let at = line.iter().rposition(|&b| b == b' ').unwrap_or(0);
         if !line[at..].trim_ascii().iter().all(u8::is_ascii_digit) || line[at..].len() < 2 || !has(line, b";")
         {
@@ -287,6 +364,24 @@ mod tests {
             (b"7f12a4c00000-7f12a4d00000 rw-p 00000000 00:00 0 \nSize:  1024 kB\n", "smaps"),
             (b"Ftrace!\0\x04\0", "uftrace"),
             (b"[pid 12] libpython3.so->malloc(24) = 0x55d0\n", "ltrace"),
+            (b"libc.so.6->calloc(0, 1600)                       = 0x556d77caf560\n", "ltrace"),
+            (b"libc.so.6->realloc(0x7ffdd1a36a64, 44)           = 0x2b\n", "ltrace"),
+            (b"4242  brk(NULL)                         = 0x5581\n", "strace"),
+            (b"4242  12:00:01.123 openat(AT_FDCWD, \"/etc\", O_RDONLY) = 3\n", "strace"),
+            (b"", "an empty file"),
+            (b"Debug memory block at address p=0x7fab0fd95270: API 'm'\n", "damaged block"),
+            (b"allocator,num_allocations,size,tid,thread_name,stack_trace\n", "memray transform csv"),
+            (
+                "\u{1f4cf} Total allocations:\n\t24653\n\n Total memory allocated:\n".as_bytes(),
+                "memray stats",
+            ),
+            (b"{\"total_num_allocations\": 3}", "memray stats"),
+            (b"HEADER magic=b'memray' version=12\n", "memray parse"),
+            (b"CMDLINE python x.py\nMEM 10.1 1600000000.1\n", "memory_profiler"),
+            (b"Arena 0:\nsystem bytes     =    1638400\n", "malloc_stats()"),
+            (b"<malloc version=\"1\">\n<heap nr=\"0\">", "malloc_info()"),
+            (b"\nMemory not freed:\n-----\n           Address     Size     Caller\n", "mtrace(1)"),
+            ("a (<f>:1);b (<f>:2);".repeat(400).as_bytes(), "collapsed"),
             (b"PERFILE2\x68", "perf"),
             (b"/* CTF 1.8 */", "Common Trace Format"),
             (b"heap profile:  1: 2 [ 3: 4] @ heap_v2/1\n", "gperftools"),
@@ -308,6 +403,8 @@ mod tests {
             b"\n\n#\n",
             b"[",
             b"v 1 3\nm 1 -\ns ",
+            b"m o 1 48 # (a) = 3\n",
+            b"# malloc(8) = 0x1\nm o 1 8\n",
         ] {
             assert!(refused(fine).is_none(), "{}", fine.escape_ascii());
         }

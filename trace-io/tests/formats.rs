@@ -29,7 +29,7 @@ fn check_error(bytes: impl Into<Vec<u8>>, expected: &str) {
 
 #[test]
 fn bad_input_is_one_line_with_place_and_remedy() {
-    check_error("", "no operation");
+    check_error("", "an empty file");
     check_error("\n\n# only a comment\n", "no operation");
     check_error([0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0], "byte 0: byte value 0x7f is no text");
     check_error([b'm', b' ', 0xff, 0xfe, b'\n'], "byte 2: the text is not UTF-8");

@@ -1,10 +1,15 @@
 //! CSV: a table with a header, one operation a row. `docs/formats.md` has the columns.
 
+mod header;
+
+pub(crate) use header::is_header;
+
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use csv_core::{ReadRecordResult, Reader as Records};
+use csv_core::{ReadRecordResult, Reader as Records, ReaderBuilder};
+use header::COLUMNS;
 use sim_core::tape::{Action, SourceLine, StackId, TimeMark};
 use sim_core::{Addr, Call, Domain, Note, ObjectHeap, Op, TapeError, Trace, TraceBuilder};
 
@@ -14,22 +19,6 @@ use crate::loss::Loss;
 use crate::ptrace;
 use crate::reader::Reader;
 
-/// The columns, in the order in which they are written.
-const COLUMNS: [&str; 13] = [
-    "op",
-    "domain",
-    "id",
-    "newid",
-    "size",
-    "nelem",
-    "elsize",
-    "thread",
-    "time_ns",
-    "rss_bytes",
-    "address",
-    "stack",
-    "note",
-];
 const OP: usize = 0;
 const DOMAIN: usize = 1;
 const ID: usize = 2;
@@ -51,26 +40,6 @@ const STACKS_REMEMBERED: usize = 1 << 16;
 /// The action that takes its frames from the column `stack`.
 const SET_STACK: &[u8] = b"x stack";
 
-/// The cells of a line that has no quotes to speak of, as a header has.
-fn header_cells(line: &[u8]) -> impl Iterator<Item = String> {
-    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-    line.split(|&b| b == b',').map(|cell| {
-        let cell = String::from_utf8_lossy(cell);
-        cell.trim().trim_matches('"').to_ascii_lowercase()
-    })
-}
-
-/// Whether a file's first line is a header with `op` and nothing but known columns.
-pub(crate) fn is_header(line: &[u8]) -> bool {
-    let mut op = false;
-    line.len() < 1024
-        && header_cells(line).all(|cell| {
-            op |= cell == COLUMNS[OP];
-            COLUMNS.contains(&cell.as_str())
-        })
-        && op
-}
-
 /// Parses rows as they come in.
 pub(crate) struct Parser {
     /// Has the trace, and reads cells that hold a line of its format.
@@ -86,6 +55,8 @@ pub(crate) struct Parser {
     line: u64,
     stacks: HashMap<Box<[u8]>, StackId>,
     domain: Option<Domain>,
+    /// What stands between cells; unknown before the first bytes.
+    separator: Option<u8>,
 }
 
 impl Parser {
@@ -101,12 +72,13 @@ impl Parser {
             line: 1,
             stacks: HashMap::new(),
             domain: None,
+            separator: None,
         }
     }
 
-    fn problem(&self, problem: impl Into<String>, remedy: &str) -> TraceError {
+    fn problem(&self, problem: impl Into<String>, remedy: impl Into<String>) -> TraceError {
         let at = LineColumn { line: self.line, column: 1 };
-        TraceError::Syntax { at, problem: problem.into(), remedy: remedy.to_owned() }
+        TraceError::Syntax { at, problem: problem.into(), remedy: remedy.into() }
     }
 
     /// Takes bytes; none means that the last row is complete.
@@ -159,13 +131,18 @@ impl Parser {
     }
 
     fn header<'a>(&mut self, cells: impl Iterator<Item = &'a [u8]>) -> Result<(), TraceError> {
-        for name in cells.flat_map(header_cells) {
+        // A cell of a quoted header may hold anything but is one.
+        for name in cells.flat_map(|cell| header::cells(cell, self.separator.unwrap_or(b','))) {
             let column = COLUMNS.iter().position(|c| *c == name).filter(|c| !self.columns.contains(c));
             let Some(column) = column else {
                 let problem = format!("`{}` is no column, or stands there twice", name.escape_debug());
-                return Err(self.problem(problem, "docs/formats.md lists the columns"));
+                return Err(self.problem(problem, header::remedy(&name)));
             };
             self.columns.push(column);
+        }
+        if !self.columns.contains(&OP) {
+            let remedy = "add one with malloc, calloc, realloc or free in each row";
+            return Err(self.problem("the table has no column `op`", remedy));
         }
         let lacks = |column: usize| !self.columns.contains(&column);
         let missing: Vec<(&str, &str)> = [
@@ -296,6 +273,14 @@ impl Parser {
             }
             [b'#', b'!', ..] => return self.text.cell(self.line, row[OP]),
             other => {
+                const WORDS: [&str; 5] = ["malloc", "calloc", "realloc", "free", "keep"];
+                if let Some(word) = WORDS.iter().find(|word| other.eq_ignore_ascii_case(word.as_bytes()))
+                    && other != word.as_bytes()
+                {
+                    let mut small = *row;
+                    small[OP] = word.as_bytes();
+                    return self.operation(&small);
+                }
                 let shown: String = String::from_utf8_lossy(other).chars().take(24).collect();
                 let problem = format!("`{}` is no operation", shown.escape_debug());
                 return Err(self.problem(problem, "write malloc, calloc, realloc or free"));
@@ -307,6 +292,12 @@ impl Parser {
 
 impl Reader for Parser {
     fn feed(&mut self, bytes: &[u8]) -> Result<(), TraceError> {
+        if self.separator.is_none() {
+            let first = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
+            let separator = header::separator(first);
+            self.separator = Some(separator);
+            self.records = ReaderBuilder::new().delimiter(separator).build();
+        }
         if bytes.is_empty() { Ok(()) } else { self.take(bytes) }
     }
 
@@ -556,12 +547,30 @@ mod tests {
         assert_eq!(frames("a\\;b\\@c@d@e:7"), [frame("a;b@c", "d@e", 7)]);
     }
 
+    fn read(text: &str) -> Result<u64, String> {
+        let mut parser = Parser::new("t");
+        let done = parser.feed(text.as_bytes()).and_then(|()| parser.end());
+        done.map(|()| parser.builder().len()).map_err(|error| format!("{error}; {:?}", error.remedy()))
+    }
+
     #[test]
-    fn a_header_has_known_columns_and_op_among_them() {
-        assert!(is_header(b"op,id,size\r"));
-        assert!(is_header(b"\xef\xbb\xbf\"Size\", \"OP\",domain"));
-        assert!(!is_header(b"id,size"));
-        assert!(!is_header(b"op,id,bytes"));
-        assert!(!is_header(b"m o 1 48"));
+    fn tables_of_other_tools_are_read_or_told_what_their_columns_lack() {
+        for text in [
+            "op,id,size\nmalloc,1,48\nfree,1,\n",
+            "op;id;size\nmalloc;1;48\nfree;1;\n",
+            "op\tid\tsize\r\nmalloc\t1\t48\r\nfree\t1\t\r\n",
+            "OP,ID,SIZE\nMALLOC,1,48\nFree,1,\n",
+        ] {
+            assert_eq!(read(text), Ok(2), "{text}");
+        }
+        for (text, problem, remedy) in [
+            ("id,size\n1,48\n", "no column `op`", "add one with malloc"),
+            ("op,id,bytes\nmalloc,1,48\n", "`bytes` is no column", "call it `size`"),
+            ("timestamp,op,id,size\n1.5,malloc,1,48\n", "`timestamp` is no column", "call it `time_ns`"),
+            ("op,id,size\nALLOCATE,1,48\n", "`ALLOCATE` is no operation", "malloc, calloc"),
+        ] {
+            let said = read(text).err().unwrap_or_default();
+            assert!(said.contains(problem) && said.contains(remedy), "{said}");
+        }
     }
 }
