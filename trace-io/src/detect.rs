@@ -2,11 +2,8 @@
 
 use crate::atrace::MAGIC;
 use crate::error::TraceError;
-use crate::format::Format;
+use crate::format::{Format, HEAD_BYTES};
 use crate::{csv, memray, mtrace_utils, refused, stats_lines};
-
-/// Bytes looked at before the format is decided.
-pub(crate) const HEAD_BYTES: usize = 4096;
 
 /// What the first bytes say; `head` is shorter than [`HEAD_BYTES`] only where the file is.
 pub(crate) fn detect(head: &[u8]) -> Result<Format, TraceError> {

@@ -1,5 +1,8 @@
 //! The formats by name.
 
+/// Bytes looked at before the format is decided.
+pub(crate) const HEAD_BYTES: usize = 4096;
+
 /// A format of traces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {

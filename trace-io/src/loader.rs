@@ -8,9 +8,9 @@ use std::io::Read;
 
 use sim_core::{Domain, Trace, TraceBuilder};
 
-use crate::detect::{HEAD_BYTES, detect};
+use crate::detect::detect;
 use crate::error::TraceError;
-use crate::format::{Format, stem};
+use crate::format::{Format, HEAD_BYTES, stem};
 use crate::input::{Came, Input, Packing};
 use crate::lines::Lined;
 use crate::reader::Reader;

@@ -1,7 +1,7 @@
 //! Files that people have and that hold no trace: told by their first bytes, and refused by name.
 
-use crate::detect::HEAD_BYTES;
 use crate::error::TraceError;
+use crate::format::HEAD_BYTES;
 
 /// A kind of file.
 struct Kind {
