@@ -1,5 +1,5 @@
 //! The text of `sys._debugmallocstats()` or `PYTHONMALLOCSTATS`, as pasted from a terminal: a picture of size
-//! classes at one moment. [`crate::stats_lines`] reads it.
+//! classes at one moment. The lines are read in `stats_lines`.
 
 use serde::{Deserialize, Serialize};
 

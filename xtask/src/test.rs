@@ -226,6 +226,7 @@ fn page_files() -> Result<()> {
         "app-web/page/worker.js",
         "e2e/page.test.mjs",
         "e2e/engine.test.mjs",
+        "e2e/walks.test.mjs",
         "e2e/bench.mjs",
         "e2e/support.mjs",
     ] {
