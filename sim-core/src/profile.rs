@@ -51,6 +51,7 @@ pub enum Ownership {
 /// All constants of one build of pymalloc, with the simulated arena allocator's settings.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of a build, and none follows from another")]
 pub struct Profile {
     /// The preset this profile came from.
     pub name: String,
@@ -82,6 +83,11 @@ pub struct Profile {
     pub bookkeeping_fail_at: Vec<u64>,
     /// Whether interpreters can have a pymalloc state of their own (3.12 and later).
     pub interpreter_states: bool,
+    /// Whether a flag says that debug hooks are on (3.13 and later); before, OBJ's malloc has to be the debug hook itself, so
+    /// that any table above it hides pymalloc from the statistics.
+    pub debug_flag: bool,
+    /// Whether fatal errors begin with the function that found them (3.9 and later).
+    pub fatal_functions: bool,
     /// The mimalloc that the build bundles.
     pub mimalloc: MimallocBuild,
 }
@@ -185,7 +191,7 @@ const ALL_KEYS: [(&str, &str); PYMALLOC_KEYS.len() + mimalloc::KEYS.len()] = {
     all
 };
 
-const PYMALLOC_KEYS: [(&str, &str); 14] = [
+const PYMALLOC_KEYS: [(&str, &str); 16] = [
     ("pointer_bytes", "8 or 4"),
     ("alignment", "a power of two, in bytes"),
     ("small_request_threshold", "bytes, a multiple of alignment"),
@@ -200,6 +206,8 @@ const PYMALLOC_KEYS: [(&str, &str); 14] = [
     ("arena_fail_at", "request numbers from 1, separated by commas, or none"),
     ("bookkeeping_fail_at", "request numbers from 1, separated by commas, or none"),
     ("interpreter_states", "true or false: whether interpreters can have a pymalloc state of their own"),
+    ("debug_flag", "true or false: whether a flag tells that debug hooks are on, as since 3.13"),
+    ("fatal_functions", "true or false: whether fatal errors name their function, as since 3.9"),
 ];
 
 impl Default for Profile {
@@ -220,6 +228,8 @@ impl Default for Profile {
             arena_fail_at: Vec::new(),
             bookkeeping_fail_at: Vec::new(),
             interpreter_states: true,
+            debug_flag: true,
+            fatal_functions: true,
             mimalloc: MimallocBuild::default(),
         }
     }
@@ -255,6 +265,8 @@ impl Profile {
                 };
             }
             "interpreter_states" => self.interpreter_states = value.parse().map_err(|_| bad())?,
+            "debug_flag" => self.debug_flag = value.parse().map_err(|_| bad())?,
+            "fatal_functions" => self.fatal_functions = value.parse().map_err(|_| bad())?,
             "keep_last_arena" => self.keep_last_arena = value.parse().map_err(|_| bad())?,
             "arena_placement" => {
                 self.arena_placement = match value {
@@ -295,6 +307,8 @@ impl Profile {
                 Ownership::ArenaIndex => "arenaindex".to_owned(),
             },
             "interpreter_states" => self.interpreter_states.to_string(),
+            "debug_flag" => self.debug_flag.to_string(),
+            "fatal_functions" => self.fatal_functions.to_string(),
             "keep_last_arena" => self.keep_last_arena.to_string(),
             "initial_arena_objects" => self.initial_arena_objects.to_string(),
             "arena_placement" => self.arena_placement.to_string(),

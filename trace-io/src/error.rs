@@ -102,6 +102,16 @@ pub enum TraceError {
         /// What to record instead.
         remedy: &'static str,
     },
+    /// A recording in which nothing but blocks from before it is freed or moved.
+    #[error(
+        "{format}, with {skipped} frees and moves of blocks from before the recording and nothing else; what they were is not known"
+    )]
+    OnlyUnknown {
+        /// The format.
+        format: &'static str,
+        /// Operations that were skipped.
+        skipped: u64,
+    },
     /// A picture where a trace was asked for, see [`crate::Loaded`].
     #[error("this is the text of sys._debugmallocstats(), a picture of one moment and no trace")]
     Picture,
@@ -137,6 +147,9 @@ impl TraceError {
             },
             Self::Compression { .. } => Remedy::FetchAgain,
             Self::NoTrace { remedy, .. } => Remedy::Do((*remedy).to_owned()),
+            Self::OnlyUnknown { .. } => {
+                Remedy::Do("begin the recording before the program asks for the blocks".to_owned())
+            }
             Self::Picture => Remedy::LookAtPicture,
             Self::HasDomains { .. } => Remedy::OwnDomains,
             Self::Operation { .. } | Self::Read { .. } => Remedy::None,

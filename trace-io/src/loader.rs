@@ -233,7 +233,12 @@ impl Loader {
         if open.ended {
             open.picture = open.reader.picture().map(Box::new);
             if open.picture.is_none() && open.reader.builder().is_empty() {
-                return Err(TraceError::Empty);
+                let doubt = &open.reader.builder().trace().origin.source.doubt;
+                let skipped = doubt.unknown_frees + doubt.unknown_reallocs;
+                return Err(match skipped {
+                    0 => TraceError::Empty,
+                    _ => TraceError::OnlyUnknown { format: open.format.name(), skipped },
+                });
             }
         }
         Ok(open.ended)

@@ -42,18 +42,28 @@ const PYMALLOC_TABLES: [AllocatorTable; 3] =
 const KNOWN: &str =
     "default, debug, malloc, malloc_debug, pymalloc, pymalloc_debug, mimalloc, mimalloc_debug";
 
-/// What of a build decides which tables are installed.
+/// What of a build decides which tables are installed, and what they say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of a build, and none follows from another")]
 pub struct Build {
     /// `Py_GIL_DISABLED`.
     pub free_threaded: bool,
     /// Whether RAW is mimalloc's where MEM and OBJ are (3.15).
     pub mimalloc_raw: bool,
+    /// Whether `_PyMem_DebugEnabled` looks whether OBJ's malloc is the debug hook (up to 3.12), and not at a flag.
+    pub debug_by_function: bool,
+    /// Whether fatal errors do not name their function (3.8).
+    pub fatal_without_function: bool,
 }
 
 impl From<&Profile> for Build {
     fn from(profile: &Profile) -> Self {
-        Self { free_threaded: profile.mimalloc.free_threaded, mimalloc_raw: profile.mimalloc.raw }
+        Self {
+            free_threaded: profile.mimalloc.free_threaded,
+            mimalloc_raw: profile.mimalloc.raw,
+            debug_by_function: !profile.debug_flag,
+            fatal_without_function: !profile.fatal_functions,
+        }
     }
 }
 
@@ -159,8 +169,13 @@ impl Allocators {
     /// debugging is on, so any other wrapper hides the statistics.
     fn stats_functions(&self) -> Functions {
         let obj = Domain::Obj as usize;
-        let table = if self.is_debug_enabled { self.debug[obj] } else { self.standard[obj] };
-        table.functions
+        let top = self.standard[obj];
+        let debugged = if self.build.debug_by_function {
+            top.functions == AllocatorTable::debug(Domain::Obj).functions
+        } else {
+            self.is_debug_enabled
+        };
+        if debugged { self.debug[obj].functions } else { top.functions }
     }
 
     /// Whether `_PyObject_DebugMallocStats` finds mimalloc, as it always does in a free-threaded build.

@@ -12,8 +12,8 @@ use crate::mimalloc::BadFree;
 pub enum Fatal {
     /// A debug hook found a damaged block.
     Debug {
-        /// `_PyMem_DebugRawFree` or `_PyMem_DebugRawRealloc`, whatever the domain.
-        function: &'static str,
+        /// `_PyMem_DebugRawFree` or `_PyMem_DebugRawRealloc`, whatever the domain; none where the version names none.
+        function: Option<&'static str>,
         /// What was wrong.
         damage: Damage,
         /// The user's pointer.
@@ -23,8 +23,8 @@ pub enum Fatal {
     },
     /// MEM or OBJ was called without a thread state, under debug hooks.
     NoThreadState {
-        /// The debug function.
-        function: &'static str,
+        /// The debug function, where the version names it.
+        function: Option<&'static str>,
         /// Whether the build has no GIL to hold.
         free_threaded: bool,
     },
@@ -40,7 +40,10 @@ pub enum Fatal {
     /// SIGSEGV because tables call one another in a circle.
     StackOverflow,
     /// tracemalloc could not store the trace of a block that realloc had already moved.
-    TraceLost,
+    TraceLost {
+        /// `tracemalloc_realloc`, where the version names it.
+        function: Option<&'static str>,
+    },
     /// The C library gave up.
     Libc(LibcAbort),
     /// mimalloc was given what is no live block. A process goes on with a broken heap; this one stops.
@@ -63,11 +66,15 @@ impl fmt::Display for Fatal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Debug { function, damage, dump, .. } => {
-                write!(f, "{dump}Fatal Python error: {function}: {}", damage.message())
+                let message = damage.message();
+                // Where the function is not named, the message is made in a buffer and printed up to its first NUL.
+                let whole = if function.is_some() { None } else { message.split('\0').next() };
+                write!(f, "{dump}{}{}", Beginning(*function), whole.unwrap_or(&message))
             }
             Self::NoThreadState { function, free_threaded } => write!(
                 f,
-                "Fatal Python error: {function}: Python memory allocator called without {}",
+                "{}Python memory allocator called without {}",
+                Beginning(*function),
                 if *free_threaded {
                     "an active thread state. Are you trying to call it inside of a Py_BEGIN_ALLOW_THREADS block?"
                 } else {
@@ -89,14 +96,24 @@ impl fmt::Display for Fatal {
             Self::StackOverflow => f.write_str(
                 "Segmentation fault (stack overflow: the allocator tables call one another in a circle)",
             ),
-            Self::TraceLost => f.write_str(
-                "Fatal Python error: tracemalloc_realloc: tracemalloc_realloc() failed to allocate a trace",
-            ),
+            Self::TraceLost { function } => {
+                write!(f, "{}tracemalloc_realloc() failed to allocate a trace", Beginning(*function))
+            }
             Self::Libc(abort) => write!(f, "{}\nAborted", abort.message()),
             Self::WildFreeList { block, link } => write!(
                 f,
                 "Segmentation fault, or worse (the free list was overwritten: free block {block} says the next one is {link:#x})"
             ),
         }
+    }
+}
+
+/// How `Py_FatalError` begins: with the function from 3.9 on.
+struct Beginning(Option<&'static str>);
+
+impl fmt::Display for Beginning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fatal Python error: ")?;
+        self.0.map_or(Ok(()), |function| write!(f, "{function}: "))
     }
 }

@@ -59,6 +59,11 @@ pub struct MallocStats {
 const LOGGED_MAX: usize = 1000;
 
 impl Layers {
+    /// A function as fatal errors name it, in versions that do.
+    pub(super) fn fatal_function(&self, function: &'static str) -> Option<&'static str> {
+        (!self.allocators.build.fatal_without_function).then_some(function)
+    }
+
     pub(super) fn new(allocators: Allocators, pointer_bytes: u32, slots: usize) -> Self {
         Self {
             allocators,

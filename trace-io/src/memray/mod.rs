@@ -63,8 +63,8 @@ enum End {
     Filling(u64),
     /// As they should.
     Trailer,
-    /// In damage.
-    Damage(String),
+    /// In damage, at this byte.
+    Damage(u64, String),
 }
 
 #[derive(Debug)]
@@ -119,25 +119,30 @@ impl Parser {
         let State::Records(records) = &mut self.state else {
             return Err(reason.unwrap_or_else(|| damaged(at, "the file ends inside memray's header")));
         };
-        let cut = "the file ends without memray's trailer, so the recorded process was killed or the file was cut; \
-                   everything before is kept";
-        let truncated = match (&records.end, reason) {
-            (End::Trailer, _) => None,
-            (End::Damage(what), _) => Some(what.clone()),
-            (_, Some(reason)) => Some(format!("{reason}; everything before is kept")),
-            (End::Filling(at), None) => Some(format!("byte {at}: {cut}")),
-            (End::Open, None) if self.rest.is_empty() => Some(format!("byte {at}: {cut}")),
-            (End::Open, None) => {
-                Some(format!("byte {}: the file ends inside a record; everything before is kept", self.done))
-            }
+        let cut = || {
+            "the file ends without memray's trailer, so the recorded process was killed or the file was cut"
+                .to_owned()
         };
-        records.recording.finish(truncated.clone());
+        // Where it ends too early, and why.
+        let early = match (&records.end, reason) {
+            (End::Trailer, _) => None,
+            (End::Damage(at, what), _) => Some((*at, what.clone())),
+            (_, Some(reason)) => {
+                records.recording.finish(Some(format!("{reason}; everything before is kept")));
+                return if records.recording.builder().is_empty() { Err(reason) } else { Ok(()) };
+            }
+            (End::Filling(at), None) => Some((*at, cut())),
+            (End::Open, None) if self.rest.is_empty() => Some((at, cut())),
+            (End::Open, None) => Some((self.done, "the file ends inside a record".to_owned())),
+        };
+        let told = early.as_ref().map(|(at, what)| format!("byte {at}: {what}; everything before is kept"));
+        records.recording.finish(told);
         if records.recording.builder().is_empty() {
-            return Err(TraceError::Binary {
-                offset: self.done,
-                problem: truncated.unwrap_or_else(|| "the capture has no allocation".to_owned()),
-                remedy: "record it again with `memray run --trace-python-allocators`".to_owned(),
-            });
+            // Nothing stands before it that could be kept.
+            let (offset, problem) =
+                early.unwrap_or_else(|| (self.done, "the capture has no allocation".to_owned()));
+            let remedy = "record it again with `memray run --trace-python-allocators`".to_owned();
+            return Err(TraceError::Binary { offset, problem, remedy });
         }
         Ok(())
     }
@@ -176,9 +181,7 @@ impl Records {
                 read + self.filling(&bytes[read..], at)
             }
             Err(Fault::Damage(what)) => {
-                self.end = End::Damage(format!(
-                    "byte {at}: the record is damaged: {what}; everything before is kept"
-                ));
+                self.end = End::Damage(at, format!("the record is damaged: {what}"));
                 read
             }
         }
@@ -187,10 +190,8 @@ impl Records {
     /// Zeros to the end of the file, and nothing else.
     fn filling(&mut self, bytes: &[u8], done: u64) -> usize {
         if let Some(at) = bytes.iter().position(|&b| b != 0) {
-            self.end = End::Damage(format!(
-                "byte {}: something follows the filling at the end; everything before it is kept",
-                done + at as u64
-            ));
+            let what = "something follows the filling at the end".to_owned();
+            self.end = End::Damage(done + at as u64, what);
         }
         bytes.len()
     }
@@ -228,7 +229,7 @@ impl Reader for Parser {
     fn complete(&self) -> bool {
         match &self.state {
             State::Header(_) => false,
-            State::Records(records) => matches!(records.end, End::Trailer | End::Damage(_)),
+            State::Records(records) => matches!(records.end, End::Trailer | End::Damage(..)),
         }
     }
 

@@ -14,7 +14,7 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
     fn thread_check(&self, table: AllocatorTable, function: Function) -> Called<()> {
         if table.functions == Functions::Debug && !self.layers.attached {
             return Err(Fatal::NoThreadState {
-                function: table.function_names()[function as usize],
+                function: self.layers.fatal_function(table.function_names()[function as usize]),
                 free_threaded: self.layers.allocators.build.free_threaded,
             });
         }
@@ -72,6 +72,7 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
                     });
                 }
                 self.layers.write_traceback(&mut dump, p);
+                let function = self.layers.fatal_function(function);
                 Err(Fatal::Debug { function, damage, block: p, dump })
             }
         }

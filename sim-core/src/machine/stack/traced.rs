@@ -44,7 +44,9 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
             }
             if self.record(q, nbytes).is_err() {
                 if p != Addr(0) {
-                    return Err(Fatal::TraceLost);
+                    return Err(Fatal::TraceLost {
+                        function: self.layers.fatal_function("tracemalloc_realloc"),
+                    });
                 }
                 self.table_free(below, domain, q)?;
                 return Ok(Addr(0));
