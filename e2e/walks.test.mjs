@@ -1,8 +1,8 @@
 // The walks of app-ui/tests/walks.rs in the page, whose engine is a worker: each key leads to the same step and the same state.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { after, before, test } from "node:test";
 import { drop, launch, newPage, root, running, serve, until } from "./support.mjs";
 
@@ -19,18 +19,17 @@ after(async () => {
   await server?.close();
 });
 
-const folders = { "13-": "pitfalls", "16-": "pitfalls", "28-": "pitfalls", "6-arenas": "lessons", "6-tracemalloc": "scenarios", tiny: "" };
-
 /** Files with their walks: the operations, and keys with the step and the digest that each leads to. */
 function walks() {
+  const traces = readdirSync(join(root, "traces"), { recursive: true });
   const found = [];
   for (const line of readFileSync(join(root, "app-ui/tests/keys.txt"), "utf8").trimEnd().split("\n")) {
     const words = line.trim().split(" ");
     if (line.startsWith("  ")) {
       found.at(-1).moves.push({ key: words[0], step: Number(words[1]), digest: words[2] });
     } else {
-      const folder = Object.entries(folders).find(([start]) => words[0].startsWith(start))[1];
-      found.push({ file: join(root, "traces", folder, words[0]), count: Number(words[1]), moves: [] });
+      const path = traces.find((path) => basename(path) === words[0]);
+      found.push({ file: join(root, "traces", path), count: Number(words[1]), moves: [] });
     }
   }
   return found;

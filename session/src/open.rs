@@ -67,10 +67,10 @@ pub struct Still {
 /// A trace being read.
 pub struct Loading {
     name: String,
-    from: From,
+    input: Input,
 }
 
-enum From {
+enum Input {
     Loader(Box<Loader>),
     Feed(Feed),
 }
@@ -96,14 +96,14 @@ impl Loading {
         match source {
             Source::Reader(reader) => Ok(Self::read(name, reader, total_bytes)),
             Source::Bytes(bytes) => Ok(Self::read(name, Box::new(Cursor::new(bytes)), total_bytes)),
-            Source::Feed(feed) => Ok(Self { name, from: From::Feed(feed) }),
+            Source::Feed(feed) => Ok(Self { name, input: Input::Feed(feed) }),
             Source::Shell(_) => Err(format!("{name}: only the page can read it; open it there").into()),
         }
     }
 
     /// The same from a reader that stays in this thread.
     pub fn read(name: String, reader: Box<dyn Read>, total_bytes: Option<u64>) -> Self {
-        Self { from: From::Loader(Box::new(Loader::new(&name, reader, total_bytes))), name }
+        Self { input: Input::Loader(Box::new(Loader::new(&name, reader, total_bytes))), name }
     }
 
     /// The file's name.
@@ -113,25 +113,25 @@ impl Loading {
 
     /// How far it is.
     pub fn progress(&self) -> Progress {
-        match &self.from {
-            From::Loader(loader) => loader.progress(),
-            From::Feed(feed) => feed.progress(),
+        match &self.input {
+            Input::Loader(loader) => loader.progress(),
+            Input::Feed(feed) => feed.progress(),
         }
     }
 
     /// Whether it is shown as far as it came, and only time has to pass until more is there.
     pub fn grows(&self) -> bool {
-        matches!(self.from, From::Feed(_))
+        matches!(self.input, Input::Feed(_))
     }
 
     /// Reads for about `slice`, at least one piece. A trace of more than `bytes_max` is
     /// given up, one that will be much larger as soon as that is seen.
     pub fn advance(mut self, slice: Duration, bytes_max: Option<u64>) -> Outcome {
         let begun = Instant::now();
-        let Self { name, from } = &mut self;
-        let loader = match from {
-            From::Loader(loader) => loader,
-            From::Feed(feed) => {
+        let Self { name, input } = &mut self;
+        let loader = match input {
+            Input::Loader(loader) => loader,
+            Input::Feed(feed) => {
                 return match feed.look() {
                     None => Outcome::Running(self),
                     Some(What::More(trace)) => match bytes_max.filter(|max| trace.state_bytes() > *max) {
@@ -155,7 +155,7 @@ impl Loading {
             match loader.advance() {
                 Err(error) => return Outcome::Failed(Trouble::reading(name, &error)),
                 Ok(true) => {
-                    let From::Loader(loader) = self.from else { return Outcome::Running(self) };
+                    let Input::Loader(loader) = self.input else { return Outcome::Running(self) };
                     return whole(&self.name, loader.finish());
                 }
                 Ok(false) => {

@@ -20,8 +20,8 @@ pub(crate) struct Pictures {
     now: StatsText,
     /// What stands before each line of the text.
     prefix: String,
-    /// Of the pictures to come one in so many is kept.
-    every: u64,
+    /// How often every second picture was let go: of those to come one in so many halves is kept.
+    halved: u32,
 }
 
 impl Pictures {
@@ -76,14 +76,13 @@ impl Pictures {
         prefix.trim_end().clone_into(&mut self.prefix);
         let pictures = self.now.pictures + 1;
         let before = std::mem::replace(&mut self.now, StatsText { pictures, ..StatsText::default() });
-        self.every = self.every.max(1);
-        if before.pictures > 0 && (before.pictures - 1).is_multiple_of(self.every) {
+        let kept = |picture: &StatsText, halved: u32| (picture.pictures - 1).is_multiple_of(1 << halved);
+        if before.pictures > 0 && kept(&before, self.halved) {
             self.earlier.push(before);
         }
         if self.earlier.len() >= PICTURES_MAX {
-            self.every *= 2;
-            let every = self.every;
-            self.earlier.retain(|picture| (picture.pictures - 1).is_multiple_of(every));
+            self.halved += 1;
+            self.earlier.retain(|picture| kept(picture, self.halved));
         }
     }
 }

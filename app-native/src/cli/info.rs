@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Serialize, Serializer};
 use sim_core::{Domain, Kind, Trace};
 use trace_io::atrace::AtraceFile;
@@ -104,15 +104,6 @@ struct Row {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let no_picture = || -> Result<()> {
-        match args.picture {
-            Some(_) => bail!(
-                "{} is a trace; --picture chooses from the text of sys._debugmallocstats()",
-                args.file.display()
-            ),
-            None => Ok(()),
-        }
-    };
     let info = if let Some((trace, notes, bytes)) = indexed(&args.file)? {
         info(&trace, Format::Atrace, Packing::None, Some(bytes), usize::try_from(notes)?)
     } else {
@@ -126,7 +117,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
         };
         info(trace, format, pieces.packing(), pieces.file_bytes(), trace.head.notes.len())
     };
-    no_picture()?;
+    ensure!(
+        args.picture.is_none(),
+        "{} is a trace; --picture chooses from the text of sys._debugmallocstats()",
+        args.file.display()
+    );
     if args.json { output::json(&info) } else { print(&info) }
 }
 

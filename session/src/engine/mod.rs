@@ -253,12 +253,7 @@ impl Engine {
 
     fn show(&mut self, trace: Arc<Trace>, grows: bool) {
         let name = trace.head.name.clone();
-        let session = if grows {
-            Session::growing(trace, &Overrides::default(), self.next_revision())
-        } else {
-            Session::new(trace, &Overrides::default(), self.next_revision())
-        };
-        match session {
+        match Session::begin(trace, &Overrides::default(), self.next_revision(), grows) {
             Err(error) => self.error = Some(Trouble::running(&name, &error)),
             Ok(mut session) => {
                 self.growing = grows;

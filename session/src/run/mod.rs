@@ -30,6 +30,7 @@ pub use playback::{Playback, SPEEDS};
 const BUDGET_BYTES: u64 = 256 << 20;
 /// A trace of fewer operations opens at its start, as lessons do: it has no middle that shows more.
 const SHORT_OPERATIONS: u64 = 2_000;
+
 /// A seek that takes more than a frame.
 #[derive(Clone, Copy, Debug)]
 struct Seek {
@@ -82,17 +83,13 @@ impl Session {
         Self::begin(trace, overrides, revision, false)
     }
 
-    /// The same for a tape that may go on, see [`Self::grow`].
-    pub fn growing(trace: Arc<Trace>, overrides: &Overrides, revision: u64) -> Result<Self, SetupError> {
-        Self::begin(trace, overrides, revision, true)
-    }
-
     /// The same tape under another preset, at its start.
     pub fn under(&self, preset: &str, revision: u64) -> Result<Self, SetupError> {
         Self::begin(Arc::clone(&self.trace), &Overrides::preset(preset), revision, self.grows)
     }
 
-    fn begin(
+    /// The same; whether the tape may go on, see [`Self::grow`], is said.
+    pub(crate) fn begin(
         trace: Arc<Trace>,
         overrides: &Overrides,
         revision: u64,

@@ -31,18 +31,20 @@ const OTHERS: [(&[&str], &str); 7] = [
     (&["stack_trace", "stacktrace", "traceback", "backtrace"], "call it `stack`"),
 ];
 
-/// The cells of a line that has no quotes to speak of, as a header has.
-pub(super) fn cells(line: &[u8], separator: u8) -> impl Iterator<Item = String> {
-    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-    line.split(move |&b| b == separator).map(|cell| {
-        let cell = String::from_utf8_lossy(cell);
-        cell.trim().trim_matches('"').to_ascii_lowercase()
-    })
+/// The name in a cell of a header, in small letters.
+pub(super) fn name(cell: &[u8]) -> String {
+    let cell = cell.strip_prefix(b"\xef\xbb\xbf").unwrap_or(cell);
+    String::from_utf8_lossy(cell).trim().trim_matches('"').to_ascii_lowercase()
+}
+
+/// The names in a line that has no quotes to speak of, as a header has.
+fn names(line: &[u8], separator: u8) -> impl Iterator<Item = String> {
+    line.split(move |&b| b == separator).map(name)
 }
 
 /// Cells that name a column.
 fn known(line: &[u8], separator: u8) -> usize {
-    cells(line, separator).filter(|cell| COLUMNS.contains(&cell.as_str())).count()
+    names(line, separator).filter(|cell| COLUMNS.contains(&cell.as_str())).count()
 }
 
 /// What stands between the cells of a header.
@@ -59,8 +61,8 @@ pub(crate) fn is_header(line: &[u8]) -> bool {
         !cell.is_empty() && cell.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b' '))
     };
     line.len() < 1024
-        && cells(line, separator).all(is_name)
-        && (known(line, separator) > 1 || cells(line, separator).eq([COLUMNS[0].to_owned()]))
+        && names(line, separator).all(is_name)
+        && (known(line, separator) > 1 || names(line, separator).eq([COLUMNS[0].to_owned()]))
 }
 
 /// What to do about a name that is no column.

@@ -55,8 +55,8 @@ pub(crate) struct Parser {
     line: u64,
     stacks: HashMap<Box<[u8]>, StackId>,
     domain: Option<Domain>,
-    /// What stands between cells; unknown before the first bytes.
-    separator: Option<u8>,
+    /// Whether it is known what stands between cells, which the first bytes tell.
+    begun: bool,
 }
 
 impl Parser {
@@ -72,7 +72,7 @@ impl Parser {
             line: 1,
             stacks: HashMap::new(),
             domain: None,
-            separator: None,
+            begun: false,
         }
     }
 
@@ -131,8 +131,7 @@ impl Parser {
     }
 
     fn header<'a>(&mut self, cells: impl Iterator<Item = &'a [u8]>) -> Result<(), TraceError> {
-        // A cell of a quoted header may hold anything but is one.
-        for name in cells.flat_map(|cell| header::cells(cell, self.separator.unwrap_or(b','))) {
+        for name in cells.map(header::name) {
             let column = COLUMNS.iter().position(|c| *c == name).filter(|c| !self.columns.contains(c));
             let Some(column) = column else {
                 let problem = format!("`{}` is no column, or stands there twice", name.escape_debug());
@@ -292,11 +291,9 @@ impl Parser {
 
 impl Reader for Parser {
     fn feed(&mut self, bytes: &[u8]) -> Result<(), TraceError> {
-        if self.separator.is_none() {
+        if !std::mem::replace(&mut self.begun, true) {
             let first = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
-            let separator = header::separator(first);
-            self.separator = Some(separator);
-            self.records = ReaderBuilder::new().delimiter(separator).build();
+            self.records = ReaderBuilder::new().delimiter(header::separator(first)).build();
         }
         if bytes.is_empty() { Ok(()) } else { self.take(bytes) }
     }
