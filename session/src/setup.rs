@@ -142,6 +142,8 @@ fn start_picture(stats: &StatsText, profile: &Profile) -> Result<StartPicture, S
     Ok(StartPicture {
         classes: stats.classes.iter().map(class).collect(),
         unused_pools: stats.unused_pools().map_or(0, |(count, _)| count),
+        arenas_allocated: stats.number("# arenas allocated total").unwrap_or(0),
+        arenas_highwater: stats.number("# arenas highwater mark").unwrap_or(0),
     })
 }
 

@@ -430,6 +430,11 @@ impl Profile {
         Ok(())
     }
 
+    /// The first pool-aligned address of an arena.
+    pub fn first_pool_addr(&self, base: crate::Addr) -> crate::Addr {
+        crate::Addr(base.0.next_multiple_of(self.pool_size))
+    }
+
     /// The mimalloc that can run in this build. It is modelled with 64 bits only.
     pub fn mimalloc_version(&self) -> Option<MimallocVersion> {
         self.mimalloc.version.filter(|_| self.pointer_bytes == 8)

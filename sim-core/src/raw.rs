@@ -21,6 +21,8 @@ pub struct RawModel {
     /// One row for each block. Rows not in use are a list: `label` is the next one's number.
     blocks: Paged<RawBlock>,
     counts: RawCounts,
+    /// Bytes that all blocks together can have: more than an address space holds are refused, as they are of a process.
+    room: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +54,7 @@ pub(crate) struct SavedRaw {
 
 impl Default for SavedRaw {
     fn default() -> Self {
-        let RawModel { counts, .. } = RawModel::default();
-        Self { blocks: SavedPaged::default(), counts }
+        Self { blocks: SavedPaged::default(), counts: RawCounts::NONE }
     }
 }
 
@@ -64,37 +65,51 @@ impl SavedRaw {
     }
 }
 
-impl Default for RawModel {
-    fn default() -> Self {
-        Self { blocks: Paged::default(), counts: RawCounts { free: NONE, live: 0, born: 0, live_bytes: 0 } }
-    }
+impl RawCounts {
+    const NONE: Self = Self { free: NONE, live: 0, born: 0, live_bytes: 0 };
 }
 
 impl RawModel {
-    /// `malloc(nbytes)`; the wrapper asks for 1 byte instead of 0, the size kept is the one asked for.
+    /// No block yet, in a process with pointers of `pointer_bytes` (8 or 4).
+    pub fn new(pointer_bytes: u32) -> Self {
+        // The lower half of the 48-bit address space, which is a process's own, less the page that Linux leaves out.
+        let room = if pointer_bytes == 4 { 1 << 32 } else { (1 << 47) - 4096 };
+        Self { blocks: Paged::default(), counts: RawCounts::NONE, room }
+    }
+
+    /// `malloc(nbytes)`; the wrapper asks for 1 byte instead of 0, the size kept is the one asked for. `None` for what no
+    /// process has.
     #[inline]
-    pub fn malloc(&mut self, nbytes: u64) -> RawId {
+    pub fn malloc(&mut self, nbytes: u64) -> Option<RawId> {
         let counts = &mut self.counts;
+        if nbytes >= self.room - counts.live_bytes {
+            return None;
+        }
         let block = RawBlock { nbytes, label: counts.born };
         counts.born += 1;
         counts.live += 1;
-        counts.live_bytes = counts.live_bytes.wrapping_add(nbytes);
+        counts.live_bytes += nbytes;
         if counts.free == NONE {
             self.blocks.push(block);
-            return RawId(self.blocks.len() as u32 - 1);
+            return Some(RawId(self.blocks.len() as u32 - 1));
         }
         let row = counts.free as u32;
         counts.free = self.blocks.replace(row as usize, block).label;
-        RawId(row)
+        Some(RawId(row))
     }
 
-    /// `realloc(block, nbytes)`: the block keeps its label.
+    /// `realloc(block, nbytes)`: the block keeps its label. What it was before; `None` for what no process has, which
+    /// leaves it as it is.
     #[inline]
-    pub fn realloc(&mut self, id: RawId, nbytes: u64) -> RawBlock {
+    pub fn realloc(&mut self, id: RawId, nbytes: u64) -> Option<RawBlock> {
         let before = self.get(id);
+        let others = self.counts.live_bytes - before.nbytes;
+        if nbytes >= self.room - others {
+            return None;
+        }
         self.blocks.replace(id.0 as usize, RawBlock { nbytes, ..before });
-        self.counts.live_bytes = self.counts.live_bytes.wrapping_add(nbytes).wrapping_sub(before.nbytes);
-        before
+        self.counts.live_bytes = others + nbytes;
+        Some(before)
     }
 
     /// `free(block)`.
@@ -104,7 +119,7 @@ impl RawModel {
         let block = self.blocks.replace(id.0 as usize, unused);
         self.counts.free = u64::from(id.0);
         self.counts.live -= 1;
-        self.counts.live_bytes = self.counts.live_bytes.wrapping_sub(block.nbytes);
+        self.counts.live_bytes -= block.nbytes;
         block
     }
 

@@ -42,6 +42,7 @@ struct Mirror {
     mid_nodes: u64,
     bot_nodes: u64,
     obtained: u64,
+    not_marked: u64,
     raw: BTreeMap<u64, u64>,
     raw_allocated_blocks: i64,
 }
@@ -116,8 +117,12 @@ impl Mirror {
                 RadixNode::Mid => self.mid_nodes += u64::from(got),
                 RadixNode::Bot => self.bot_nodes += u64::from(got),
             },
+            Event::ArenaNotMarked { ordinal, .. } => {
+                assert_eq!(ordinal, self.obtained + self.not_marked);
+                self.not_marked += 1;
+            }
             Event::ArenaObtained { arena, base, pools, .. } => {
-                assert_eq!(arena.ordinal, self.obtained);
+                assert_eq!(arena.ordinal, self.obtained + self.not_marked);
                 self.obtained += 1;
                 let seen = ArenaSeen {
                     index: arena.index,

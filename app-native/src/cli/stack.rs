@@ -46,6 +46,7 @@ struct InterpreterReport {
     /// Numbers of the others; true for those with a pymalloc state of their own.
     others: BTreeMap<u32, bool>,
     leaked_blocks: i64,
+    leaked_arenas: u64,
 }
 
 impl StackReport {
@@ -73,6 +74,7 @@ impl StackReport {
                 state_of: all.state_of(),
                 others: all.others().collect(),
                 leaked_blocks: all.leaks(),
+                leaked_arenas: all.leaked_arenas(),
             }),
         }
     }
@@ -93,11 +95,12 @@ impl StackReport {
         if let Some(all) = &self.interpreters {
             writeln!(
                 out,
-                "  running    interpreter {} in the pymalloc state of {}; {} others, {} blocks leaked by ended ones",
+                "  running    interpreter {} in the pymalloc state of {}; {} others, {} blocks leaked by ended ones in {} arenas that stay",
                 all.running,
                 all.state_of,
                 all.others.len(),
-                all.leaked_blocks
+                all.leaked_blocks,
+                all.leaked_arenas
             )?;
         }
         for line in &self.logged_calls {

@@ -179,7 +179,7 @@ impl Overview {
             self.live_bytes = self.live_bytes + now - self.asked[slot];
             self.asked[slot] = now;
         }
-        let arenas = machine.pymalloc().counters().narenas_currently_allocated * self.arena_size;
+        let arenas = machine.arena_counters().narenas_currently_allocated * self.arena_size;
         let held_bytes = arenas + self.segments.values().sum::<u64>();
         if self.known.is_multiple_of(self.bucket_steps()) {
             self.buckets.push(Bucket::default());

@@ -382,7 +382,7 @@ impl Picture {
             touched: session.touched().collect(),
             touched_class: session.touched_class(),
             last: LastCall::of(session),
-            arenas: heap.counters().narenas_currently_allocated,
+            arenas: session.machine().arena_counters().narenas_currently_allocated,
             blocks: Occupancy::blocks(session.occupancy()),
             crumbs: Crumbs::of(heap, selection),
             map: look.map.as_ref().map(|look| MapPicture::of(heap, selection, focus, look)),

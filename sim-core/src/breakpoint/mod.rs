@@ -322,7 +322,7 @@ impl Watch {
         facts.domain = is_call.then_some(op.domain);
         facts.size = matches!(op.kind, Kind::Malloc | Kind::Calloc | Kind::Realloc).then_some(op.size);
         facts.thread = trace.thread_of(index);
-        let counters = pymalloc.counters();
+        let counters = machine.arena_counters();
         facts.arenas = counters.narenas_currently_allocated;
         facts.arenas_highwater = counters.narenas_highwater;
         facts.raw_blocks = machine.raw().live_blocks();

@@ -46,13 +46,13 @@ pub fn check(layout: Layout, bytes: &Bytes, p: Addr, domain: Domain) -> Result<O
     }
     let word = u64::from(layout.word_bytes);
     for i in 1..word {
-        if bytes.get(Addr(p.0.wrapping_sub(i)))? != FORBIDDENBYTE {
+        if bytes.get(layout.at(p, i.wrapping_neg()))? != FORBIDDENBYTE {
             return Ok(Some(Damage::LeadingPad));
         }
     }
-    let tail = p.offset(layout.stored_size(bytes, p)?);
+    let tail = layout.at(p, layout.stored_size(bytes, p)?);
     for i in 0..word {
-        if bytes.get(tail.offset(i))? != FORBIDDENBYTE {
+        if bytes.get(layout.at(tail, i))? != FORBIDDENBYTE {
             return Ok(Some(Damage::TrailingPad));
         }
     }
@@ -81,12 +81,14 @@ fn write_dump(out: &mut String, layout: Layout, bytes: &Bytes, p: Addr) -> Resul
     let _ = writeln!(out, "    {nbytes} bytes originally requested");
 
     let _ = write!(out, "    The {} pad bytes at p-{} are ", word - 1, word - 1);
-    let leading = bytes.read(Addr(p.0.wrapping_sub(word - 1)), word - 1)?;
-    if leading.iter().all(|&b| b == FORBIDDENBYTE) {
+    // Each byte is read when it is printed, so that a process that dies of one has printed those before it.
+    let before = |i: u64| bytes.get(layout.at(p, i.wrapping_neg()));
+    if all_forbidden((1..word).map(before))? {
         out.push_str("FORBIDDENBYTE, as expected.\n");
     } else {
         let _ = writeln!(out, "not all FORBIDDENBYTE (0x{FORBIDDENBYTE:02x}):");
-        for (i, &b) in (1..word).rev().zip(&leading) {
+        for i in (1..word).rev() {
+            let b = before(i)?;
             let _ = writeln!(out, "        at p-{i}: 0x{b:02x}{}", ouch(b));
         }
         out.push_str(
@@ -94,36 +96,47 @@ fn write_dump(out: &mut String, layout: Layout, bytes: &Bytes, p: Addr) -> Resul
         );
     }
 
-    let tail = p.offset(nbytes);
+    let tail = layout.at(p, nbytes);
     let _ = write!(out, "    The {word} pad bytes at tail={} are ", pointer(tail));
-    let trailing = bytes.read(tail, word)?;
-    if trailing.iter().all(|&b| b == FORBIDDENBYTE) {
+    let behind = |i: u64| bytes.get(layout.at(tail, i));
+    if all_forbidden((0..word).map(behind))? {
         out.push_str("FORBIDDENBYTE, as expected.\n");
     } else {
         let _ = writeln!(out, "not all FORBIDDENBYTE (0x{FORBIDDENBYTE:02x}):");
-        for (i, &b) in (0..word).zip(&trailing) {
+        for i in 0..word {
+            let b = behind(i)?;
             let _ = writeln!(out, "        at tail+{i}: 0x{b:02x}{}", ouch(b));
         }
     }
 
     if nbytes > 0 {
         out.push_str("    Data at p:");
-        for b in bytes.read(p, nbytes.min(8))? {
-            let _ = write!(out, " {b:02x}");
+        for i in 0..nbytes.min(8) {
+            let _ = write!(out, " {:02x}", bytes.get(layout.at(p, i))?);
         }
         if nbytes > 8 {
             let rest = nbytes - 8;
             if rest > 8 {
                 out.push_str(" ...");
             }
-            for b in bytes.read(p.offset(nbytes - rest.min(8)), rest.min(8))? {
-                let _ = write!(out, " {b:02x}");
+            for i in nbytes - rest.min(8)..nbytes {
+                let _ = write!(out, " {:02x}", bytes.get(layout.at(p, i))?);
             }
         }
         out.push('\n');
     }
     out.push('\n');
     Ok(())
+}
+
+/// Whether all are, read up to the first that is not.
+fn all_forbidden(bytes: impl Iterator<Item = Result<u8, Unmapped>>) -> Result<bool, Unmapped> {
+    for byte in bytes {
+        if byte? != FORBIDDENBYTE {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn ouch(byte: u8) -> &'static str {

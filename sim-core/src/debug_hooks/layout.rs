@@ -27,6 +27,12 @@ impl Layout {
         u64::from(self.word_bytes)
     }
 
+    /// `p + bytes`, which wraps around where pointers have 32 bits.
+    pub fn at(self, p: Addr, bytes: u64) -> Addr {
+        let at = p.offset(bytes);
+        if self.word_bytes == 4 { Addr(at.0 & u64::from(u32::MAX)) } else { at }
+    }
+
     /// Bytes in front of the data.
     pub fn front(self) -> u64 {
         2 * self.word()
@@ -39,7 +45,7 @@ impl Layout {
 
     /// The layer below's pointer of a user's pointer.
     pub fn inner(self, p: Addr) -> Addr {
-        Addr(p.0.wrapping_sub(self.front()))
+        self.at(p, self.front().wrapping_neg())
     }
 
     /// Writes size, id and pads around a block of `nbytes`.
@@ -49,7 +55,7 @@ impl Layout {
         bytes.write(q, &size[8 - self.word_bytes as usize..])?;
         bytes.set(q.offset(self.word()), domain.letter() as u8)?;
         bytes.fill(q.offset(self.word() + 1), self.word() - 1, FORBIDDENBYTE)?;
-        bytes.fill(p.offset(nbytes), self.word(), FORBIDDENBYTE)
+        bytes.fill(self.at(p, nbytes), self.word(), FORBIDDENBYTE)
     }
 
     /// Fills fresh data.
@@ -70,15 +76,15 @@ impl Layout {
 
     /// The API id that stands in front of the data.
     pub fn stored_id(self, bytes: &Bytes, p: Addr) -> Result<u8, Unmapped> {
-        bytes.get(Addr(p.0.wrapping_sub(self.word())))
+        bytes.get(self.at(p, self.word().wrapping_neg()))
     }
 
     /// Both pads, the trailing one where the stored size puts it.
     pub fn pads(self, bytes: &Bytes, p: Addr) -> Result<PadState, Unmapped> {
         let size = self.stored_size(bytes, p)?;
         Ok(PadState {
-            leading: bytes.read(Addr(p.0.wrapping_sub(self.word() - 1)), self.word() - 1)?,
-            trailing: bytes.read(p.offset(size), self.word())?,
+            leading: bytes.read(self.at(p, (self.word() - 1).wrapping_neg()), self.word() - 1)?,
+            trailing: bytes.read(self.at(p, size), self.word())?,
         })
     }
 }

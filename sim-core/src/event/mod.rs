@@ -215,6 +215,13 @@ pub enum Event {
         /// Whether it lost a pool to alignment.
         misaligned: bool,
     },
+    /// `new_arena`: the arena that came from the arena allocator could not be marked in the radix tree, and goes back.
+    ArenaNotMarked {
+        /// Arenas that the arena allocator gave before it.
+        ordinal: u64,
+        /// What the arena allocator returned.
+        base: Addr,
+    },
     /// An arena went to the head of `usable_arenas`.
     ArenaLinked {
         /// The arena.

@@ -126,6 +126,13 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
                 if misaligned { ", one lost because the address is not pool-aligned" } else { "" }
             ),
         ),
+        Event::ArenaNotMarked { ordinal, base } => say(
+            "new_arena",
+            Some(base),
+            format!(
+                "arena {ordinal} came at {base}, but the radix tree cannot mark it: it goes back to the system"
+            ),
+        ),
         Event::ArenaLinked { arena } => {
             say("usable_arenas", None, format!("{arena} goes to the head of usable_arenas"))
         }

@@ -39,6 +39,9 @@ pub enum Fatal {
     },
     /// SIGSEGV because tables call one another in a circle.
     StackOverflow,
+    /// No end: RAW's realloc is pymalloc's, which passes what is not its own on to RAW. The compiler made that call a jump, so
+    /// that it fills no stack and goes round for ever.
+    EndlessRealloc,
     /// tracemalloc could not store the trace of a block that realloc had already moved.
     TraceLost {
         /// `tracemalloc_realloc`, where the version names it.
@@ -95,6 +98,10 @@ impl fmt::Display for Fatal {
             }
             Self::StackOverflow => f.write_str(
                 "Segmentation fault (stack overflow: the allocator tables call one another in a circle)",
+            ),
+            Self::EndlessRealloc => f.write_str(
+                "no end: RAW's realloc is pymalloc's, which passes a block that is not its own on to RAW, and so round for ever \
+                 (the call is a jump in optimised builds, so the stack does not overflow; the process takes all of a processor)",
             ),
             Self::TraceLost { function } => {
                 write!(f, "{}tracemalloc_realloc() failed to allocate a trace", Beginning(*function))

@@ -9,7 +9,8 @@ use crate::addr::Slot;
 use crate::arena::ArenaBackend;
 use crate::domains::ArenaChoice;
 use crate::event::{Event, Observer};
-use crate::pymalloc::{Parked, Pymalloc};
+use crate::occupancy::Occupancy;
+use crate::pymalloc::{ArenaCounters, Parked, Pymalloc};
 
 use super::stack::Stack;
 use super::{Fatal, Machine};
@@ -26,11 +27,26 @@ pub struct Interpreters<P> {
     parked: BTreeMap<u32, Parked<P>>,
     /// `interpreter_leaks`: blocks left in ended interpreters.
     leaks: i64,
+    /// States of ended interpreters that left blocks: their arenas stay for good.
+    left: Vec<Parked<P>>,
+    /// Arenas that ended interpreters obtained, those in `left` besides.
+    obtained_by_ended: u64,
+    /// The most arenas of all interpreters that were live at once.
+    arenas_highwater: u64,
 }
 
 impl<P> Default for Interpreters<P> {
     fn default() -> Self {
-        Self { running: 0, state_of: 0, own: BTreeMap::new(), parked: BTreeMap::new(), leaks: 0 }
+        Self {
+            running: 0,
+            state_of: 0,
+            own: BTreeMap::new(),
+            parked: BTreeMap::new(),
+            leaks: 0,
+            left: Vec::new(),
+            obtained_by_ended: 0,
+            arenas_highwater: 0,
+        }
     }
 }
 
@@ -55,9 +71,36 @@ impl<P: Copy> Interpreters<P> {
         self.leaks
     }
 
+    /// Arenas that ended interpreters left behind with them.
+    pub fn leaked_arenas(&self) -> u64 {
+        self.left.iter().map(|state| state.counters().narenas_currently_allocated).sum()
+    }
+
     /// Bytes that the states of the others take.
     pub(super) fn state_bytes(&self) -> u64 {
-        self.parked.values().map(Parked::state_bytes).sum()
+        self.elsewhere().map(Parked::state_bytes).sum()
+    }
+
+    /// The states besides the one in force, of interpreters that live and of those that ended and left blocks.
+    fn elsewhere(&self) -> impl Iterator<Item = &Parked<P>> {
+        self.parked.values().chain(&self.left)
+    }
+
+    /// Arenas of the whole process, where `own` are those of the state in force.
+    fn counters(&self, own: ArenaCounters) -> ArenaCounters {
+        let mut all = own;
+        all.ntimes_arena_allocated += self.obtained_by_ended;
+        for state in self.elsewhere().map(Parked::counters) {
+            all.narenas_currently_allocated += state.narenas_currently_allocated;
+            all.ntimes_arena_allocated += state.ntimes_arena_allocated;
+        }
+        all.narenas_highwater = self.arenas_highwater.max(all.narenas_currently_allocated);
+        all
+    }
+
+    /// Notes how many arenas are live after an operation.
+    pub(super) fn note_arenas(&mut self, own: ArenaCounters) {
+        self.arenas_highwater = self.counters(own).narenas_highwater;
     }
 
     fn owner(&self, number: u32) -> u32 {
@@ -83,6 +126,23 @@ impl<A: ArenaBackend> Machine<A> {
         self.interpreters.as_deref()
     }
 
+    /// Arenas of the process: of all interpreters' states, with what ended ones left.
+    pub fn arena_counters(&self) -> ArenaCounters {
+        let own = self.pymalloc.counters();
+        self.interpreters.as_ref().map_or(own, |all| all.counters(own))
+    }
+
+    /// What the arenas of all interpreters hold, with what ended ones left. The text of `sys._debugmallocstats()` is on one
+    /// interpreter's.
+    pub fn occupancy(&self) -> Occupancy {
+        let mut all = Occupancy::of(&self.pymalloc);
+        let (profile, memory) = (self.pymalloc.profile(), self.pymalloc.memory());
+        for state in self.interpreters.iter().flat_map(|i| i.elsewhere()) {
+            all.add(&Occupancy::of_arenas(profile, memory, state.arenas()));
+        }
+        all
+    }
+
     /// `_Py_GetGlobalAllocatedBlocks`, what `sys.getallocatedblocks()` gives: over all states, with what ended
     /// interpreters left. 0 while pymalloc is not in use.
     pub fn allocated_blocks(&mut self) -> i64 {
@@ -102,7 +162,10 @@ impl<A: ArenaBackend> Machine<A> {
     }
 
     pub(super) fn interpreter_new<O: Observer>(&mut self, number: u32, own_obmalloc: bool, observer: &mut O) {
-        let all = self.interpreters.get_or_insert_with(Box::default);
+        let before = self.pymalloc.counters().narenas_highwater;
+        let all = self.interpreters.get_or_insert_with(|| {
+            Box::new(Interpreters { arenas_highwater: before, ..Interpreters::default() })
+        });
         all.own.insert(number, own_obmalloc);
         if own_obmalloc {
             all.parked.insert(number, self.pymalloc.pristine_state());
@@ -133,7 +196,13 @@ impl<A: ArenaBackend> Machine<A> {
                 self.settle(done);
             }
             all.put_in(all.owner(goes_on), &mut self.pymalloc);
-            all.parked.remove(&number);
+            if let Some(state) = all.parked.remove(&number) {
+                if blocks == 0 {
+                    all.obtained_by_ended += state.counters().ntimes_arena_allocated;
+                } else {
+                    all.left.push(state);
+                }
+            }
         } else {
             observer.event(Event::InterpreterEnded { number, leaked });
             all.put_in(all.owner(goes_on), &mut self.pymalloc);
@@ -175,6 +244,7 @@ impl<A: ArenaBackend> Machine<A> {
             observer,
             py_ssize_t_max: self.py_ssize_t_max,
             depth: 0,
+            reallocs: 0,
         })
     }
 

@@ -26,6 +26,7 @@ impl<A: ArenaBackend> Machine<A> {
             observer,
             py_ssize_t_max: self.py_ssize_t_max,
             depth: 0,
+            reallocs: 0,
         };
         let done = match op.kind {
             Kind::Malloc => stack.malloc(op.domain, op.size),
@@ -44,6 +45,9 @@ impl<A: ArenaBackend> Machine<A> {
         }
         if let Some(p) = [returned, passed].into_iter().find(|p| *p != Addr(0)) {
             layers.touched = p;
+        }
+        if let Some(all) = self.interpreters.as_deref_mut() {
+            all.note_arenas(self.pymalloc.counters());
         }
         match done {
             Err(fatal) => {
@@ -79,7 +83,7 @@ impl<A: ArenaBackend> Machine<A> {
         }
         let p = layers.pointers[slot.0 as usize];
         layers.touched = p;
-        let at = Addr(p.0.wrapping_add_signed(offset));
+        let at = layers.layout.at(p, offset as u64);
         if let Err(fault) = layers.bytes.write(at, bytes) {
             self.stopped =
                 Some(Box::new(Fatal::Segfault { addr: fault.0, doing: "writing", printed: String::new() }));

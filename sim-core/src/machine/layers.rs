@@ -4,7 +4,7 @@
 //! domain's table, each table asks the one below it, and pointers are addresses.
 
 use super::libc::Libc;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -34,8 +34,10 @@ pub struct Layers {
     pub(super) reentrant: bool,
     /// The Python stack of the calls that come now, most recent frame first.
     stack: Vec<Frame>,
-    /// Whether the calling thread has a thread state attached.
-    pub(super) attached: bool,
+    /// The thread of the operation that comes now.
+    pub(super) thread: u16,
+    /// Threads that gave up their thread state.
+    detached: BTreeSet<u16>,
     /// The pointer that the last operation with one returned, was given or wrote through.
     pub(super) touched: Addr,
     /// Free blocks whose first word a scenario overwrote with something that is no block.
@@ -76,7 +78,8 @@ impl Layers {
             saved: [AllocatorTable::LIBC; 3],
             reentrant: false,
             stack: Vec::new(),
-            attached: true,
+            thread: 0,
+            detached: BTreeSet::new(),
             touched: Addr(0),
             wild: std::collections::BTreeMap::new(),
             malloc_stats: None,
@@ -112,6 +115,20 @@ impl Layers {
     /// The last 1000 calls of logging tables, oldest first.
     pub fn log(&self) -> &VecDeque<LoggedCall> {
         &self.log
+    }
+
+    /// The calling thread attaches or detaches its thread state.
+    pub(super) fn set_attached(&mut self, attached: bool) {
+        if attached {
+            self.detached.remove(&self.thread);
+        } else {
+            self.detached.insert(self.thread);
+        }
+    }
+
+    /// Whether the calling thread has its thread state attached: `PyGILState_Check` compares its own.
+    pub(super) fn is_attached(&self) -> bool {
+        !self.detached.contains(&self.thread)
     }
 
     pub(super) fn begin_step(&mut self) {

@@ -68,11 +68,17 @@ impl Libc {
         (addr.bytes_from(start) < raw.get(id).nbytes.max(1)).then_some(id)
     }
 
-    pub(super) fn malloc(&mut self, raw: &mut RawModel, bytes: &mut Bytes, nbytes: u64) -> (Addr, RawId) {
+    /// `None` when there is no memory.
+    pub(super) fn malloc(
+        &mut self,
+        raw: &mut RawModel,
+        bytes: &mut Bytes,
+        nbytes: u64,
+    ) -> Option<(Addr, RawId)> {
+        let id = raw.malloc(nbytes)?;
         let addr = self.place(bytes, nbytes);
-        let id = raw.malloc(nbytes);
         self.live.insert(addr, id);
-        (addr, id)
+        Some((addr, id))
     }
 
     /// Mapped room for a block, at an address that no block had before.
@@ -108,7 +114,8 @@ impl Libc {
         }
     }
 
-    /// Stays when the block shrinks or still fits in its 16-byte steps, else moves.
+    /// Stays when the block shrinks or still fits in its 16-byte steps, else moves. NULL when there is no memory, and
+    /// the block stays.
     pub(super) fn realloc(
         &mut self,
         raw: &mut RawModel,
@@ -117,10 +124,10 @@ impl Libc {
         nbytes: u64,
     ) -> Result<Addr, LibcAbort> {
         let id = self.get(addr).ok_or(LibcAbort::ReallocInvalidPointer)?;
-        let before = raw.get(id).nbytes;
+        let Some(before) = raw.realloc(id, nbytes) else { return Ok(Addr(0)) };
+        let before = before.nbytes;
         let room = before.max(24).next_multiple_of(16);
         if nbytes <= room {
-            raw.realloc(id, nbytes);
             return Ok(addr);
         }
         let new = self.place(bytes, nbytes);
@@ -128,7 +135,6 @@ impl Libc {
         let _ = bytes.copy(addr, new, before.min(nbytes));
         self.retire(bytes, addr);
         self.live.insert(new, id);
-        raw.realloc(id, nbytes);
         Ok(new)
     }
 }

@@ -143,6 +143,9 @@ impl<A: ArenaBackend> Machine<A> {
             run.object_heap = trace.object_heap(index);
             (run.returned, run.returned_addr) = (BlockId::NULL, Addr(0));
         }
+        if let Some(layers) = self.layers.as_deref_mut() {
+            layers.thread = trace.thread(index);
+        }
     }
 
     /// An action of mimalloc's.
@@ -281,13 +284,8 @@ impl<A: ArenaBackend> Machine<A> {
         if old.is_null() {
             return match A::target(self.pointers.get(at)) {
                 Target::Raw(id) if libc => {
-                    let before = self.raw.realloc(id, op.size);
-                    observer.event(Event::RawResized {
-                        label: before.label,
-                        from: before.nbytes,
-                        nbytes: op.size,
-                    });
-                    self.pointers.get(at)
+                    let stays = self.raw_realloc(id, op.size, observer);
+                    stays.map_or_else(A::Ptr::default, |()| self.pointers.get(at))
                 }
                 Target::Null => {
                     observer.event(Event::ReallocOfNull);

@@ -106,7 +106,7 @@ impl<A: ArenaBackend> Machine<A> {
     pub fn new(profile: &Profile, memory: A, slots: u32) -> Self {
         Self {
             pymalloc: Pymalloc::new(profile, memory),
-            raw: RawModel::default(),
+            raw: RawModel::new(profile.pointer_bytes),
             pointers: Paged::new(A::Ptr::default(), slots as usize),
             py_ssize_t_max: profile.py_ssize_t_max(),
             layers: None,
@@ -240,7 +240,7 @@ impl<A: ArenaBackend> Machine<A> {
         match action {
             Action::SetupDebugHooks => layers.allocators.setup_debug_hooks(),
             Action::ThreadState { attached } => {
-                layers.attached = attached;
+                layers.set_attached(attached);
                 if let Some(run) = self.mimalloc.as_deref_mut() {
                     run.heap.set_attached(run.thread, attached, observer);
                 }

@@ -58,8 +58,11 @@ impl<A: ArenaBackend> Machine<A> {
         if self.pymalloc.size_class(nbytes).is_none() {
             observer.event(Event::NotSmall { nbytes });
         }
-        self.pymalloc.raw_allocated_blocks += 1;
-        self.raw_malloc(nbytes, true, observer)
+        let ptr = self.raw_malloc(nbytes, true, observer);
+        if !matches!(A::target(ptr), Target::Null) {
+            self.pymalloc.raw_allocated_blocks += 1;
+        }
+        ptr
     }
 
     /// `_PyObject_Malloc` for a realloc that moves, which no request over `PY_SSIZE_T_MAX` reaches.
@@ -73,7 +76,10 @@ impl<A: ArenaBackend> Machine<A> {
         for_pymalloc: bool,
         observer: &mut O,
     ) -> A::Ptr {
-        let id = self.raw.malloc(nbytes);
+        let Some(id) = self.raw.malloc(nbytes) else {
+            observer.event(Event::ReturnedNull { reason: NullReason::OutOfMemory });
+            return A::Ptr::default();
+        };
         if O::ENABLED {
             let label = self.raw.get(id).label;
             observer.event(Event::RawAllocated { label, nbytes, for_pymalloc });
@@ -122,24 +128,46 @@ impl<A: ArenaBackend> Machine<A> {
         let new = match A::target(old) {
             Target::Null => {
                 observer.event(Event::ReallocOfNull);
-                self.malloc(op.domain, nbytes, observer)
+                Some(self.malloc(op.domain, nbytes, observer))
             }
             Target::Raw(id) => {
                 if op.domain != Domain::Raw {
                     observer.event(Event::AddressInRange { addr: Addr(0), owned: false });
                 }
-                let before = self.raw.realloc(id, nbytes);
-                observer.event(Event::RawResized { label: before.label, from: before.nbytes, nbytes });
-                old
+                self.raw_realloc(id, nbytes, observer).map(|()| old)
             }
             Target::Block(block) => self.pymalloc_realloc(block, nbytes, observer),
         };
-        self.pointers.replace(at, new);
-        new
+        // A realloc that gave NULL leaves the program with its old block.
+        new.map_or_else(A::Ptr::default, |new| {
+            self.pointers.replace(at, new);
+            new
+        })
     }
 
-    /// `pymalloc_realloc` of a block in a pool: the new block is taken before the old one is freed.
-    fn pymalloc_realloc<O: Observer>(&mut self, block: A::Block, nbytes: u64, observer: &mut O) -> A::Ptr {
+    /// `realloc` of the C library's; `None` when it has no memory.
+    pub(super) fn raw_realloc<O: Observer>(
+        &mut self,
+        id: RawId,
+        nbytes: u64,
+        observer: &mut O,
+    ) -> Option<()> {
+        let Some(before) = self.raw.realloc(id, nbytes) else {
+            observer.event(Event::ReturnedNull { reason: NullReason::OutOfMemory });
+            return None;
+        };
+        observer.event(Event::RawResized { label: before.label, from: before.nbytes, nbytes });
+        Some(())
+    }
+
+    /// `pymalloc_realloc` of a block in a pool: the new block is taken before the old one is freed. `None` when there is
+    /// no new one, and the old one stays.
+    fn pymalloc_realloc<O: Observer>(
+        &mut self,
+        block: A::Block,
+        nbytes: u64,
+        observer: &mut O,
+    ) -> Option<A::Ptr> {
         let addr = self.pymalloc.memory().block_addr(block);
         if O::ENABLED {
             observer.event(Event::AddressInRange { addr, owned: self.pymalloc.address_in_range(addr) });
@@ -147,13 +175,16 @@ impl<A: ArenaBackend> Machine<A> {
         match self.pymalloc.realloc_decision(block, nbytes) {
             Realloc::InPlace { block_size } => {
                 observer.event(Event::ReallocInPlace { block: addr, block_size, nbytes });
-                A::pack_block(block)
+                Some(A::pack_block(block))
             }
             Realloc::Move { block_size, copied } => {
                 observer.event(Event::ReallocMoves { block: addr, block_size, nbytes, copied });
                 let new = self.pymalloc_malloc(nbytes, observer);
+                if matches!(A::target(new), Target::Null) {
+                    return None;
+                }
                 self.pymalloc.free(block, observer);
-                new
+                Some(new)
             }
         }
     }

@@ -25,6 +25,10 @@ pub struct StartPicture {
     pub classes: Vec<StartClass>,
     /// Pools of live arenas that no class has.
     pub unused_pools: u64,
+    /// Arenas obtained until then, given back ones included; 0 where that is not known.
+    pub arenas_allocated: u64,
+    /// The most arenas until then that were live at once; 0 where that is not known.
+    pub arenas_highwater: u64,
 }
 
 /// Why a machine cannot begin with a picture.
@@ -125,6 +129,7 @@ impl<A: ArenaBackend> Machine<A> {
         for block in to_free {
             self.pymalloc.free(block, &mut ());
         }
+        self.pymalloc.begin_counters(picture.arenas_allocated, picture.arenas_highwater);
         self.start_blocks = picture.blocks();
         Ok(())
     }
@@ -180,12 +185,20 @@ mod tests {
             let used = real.classes.iter().filter(|c| c.pools > 0);
             let classes = used.map(|c| class(c.block_size, c.pools, c.blocks)).collect();
             let mut machine = Machine::simulated(&profile, 0).unwrap();
-            machine.start_with(&StartPicture { classes, unused_pools: real.unused_pools }).unwrap();
+            machine
+                .start_with(&StartPicture {
+                    classes,
+                    unused_pools: real.unused_pools,
+                    arenas_allocated: pymalloc.counters().ntimes_arena_allocated,
+                    arenas_highwater: pymalloc.counters().narenas_highwater,
+                })
+                .unwrap();
             machine.verify().unwrap();
             let made = Occupancy::of(&machine.pymalloc);
             let rows = |o: &Occupancy| o.classes.iter().map(|c| (c.pools, c.blocks)).collect::<Vec<_>>();
             assert_eq!(rows(&made), rows(&real), "{name}");
             assert_eq!((made.arenas, made.unused_pools), (real.arenas, real.unused_pools), "{name}");
+            assert_eq!(machine.pymalloc.counters(), pymalloc.counters(), "{name}");
             assert!(real.unused_pools > 20 && real.available_bytes > 1 << 20, "{name}");
         }
     }
@@ -194,7 +207,7 @@ mod tests {
     fn a_picture_of_another_build_is_refused() {
         let with = |class| {
             let mut machine = Machine::simulated(&Profile::default(), 0).unwrap();
-            machine.start_with(&StartPicture { classes: vec![class], unused_pools: 0 }).unwrap_err()
+            machine.start_with(&StartPicture { classes: vec![class], ..StartPicture::default() }).unwrap_err()
         };
         assert!(matches!(with(class(24, 1, 1)), StartError::NoClass { size: 24, .. }));
         assert!(matches!(with(class(0, 1, 1)), StartError::NoClass { .. }));

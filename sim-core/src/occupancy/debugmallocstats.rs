@@ -42,16 +42,7 @@ pub fn debugmallocstats<A: ArenaBackend>(pymalloc: &Pymalloc<A>) -> String {
     row(&mut out, "# bytes lost to pool headers", use_.header_bytes);
     row(&mut out, "# bytes lost to quantization", use_.quantization_bytes);
     row(&mut out, "# bytes lost to arena alignment", use_.alignment_bytes);
-    row(
-        &mut out,
-        "Total",
-        use_.allocated_bytes
-            + use_.available_bytes
-            + unused_bytes
-            + use_.header_bytes
-            + use_.quantization_bytes
-            + use_.alignment_bytes,
-    );
+    row(&mut out, "Total", use_.total_bytes(profile));
     arena_map_rows(&mut out, pymalloc);
     out
 }

@@ -6,7 +6,8 @@ pub use debugmallocstats::{debugmallocstats, grouped};
 
 use crate::addr::SizeClass;
 use crate::arena::ArenaBackend;
-use crate::pymalloc::Pymalloc;
+use crate::profile::Profile;
+use crate::pymalloc::{ArenaObject, Pymalloc};
 
 /// Pools and blocks of one size class, counted over pools with at least one used block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,7 +63,17 @@ pub struct Occupancy {
 impl Occupancy {
     /// Counts over all arenas, as `_PyObject_DebugMallocStats` does.
     pub fn of<A: ArenaBackend>(pymalloc: &Pymalloc<A>) -> Self {
-        let profile = pymalloc.profile();
+        Self::of_arenas(pymalloc.profile(), pymalloc.memory(), pymalloc.arenas())
+    }
+
+    /// Counts over arena records, which may be those of an interpreter that does not run now.
+    pub(crate) fn of_arenas<A: ArenaBackend>(
+        profile: &Profile,
+        memory: &A,
+        records: &[ArenaObject<A::Pool>],
+    ) -> Self {
+        // Sums are size_t in CPython: after a double free a count that wrapped around makes them wrap, too.
+        let size_t = |sum: u64| if profile.pointer_bytes == 4 { sum & u64::from(u32::MAX) } else { sum };
         let mut classes: Vec<ClassUse> = (0..profile.nb_small_size_classes())
             .map(|c| ClassUse {
                 class: SizeClass(c),
@@ -73,15 +84,15 @@ impl Occupancy {
             })
             .collect();
         let (mut arenas, mut unused_pools, mut alignment_bytes) = (0, 0, 0);
-        for (index, arena) in pymalloc.arenas().iter().enumerate() {
+        for arena in records {
             let Some(base) = arena.address else { continue };
             arenas += 1;
             unused_pools += u64::from(arena.nfreepools);
-            if pymalloc.first_pool_addr(base) != base {
+            if profile.first_pool_addr(base) != base {
                 alignment_bytes += profile.pool_size;
             }
-            for pool in pymalloc.carved_pools(index as u32) {
-                let header = pymalloc.memory().header(pool);
+            for pool in arena.carved_pools(profile) {
+                let header = memory.header(memory.pool_at(pool));
                 if header.ref_count > 0
                     && let Some(class) = classes.get_mut(header.szidx as usize)
                 {
@@ -93,17 +104,46 @@ impl Occupancy {
                 }
             }
         }
-        let sum = |f: &dyn Fn(&ClassUse) -> u64| classes.iter().map(f).sum();
+        for class in &mut classes {
+            (class.blocks, class.avail) = (size_t(class.blocks), size_t(class.avail));
+        }
+        let sum = |f: &dyn Fn(&ClassUse) -> u64| size_t(classes.iter().map(f).fold(0, u64::wrapping_add));
         Self {
             arenas,
-            allocated_bytes: sum(&|c| c.blocks * c.block_size),
-            available_bytes: sum(&|c| c.avail * c.block_size),
+            allocated_bytes: sum(&|c| c.blocks.wrapping_mul(c.block_size)),
+            available_bytes: sum(&|c| c.avail.wrapping_mul(c.block_size)),
             unused_pools,
             header_bytes: sum(&|c| c.pools * profile.pool_overhead()),
             quantization_bytes: sum(&|c| c.pools * profile.quantization_bytes(c.class)),
             alignment_bytes,
             classes,
         }
+    }
+
+    /// Adds what another interpreter's state holds.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (class, of) in self.classes.iter_mut().zip(&other.classes) {
+            class.pools += of.pools;
+            class.blocks += of.blocks;
+            class.avail += of.avail;
+        }
+        self.arenas += other.arenas;
+        self.allocated_bytes += other.allocated_bytes;
+        self.available_bytes += other.available_bytes;
+        self.unused_pools += other.unused_pools;
+        self.header_bytes += other.header_bytes;
+        self.quantization_bytes += other.quantization_bytes;
+        self.alignment_bytes += other.alignment_bytes;
+    }
+
+    /// Bytes of all of it: `Total` of the text.
+    pub fn total_bytes(&self, profile: &Profile) -> u64 {
+        let total = self
+            .allocated_bytes
+            .wrapping_add(self.available_bytes)
+            .wrapping_add(self.unused_pools * profile.pool_size)
+            .wrapping_add(self.header_bytes + self.quantization_bytes + self.alignment_bytes);
+        if profile.pointer_bytes == 4 { total & u64::from(u32::MAX) } else { total }
     }
 
     /// Blocks in use in pools.

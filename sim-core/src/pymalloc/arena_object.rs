@@ -6,6 +6,7 @@ use super::Pymalloc;
 use crate::addr::Addr;
 use crate::arena::ArenaBackend;
 use crate::event::{Event, Observer};
+use crate::profile::Profile;
 
 /// `struct arena_object`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +29,16 @@ pub struct ArenaObject<P> {
     pub ordinal: u64,
 }
 
+impl<P> ArenaObject<P> {
+    /// Where the pools carved from it begin, by address.
+    pub fn carved_pools(&self, profile: &Profile) -> impl Iterator<Item = Addr> + use<P> {
+        let first = self.address.map_or(Addr(0), |base| profile.first_pool_addr(base));
+        let end = self.address.map_or(Addr(0), |_| self.pool_address);
+        let pool_size = profile.pool_size;
+        (0..end.bytes_from(first) / pool_size).map(move |i| first.offset(i * pool_size))
+    }
+}
+
 impl<A: ArenaBackend> Pymalloc<A> {
     /// `new_arena`: the record index of a fresh arena that is on no list yet.
     pub(super) fn new_arena<O: Observer>(&mut self, observer: &mut O) -> Option<u32> {
@@ -40,7 +51,8 @@ impl<A: ArenaBackend> Pymalloc<A> {
             return None;
         };
         self.unused_arena_objects = self.arenas[index as usize].nextarena;
-        let ordinal = self.ntimes_arena_allocated;
+        let ordinal = self.arenas_given;
+        self.arenas_given += 1;
         self.narenas_currently_allocated += 1;
         self.ntimes_arena_allocated += 1;
         self.narenas_highwater = self.narenas_highwater.max(self.narenas_currently_allocated);
@@ -61,6 +73,13 @@ impl<A: ArenaBackend> Pymalloc<A> {
         let arena = self.arena_id(index);
         observer.event(Event::ArenaObtained { arena, base, pools, misaligned: lost == 1 });
         Some(index)
+    }
+
+    /// Goes on counting from what was counted before a trace began.
+    pub(crate) fn begin_counters(&mut self, allocated: u64, highwater: u64) {
+        let live = self.narenas_currently_allocated;
+        self.narenas_highwater = highwater.max(live);
+        self.ntimes_arena_allocated = allocated.max(self.narenas_highwater);
     }
 
     /// Doubles `arenas` and pushes the new records, lowest index on top.
@@ -95,6 +114,8 @@ impl<A: ArenaBackend> Pymalloc<A> {
         if self.mark(base, true, observer) {
             return Some(base);
         }
+        observer.event(Event::ArenaNotMarked { ordinal: self.arenas_given, base });
+        self.arenas_given += 1;
         self.memory.release_to_hook(base, observer);
         None
     }

@@ -49,6 +49,9 @@ pub struct Pymalloc<A: ArenaBackend> {
     narenas_currently_allocated: u64,
     ntimes_arena_allocated: u64,
     narenas_highwater: u64,
+    /// Arenas that the arena allocator gave, one that the radix tree could not mark among them. Not in CPython: the names of
+    /// arenas.
+    arenas_given: u64,
     /// `raw_allocated_blocks`: kept by the callers that fall back to RAW.
     pub raw_allocated_blocks: i64,
 }
@@ -82,6 +85,7 @@ impl<A: ArenaBackend> Pymalloc<A> {
             narenas_currently_allocated: 0,
             ntimes_arena_allocated: 0,
             narenas_highwater: 0,
+            arenas_given: 0,
             raw_allocated_blocks: 0,
             profile: profile.clone(),
         }
@@ -161,11 +165,7 @@ impl<A: ArenaBackend> Pymalloc<A> {
 
     /// Every pool carved from an arena, by address.
     pub fn carved_pools(&self, index: u32) -> impl Iterator<Item = A::Pool> + '_ {
-        let arena = &self.arenas[index as usize];
-        let first = arena.address.map_or(Addr(0), |base| self.first_pool_addr(base));
-        let end = arena.address.map_or(Addr(0), |_| arena.pool_address);
-        let count = end.bytes_from(first) / self.profile.pool_size;
-        (0..count).map(move |i| self.memory.pool_at(first.offset(i * self.profile.pool_size)))
+        self.arenas[index as usize].carved_pools(&self.profile).map(|at| self.memory.pool_at(at))
     }
 
     /// A pool's free list, head first. A double free can bend it into a circle; it ends after as many
@@ -205,7 +205,7 @@ impl<A: ArenaBackend> Pymalloc<A> {
 
     /// The first pool-aligned address of an arena.
     pub fn first_pool_addr(&self, base: Addr) -> Addr {
-        Addr(base.0.next_multiple_of(self.profile.pool_size))
+        self.profile.first_pool_addr(base)
     }
 
     /// `address_in_range`: whether an address belongs to this pymalloc.

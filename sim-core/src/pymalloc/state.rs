@@ -5,7 +5,7 @@
 use std::mem::swap;
 use std::sync::Arc;
 
-use super::{ArenaMap, ArenaObject, Pymalloc};
+use super::{ArenaCounters, ArenaMap, ArenaObject, Pymalloc};
 use crate::addr::{Addr, SizeClass};
 use crate::arena::ArenaBackend;
 use crate::event::{Event, Observer};
@@ -22,6 +22,7 @@ pub struct Parked<P> {
     narenas_currently_allocated: u64,
     ntimes_arena_allocated: u64,
     narenas_highwater: u64,
+    arenas_given: u64,
     raw_allocated_blocks: i64,
 }
 
@@ -33,6 +34,22 @@ impl<P> Parked<P> {
                 + size_of_val(self.used.as_slice())
                 + size_of_val(self.arenas.as_slice())
                 + size_of_val(self.nfp2lasta.as_slice())) as u64
+    }
+}
+
+impl<P> Parked<P> {
+    /// Its arena records.
+    pub(crate) fn arenas(&self) -> &[ArenaObject<P>] {
+        &self.arenas
+    }
+
+    /// Its counters.
+    pub(crate) fn counters(&self) -> ArenaCounters {
+        ArenaCounters {
+            narenas_currently_allocated: self.narenas_currently_allocated,
+            ntimes_arena_allocated: self.ntimes_arena_allocated,
+            narenas_highwater: self.narenas_highwater,
+        }
     }
 }
 
@@ -56,6 +73,7 @@ impl<A: ArenaBackend> Pymalloc<A> {
             narenas_currently_allocated: 0,
             ntimes_arena_allocated: 0,
             narenas_highwater: 0,
+            arenas_given: 0,
             raw_allocated_blocks: 0,
         }
     }
@@ -72,6 +90,7 @@ impl<A: ArenaBackend> Pymalloc<A> {
             narenas_currently_allocated: self.narenas_currently_allocated,
             ntimes_arena_allocated: self.ntimes_arena_allocated,
             narenas_highwater: self.narenas_highwater,
+            arenas_given: self.arenas_given,
             raw_allocated_blocks: self.raw_allocated_blocks,
         }
     }
@@ -87,6 +106,7 @@ impl<A: ArenaBackend> Pymalloc<A> {
         swap(&mut self.narenas_currently_allocated, &mut parked.narenas_currently_allocated);
         swap(&mut self.ntimes_arena_allocated, &mut parked.ntimes_arena_allocated);
         swap(&mut self.narenas_highwater, &mut parked.narenas_highwater);
+        swap(&mut self.arenas_given, &mut parked.arenas_given);
         swap(&mut self.raw_allocated_blocks, &mut parked.raw_allocated_blocks);
     }
 

@@ -63,7 +63,11 @@ impl Observer for ArenaEvents {
     const ENABLED: bool = false;
     #[inline]
     fn event(&mut self, event: Event) {
-        if matches!(event, Event::ArenaObtained { .. } | Event::ArenaReleased { .. }) {
+        let wanted = matches!(
+            event,
+            Event::ArenaObtained { .. } | Event::ArenaReleased { .. } | Event::ArenaNotMarked { .. }
+        );
+        if wanted {
             self.0.push(event);
         }
     }
@@ -83,6 +87,9 @@ fn write_arenas(out: &mut String, events: &[Event]) {
             }
             Event::ArenaReleased { arena, .. } => {
                 let _ = writeln!(out, "-arena {}", arena.ordinal);
+            }
+            Event::ArenaNotMarked { ordinal, .. } => {
+                let _ = writeln!(out, "+arena {ordinal}\n-arena {ordinal}");
             }
             _ => {}
         }

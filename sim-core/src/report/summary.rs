@@ -8,9 +8,9 @@ use crate::pymalloc::ArenaCounters;
 /// What a replay came to, whatever memory it ran over.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Summary {
-    /// Arenas live, obtained and at most at once.
+    /// Arenas live, obtained and at most at once, of all interpreters.
     pub counters: ArenaCounters,
-    /// What pymalloc's bytes are used for.
+    /// What pymalloc's bytes are used for, in all interpreters.
     pub occupancy: Occupancy,
     /// `raw_allocated_blocks`.
     pub raw_allocated_blocks: i64,
@@ -27,8 +27,8 @@ impl Summary {
     pub fn of<A: ArenaBackend>(machine: &Machine<A>) -> Self {
         let pymalloc = machine.pymalloc();
         Self {
-            counters: pymalloc.counters(),
-            occupancy: Occupancy::of(pymalloc),
+            counters: machine.arena_counters(),
+            occupancy: machine.occupancy(),
             raw_allocated_blocks: pymalloc.raw_allocated_blocks,
             raw_blocks: machine.raw().live_blocks(),
             raw_bytes: machine.raw().live_bytes(),

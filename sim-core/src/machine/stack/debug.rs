@@ -12,7 +12,7 @@ use crate::machine::layers::Layers;
 
 impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
     fn thread_check(&self, table: AllocatorTable, function: Function) -> Called<()> {
-        if table.functions == Functions::Debug && !self.layers.attached {
+        if table.functions == Functions::Debug && !self.layers.is_attached() {
             return Err(Fatal::NoThreadState {
                 function: self.layers.fatal_function(table.function_names()[function as usize]),
                 free_threaded: self.layers.allocators.build.free_threaded,

@@ -33,6 +33,8 @@ pub(in crate::machine) struct Stack<'a, A: ArenaBackend, O: Observer> {
     pub(in crate::machine) observer: &'a mut O,
     pub(in crate::machine) py_ssize_t_max: u64,
     pub(in crate::machine) depth: u32,
+    /// How many of the last calls were pymalloc's realloc.
+    pub(in crate::machine) reallocs: u32,
 }
 
 type Called<T> = Result<T, Fatal>;
@@ -80,7 +82,12 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
     ) -> Called<()> {
         self.observer.event(Event::TableCalled { domain, table, function, nbytes });
         self.depth += 1;
-        if self.depth > DEPTH_MAX { Err(Fatal::StackOverflow) } else { Ok(()) }
+        let passes_on = table.functions == Functions::Pymalloc && function == Function::Realloc;
+        self.reallocs = if passes_on { self.reallocs + 1 } else { 0 };
+        if self.depth <= DEPTH_MAX {
+            return Ok(());
+        }
+        Err(if self.reallocs > DEPTH_MAX / 2 { Fatal::EndlessRealloc } else { Fatal::StackOverflow })
     }
 
     fn table_malloc(&mut self, table: AllocatorTable, domain: Domain, nbytes: u64) -> Called<Addr> {
@@ -183,7 +190,10 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
 
     fn libc_malloc(&mut self, nbytes: u64) -> Addr {
         let Layers { libc, bytes, .. } = self.layers;
-        let (p, id) = libc.malloc(self.raw, bytes, nbytes);
+        let Some((p, id)) = libc.malloc(self.raw, bytes, nbytes) else {
+            self.observer.event(Event::ReturnedNull { reason: NullReason::OutOfMemory });
+            return Addr(0);
+        };
         let label = self.raw.get(id).label;
         self.observer.event(Event::RawAllocated { label, nbytes, for_pymalloc: false });
         p
@@ -196,7 +206,9 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
         let Layers { libc, bytes, .. } = self.layers;
         let before = libc.get(p).map(|id| self.raw.get(id));
         let new = libc.realloc(self.raw, bytes, p, nbytes).map_err(Fatal::Libc)?;
-        if let Some(before) = before {
+        if new == Addr(0) {
+            self.observer.event(Event::ReturnedNull { reason: NullReason::OutOfMemory });
+        } else if let Some(before) = before {
             self.observer.event(Event::RawResized { label: before.label, from: before.nbytes, nbytes });
         }
         Ok(new)

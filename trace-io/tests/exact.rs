@@ -1,0 +1,162 @@
+//! What breaks rules, or an allocator, or a table: where blocks land all the same, as on the real CPython.
+//!
+//! Right values come from real interpreters driven call by call; the version stands with each.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::io::Cursor;
+
+use sim_core::report::{ArenaEvents, PlacementWriter, Summary, malloc_stats};
+use sim_core::{Machine, Profile, Trace};
+
+/// A trace that ran to its end, or to the end of its process.
+struct Ran {
+    machine: Machine,
+    /// What `--placement` writes, without frees and other lines that say nothing.
+    places: Vec<String>,
+}
+
+fn trace(text: &str) -> Trace {
+    trace_io::open("case.ptrace", Box::new(Cursor::new(text.to_owned()))).unwrap()
+}
+
+fn run_with(text: &str, preset: &str, settings: &[(&str, &str)]) -> Ran {
+    let trace = trace(text);
+    let mut profile = Profile::named(preset).unwrap();
+    for (key, value) in settings {
+        profile.set(key, value).unwrap();
+    }
+    let mut machine = Machine::for_trace(&profile, &trace, None).unwrap();
+    let (mut lines, mut events) = (String::new(), ArenaEvents::default());
+    for index in 0..trace.len() as usize {
+        events.clear();
+        let ptr = machine.step(&trace, index, &mut events);
+        if machine.stopped().is_some() {
+            break;
+        }
+        PlacementWriter::default().after(&machine, &trace, index, ptr, events.as_slice(), &mut lines);
+    }
+    let places = lines.lines().filter(|l| *l != "-").map(str::to_owned).collect();
+    Ran { machine, places }
+}
+
+fn run(text: &str, preset: &str) -> Ran {
+    run_with(text, preset, &[])
+}
+
+fn places(text: &str, preset: &str) -> Vec<String> {
+    run(text, preset).places
+}
+
+fn death(ran: &Ran) -> String {
+    ran.machine.stopped().map(ToString::to_string).unwrap_or_default()
+}
+
+/// libpython 3.11.2: the C library refuses more than PTRDIFF_MAX and its header, and no process has 2^47 bytes.
+#[test]
+fn sizes_that_no_process_has_give_null_and_leave_the_old_block() {
+    let sizes = "m o 1 9223372036854775807\nm r 2 4611686018427387904\nc m 3 1 9223372036854775807\n\
+                 m o 4 140737488355328\nr o 4 5 9223372036854775807\n";
+    let realloc = "m o 6 100\nr o 6 7 9223372036854775807\nm o 8 100\nf o 7\nm o 9 100\n";
+    for head in ["", "#! malloc=pymalloc_debug\n", "#! malloc=malloc\n", "#! malloc=debug\n"] {
+        let ran = run(&format!("{head}{sizes}"), "cpython-3.14");
+        assert_eq!(ran.places, ["null"; 5], "{head}");
+        assert_eq!(ran.machine.raw().live_blocks(), 0, "{head}");
+        assert_eq!(ran.machine.pymalloc().raw_allocated_blocks, 0, "{head}");
+    }
+    // The pool block is still there: the next one lies behind it, and it is what the free frees.
+    assert_eq!(places(realloc, "cpython-3.14"), ["+arena 0", "0 48", "null", "0 160", "0 48"]);
+    // A block of the C library keeps its size.
+    let ran =
+        run("m o 1 1000\nr o 1 2 4611686018427387904\nm r 3 1024\nr r 3 4 281474976710656\n", "cpython-3.14");
+    assert_eq!(ran.places, ["raw", "null", "raw", "null"]);
+    assert_eq!((ran.machine.raw().live_blocks(), ran.machine.raw().live_bytes()), (2, 2024));
+    // Many blocks together are not more than one could be.
+    let ran = run("m r 1 70368744177664\nm r 2 70368744177664\nm r 3 1000\n", "cpython-3.14");
+    assert_eq!(ran.places, ["raw", "null", "raw"]);
+}
+
+/// `PyGILState_Check` compares the calling thread's own state.
+#[test]
+fn a_thread_that_gives_up_its_state_does_so_for_itself() {
+    let ran = run(
+        "#! malloc=debug\nt1 x detach\nt0 m o 1 16\nt1 m r 2 16\nt1 m o 3 16\nt0 m o 4 16\n",
+        "cpython-3.12",
+    );
+    assert_eq!(ran.places, ["+arena 0", "0 64", "raw"]);
+    assert!(
+        death(&ran).contains("_PyMem_DebugMalloc: Python memory allocator called without holding the GIL")
+    );
+    let back =
+        "#! malloc=debug\nt1 x detach\nt0 x detach\nt0 x attach\nt0 m o 1 16\nt1 x attach\nt1 m o 2 16\n";
+    assert_eq!(death(&run(back, "cpython-3.12")), "");
+}
+
+/// A driver of 3.11 whose RAW fails at the third call sees both calls of the arena hook.
+#[test]
+fn an_arena_that_cannot_be_marked_comes_and_goes() {
+    let text = "#! malloc=default\nx set_arena_allocator count\nm o 1 341\nm o 2 341\n";
+    let ran = run_with(text, "cpython-3.14", &[("bookkeeping_fail_at", "3")]);
+    assert_eq!(ran.places, ["+arena 0", "-arena 0", "raw", "+arena 1", "1 48"]);
+    assert_eq!(ran.machine.pymalloc().counters().ntimes_arena_allocated, 1);
+    let mixed = [("bookkeeping_fail_at", "3"), ("arena_placement", "mixed")];
+    let ran = run_with(text, "cpython-3.14", &mixed);
+    // Arena 1 lies at 4096 modulo 16384, so that its first pool begins 12288 bytes into it.
+    assert_eq!(ran.places[3..], ["+arena 1", "1 12336"]);
+    // Plain runs too, and the arena of the first attempt was released.
+    let ran = run_with("m o 1 341\nm o 2 341\n", "cpython-3.14", &mixed);
+    assert_eq!(ran.places, ["+arena 0", "-arena 0", "raw", "+arena 1", "1 12336"]);
+}
+
+/// Real 3.12.1 and 3.13.0: an interpreter that leaves a block leaves its arenas.
+#[test]
+fn arenas_of_ended_interpreters_are_counted() {
+    let head = "x interpreter_new 1 own\nx interpreter_switch 1\nm o 1 48\nm o 2 512\nf o 1\n";
+    let summary = |text: &str| Summary::of(&run(text, "cpython-3.13").machine);
+    let leaked = summary(&format!("{head}x interpreter_end 1\n"));
+    let counters = leaked.counters;
+    assert_eq!((counters.ntimes_arena_allocated, counters.narenas_currently_allocated), (1, 1));
+    assert_eq!((leaked.occupancy.arenas, leaked.occupancy.blocks()), (1, 1));
+    let clean = summary(&format!("{head}f o 2\nx interpreter_end 1\n"));
+    let counters = clean.counters;
+    assert_eq!((counters.ntimes_arena_allocated, counters.narenas_currently_allocated), (1, 0));
+    assert_eq!((counters.narenas_highwater, clean.occupancy.arenas), (1, 0));
+    // One that still lives counts as well.
+    let two = summary(&format!("m o 9 16\n{head}x interpreter_switch 0\nm o 3 16\n"));
+    assert_eq!((two.counters.narenas_currently_allocated, two.counters.narenas_highwater), (2, 2));
+    assert_eq!(two.occupancy.blocks(), 3);
+}
+
+/// i386 libpython 3.11.2: sums are size_t.
+#[test]
+fn sums_of_a_32_bit_build_wrap_around() {
+    let text = "#! malloc=default\nm o 1 32\nm o 2 32\nm o 3 32\nk o 2\nf o 2\nm o 4 32\nm o 5 32\nm o 6 32\n\
+                f o 1\nf o 3\nf o 4\nf o 5\nf o 6\n";
+    let stats = malloc_stats(&run(text, "cpython-32bit").machine);
+    assert!(stats.contains("# bytes in allocated blocks        =        4,294,967,264\n"), "{stats}");
+    assert!(stats.contains("\nTotal                              =              266,240\n"), "{stats}");
+}
+
+/// i386 libpython 3.11.2: pointer arithmetic is modulo 2^32.
+#[test]
+fn addresses_of_a_32_bit_build_wrap_around() {
+    let text = "#! malloc=pymalloc_debug\nm m 1 100\nx poke 1 -8 ffffffff\nx poke 1 0 00\nf o 1\n";
+    let died = death(&run(text, "cpython-32bit"));
+    // p - 1, which is the last byte of the leading pad; the last data are those before it.
+    assert!(died.contains("p=0x40000028:") && died.contains("tail=0x40000027 are not all"), "{died}");
+    assert!(died.contains("Data at p: 00 cd cd cd cd cd cd cd ... 00 ff ff ff ff 6d fd fd\n"), "{died}");
+    let text = "#! malloc=pymalloc_debug\nm m 1 100\nx poke 1 -8 c0020040\nf o 1\n";
+    let died = death(&run(text, "cpython-32bit"));
+    assert!(died.contains("The 4 pad bytes at tail=0x20068 are Segmentation fault"), "{died}");
+}
+
+/// libpython 3.11.2 of Debian, 3.9.18 and 3.10.13: no crash, all of a processor. malloc, calloc and free do crash.
+#[test]
+fn a_realloc_between_raw_and_pymalloc_has_no_end() {
+    let head = "#! malloc=default\nm o 1 16\nm r 2 513\nx set_allocator r pymalloc\n";
+    assert!(death(&run(&format!("{head}r r 2 3 600\n"), "cpython-3.11")).starts_with("no end"));
+    for call in ["m r 4 513", "c r 4 1 513", "f r 2"] {
+        let ran = run(&format!("{head}{call}\n"), "cpython-3.11");
+        assert!(death(&ran).starts_with("Segmentation fault (stack overflow"), "{call}");
+    }
+}
