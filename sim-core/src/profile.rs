@@ -88,6 +88,9 @@ pub struct Profile {
     pub debug_flag: bool,
     /// Whether fatal errors begin with the function that found them (3.9 and later).
     pub fatal_functions: bool,
+    /// Whether tracemalloc keeps each trace in a record of its own, from RAW's table (3.9 and later); before, it stands in the
+    /// hash table.
+    pub trace_records: bool,
     /// The mimalloc that the build bundles.
     pub mimalloc: MimallocBuild,
 }
@@ -191,7 +194,7 @@ const ALL_KEYS: [(&str, &str); PYMALLOC_KEYS.len() + mimalloc::KEYS.len()] = {
     all
 };
 
-const PYMALLOC_KEYS: [(&str, &str); 16] = [
+const PYMALLOC_KEYS: [(&str, &str); 17] = [
     ("pointer_bytes", "8 or 4"),
     ("alignment", "a power of two, in bytes"),
     ("small_request_threshold", "bytes, a multiple of alignment"),
@@ -208,6 +211,10 @@ const PYMALLOC_KEYS: [(&str, &str); 16] = [
     ("interpreter_states", "true or false: whether interpreters can have a pymalloc state of their own"),
     ("debug_flag", "true or false: whether a flag tells that debug hooks are on, as since 3.13"),
     ("fatal_functions", "true or false: whether fatal errors name their function, as since 3.9"),
+    (
+        "trace_records",
+        "true or false: whether tracemalloc takes a record for each trace from RAW, as since 3.9",
+    ),
 ];
 
 impl Default for Profile {
@@ -230,6 +237,7 @@ impl Default for Profile {
             interpreter_states: true,
             debug_flag: true,
             fatal_functions: true,
+            trace_records: true,
             mimalloc: MimallocBuild::default(),
         }
     }
@@ -267,6 +275,7 @@ impl Profile {
             "interpreter_states" => self.interpreter_states = value.parse().map_err(|_| bad())?,
             "debug_flag" => self.debug_flag = value.parse().map_err(|_| bad())?,
             "fatal_functions" => self.fatal_functions = value.parse().map_err(|_| bad())?,
+            "trace_records" => self.trace_records = value.parse().map_err(|_| bad())?,
             "keep_last_arena" => self.keep_last_arena = value.parse().map_err(|_| bad())?,
             "arena_placement" => {
                 self.arena_placement = match value {
@@ -309,6 +318,7 @@ impl Profile {
             "interpreter_states" => self.interpreter_states.to_string(),
             "debug_flag" => self.debug_flag.to_string(),
             "fatal_functions" => self.fatal_functions.to_string(),
+            "trace_records" => self.trace_records.to_string(),
             "keep_last_arena" => self.keep_last_arena.to_string(),
             "initial_arena_objects" => self.initial_arena_objects.to_string(),
             "arena_placement" => self.arena_placement.to_string(),

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::fmt::Write as _;
 use std::io::Cursor;
 
 use sim_core::report::{ArenaEvents, PlacementWriter, Summary, malloc_stats};
@@ -52,7 +53,7 @@ fn death(ran: &Ran) -> String {
     ran.machine.stopped().map(ToString::to_string).unwrap_or_default()
 }
 
-/// libpython 3.11.2: the C library refuses more than PTRDIFF_MAX and its header, and no process has 2^47 bytes.
+/// libpython 3.11.2: the C library refuses more than `PTRDIFF_MAX` and its header, and no process has 2^47 bytes.
 #[test]
 fn sizes_that_no_process_has_give_null_and_leave_the_old_block() {
     let sizes = "m o 1 9223372036854775807\nm r 2 4611686018427387904\nc m 3 1 9223372036854775807\n\
@@ -127,7 +128,7 @@ fn arenas_of_ended_interpreters_are_counted() {
     assert_eq!(two.occupancy.blocks(), 3);
 }
 
-/// i386 libpython 3.11.2: sums are size_t.
+/// i386 libpython 3.11.2: sums are `size_t`.
 #[test]
 fn sums_of_a_32_bit_build_wrap_around() {
     let text = "#! malloc=default\nm o 1 32\nm o 2 32\nm o 3 32\nk o 2\nf o 2\nm o 4 32\nm o 5 32\nm o 6 32\n\
@@ -159,4 +160,95 @@ fn a_realloc_between_raw_and_pymalloc_has_no_end() {
         let ran = run(&format!("{head}{call}\n"), "cpython-3.11");
         assert!(death(&ran).starts_with("Segmentation fault (stack overflow"), "{call}");
     }
+}
+
+fn logged(ran: &Ran) -> Vec<String> {
+    ran.machine.layers().unwrap().log().iter().map(ToString::to_string).collect()
+}
+
+/// libpython 3.11.2 driven by tables of its own: arena records come by `PyMem_RawRealloc`, nodes by `PyMem_RawCalloc`.
+#[test]
+fn pymalloc_takes_its_bookkeeping_through_the_table_of_raw() {
+    let with = |table: &str| {
+        run(
+            &format!(
+                "#! malloc=default\nx set_allocator r {table}\nm o 1 16\nm o 2 16\nm o 3 16\nm o 4 600\nm o 5 600\n"
+            ),
+            "cpython-3.11",
+        )
+    };
+    assert_eq!(with("fail:1").places, ["null"; 5]);
+    assert_eq!(with("fail:4").places, ["+arena 0", "0 48", "0 64", "0 80", "null", "raw"]);
+    // The second call is the node's: the arena is given back, and the call itself is the third.
+    assert_eq!(with("fail:2").places[..3], ["+arena 0", "-arena 0", "raw"]);
+    let log = run(
+        "#! malloc=default\nx set_allocator r log\nm o 1 16\nm o 2 600\nr o 2 3 700\nf o 3\n",
+        "cpython-3.11",
+    );
+    let calls = logged(&log);
+    assert!(calls[0].starts_with("realloc(NULL, 768) = 0x"), "{calls:?}");
+    assert!(calls[1].starts_with("calloc(1, 262144) = 0x") && calls[2].starts_with("calloc(1, 131072) = 0x"));
+    assert!(calls[3].starts_with("malloc(600)") && calls[4].starts_with("realloc(0x") && calls.len() == 6);
+    // No radix tree before 3.10, and no record but in the first call.
+    let calls = logged(&run("#! malloc=default\nx set_allocator r log\nm o 1 16\n", "cpython-3.9"));
+    assert!(calls.len() == 1 && calls[0].starts_with("realloc(NULL, 768)"), "{calls:?}");
+}
+
+/// What the first 16 records lie in was taken before anybody looked, and it is what is resized.
+#[test]
+fn records_from_before_a_table_are_resized_by_it() {
+    let mut text = "#! malloc=default\nm o 1 512\nx set_allocator r log\n".to_owned();
+    // 63 pools of 31 blocks in the first arena, then 64 in each.
+    for id in 2..17 * 64 * 31 {
+        writeln!(text, "m o {id} 512").unwrap();
+    }
+    let ran = run(&text, "cpython-3.11");
+    let calls = logged(&ran);
+    assert!(calls.iter().any(|call| call.starts_with("realloc(0x") && call.contains(", 1536)")), "{calls:?}");
+    assert_eq!(death(&ran), "");
+    // Where RAW had debug hooks then, what it finds is a block of theirs.
+    let ran = run(&text.replace("malloc=default", "malloc=debug"), "cpython-3.11");
+    assert_eq!(death(&ran), "");
+}
+
+/// libpython 3.11.2: records of 768 bytes are asked of RAW, which is pymalloc, which asks RAW.
+#[test]
+fn raw_on_pymalloc_without_an_arena_has_no_bottom() {
+    let ran = run("#! malloc=default\nx set_allocator r pymalloc\nm r 1 16\n", "cpython-3.11");
+    assert!(death(&ran).starts_with("Segmentation fault (stack overflow"));
+}
+
+/// Real 3.11.7, 3.13.0 and 3.14.10: every block traced takes 16 bytes from the table that RAW had at the start.
+#[test]
+fn tracemalloc_takes_its_records_from_the_table_of_raw() {
+    let text = "#! malloc=default\nm m 1 16\nx set_allocator r pymalloc\nx tracemalloc start 1\nm m 2 16\nm m 3 16\nm m 4 16\n";
+    assert_eq!(places(text, "cpython-3.14")[1..], ["0 48", "0 64", "0 96", "0 128"]);
+    // 3.8 has the trace in its hash table, which is not RAW's.
+    assert_eq!(places(text, "cpython-3.8")[1..], ["0 48", "0 64", "0 80", "0 96"]);
+    // A record goes back when its block does, and all of them when tracing ends.
+    let back = format!("{text}f m 3\nm m 5 16\nx tracemalloc stop\nm m 6 16\n");
+    // Blocks 64, 112 and 128 lie in buckets 4, 7 and 8, and the last record that is freed is the first to come back.
+    assert_eq!(places(&back, "cpython-3.14")[5..], ["0 112", "0 144"]);
+}
+
+/// Real 3.9 to 3.14.10: a call of RAW that fails for the trace makes `PyMem_Malloc` return NULL.
+#[test]
+fn a_trace_without_a_record_gives_the_block_back() {
+    let text = "#! malloc=default\nm m 1 100\nx set_allocator r fail:2\nx tracemalloc start 1\n\
+                m m 2 100\nm m 3 100\nm m 4 600\n";
+    let ran = run(text, "cpython-3.13");
+    // Calls: record of 2; record of 3, which fails; 600 bytes, then its record, which fails.
+    assert_eq!(ran.places, ["+arena 0", "0 48", "0 160", "null", "null"]);
+    let traced = ran.machine.layers().unwrap().tracemalloc();
+    assert_eq!(traced.get_traced_memory(), (100, 100));
+    assert_eq!(ran.machine.raw().live_blocks(), 1, "the record alone");
+    // 3.8 asks for none.
+    assert_eq!(places(text, "cpython-3.8"), ["+arena 0", "0 48", "0 160", "0 272", "raw"]);
+    // The traceback of a line not seen before is asked for first: 24 bytes, 12 more for each further frame.
+    let stacks = "#! malloc=default\nm m 1 100\nx set_allocator r log\nx tracemalloc start 2\n\
+                  x stack a.py:1 b.py:2\nm m 2 100\nm m 3 100\nf m 3\n";
+    let calls = logged(&run(stacks, "cpython-3.13"));
+    let sizes: Vec<_> = calls.iter().map(|call| call.split(" = ").next().unwrap().to_owned()).collect();
+    assert_eq!(sizes[..3], ["malloc(36)", "malloc(16)", "malloc(16)"], "{calls:?}");
+    assert!(sizes[3].starts_with("free(0x") && sizes.len() == 4);
 }

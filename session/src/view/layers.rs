@@ -89,7 +89,7 @@ impl Domains {
         let allocators = machine.allocators();
         let chain = |domain| match layers {
             Some(layers) => layers.chain(domain),
-            None => allocators.chain(domain, &|_| None),
+            None => allocators.chain(allocators.get(domain), &|_| None),
         };
         let calls = session.events().iter().filter_map(|event| match *event {
             Event::TableCalled { domain, table, function, nbytes } => {

@@ -169,14 +169,14 @@ impl Allocators {
         }
     }
 
-    /// The chain of tables that a call through a domain's entry point passes, as far as tables show it.
+    /// The chain of tables that a call of `top` passes, as far as tables show it.
     /// It ends at the C library, pymalloc or mimalloc, or after 16 tables (a circle).
     pub fn chain(
         &self,
-        domain: Domain,
+        top: AllocatorTable,
         below: &dyn Fn(AllocatorTable) -> Option<AllocatorTable>,
     ) -> Vec<AllocatorTable> {
-        let mut chain = vec![self.get(domain)];
+        let mut chain = vec![top];
         while let Some(&last) = chain.last()
             && chain.len() < 16
         {

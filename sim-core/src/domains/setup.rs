@@ -54,6 +54,8 @@ pub struct Build {
     pub debug_by_function: bool,
     /// Whether fatal errors do not name their function (3.8).
     pub fatal_without_function: bool,
+    /// Whether tracemalloc's traces stand in its hash table and not in records of their own (3.8).
+    pub traces_in_table: bool,
 }
 
 impl From<&Profile> for Build {
@@ -63,6 +65,7 @@ impl From<&Profile> for Build {
             mimalloc_raw: profile.mimalloc.raw,
             debug_by_function: !profile.debug_flag,
             fatal_without_function: !profile.fatal_functions,
+            traces_in_table: !profile.trace_records,
         }
     }
 }

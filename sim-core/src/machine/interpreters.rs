@@ -12,8 +12,7 @@ use crate::event::{Event, Observer};
 use crate::occupancy::Occupancy;
 use crate::pymalloc::{ArenaCounters, Parked, Pymalloc};
 
-use super::stack::Stack;
-use super::{Fatal, Machine};
+use super::Machine;
 
 /// The interpreters of a run that has more than the main one.
 #[derive(Clone, Debug)]
@@ -181,6 +180,10 @@ impl<A: ArenaBackend> Machine<A> {
     }
 
     /// Counts what is left; an interpreter that leaves nothing gives its arenas back, else they stay for good.
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method itself is not general enough over lifetimes"
+    )]
     pub(super) fn interpreter_end<O: Observer>(&mut self, number: u32, observer: &mut O) {
         let Some(mut all) = self.interpreters.take() else { return };
         let goes_on = if all.running == number { 0 } else { all.running };
@@ -192,8 +195,7 @@ impl<A: ArenaBackend> Machine<A> {
             leaked = Some(blocks);
             observer.event(Event::InterpreterEnded { number, leaked });
             if blocks == 0 {
-                let done = self.stack(observer).map(|mut stack| stack.free_arenas());
-                self.settle(done);
+                self.with_stack(observer, |stack| stack.free_arenas());
             }
             all.put_in(all.owner(goes_on), &mut self.pymalloc);
             if let Some(state) = all.parked.remove(&number) {
@@ -231,27 +233,6 @@ impl<A: ArenaBackend> Machine<A> {
     }
 
     pub(super) fn virtual_free<O: Observer>(&mut self, slot: Slot, observer: &mut O) {
-        let done = self.stack(observer).map(|mut stack| stack.virtual_free(slot));
-        self.settle(done);
-    }
-
-    fn stack<'a, O: Observer>(&'a mut self, observer: &'a mut O) -> Option<Stack<'a, A, O>> {
-        Some(Stack {
-            pymalloc: &mut self.pymalloc,
-            raw: &mut self.raw,
-            mimalloc: self.mimalloc.as_deref_mut(),
-            layers: self.layers.as_deref_mut()?,
-            observer,
-            py_ssize_t_max: self.py_ssize_t_max,
-            depth: 0,
-            reallocs: 0,
-        })
-    }
-
-    /// Stops the machine if what was done ended the process.
-    fn settle(&mut self, done: Option<Result<(), Fatal>>) {
-        if let Some(Err(fatal)) = done {
-            self.stopped = Some(Box::new(fatal));
-        }
+        self.with_stack(observer, |stack| stack.virtual_free(slot));
     }
 }

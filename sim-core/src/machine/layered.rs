@@ -7,6 +7,34 @@ use crate::event::Observer;
 use crate::tape::{Kind, Packed};
 
 impl<A: ArenaBackend> Machine<A> {
+    pub(super) fn stack<'a, O: Observer>(
+        &'a mut self,
+        observer: &'a mut O,
+    ) -> Option<stack::Stack<'a, A, O>> {
+        Some(stack::Stack {
+            pymalloc: &mut self.pymalloc,
+            raw: &mut self.raw,
+            mimalloc: self.mimalloc.as_deref_mut(),
+            layers: self.layers.as_deref_mut()?,
+            observer,
+            py_ssize_t_max: self.py_ssize_t_max,
+            depth: 0,
+            reallocs: 0,
+        })
+    }
+
+    /// Does something that is no call of the program's, and stops the machine if it ended the process.
+    pub(super) fn with_stack<O: Observer>(
+        &mut self,
+        observer: &mut O,
+        run: impl FnOnce(&mut stack::Stack<'_, A, O>) -> Result<(), Fatal>,
+    ) {
+        let Some(mut stack) = self.stack(observer) else { return };
+        if let Err(fatal) = run(&mut stack) {
+            self.stopped = Some(Box::new(fatal));
+        }
+    }
+
     /// [`Machine::apply`] through tables.
     #[cold]
     pub(super) fn apply_layered<O: Observer>(&mut self, op: Packed, observer: &mut O) -> A::Ptr {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::addr::{Addr, Slot};
+use crate::addr::Addr;
 use crate::bytes::Bytes;
 use crate::debug_hooks::Layout;
 use crate::domains::{
@@ -44,8 +44,19 @@ pub struct Layers {
     pub(super) wild: std::collections::BTreeMap<Addr, u64>,
     /// What `PYTHONMALLOCSTATS` printed, where it is set.
     pub(super) malloc_stats: Option<MallocStats>,
+    /// tracemalloc's records, where RAW's table, from which they come, would do something with them.
+    pub(super) records: Option<TraceRecords>,
     snapshots: BTreeMap<String, Arc<Snapshot>>,
     log: VecDeque<LoggedCall>,
+}
+
+/// Blocks that tracemalloc took from RAW's table.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TraceRecords {
+    /// `trace_t` by tracemalloc's domain and block.
+    pub(super) traces: BTreeMap<(u32, Addr), Addr>,
+    /// Interned tracebacks, in the order they came.
+    pub(super) tracebacks: Vec<Addr>,
 }
 
 /// The reports of `PYTHONMALLOCSTATS`. Only the last operation's are kept.
@@ -83,6 +94,7 @@ impl Layers {
             touched: Addr(0),
             wild: std::collections::BTreeMap::new(),
             malloc_stats: None,
+            records: None,
             snapshots: BTreeMap::new(),
             log: VecDeque::new(),
         }
@@ -173,28 +185,24 @@ impl Layers {
                 let hook = AllocatorTable { ctx: Context::Saved(domain), functions: Functions::Tracemalloc };
                 self.allocators.set(domain, hook);
             }
+            let watched = is_watched(&self.chain_from(self.saved[Domain::Raw as usize]));
+            self.records = watched.then(TraceRecords::default);
         }
     }
 
-    /// `tracemalloc.stop`: the tables found at the start come back, whatever was installed since.
-    pub(super) fn stop_tracemalloc(&mut self) {
-        if self.tracemalloc.is_tracing() {
-            self.tracemalloc.stop();
-            for domain in Domain::ALL {
-                self.allocators.set(domain, self.saved[domain as usize]);
-            }
-        }
+    /// Whether what is asked of RAW is seen by a table that would do something with it: one of the scenario's own, or
+    /// pymalloc's.
+    pub(super) fn raw_is_watched(&self) -> bool {
+        is_watched(&self.chain(Domain::Raw))
     }
 
-    pub(super) fn track(&mut self, domain: u32, slot: Slot, size: u64) {
-        let traceback = self.traceback();
-        self.touched = self.pointers[slot.0 as usize];
-        self.tracemalloc.track(domain, self.pointers[slot.0 as usize], size, traceback);
-    }
-
-    pub(super) fn untrack(&mut self, domain: u32, slot: Slot) {
-        self.touched = self.pointers[slot.0 as usize];
-        self.tracemalloc.untrack(domain, self.pointers[slot.0 as usize]);
+    /// The table that RAW's calls passed before the scenario installed tables of its own.
+    pub(super) fn raw_before_users(&self) -> AllocatorTable {
+        let chain = self.chain(Domain::Raw);
+        let user =
+            |table: &AllocatorTable| matches!(table.functions, Functions::User(_) | Functions::Pymalloc);
+        let last = chain.iter().rposition(user);
+        last.and_then(|at| chain.get(at + 1)).copied().unwrap_or(AllocatorTable::LIBC)
     }
 
     /// Installs a table of the scenario's own over the one in force.
@@ -255,10 +263,20 @@ impl Layers {
 
     /// The tables that a call through a domain passes, top first.
     pub fn chain(&self, domain: Domain) -> Vec<AllocatorTable> {
-        self.allocators.chain(domain, &|table| match table.ctx {
+        self.chain_from(self.allocators.get(domain))
+    }
+
+    fn chain_from(&self, table: AllocatorTable) -> Vec<AllocatorTable> {
+        self.allocators.chain(table, &|table| match table.ctx {
             Context::User(at) => self.user.get(usize::from(at)).map(|u| u.inner),
             Context::Saved(domain) => Some(self.saved[domain as usize]),
             _ => None,
         })
     }
+}
+
+/// Whether a table of these does something with a call but check it, count it as tracemalloc does, and ask the C library.
+fn is_watched(chain: &[AllocatorTable]) -> bool {
+    let user = chain.iter().any(|table| matches!(table.functions, Functions::User(_)));
+    user || chain.last().is_some_and(|table| table.functions != Functions::Libc)
 }

@@ -224,6 +224,10 @@ impl<A: ArenaBackend> Machine<A> {
     }
 
     /// Does an action. Without layers there is nothing that one could change.
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method itself is not general enough over lifetimes"
+    )]
     fn act<O: Observer>(
         &mut self,
         trace: &Trace,
@@ -252,11 +256,13 @@ impl<A: ArenaBackend> Machine<A> {
             },
             Action::Stack(stack) => layers.set_stack(&trace.origin.stacks, stack),
             Action::TracemallocStart(nframe) => layers.start_tracemalloc(nframe),
-            Action::TracemallocStop => layers.stop_tracemalloc(),
-            Action::TracemallocClear => layers.tracemalloc.clear_traces(),
+            Action::TracemallocStop => self.with_stack(observer, |stack| stack.stop_tracemalloc()),
+            Action::TracemallocClear => self.with_stack(observer, |stack| stack.clear_traces()),
             Action::TracemallocResetPeak => layers.tracemalloc.reset_peak(),
-            Action::Track { domain, size, .. } => layers.track(domain, slot, size),
-            Action::Untrack { domain, .. } => layers.untrack(domain, slot),
+            Action::Track { domain, size, .. } => {
+                self.with_stack(observer, |stack| stack.track(domain, slot, size));
+            }
+            Action::Untrack { domain, .. } => self.with_stack(observer, |stack| stack.untrack(domain, slot)),
             Action::TracemallocSnapshot(name) => {
                 let traces = layers.keep_snapshot(trace.name_of(name));
                 observer.event(Event::SnapshotTaken { traces });

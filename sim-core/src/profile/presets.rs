@@ -50,7 +50,9 @@ impl Profile {
         let v3_11 = Self { interpreter_states: false, ..v3_12.clone() };
         let v3_9 = Self { interpreter_states: false, debug_flag: false, ..small.clone() };
         Ok(match name {
-            "cpython-3.8" => Self { keep_last_arena: false, fatal_functions: false, ..v3_9 },
+            "cpython-3.8" => {
+                Self { keep_last_arena: false, fatal_functions: false, trace_records: false, ..v3_9 }
+            }
             "cpython-3.9" => v3_9,
             "cpython-3.10" => Self { address_bits: 48, ..v3_11 },
             "cpython-3.11" => v3_11,

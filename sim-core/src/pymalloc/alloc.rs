@@ -14,6 +14,12 @@ impl<A: ArenaBackend> Pymalloc<A> {
             return None;
         };
         observer.event(Event::SizeClassChosen { nbytes, class });
+        self.alloc_of(class, observer)
+    }
+
+    /// A block of a class.
+    #[inline]
+    pub(crate) fn alloc_of<O: Observer>(&mut self, class: SizeClass, observer: &mut O) -> Option<A::Block> {
         let Some(pool) = self.used[usize::from(class.0)] else {
             return self.allocate_from_new_pool(class, observer);
         };

@@ -135,6 +135,16 @@ impl ArenaMap {
             as u64
     }
 
+    /// The nodes that marking an arena would make, in order, with their bytes.
+    pub(crate) fn missing_nodes(&self, base: Addr) -> Vec<u64> {
+        let mut wanted = Vec::new();
+        self.clone().mark_used(base, true, &mut |_, bytes| {
+            wanted.push(bytes);
+            true
+        });
+        wanted
+    }
+
     /// `arena_map_get(create)`: makes the nodes over an address's window; false when RAW gave no memory.
     fn create(&mut self, window: u64, raw: &mut dyn FnMut(RadixNode, u64) -> bool) -> bool {
         if self.single_level {

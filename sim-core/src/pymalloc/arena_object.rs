@@ -29,6 +29,17 @@ pub struct ArenaObject<P> {
     pub ordinal: u64,
 }
 
+/// How `arenas` is to grow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Growth {
+    /// Records now.
+    pub(crate) from: u32,
+    /// Records then; no more than now where the number cannot be doubled.
+    pub(crate) to: u32,
+    /// Bytes that all of them take.
+    pub(crate) bytes: u64,
+}
+
 impl<P> ArenaObject<P> {
     /// Where the pools carved from it begin, by address.
     pub fn carved_pools(&self, profile: &Profile) -> impl Iterator<Item = Addr> + use<P> {
@@ -42,14 +53,31 @@ impl<P> ArenaObject<P> {
 impl<A: ArenaBackend> Pymalloc<A> {
     /// `new_arena`: the record index of a fresh arena that is on no list yet.
     pub(super) fn new_arena<O: Observer>(&mut self, observer: &mut O) -> Option<u32> {
-        if self.unused_arena_objects.is_none() && !self.grow_arena_objects(observer) {
+        if let Some(growth) = self.wanted_arena_objects() {
+            let got = growth.to > growth.from && self.memory.bookkeeping(growth.bytes);
+            if !self.grow_arena_objects(growth, got, observer) {
+                return None;
+            }
+        }
+        let base = self.obtain(observer)?;
+        if !self.mark_with(base, None, observer) {
             return None;
         }
-        let index = self.unused_arena_objects?;
-        let Some(base) = self.obtain_marked(observer) else {
+        self.adopt_arena(base, observer)
+    }
+
+    /// What the arena allocator gives.
+    pub(crate) fn obtain<O: Observer>(&mut self, observer: &mut O) -> Option<Addr> {
+        let base = self.memory.obtain_from_hook(observer);
+        if base.is_none() {
             observer.event(Event::ArenaRefused);
-            return None;
-        };
+        }
+        base
+    }
+
+    /// Gives an arena that was obtained and marked a record.
+    pub(crate) fn adopt_arena<O: Observer>(&mut self, base: Addr, observer: &mut O) -> Option<u32> {
+        let index = self.unused_arena_objects?;
         self.unused_arena_objects = self.arenas[index as usize].nextarena;
         let ordinal = self.arenas_given;
         self.arenas_given += 1;
@@ -82,12 +110,29 @@ impl<A: ArenaBackend> Pymalloc<A> {
         self.ntimes_arena_allocated = allocated.max(self.narenas_highwater);
     }
 
-    /// Doubles `arenas` and pushes the new records, lowest index on top.
-    fn grow_arena_objects<O: Observer>(&mut self, observer: &mut O) -> bool {
+    /// How `arenas` is to grow before the next arena, if no record is unused.
+    pub(crate) fn wanted_arena_objects(&self) -> Option<Growth> {
+        if self.unused_arena_objects.is_some() {
+            return None;
+        }
         let from = self.arenas.len() as u32;
         let to = if from == 0 { self.profile.initial_arena_objects } else { from.saturating_mul(2) };
-        let bytes = u64::from(to) * self.profile.arena_object_bytes();
-        let got = to > from && self.memory.bookkeeping(bytes);
+        Some(Growth { from, to, bytes: u64::from(to) * self.profile.arena_object_bytes() })
+    }
+
+    /// Where `arenas` lies, where its memory came through RAW's table; else 0.
+    pub(crate) fn arenas_at(&mut self) -> &mut Addr {
+        &mut self.arenas_at
+    }
+
+    /// Doubles `arenas` and pushes the new records, lowest index on top, if RAW gave the memory.
+    pub(crate) fn grow_arena_objects<O: Observer>(
+        &mut self,
+        growth: Growth,
+        got: bool,
+        observer: &mut O,
+    ) -> bool {
+        let Growth { from, to, bytes } = growth;
         observer.event(Event::ArenaObjectsGrown { from, to, bytes, got });
         if !got {
             return false;
@@ -108,29 +153,45 @@ impl<A: ArenaBackend> Pymalloc<A> {
         true
     }
 
-    /// Asks for an arena and marks it in the radix tree; an arena that cannot be marked goes back.
-    fn obtain_marked<O: Observer>(&mut self, observer: &mut O) -> Option<Addr> {
-        let base = self.memory.obtain_from_hook(observer)?;
-        if self.mark(base, true, observer) {
-            return Some(base);
+    /// Marks a new arena in the radix tree; one that cannot be marked goes back. `answers` says of each node that is to be
+    /// made whether RAW gave the memory; without, the memory below is asked.
+    pub(crate) fn mark_with<O: Observer>(
+        &mut self,
+        base: Addr,
+        answers: Option<&[bool]>,
+        observer: &mut O,
+    ) -> bool {
+        if self.mark(base, true, answers, observer) {
+            return true;
         }
         observer.event(Event::ArenaNotMarked { ordinal: self.arenas_given, base });
         self.arenas_given += 1;
         self.memory.release_to_hook(base, observer);
-        None
+        observer.event(Event::ArenaRefused);
+        false
     }
 
-    fn mark<O: Observer>(&mut self, base: Addr, used: bool, observer: &mut O) -> bool {
+    fn mark<O: Observer>(
+        &mut self,
+        base: Addr,
+        used: bool,
+        answers: Option<&[bool]>,
+        observer: &mut O,
+    ) -> bool {
         let memory = &mut self.memory;
+        let mut answers = answers.map(|a| a.iter());
         Arc::make_mut(&mut self.arena_map).mark_used(base, used, &mut |node, bytes| {
-            let got = memory.bookkeeping(bytes);
+            let got = match &mut answers {
+                Some(answers) => answers.next().copied().unwrap_or(false),
+                None => memory.bookkeeping(bytes),
+            };
             observer.event(Event::RadixNodeCreated { node, bytes, got });
             got
         })
     }
 
     /// Puts a new arena on the empty `usable_arenas` list.
-    pub(super) fn link_only_arena<O: Observer>(&mut self, index: u32, observer: &mut O) {
+    pub(crate) fn link_only_arena<O: Observer>(&mut self, index: u32, observer: &mut O) {
         self.usable_arenas = Some(index);
         let arena = self.arena_mut(index);
         arena.nextarena = None;
@@ -244,7 +305,7 @@ impl<A: ArenaBackend> Pymalloc<A> {
         let base = arena.address.take();
         self.narenas_currently_allocated -= 1;
         if let Some(base) = base {
-            self.mark(base, false, observer);
+            self.mark(base, false, None, observer);
             self.memory.release_to_hook(base, observer);
             observer.event(Event::ArenaReleased { arena: id, base });
         }

@@ -16,6 +16,7 @@ mod verify;
 
 pub use arena_map::{ArenaCoverage, ArenaMap};
 pub use arena_object::ArenaObject;
+pub(crate) use arena_object::Growth;
 pub use realloc::Realloc;
 pub(crate) use saved::SavedPymalloc;
 pub use state::Parked;
@@ -40,6 +41,8 @@ pub struct Pymalloc<A: ArenaBackend> {
     /// `usedpools`: the front pool of each size class.
     used: Vec<Option<A::Pool>>,
     arenas: Vec<ArenaObject<A::Pool>>,
+    /// Where `arenas` lies, where its memory came through RAW's table and is looked at; else 0.
+    arenas_at: Addr,
     unused_arena_objects: Option<u32>,
     usable_arenas: Option<u32>,
     nfp2lasta: Vec<Option<u32>>,
@@ -78,6 +81,7 @@ impl<A: ArenaBackend> Pymalloc<A> {
             memory,
             used: vec![None; usize::from(profile.nb_small_size_classes())],
             arenas: Vec::new(),
+            arenas_at: Addr(0),
             unused_arena_objects: None,
             usable_arenas: None,
             nfp2lasta: vec![None; profile.max_pools_in_arena() as usize + 1],

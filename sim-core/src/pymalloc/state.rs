@@ -15,6 +15,7 @@ use crate::event::{Event, Observer};
 pub struct Parked<P> {
     used: Vec<Option<P>>,
     arenas: Vec<ArenaObject<P>>,
+    arenas_at: Addr,
     unused_arena_objects: Option<u32>,
     usable_arenas: Option<u32>,
     nfp2lasta: Vec<Option<u32>>,
@@ -66,6 +67,7 @@ impl<A: ArenaBackend> Pymalloc<A> {
         Parked {
             used: vec![None; self.used.len()],
             arenas: Vec::new(),
+            arenas_at: Addr(0),
             unused_arena_objects: None,
             usable_arenas: None,
             nfp2lasta: vec![None; self.nfp2lasta.len()],
@@ -83,6 +85,7 @@ impl<A: ArenaBackend> Pymalloc<A> {
         Parked {
             used: self.used.clone(),
             arenas: self.arenas.clone(),
+            arenas_at: self.arenas_at,
             unused_arena_objects: self.unused_arena_objects,
             usable_arenas: self.usable_arenas,
             nfp2lasta: self.nfp2lasta.clone(),
@@ -99,6 +102,7 @@ impl<A: ArenaBackend> Pymalloc<A> {
     pub fn exchange(&mut self, parked: &mut Parked<A::Pool>) {
         swap(&mut self.used, &mut parked.used);
         swap(&mut self.arenas, &mut parked.arenas);
+        swap(&mut self.arenas_at, &mut parked.arenas_at);
         swap(&mut self.unused_arena_objects, &mut parked.unused_arena_objects);
         swap(&mut self.usable_arenas, &mut parked.usable_arenas);
         swap(&mut self.nfp2lasta, &mut parked.nfp2lasta);

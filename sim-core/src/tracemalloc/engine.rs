@@ -212,6 +212,22 @@ impl Tracemalloc {
         Ok(())
     }
 
+    /// Whether a traceback is not among those interned, so that a copy of it is to be made.
+    pub(crate) fn is_new(&self, traceback: TracebackId) -> bool {
+        self.tracing && traceback != TracebackId::EMPTY && !self.tracebacks.contains(traceback.0)
+    }
+
+    /// Every block that has a trace, in the order in which the tables are cleared.
+    pub(crate) fn known(&self) -> impl Iterator<Item = (u32, Addr)> + '_ {
+        let of = |domain: u32, traces: &HashTable<TraceRecord>| -> Vec<(u32, Addr)> {
+            traces.iter().map(|(p, _)| (domain, Addr(p))).collect()
+        };
+        let others = self.domains.iter().flat_map(move |(domain, index)| {
+            self.domain_traces.get(index as usize).map_or_else(Vec::new, |t| of(domain as u32, t))
+        });
+        of(DEFAULT_DOMAIN, &self.traces).into_iter().chain(others)
+    }
+
     /// `tracemalloc_remove_trace`: forgets a block if it is known. The domain's table stays.
     pub fn remove(&mut self, domain: u32, ptr: Addr) {
         if self.tracing

@@ -10,7 +10,7 @@ use crate::machine::LibcAbort;
 use crate::machine::fatal::Fatal;
 use crate::machine::layers::Layers;
 use crate::occupancy::debugmallocstats;
-use crate::pymalloc::{Pymalloc, Realloc};
+use crate::pymalloc::{Growth, Pymalloc, Realloc};
 
 impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
     /// Runs pymalloc with its writes going to memory.
@@ -73,8 +73,71 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
 
     pub(super) fn small_alloc(&mut self, nbytes: u64) -> Called<Option<Addr>> {
         self.print_malloc_stats(nbytes);
+        if self.pymalloc.needs_arena(nbytes) && self.layers.raw_is_watched() {
+            return self.alloc_in_new_arena(nbytes);
+        }
         let block = self.with_pymalloc(|pymalloc, writes| pymalloc.alloc(nbytes, writes))?;
         Ok(block.map(|b| self.pymalloc.memory().block_addr(b)))
+    }
+
+    /// `new_arena` where RAW's table sees what pymalloc takes for itself, through the public functions: records by
+    /// `PyMem_RawRealloc`, nodes of the radix tree by `PyMem_RawCalloc`.
+    fn alloc_in_new_arena(&mut self, nbytes: u64) -> Called<Option<Addr>> {
+        let Some(class) = self.pymalloc.size_class(nbytes) else { return Ok(None) };
+        self.observer.event(Event::SizeClassChosen { nbytes, class });
+        if !self.new_arena()? {
+            return Ok(None);
+        }
+        let block = self.with_pymalloc(|pymalloc, writes| pymalloc.alloc_of(class, writes))?;
+        Ok(block.map(|b| self.pymalloc.memory().block_addr(b)))
+    }
+
+    fn new_arena(&mut self) -> Called<bool> {
+        if let Some(growth) = self.pymalloc.wanted_arena_objects() {
+            let got = growth.to > growth.from && self.grow_arenas(growth)?;
+            if !self.with_pymalloc(|pymalloc, writes| pymalloc.grow_arena_objects(growth, got, writes))? {
+                return Ok(false);
+            }
+        }
+        let Some(base) = self.with_pymalloc(|pymalloc, writes| pymalloc.obtain(writes))? else {
+            return Ok(false);
+        };
+        let mut answers = Vec::new();
+        for bytes in self.pymalloc.arena_map().missing_nodes(base) {
+            let got =
+                self.pymalloc.memory_mut().bookkeeping(bytes) && self.calloc(Domain::Raw, bytes)? != Addr(0);
+            answers.push(got);
+            if !got {
+                break;
+            }
+        }
+        self.with_pymalloc(|pymalloc, writes| {
+            if !pymalloc.mark_with(base, Some(&answers), writes) {
+                return false;
+            }
+            let Some(index) = pymalloc.adopt_arena(base, writes) else { return false };
+            pymalloc.link_only_arena(index, writes);
+            true
+        })
+    }
+
+    /// Takes memory for more arena records.
+    fn grow_arenas(&mut self, growth: Growth) -> Called<bool> {
+        if !self.pymalloc.memory_mut().bookkeeping(growth.bytes) {
+            return Ok(false);
+        }
+        if growth.from > 0 && *self.pymalloc.arenas_at() == Addr(0) {
+            // Nobody looked when the first records were taken; now it matters which table they came from.
+            let bytes = growth.bytes / u64::from(growth.to) * u64::from(growth.from);
+            let at = self.table_malloc(self.layers.raw_before_users(), Domain::Raw, bytes)?;
+            *self.pymalloc.arenas_at() = at;
+        }
+        let old = *self.pymalloc.arenas_at();
+        let new = self.realloc(Domain::Raw, old, growth.bytes)?;
+        if new != Addr(0) {
+            *self.pymalloc.arenas_at() = new;
+        }
+        Ok(new != Addr(0))
     }
 
     pub(super) fn count_raw(&mut self, p: Addr) {
