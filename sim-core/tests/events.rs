@@ -171,6 +171,7 @@ impl Mirror {
             }
             Event::ArenaKept { .. }
             | Event::ArenaRefused
+            | Event::FreeListLost { .. }
             | Event::NotSmall { .. }
             | Event::SizeClassChosen { .. }
             | Event::AddressInRange { .. }

@@ -252,3 +252,166 @@ fn a_trace_without_a_record_gives_the_block_back() {
     assert_eq!(sizes[..3], ["malloc(36)", "malloc(16)", "malloc(16)"], "{calls:?}");
     assert!(sizes[3].starts_with("free(0x") && sizes.len() == 4);
 }
+
+/// libpython 3.11.2: the block whose link was overwritten is handed out, and the next allocation dies of the link.
+#[test]
+fn a_wild_link_kills_the_allocation_that_follows_it() {
+    let head = "#! malloc=default\nm o 1 32\nm o 2 32\nm o 3 32\nk o 2\n";
+    for preset in ["cpython-3.9", "cpython-3.11", "cpython-3.14"] {
+        let ran = run(&format!("{head}x poke 2 0 3040000000000000\nm o 4 32\nm o 5 32\nm o 6 32\n"), preset);
+        assert_eq!(ran.places, ["+arena 0", "0 48", "0 80", "0 112", "0 80"], "{preset}");
+        assert!(death(&ran).starts_with("Segmentation fault"), "{preset}: {}", death(&ran));
+    }
+    // As long as nothing takes from that list the process lives; a block freed on top of it comes first.
+    let ran = run(
+        &format!("{head}x poke 2 0 3040000000000000\nm o 4 32\nf o 1\nm o 5 32\nf o 3\nm o 6 64\n"),
+        "cpython-3.11",
+    );
+    assert_eq!(ran.places[4..], ["0 80", "0 48", "0 16432"]);
+    assert_eq!(death(&ran), "");
+}
+
+/// libpython 3.11.2: an unaligned link into mapped memory is a block like any other.
+#[test]
+fn a_link_into_mapped_memory_is_handed_out() {
+    let head = "#! malloc=default\nm o 1 32\nm o 2 32\nm o 3 32\nk o 2\n";
+    let ran = run(
+        &format!("{head}x poke 2 0 310000000 07e0000\nm o 4 32\nm o 5 32\n").replace(" 07e", "07e"),
+        "cpython-3.11",
+    );
+    assert_eq!(ran.places[4..], ["0 80", "0 49"]);
+}
+
+/// libpython 3.11.2: calloc clears the link of a block that is on the list twice, so the list ends there.
+#[test]
+fn calloc_clears_a_link() {
+    let text =
+        "#! malloc=default\nm o 1 16\nm o 2 16\nm o 3 16\nk o 1\nf o 1\nc o 4 1 16\nm o 5 16\nm o 6 16\n";
+    assert_eq!(places(text, "cpython-3.11")[4..], ["0 48", "0 48", "0 112"]);
+    // Without the calloc the block's link still points to itself.
+    assert_eq!(
+        places(&text.replace("c o 4 1 16", "m o 4 16"), "cpython-3.11")[4..],
+        ["0 48", "0 48", "0 48"]
+    );
+}
+
+/// libpython 3.11.2: the header lies in the same memory.
+#[test]
+fn a_poke_into_a_pool_header_counts() {
+    let head = "#! malloc=default\nm o 1 16\nm o 2 16\n";
+    // ref.count 9: two frees leave 7, and the pool is not given back.
+    let ran = run(&format!("{head}x poke 1 -48 09\nf o 1\nf o 2\nm o 3 100\n"), "cpython-3.11");
+    assert_eq!(ran.places[3..], ["0 16432"]);
+    let stats = malloc_stats(&ran.machine);
+    assert!(stats.lines().any(|l| l.split_whitespace().eq(["0", "16", "1", "7", "1014"])), "{stats}");
+    // nextoffset 256: the next block never handed out lies there.
+    let ran = run(&format!("{head}x poke 1 -8 00010000\nm o 3 16\nm o 4 16\n"), "cpython-3.11");
+    assert_eq!(ran.places[3..], ["0 80", "0 256"]);
+    // szidx 3: the pool that was full goes to the list of 64 bytes, of which it gives a block of 16.
+    let mut text = "#! malloc=default\n".to_owned();
+    for id in 1..=1021 {
+        writeln!(text, "m o {id} 16").unwrap();
+    }
+    let ran = run(&format!("{text}x poke 1 -12 03000000\nf o 7\nm o 2000 64\n"), "cpython-3.11");
+    assert_eq!(ran.places.last().unwrap(), "0 144");
+    // maxnextoffset 0: the pool is taken for full after the block that is linked already.
+    let ran = run(&format!("{head}x poke 1 -4 00000000\nm o 3 16\nm o 4 16\n"), "cpython-3.11");
+    assert_eq!(ran.places[3..], ["0 80", "0 16432"]);
+    // A nextpool of the program's own is followed when the pool leaves its list.
+    let ran = run(&format!("{head}x poke 1 -32 4100000000000000\nf o 1\nf o 2\n"), "cpython-3.11");
+    assert!(death(&ran).starts_with("Segmentation fault"), "{}", death(&ran));
+}
+
+/// Real 3.8.18 and libpython 3.11.2: the memory of an arena given back is not there.
+#[test]
+fn a_pointer_into_an_arena_given_back_dies() {
+    let mut second = "#! malloc=default\n".to_owned();
+    // The first arena empties while the second has a block, and goes; the pointer into it is used again.
+    let all = 64 * 31;
+    for id in 1..=all + 1 {
+        writeln!(second, "m o {id} 512").unwrap();
+    }
+    for id in 1..=all {
+        writeln!(second, "{} o {id}", if id == all { "k" } else { "f" }).unwrap();
+    }
+    for call in [format!("f o {all}"), format!("r o {all} 9999 600"), format!("r o {all} 9999 100")] {
+        let ran = run(&format!("{second}{call}\n"), "cpython-3.11");
+        assert_eq!(ran.machine.pymalloc().counters().narenas_currently_allocated, 1);
+        assert!(death(&ran).starts_with("Segmentation fault"), "{call}: {}", death(&ran));
+    }
+    let first = "#! malloc=default\nm o 1 16\nk o 1\nf o 1\n";
+    assert!(death(&run(first, "cpython-3.8")).starts_with("Segmentation fault"));
+    // From 3.9 on the last arena is kept, and the second free makes a list of one block.
+    assert_eq!(death(&run(first, "cpython-3.9")), "");
+}
+
+/// Real 3.8.18: a free into a pool never carved, of an arena that was mapped again in the same place, takes zeros for a header.
+#[test]
+fn a_pointer_into_an_arena_mapped_again_finds_zeros() {
+    let text = "#! malloc=pymalloc\nm o 1 111\nm m 2 111\nm m 3 200\nm m 4 111\nm m 5 111\nm o 6 200\nk o 6\nf m 4\nf m 3\n\
+                f m 5\nf m 2\nf o 1\nm m 7 200\nf o 6\nm m 8 16\n";
+    // The pool of zeros is in class 0 now, and so it gives what was freed.
+    let ran = run(text, "cpython-3.8");
+    assert_eq!(ran.places[6..], ["0 4352", "-arena 0", "+arena 1", "1 48", "1 4352"]);
+}
+
+/// Header bytes are what they are to debug hooks, too: here the id they look for is the low byte of `nextoffset`.
+#[test]
+fn debug_hooks_read_the_pool_header_in_front_of_its_first_block() {
+    let ran = run("#! malloc=default\nm o 1 16\nx setup_debug_hooks\nf o 1\n", "cpython-3.11");
+    assert!(
+        death(&ran).contains("bad ID: Allocated using API 'P', verified using API 'o'"),
+        "{}",
+        death(&ran)
+    );
+}
+
+/// A heap on bytes goes where the compact one goes, as long as nothing wild is in it.
+#[test]
+fn steps_on_bytes_are_the_steps_of_the_algorithm() {
+    for preset in ["cpython-3.8", "cpython-3.9", "cpython-3.10", "cpython-3.14", "cpython-32bit"] {
+        let mut random = 11_u64;
+        let mut draw = |below: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % below
+        };
+        let mut text = String::new();
+        let (mut live, mut next) = (Vec::new(), 10);
+        for round in 0..40_000 {
+            let grows = round % 20_000 < 14_000;
+            if live.is_empty() || draw(10) < if grows { 7 } else { 2 } {
+                let size = if draw(4) == 0 { 512 } else { 1 + draw(520) };
+                let call = if draw(5) == 0 { "c o" } else { "m o" };
+                let count = if call == "c o" { "1 " } else { "" };
+                writeln!(text, "{call} {next} {count}{size}").unwrap();
+                live.push(next);
+                next += 1;
+            } else {
+                let at = draw(live.len() as u64) as usize;
+                if draw(4) == 0 {
+                    writeln!(text, "r o {} {next} {}", live[at], 1 + draw(600)).unwrap();
+                    live[at] = next;
+                    next += 1;
+                } else {
+                    writeln!(text, "f o {}", live.swap_remove(at)).unwrap();
+                }
+            }
+        }
+        // A block of its own class, freed and written to after, breaks the heap and leaves it as it was.
+        let breaks = "#! malloc=default\nm o 1 16\nm o 2 16\nk o 1\nx poke 1 8 00\n";
+        let on_bytes = run(&format!("{breaks}{text}"), preset);
+        let compact = run(&format!("{}{text}", breaks.replace("x poke 1 8 00\n", "")), preset);
+        assert!(
+            on_bytes.machine.layers().unwrap().is_broken() && !compact.machine.layers().unwrap().is_broken()
+        );
+        let differs = on_bytes.places.iter().zip(&compact.places).position(|(a, b)| a != b);
+        let lines = differs.map(|at| (at, &on_bytes.places[at], &compact.places[at]));
+        assert_eq!(lines, None, "{preset}: {}", death(&on_bytes));
+        assert_eq!(on_bytes.places.len(), compact.places.len(), "{preset}: {}", death(&on_bytes));
+        let summary = |ran: &Ran| Summary::of(&ran.machine);
+        assert_eq!(summary(&on_bytes), summary(&compact), "{preset}");
+        assert_eq!(death(&on_bytes), "");
+        on_bytes.machine.pymalloc().verify().unwrap();
+        assert!(summary(&compact).counters.ntimes_arena_allocated > 2, "{preset}");
+    }
+}

@@ -215,6 +215,13 @@ pub enum Event {
         /// Whether it lost a pool to alignment.
         misaligned: bool,
     },
+    /// A free list was overwritten: what follows its head now is no block of the pool.
+    FreeListLost {
+        /// The pool.
+        pool: Addr,
+        /// What the next allocation would hand out.
+        link: Addr,
+    },
     /// `new_arena`: the arena that came from the arena allocator could not be marked in the radix tree, and goes back.
     ArenaNotMarked {
         /// Arenas that the arena allocator gave before it.

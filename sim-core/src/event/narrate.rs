@@ -126,6 +126,14 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
                 if misaligned { ", one lost because the address is not pool-aligned" } else { "" }
             ),
         ),
+        Event::FreeListLost { pool, link } => say(
+            "pymalloc_alloc",
+            Some(pool),
+            format!(
+                "the link was overwritten: the free list of pool {pool} begins at {link} now, which is no block of it. \
+                 The next allocation from it reads there and hands it out, or dies"
+            ),
+        ),
         Event::ArenaNotMarked { ordinal, base } => say(
             "new_arena",
             Some(base),

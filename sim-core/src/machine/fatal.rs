@@ -56,7 +56,7 @@ pub enum Fatal {
         /// What is wrong with it.
         why: BadFree,
     },
-    /// A free list was overwritten: the next block it would hand out is no block.
+    /// A free list of mimalloc was overwritten: the next block it would hand out is no block.
     WildFreeList {
         /// The free block whose first word was overwritten.
         block: Addr,

@@ -176,7 +176,11 @@ impl<A: ArenaBackend> Machine<A> {
         let Some(all) = &mut self.interpreters else { return };
         all.put_in(all.owner(number), &mut self.pymalloc);
         all.running = number;
-        observer.event(Event::InterpreterSwitched { number, state_of: all.state_of });
+        let state_of = all.state_of;
+        if let Some(mut stack) = self.stack(observer) {
+            stack.write_out();
+        }
+        observer.event(Event::InterpreterSwitched { number, state_of });
     }
 
     /// Counts what is left; an interpreter that leaves nothing gives its arenas back, else they stay for good.

@@ -30,7 +30,9 @@ impl<A: ArenaBackend> Machine<A> {
         run: impl FnOnce(&mut stack::Stack<'_, A, O>) -> Result<(), Fatal>,
     ) {
         let Some(mut stack) = self.stack(observer) else { return };
-        if let Err(fatal) = run(&mut stack) {
+        let done = run(&mut stack);
+        stack.read_back();
+        if let Err(fatal) = done {
             self.stopped = Some(Box::new(fatal));
         }
     }
@@ -38,24 +40,18 @@ impl<A: ArenaBackend> Machine<A> {
     /// [`Machine::apply`] through tables.
     #[cold]
     pub(super) fn apply_layered<O: Observer>(&mut self, op: Packed, observer: &mut O) -> A::Ptr {
-        let Some(layers) = self.layers.as_deref_mut() else { return A::Ptr::default() };
-        if self.stopped.is_some() {
+        if self.layers.is_none() || self.stopped.is_some() {
             return A::Ptr::default();
         }
-        layers.begin_step();
         let at = op.slot.0 as usize;
+        let Some(mut stack) = self.stack(observer) else { return A::Ptr::default() };
+        stack.layers.begin_step();
         // A tape of nothing but free(NULL) has no slot.
-        let old = layers.pointers.get(at).copied().unwrap_or_default();
-        let mut stack = stack::Stack {
-            pymalloc: &mut self.pymalloc,
-            raw: &mut self.raw,
-            mimalloc: self.mimalloc.as_deref_mut(),
-            layers,
-            observer,
-            py_ssize_t_max: self.py_ssize_t_max,
-            depth: 0,
-            reallocs: 0,
-        };
+        let old = stack.layers.pointers.get(at).copied().unwrap_or_default();
+        let uses_old = !op.null && matches!(op.kind, Kind::Realloc | Kind::Free | Kind::FreeKeep);
+        if uses_old && stack.layers.kept.contains(&op.slot) {
+            stack.break_heap();
+        }
         let done = match op.kind {
             Kind::Malloc => stack.malloc(op.domain, op.size),
             Kind::Calloc => stack.calloc(op.domain, op.size),
@@ -66,11 +62,14 @@ impl<A: ArenaBackend> Machine<A> {
             }
             Kind::Act => Ok(Addr(0)),
         };
+        stack.read_back();
         let returned = *done.as_ref().unwrap_or(&Addr(0));
         let passed = if op.null || matches!(op.kind, Kind::Malloc | Kind::Calloc) { Addr(0) } else { old };
         if let Some(run) = self.mimalloc.as_deref_mut() {
             run.returned_addr = returned;
         }
+        let Some(layers) = self.layers.as_deref_mut() else { return A::Ptr::default() };
+        layers.returned = returned;
         if let Some(p) = [returned, passed].into_iter().find(|p| *p != Addr(0)) {
             layers.touched = p;
         }
@@ -92,6 +91,10 @@ impl<A: ArenaBackend> Machine<A> {
                 };
                 if !keeps_old {
                     layers.pointers[at] = p;
+                    layers.kept.remove(&op.slot);
+                }
+                if op.kind == Kind::FreeKeep && !op.null {
+                    layers.kept.insert(op.slot);
                 }
                 let ptr = self.packed_pointer(p);
                 if !keeps_old {
@@ -111,34 +114,10 @@ impl<A: ArenaBackend> Machine<A> {
         }
         let p = layers.pointers[slot.0 as usize];
         layers.touched = p;
-        let at = layers.layout.at(p, offset as u64);
-        if let Err(fault) = layers.bytes.write(at, bytes) {
-            self.stopped =
-                Some(Box::new(Fatal::Segfault { addr: fault.0, doing: "writing", printed: String::new() }));
-            return;
-        }
+        let (at, kept) = (layers.layout.at(p, offset as u64), layers.kept.contains(&slot));
+        self.with_stack(&mut (), |stack| stack.poke(p, kept, at, bytes));
         for i in 0..bytes.len() as u64 {
-            self.link_was_written(at.offset(i));
-        }
-    }
-
-    /// If `at` lies in the first word of a free block, the free list has changed.
-    fn link_was_written(&mut self, at: Addr) {
-        let Some(layers) = self.layers.as_deref_mut() else { return };
-        if !self.pymalloc.address_in_range(at) {
-            self.mimalloc_link_was_written(at);
-            return;
-        }
-        let word_bytes = self.pymalloc.profile().pointer_bytes;
-        let Some(block) = self.pymalloc.free_block_around(at) else { return };
-        let start = self.pymalloc.memory().block_addr(block);
-        if at.bytes_from(start) >= u64::from(word_bytes) {
-            return;
-        }
-        let Ok(link) = layers.bytes.word(start, word_bytes) else { return };
-        layers.wild.remove(&start);
-        if !self.pymalloc.overwrite_link(block, Addr(link)) {
-            layers.wild.insert(start, link);
+            self.mimalloc_link_was_written(at.offset(i));
         }
     }
 

@@ -3,12 +3,13 @@
 //! A machine without layers keeps no bytes and asks no table. With them every call goes through the
 //! domain's table, each table asks the one below it, and pointers are addresses.
 
+use super::broken::Broken;
 use super::libc::Libc;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::addr::Addr;
+use crate::addr::{Addr, Slot};
 use crate::bytes::Bytes;
 use crate::debug_hooks::Layout;
 use crate::domains::{
@@ -40,8 +41,14 @@ pub struct Layers {
     detached: BTreeSet<u16>,
     /// The pointer that the last operation with one returned, was given or wrote through.
     pub(super) touched: Addr,
-    /// Free blocks whose first word a scenario overwrote with something that is no block.
-    pub(super) wild: std::collections::BTreeMap<Addr, u64>,
+    /// Slots whose block was freed and whose pointer the program kept.
+    pub(super) kept: BTreeSet<Slot>,
+    /// What the last call returned.
+    pub(super) returned: Addr,
+    /// pymalloc's heap on bytes, once the program broke it.
+    pub(super) broken: Option<Box<Broken>>,
+    /// Free blocks of mimalloc's whose first word a scenario overwrote with something that is no block.
+    pub(super) wild: BTreeMap<Addr, u64>,
     /// What `PYTHONMALLOCSTATS` printed, where it is set.
     pub(super) malloc_stats: Option<MallocStats>,
     /// tracemalloc's records, where RAW's table, from which they come, would do something with them.
@@ -92,7 +99,10 @@ impl Layers {
             thread: 0,
             detached: BTreeSet::new(),
             touched: Addr(0),
-            wild: std::collections::BTreeMap::new(),
+            kept: BTreeSet::new(),
+            returned: Addr(0),
+            broken: None,
+            wild: BTreeMap::new(),
             malloc_stats: None,
             records: None,
             snapshots: BTreeMap::new(),
@@ -228,6 +238,16 @@ impl Layers {
     /// A freed block is found by it too.
     pub fn touched(&self) -> Addr {
         self.touched
+    }
+
+    /// What the last call returned; 0 for NULL and after what returns nothing.
+    pub fn returned(&self) -> Addr {
+        self.returned
+    }
+
+    /// Whether the program overwrote pymalloc's headers or links, or used a pointer after it freed its block.
+    pub fn is_broken(&self) -> bool {
+        self.broken.is_some()
     }
 
     /// Where debug hooks put size, id and pads.

@@ -4,6 +4,7 @@
 //! what replay at full speed needs. With [`Layers`] every call goes through replaceable tables, debug hooks
 //! write and check bytes, and what would end a process stops the machine as a [`Fatal`].
 
+mod broken;
 mod fatal;
 mod interpreters;
 mod layered;

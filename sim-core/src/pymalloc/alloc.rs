@@ -87,25 +87,12 @@ impl<A: ArenaBackend> Pymalloc<A> {
         class: SizeClass,
         observer: &mut O,
     ) -> Option<A::Block> {
-        let index = if let Some(head) = self.usable_arenas {
-            head
-        } else {
-            let new = self.new_arena(observer)?;
-            self.link_only_arena(new, observer);
-            new
-        };
-        // The head has the fewest free pools; with one less it is still the head.
-        let nfreepools = self.arenas[index as usize].nfreepools;
-        if self.nfp2lasta[nfreepools as usize] == Some(index) {
-            self.set_nfp2lasta(nfreepools, None, observer);
+        if self.usable_arenas.is_none() && !self.make_arena(observer) {
+            return None;
         }
-        if nfreepools > 1 {
-            self.set_nfp2lasta(nfreepools - 1, Some(index), observer);
-        }
+        let index = self.count_off_pool(observer)?;
         let pool = self.take_pool(index, observer);
-        if nfreepools == 1 {
-            self.unlink_head_arena(index, observer);
-        }
+        self.unlink_if_spent(index, observer);
         self.used[usize::from(class.0)] = Some(pool);
         observer.event(Event::PoolLinked { pool: self.memory.pool_addr(pool), class });
 
@@ -156,24 +143,51 @@ impl<A: ArenaBackend> Pymalloc<A> {
         Some(block)
     }
 
+    /// The arena of which the next pool is, with that pool counted off.
+    #[inline]
+    pub(crate) fn count_off_pool<O: Observer>(&mut self, observer: &mut O) -> Option<u32> {
+        // The head has the fewest free pools; with one less it is still the head.
+        let index = self.usable_arenas?;
+        let nfreepools = self.arenas[index as usize].nfreepools;
+        if self.nfp2lasta[nfreepools as usize] == Some(index) {
+            self.set_nfp2lasta(nfreepools, None, observer);
+        }
+        if nfreepools > 1 {
+            self.set_nfp2lasta(nfreepools - 1, Some(index), observer);
+        }
+        self.arena_mut(index).nfreepools -= 1;
+        Some(index)
+    }
+
     /// A free pool of an arena that has one: the last emptied, else the next never carved.
     fn take_pool<O: Observer>(&mut self, index: u32, observer: &mut O) -> A::Pool {
-        let arena = self.arenas[index as usize];
-        let id = self.arena_id(index);
-        self.arena_mut(index).nfreepools -= 1;
-        if let Some(pool) = arena.freepools {
-            let next = self.memory.header(pool).nextpool;
-            self.arena_mut(index).freepools = next;
-            observer.event(Event::PoolTaken { arena: id, pool: self.memory.pool_addr(pool) });
-            return pool;
-        }
-        let pool = self.memory.pool_at(arena.pool_address);
-        let pool_size = self.profile.pool_size;
-        self.arena_mut(index).pool_address = arena.pool_address.offset(pool_size);
+        let Some(pool) = self.arenas[index as usize].freepools else {
+            return self.carve_pool(index, observer);
+        };
+        let next = self.memory.header(pool).nextpool;
+        self.arena_mut(index).freepools = next;
+        let arena = self.arena_id(index);
+        observer.event(Event::PoolTaken { arena, pool: self.memory.pool_addr(pool) });
+        pool
+    }
+
+    /// The next pool never carved.
+    pub(crate) fn carve_pool<O: Observer>(&mut self, index: u32, observer: &mut O) -> A::Pool {
+        let at = self.arenas[index as usize].pool_address;
+        let pool = self.memory.pool_at(at);
+        self.arena_mut(index).pool_address = at.offset(self.profile.pool_size);
         let header = self.memory.header_mut(pool);
         header.arenaindex = index;
         header.szidx = DUMMY_SIZE_IDX;
-        observer.event(Event::PoolCarved { arena: id, pool: arena.pool_address });
+        observer.event(Event::PoolCarved { arena: self.arena_id(index), pool: at });
         pool
+    }
+
+    /// Takes the arena whose last pool was counted off from `usable_arenas`.
+    #[inline]
+    pub(crate) fn unlink_if_spent<O: Observer>(&mut self, index: u32, observer: &mut O) {
+        if self.arenas[index as usize].nfreepools == 0 {
+            self.unlink_head_arena(index, observer);
+        }
     }
 }

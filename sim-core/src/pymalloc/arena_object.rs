@@ -52,7 +52,7 @@ impl<P> ArenaObject<P> {
 
 impl<A: ArenaBackend> Pymalloc<A> {
     /// `new_arena`: the record index of a fresh arena that is on no list yet.
-    pub(super) fn new_arena<O: Observer>(&mut self, observer: &mut O) -> Option<u32> {
+    fn new_arena<O: Observer>(&mut self, observer: &mut O) -> Option<u32> {
         if let Some(growth) = self.wanted_arena_objects() {
             let got = growth.to > growth.from && self.memory.bookkeeping(growth.bytes);
             if !self.grow_arena_objects(growth, got, observer) {
@@ -64,6 +64,13 @@ impl<A: ArenaBackend> Pymalloc<A> {
             return None;
         }
         self.adopt_arena(base, observer)
+    }
+
+    /// `new_arena`, and the arena put on the empty list; false when there is none.
+    pub(crate) fn make_arena<O: Observer>(&mut self, observer: &mut O) -> bool {
+        let Some(new) = self.new_arena(observer) else { return false };
+        self.link_only_arena(new, observer);
+        true
     }
 
     /// What the arena allocator gives.
@@ -225,7 +232,7 @@ impl<A: ArenaBackend> Pymalloc<A> {
     }
 
     /// The second half of `insert_to_freepool`: an arena's count of free pools grew by one.
-    pub(super) fn arena_gained_pool<O: Observer>(&mut self, index: u32, observer: &mut O) {
+    pub(crate) fn arena_gained_pool<O: Observer>(&mut self, index: u32, observer: &mut O) {
         let before = self.arenas[index as usize].nfreepools;
         let last = self.nfp2lasta[before as usize];
         if last == Some(index) {

@@ -50,32 +50,4 @@ impl<A: ArenaBackend> Pymalloc<A> {
         observer.event(Event::PoolFreed { arena: self.arena_id(index), pool: self.memory.pool_addr(pool) });
         self.arena_gained_pool(index, observer);
     }
-
-    /// The free block whose bytes include an address that lies in an arena.
-    pub fn free_block_around(&self, addr: crate::Addr) -> Option<A::Block> {
-        let base = crate::Addr(addr.0 & !(self.profile.pool_size - 1));
-        let pool =
-            self.carved_pools(self.arena_of(addr)?.index).find(|&p| self.memory.pool_addr(p) == base)?;
-        let size = u64::from(self.block_bytes(self.header(pool).szidx));
-        self.free_list(pool).find(|&b| addr.bytes_from(self.memory.block_addr(b)) < size)
-    }
-
-    /// The program overwrote a free block's link. False when the new value is no block of its pool, which
-    /// this memory cannot hold.
-    pub fn overwrite_link(&mut self, block: A::Block, link: crate::Addr) -> bool {
-        if link == crate::Addr(0) {
-            self.memory.set_link(block, None);
-            return true;
-        }
-        let pool = self.memory.pool_of(block);
-        let offset = link.bytes_from(self.memory.pool_addr(pool));
-        let fits = offset >= u64::from(self.pool_overhead)
-            && offset < self.profile.pool_size
-            && offset.is_multiple_of(self.profile.alignment);
-        if fits {
-            let next = self.memory.block_in(pool, offset as u32);
-            self.memory.set_link(block, Some(next));
-        }
-        fits
-    }
 }

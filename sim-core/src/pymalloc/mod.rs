@@ -8,6 +8,7 @@ mod alloc;
 mod arena_map;
 mod arena_object;
 mod free;
+mod places;
 mod realloc;
 mod saved;
 mod state;
@@ -120,9 +121,11 @@ impl<A: ArenaBackend> Pymalloc<A> {
         self.used.get(usize::from(class.0)).copied().flatten()
     }
 
-    /// Pools of one class that have both used and free blocks, front first.
+    /// Pools of one class that have both used and free blocks, front first. A broken heap can bend the list into a circle; it
+    /// ends after as many pools as there can be.
     pub fn used_pools(&self, class: SizeClass) -> impl Iterator<Item = A::Pool> + '_ {
         std::iter::successors(self.used_front(class), |&p| self.memory.header(p).nextpool)
+            .take(self.most_pools())
     }
 
     /// All arena records, the unassociated ones included.
@@ -165,6 +168,7 @@ impl<A: ArenaBackend> Pymalloc<A> {
     /// Pools on an arena's `freepools` stack, top first.
     pub fn freepools(&self, index: u32) -> impl Iterator<Item = A::Pool> + '_ {
         std::iter::successors(self.arenas[index as usize].freepools, |&p| self.memory.header(p).nextpool)
+            .take(self.most_pools())
     }
 
     /// Every pool carved from an arena, by address.

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
-use crate::arena::{ArenaBackend, SimArenas, Target};
+use crate::addr::Addr;
+use crate::arena::{ArenaBackend, SimArenas, SimPool, Target};
 use crate::event::{Event, Observer};
 use crate::machine::Machine;
 use crate::mimalloc::Mimalloc;
+use crate::pymalloc::ArenaObject;
 use crate::tape::{Kind, Trace};
 
 /// Where a returned pointer lies.
@@ -25,6 +27,32 @@ pub enum Placement {
 }
 
 impl Placement {
+    /// Where the pointer lies that the last call returned. With layers it is an address, which need not be a block's.
+    pub fn of_last(machine: &Machine, ptr: <SimArenas as ArenaBackend>::Ptr) -> Self {
+        let Some(layers) = machine.layers() else { return Self::of(machine, ptr) };
+        let (addr, pymalloc) = (layers.returned(), machine.pymalloc());
+        if addr == Addr(0) {
+            return Self::Null;
+        }
+        let within = |arena: &&ArenaObject<SimPool>| {
+            arena.address.is_some_and(|base| addr.bytes_from(base) < pymalloc.profile().arena_size)
+        };
+        // The header of the pool names the arena, unless it was overwritten.
+        let named = match SimArenas::target(ptr) {
+            Target::Block(block) => {
+                let memory = pymalloc.memory();
+                pymalloc.arenas().get(memory.header(memory.pool_of(block)).arenaindex as usize).filter(within)
+            }
+            Target::Raw(_) => return Self::Raw,
+            Target::Null => None,
+        };
+        let arena = named.or_else(|| pymalloc.arenas().iter().find(within));
+        arena.map_or(Self::Raw, |arena| Self::Arena {
+            ordinal: arena.ordinal,
+            offset: addr.bytes_from(arena.address.unwrap_or_default()),
+        })
+    }
+
     /// Takes a returned pointer apart.
     pub fn of<A: ArenaBackend>(machine: &Machine<A>, ptr: A::Ptr) -> Self {
         match A::target(ptr) {
@@ -148,7 +176,7 @@ impl PlacementWriter {
             out.push('\n');
             return;
         }
-        Self::landed(trace, index, Placement::of(machine, ptr), events, out);
+        Self::landed(trace, index, Placement::of_last(machine, ptr), events, out);
     }
 
     /// The same for a machine that lends nobody its memory, but says where a block of pymalloc's or the C library's landed.

@@ -56,7 +56,18 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
         Ok(p)
     }
 
-    fn debug_check(&self, domain: Domain, p: Addr, function: &'static str) -> Called<()> {
+    /// What is overwritten of a block goes by the size in front of it, which may have been overwritten itself.
+    fn before_erasing(&mut self, p: Addr) -> Called<()> {
+        let layout = self.layers.layout;
+        let size = layout.stored_size(&self.layers.bytes, p).map_err(|e| segfault(e, "reading a size"))?;
+        let (q, len) = (layout.inner(p), size.saturating_add(layout.extra()));
+        self.before_write(p, q, len);
+        self.wrote(q, len);
+        Ok(())
+    }
+
+    fn debug_check(&mut self, domain: Domain, p: Addr, function: &'static str) -> Called<()> {
+        self.before_read(p);
         let Layers { layout, bytes, .. } = &*self.layers;
         let damage = debug_hooks::check(*layout, bytes, p, domain);
         match damage {
@@ -84,6 +95,7 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
             return Ok(());
         }
         self.debug_check(domain, p, "_PyMem_DebugRawFree")?;
+        self.before_erasing(p)?;
         let layout = self.layers.layout;
         let q = layout.inner(p);
         let spared = self.debug_spared(domain, Some(q));
@@ -111,6 +123,7 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
             return self.debug_malloc(table, domain, nbytes, false);
         }
         self.debug_check(domain, p, "_PyMem_DebugRawRealloc")?;
+        self.before_erasing(p)?;
         let layout = self.layers.layout;
         if nbytes > self.py_ssize_t_max - layout.extra() {
             return Ok(Addr(0));

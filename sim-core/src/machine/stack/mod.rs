@@ -3,6 +3,7 @@
 //! What a table does is in a file of its own: the C library, pymalloc and mimalloc below, debug hooks, tracemalloc's
 //! hooks and a scenario's own tables above them.
 
+mod broken;
 mod debug;
 mod mimalloc;
 mod pymalloc;
@@ -183,6 +184,7 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
         if at == Addr(0) {
             return Ok(());
         }
+        self.wrote(at, len);
         self.layers.bytes.fill(at, len, byte).map_err(|e| segfault(e, "writing"))
     }
 
@@ -203,6 +205,7 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
         if p == Addr(0) {
             return Ok(self.libc_malloc(nbytes));
         }
+        self.check_chunk(p)?;
         let Layers { libc, bytes, .. } = self.layers;
         let before = libc.get(p).map(|id| self.raw.get(id));
         let new = libc.realloc(self.raw, bytes, p, nbytes).map_err(Fatal::Libc)?;
@@ -214,10 +217,22 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
         Ok(new)
     }
 
+    /// Before it knows whose a pointer is, the C library reads the size in front of it.
+    fn check_chunk(&self, p: Addr) -> Called<()> {
+        let word = self.layers.layout.word_bytes;
+        let size = self.layers.layout.at(p, u64::from(word).wrapping_neg());
+        self.layers
+            .bytes
+            .word(size, word)
+            .map_err(|e| segfault(e, "reading the size in front of a block"))?;
+        Ok(())
+    }
+
     fn libc_free(&mut self, p: Addr) -> Called<()> {
         if p == Addr(0) {
             return Ok(());
         }
+        self.check_chunk(p)?;
         let Layers { libc, bytes, .. } = self.layers;
         let id = libc.free(bytes, p).map_err(Fatal::Libc)?;
         let block = self.raw.free(id);

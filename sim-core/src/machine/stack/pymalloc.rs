@@ -14,7 +14,10 @@ use crate::pymalloc::{Growth, Pymalloc, Realloc};
 
 impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
     /// Runs pymalloc with its writes going to memory.
-    fn with_pymalloc<T>(&mut self, run: impl FnOnce(&mut Pymalloc<A>, &mut Writes<'_, O>) -> T) -> Called<T> {
+    pub(super) fn with_pymalloc<T>(
+        &mut self,
+        run: impl FnOnce(&mut Pymalloc<A>, &mut Writes<'_, O>) -> T,
+    ) -> Called<T> {
         let Layers { bytes, wild, .. } = self.layers;
         let mut writes = Writes {
             bytes,
@@ -27,15 +30,11 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
             observer: self.observer,
         };
         let result = run(self.pymalloc, &mut writes);
-        let Writes { met_wild, released, aborted, .. } = writes;
+        let Writes { released, aborted, .. } = writes;
         for base in released {
             self.unmap(base);
         }
-        match met_wild {
-            _ if aborted => Err(Fatal::Libc(LibcAbort::FreeInvalidPointer)),
-            Some((block, link)) => Err(Fatal::WildFreeList { block, link }),
-            None => Ok(result),
-        }
+        if aborted { Err(Fatal::Libc(LibcAbort::FreeInvalidPointer)) } else { Ok(result) }
     }
 
     /// Forgets the contents of memory that a hook took back, unless it is still there.
@@ -73,6 +72,9 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
 
     pub(super) fn small_alloc(&mut self, nbytes: u64) -> Called<Option<Addr>> {
         self.print_malloc_stats(nbytes);
+        if self.is_broken() {
+            return self.broken_alloc(nbytes);
+        }
         if self.pymalloc.needs_arena(nbytes) && self.layers.raw_is_watched() {
             return self.alloc_in_new_arena(nbytes);
         }
@@ -92,7 +94,11 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
         Ok(block.map(|b| self.pymalloc.memory().block_addr(b)))
     }
 
-    fn new_arena(&mut self) -> Called<bool> {
+    /// `new_arena`, and the arena put on the empty list; false when there is none.
+    pub(super) fn new_arena(&mut self) -> Called<bool> {
+        if !self.layers.raw_is_watched() {
+            return self.with_pymalloc(|pymalloc, writes| pymalloc.make_arena(writes));
+        }
         if let Some(growth) = self.pymalloc.wanted_arena_objects() {
             let got = growth.to > growth.from && self.grow_arenas(growth)?;
             if !self.with_pymalloc(|pymalloc, writes| pymalloc.grow_arena_objects(growth, got, writes))? {
@@ -158,21 +164,24 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
     }
 
     /// `address_in_range`, reported.
-    fn owned(&mut self, p: Addr) -> bool {
-        let owned = self.pymalloc.address_in_range(p);
+    fn owned(&mut self, p: Addr) -> Called<bool> {
+        let owned = if self.is_broken() { self.broken_owns(p)? } else { self.pymalloc.address_in_range(p) };
         self.observer.event(Event::AddressInRange { addr: p, owned });
-        owned
+        Ok(owned)
     }
 
     pub(super) fn pymalloc_free(&mut self, p: Addr) -> Called<()> {
         if p == Addr(0) {
             return Ok(());
         }
-        if !self.owned(p) {
+        if !self.owned(p)? {
             self.free(Domain::Raw, p)?;
             self.pymalloc.raw_allocated_blocks -= 1;
             self.observer.event(Event::RawBlocksCounted { now: self.pymalloc.raw_allocated_blocks });
             return Ok(());
+        }
+        if self.is_broken() {
+            return self.broken_free(p);
         }
         let block = self.pymalloc.block_at(p);
         self.with_pymalloc(|pymalloc, writes| pymalloc.free(block, writes))
@@ -183,10 +192,15 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
             self.observer.event(Event::ReallocOfNull);
             return self.pymalloc_malloc(nbytes);
         }
-        if !self.owned(p) {
+        if !self.owned(p)? {
             return self.realloc(Domain::Raw, p, nbytes);
         }
-        match self.pymalloc.realloc_decision(self.pymalloc.block_at(p), nbytes) {
+        let decision = if self.is_broken() {
+            Realloc::of(self.broken_block_size(p)?, nbytes)
+        } else {
+            self.pymalloc.realloc_decision(self.pymalloc.block_at(p), nbytes)
+        };
+        match decision {
             Realloc::InPlace { block_size } => {
                 self.observer.event(Event::ReallocInPlace { block: p, block_size, nbytes });
                 Ok(p)

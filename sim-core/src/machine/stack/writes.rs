@@ -11,7 +11,7 @@ use crate::mimalloc::SLICE_BYTES;
 /// Writes into memory what the allocators write into blocks, and passes events on.
 pub(super) struct Writes<'a, O: Observer> {
     pub(super) bytes: &'a mut Bytes,
-    /// Free blocks whose first word a scenario overwrote.
+    /// Free blocks of mimalloc's whose first word a scenario overwrote.
     pub(super) wild: &'a mut BTreeMap<Addr, u64>,
     pub(super) arena_size: u64,
     pub(super) word_bytes: u32,
@@ -72,8 +72,7 @@ impl<O: Observer> Observer for Writes<'_, O> {
             Event::ArenaFreedByOther { outcome: Some(ForeignFree::Aborted), .. } => self.aborted = true,
             Event::BlockCarved { block, .. } => self.link(block, None),
             Event::PoolInitialised { second, .. } => self.link(second, None),
-            Event::BlockPushed { block, next, .. } => self.pushed(block, next),
-            Event::BlockPopped { block, .. } => self.popped(block),
+            Event::BlockPushed { block, next, .. } => self.link(block, next),
             Event::Mimalloc(event) => self.mimalloc(event),
             _ => {}
         }
