@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use sim_core::Profile;
+
 use crate::outside::not_run;
 
 /// Minor versions of `CPython` 3 that the README promises comparisons with.
-const PROMISED: RangeInclusive<u32> = 9..=13;
+const PROMISED: RangeInclusive<u32> = 8..=13;
 
 /// A `CPython`.
 pub struct Interpreter {
@@ -50,11 +52,28 @@ impl Interpreter {
 }
 
 impl Interpreter {
-    /// Its installation and the library that programs embed it with, where it was built with one.
+    /// The rules of its version.
+    pub fn profile(&self) -> Profile {
+        Profile::for_python(&format!("3.{}", self.version.1)).profile
+    }
+
+    /// Its installation and the library that programs embed it with, where it was built with one: beside it as pyenv lays
+    /// it, or in a folder of its architecture's as Debian does.
     pub fn shared_library(&self) -> Option<(PathBuf, PathBuf)> {
         let prefix = self.path.parent()?.parent()?.to_owned();
-        let library = prefix.join(format!("lib/libpython3.{}.so.1.0", self.version.1));
-        library.is_file().then_some((prefix, library))
+        let lib = prefix.join("lib");
+        let below = std::fs::read_dir(&lib).ok()?.flatten().map(|entry| entry.path());
+        let name = format!("libpython3.{}.so.1.0", self.version.1);
+        let library = std::iter::once(lib.clone()).chain(below).map(|folder| folder.join(&name));
+        // Another architecture's is named so too, in a folder of that one's.
+        let ours = |path: &PathBuf| {
+            let folder =
+                path.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+            let of = |name: String| !name.contains("linux-gnu") || name.starts_with(std::env::consts::ARCH);
+            path.is_file() && folder.is_some_and(of)
+        };
+        let library = library.into_iter().find(ours)?;
+        Some((prefix, library))
     }
 }
 
@@ -76,15 +95,15 @@ fn probe(path: &Path) -> Option<(PathBuf, (u32, u32, u32))> {
     let mut fields = text.trim_end().splitn(4, ' ');
     let mut number = || fields.next()?.parse().ok();
     let version = (number()?, number()?, number()?);
-    Some((PathBuf::from(fields.next()?), version)).filter(|(_, version)| *version >= (3, 9, 0))
+    Some((PathBuf::from(fields.next()?), version)).filter(|(_, version)| *version >= (3, 8, 0))
 }
 
-/// Every interpreter from 3.9 on: on the search path, in the system's folder, and pyenv's. Once each.
+/// Every interpreter from 3.8 on: on the search path, in the system's folder, and pyenv's. Once each.
 fn found() -> &'static [Interpreter] {
     static FOUND: OnceLock<Vec<Interpreter>> = OnceLock::new();
     FOUND.get_or_init(|| {
         let mut candidates = vec![PathBuf::from("python3"), PathBuf::from("/usr/bin/python3")];
-        candidates.extend((9..=20).map(|minor| PathBuf::from(format!("python3.{minor}"))));
+        candidates.extend((8..=20).map(|minor| PathBuf::from(format!("python3.{minor}"))));
         let pyenv = std::env::var_os("PYENV_ROOT")
             .map(PathBuf::from)
             .or_else(|| Some(std::env::home_dir()?.join(".pyenv")));
@@ -116,7 +135,7 @@ pub fn compared() -> Option<&'static [Interpreter]> {
 pub fn required() -> Result<&'static [Interpreter], &'static str> {
     let interpreters = found();
     if interpreters.is_empty() {
-        return Err("no CPython from 3.9 on was found; on Debian `apt-get install python3` provides one");
+        return Err("no CPython from 3.8 on was found; on Debian `apt-get install python3` provides one");
     }
     Ok(interpreters)
 }

@@ -10,6 +10,7 @@
 mod arenas;
 mod clock;
 mod hooks;
+pub mod i386;
 pub mod interpreters;
 pub mod measure;
 pub mod memray;

@@ -3,11 +3,12 @@
 //! Each interpreter runs in a process of its own with `PYTHONMALLOC=debug`; addresses are compared relative
 //! to the block, everything else to the letter.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fmt::Write as _;
 
 use real_cpython::interpreters::{self, Interpreter};
+use real_cpython::outside::compared;
 use sim_core::domains::AllocatorName;
 use sim_core::tape::Action;
 use sim_core::{Addr, Call, Domain, Machine, Op, Profile, TraceBuilder};
@@ -43,7 +44,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// What our machine prints, with addresses as `p+N` or `p`; `traced`, with tracemalloc knowing the block.
-fn simulated(case: &Case, traced: bool) -> String {
+fn simulated(profile: &Profile, case: &Case, traced: bool) -> String {
     let mut tape = TraceBuilder::new("fatal");
     tape.trace_mut().head.malloc = Some(AllocatorName::Debug);
     if traced {
@@ -62,7 +63,7 @@ fn simulated(case: &Case, traced: bool) -> String {
     };
     tape.push(Op { thread: 0, domain: case.through, call }).unwrap();
     let trace = tape.finish();
-    let mut machine = Machine::for_trace(&Profile::default(), &trace, None).unwrap();
+    let mut machine = Machine::for_trace(profile, &trace, None).unwrap();
     for index in 0..=at {
         machine.step(&trace, index, &mut ());
     }
@@ -129,23 +130,23 @@ fn all_versions(interpreters: &[Interpreter]) -> String {
 #[test]
 fn damaged_blocks_die_with_cpythons_words() {
     let Some(interpreters) = interpreters::compared() else { return };
-    let mut compared = 0;
+    let mut deaths = 0;
     for python in interpreters {
         for (number, case) in cases().iter().enumerate() {
             for traced in [false, true] {
                 let place = format!("CPython {python}, case {number}, traced {traced}");
-                assert_eq!(simulated(case, traced), real(python, case, traced), "{place}");
-                compared += 1;
+                assert_eq!(simulated(&python.profile(), case, traced), real(python, case, traced), "{place}");
+                deaths += 1;
             }
         }
     }
-    eprintln!("{compared} deaths compared with CPython {}", all_versions(interpreters));
+    compared("damaged blocks", &format!("CPython {}: {deaths} deaths", all_versions(interpreters)));
 }
 
 #[test]
 fn calls_without_a_thread_state_die_too() {
     let Some(interpreters) = interpreters::compared() else { return };
-    let mut compared = 0;
+    let mut deaths = 0;
     for python in interpreters {
         for domain in Domain::ALL {
             for (name, args) in [("Malloc", "1"), ("Calloc", "2"), ("Realloc", "2"), ("Free", "1")] {
@@ -161,7 +162,7 @@ fn calls_without_a_thread_state_die_too() {
                     tape.push(Op { thread: 0, domain, call }).unwrap();
                 }
                 let trace = tape.finish();
-                let mut machine = Machine::for_trace(&Profile::default(), &trace, None).unwrap();
+                let mut machine = Machine::for_trace(&python.profile(), &trace, None).unwrap();
                 for index in 0..2 {
                     machine.step(&trace, index, &mut ());
                 }
@@ -169,9 +170,12 @@ fn calls_without_a_thread_state_die_too() {
                 let function = format!("{}{name}", domain.prefix());
                 let real = printed(python, &["detached", &function, args]);
                 assert_eq!(ours, real, "CPython {python}, {function}");
-                compared += 1;
+                deaths += 1;
             }
         }
     }
-    eprintln!("{compared} calls without a thread state compared with CPython {}", all_versions(interpreters));
+    compared(
+        "calls without a thread state",
+        &format!("CPython {}: {deaths} calls", all_versions(interpreters)),
+    );
 }

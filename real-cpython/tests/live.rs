@@ -1,9 +1,10 @@
 //! Random workloads through the simulation and the real pymalloc of a libpython in this process: every
 //! address and the statistics text must be equal.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use real_cpython::RealPymalloc;
+use real_cpython::outside::{compared, grouped};
 use sim_core::arena::{ArenaBackend, SimArenas, Target};
 use sim_core::report::debugmallocstats;
 use sim_core::{Machine, Profile, TraceBuilder};
@@ -53,7 +54,7 @@ fn profile(seed: u64) -> Profile {
 #[test]
 fn every_address_and_the_statistics_equal_the_real_pymalloc() {
     let Some(mut real) = RealPymalloc::compared() else { return };
-    let (mut operations, mut in_arenas, mut arenas, mut released) = (0, 0, 0, 0);
+    let (mut operations, mut arenas, mut released) = (0, 0, 0);
     for seed in 0..SEEDS {
         let profile = profile(seed);
         let mut tape = TraceBuilder::new("live");
@@ -87,7 +88,6 @@ fn every_address_and_the_statistics_equal_the_real_pymalloc() {
                 trace.op(index as u64)
             );
             operations += 1;
-            in_arenas += u64::from(matches!(SimArenas::target(simulated), Target::Block(_)));
             if index % 4096 == 0 {
                 assert_eq!(
                     debugmallocstats(machine.pymalloc()),
@@ -103,10 +103,15 @@ fn every_address_and_the_statistics_equal_the_real_pymalloc() {
         released += counters.ntimes_arena_allocated - counters.narenas_currently_allocated;
         real.free_raw(|address| !machine.pymalloc().address_in_range(sim_core::Addr(address)));
     }
-    eprintln!(
-        "{SEEDS} seeds against {}: {operations} operations compared, {in_arenas} addresses in arenas, \
-         {arenas} arenas obtained, {released} released",
-        real.library()
+    compared(
+        "random workloads in this process",
+        &format!(
+            "{}: {} operations, 0 differences ({} arenas obtained, {} released)",
+            real.library(),
+            grouped(operations),
+            grouped(arenas),
+            grouped(released)
+        ),
     );
     assert!(operations > 10_000_000 && released > 100, "the workloads are too tame");
 }

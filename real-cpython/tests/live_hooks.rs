@@ -1,9 +1,10 @@
 //! The same random workloads under each `PYTHONMALLOC`, through the tables of a libpython in this process:
 //! addresses, the bytes of blocks with their headers and pads, names and statistics must be equal.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, unsafe_code, reason = "tests")]
+#![allow(clippy::unwrap_used, unsafe_code, reason = "tests")]
 
 use real_cpython::RealPymalloc;
+use real_cpython::outside::{compared, grouped};
 use sim_core::arena::{ArenaBackend as _, SimArenas, Target};
 use sim_core::domains::{AllocatorName, Build};
 use sim_core::report::debugmallocstats;
@@ -111,11 +112,15 @@ fn every_pythonmalloc_equals_the_real_one() {
             machine.verify().unwrap();
         }
     }
-    eprintln!(
-        "{} allocators, {SEEDS} seeds each against {}: {operations} operations, {in_arenas} addresses in arenas, \
-         {compared_bytes} bytes of blocks compared",
-        names.count(),
-        real.library()
+    compared(
+        "the same under each PYTHONMALLOC",
+        &format!(
+            "{}: {} operations and {} bytes of blocks under {} names",
+            real.library(),
+            grouped(operations),
+            grouped(compared_bytes),
+            names.count()
+        ),
     );
     assert!(compared_bytes > 10_000_000 && in_arenas > 100_000, "the workloads are too tame");
 }

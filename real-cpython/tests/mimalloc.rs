@@ -5,7 +5,7 @@
 //! The interpreter itself allocates from the same heap, so addresses are compared inside size classes that it
 //! does not use meanwhile, and pages by which blocks share one.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -13,6 +13,7 @@ use std::process::{Output, Stdio};
 
 use real_cpython::interpreters::{self, Interpreter};
 use real_cpython::or_not_run;
+use real_cpython::outside::compared;
 use sim_core::domains::AllocatorName;
 use sim_core::mimalloc::bin_block_bytes;
 use sim_core::profile::MimallocVersion;
@@ -250,9 +251,9 @@ fn blocks_land_where_the_real_mimalloc_puts_them() {
         }
     }
     let versions: Vec<String> = pythons.iter().map(ToString::to_string).collect();
-    eprintln!(
-        "{places} places and {bytes} bytes of blocks compared with mimalloc 2.1.2 of CPython {}, {SEEDS} seeds each",
-        versions.join(", ")
+    compared(
+        "blocks of mimalloc 2.1.2",
+        &format!("CPython {}: {places} places and {bytes} bytes of blocks", versions.join(", ")),
     );
     assert!(places > 50_000 && bytes > 1_000_000, "the workloads are too tame");
 }

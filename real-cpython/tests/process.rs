@@ -1,14 +1,14 @@
 //! What is the process's and what an interpreter's: isolated and legacy interpreters of a real CPython, and the
 //! reports that `PYTHONMALLOCSTATS` makes a real one print.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 
 use real_cpython::interpreters;
-use real_cpython::outside::not_run;
+use real_cpython::outside::{compared, not_run};
 use sim_core::arena::ArenaBackend as _;
 use sim_core::domains::AllocatorName;
 use sim_core::machine::{Fatal, Interpreters, LibcAbort};
@@ -88,7 +88,7 @@ fn simulated(steps: &[&str]) -> (Vec<String>, bool) {
 #[test]
 fn interpreters_own_their_blocks() {
     let Some(interpreters) = interpreters::compared() else { return };
-    let (mut compared, mut versions) = (0, Vec::new());
+    let (mut scenarios, mut versions) = (0, Vec::new());
     let recent = || interpreters.iter().filter(|python| python.version >= (3, 12, 0));
     let mut without: BTreeSet<u32> = recent().map(|python| python.version.1).collect();
     for python in recent() {
@@ -108,11 +108,14 @@ fn interpreters_own_their_blocks() {
             let died = matches!(out.status.signal(), Some(libc::SIGABRT | libc::SIGSEGV));
             assert!(died || out.status.success(), "{python} {steps:?}: {:?}", out.status);
             assert_eq!((lines, died), simulated(steps), "CPython {python}, {steps:?}");
-            compared += 1;
+            scenarios += 1;
         }
         versions.push(python.to_string());
     }
-    eprintln!("{compared} scenarios of interpreters compared with CPython {}", versions.join(", "));
+    compared(
+        "blocks of several interpreters",
+        &format!("CPython {}: {scenarios} scenarios", versions.join(", ")),
+    );
     for minor in without {
         let why = format!(
             "it has no shared library; `PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install 3.{minor}` builds one that has"
@@ -124,11 +127,9 @@ fn interpreters_own_their_blocks() {
 #[test]
 fn pythonmallocstats_begins_with_zeros_and_0_is_on() {
     let Some(interpreters) = interpreters::compared() else { return };
-    let mut compared = 0;
+    let mut runs = 0;
     for python in interpreters {
-        let (major, minor, _) = python.version;
-        let profile = Profile::for_python(&format!("{major}.{minor}")).profile;
-        let pristine = debugmallocstats(Machine::simulated(&profile, 0).unwrap().pymalloc());
+        let pristine = debugmallocstats(Machine::simulated(&python.profile(), 0).unwrap().pymalloc());
         for (malloc, value, on) in [
             ("pymalloc", "1", true),
             ("pymalloc", "0", true),
@@ -153,9 +154,9 @@ fn pythonmallocstats_begins_with_zeros_and_0_is_on() {
                     assert_eq!(total, at, "{place}");
                 }
             }
-            compared += 1;
+            runs += 1;
         }
     }
     let versions: Vec<String> = interpreters.iter().map(ToString::to_string).collect();
-    eprintln!("{compared} runs with PYTHONMALLOCSTATS compared with CPython {}", versions.join(", "));
+    compared("PYTHONMALLOCSTATS", &format!("CPython {}: {runs} runs", versions.join(", ")));
 }

@@ -1,12 +1,13 @@
 //! Random traces under the real `PYTHONMALLOC` and `PYTHONMALLOCSTATS`, each in a process of its own: placements,
 //! statistics, the reports on standard error, the counts of arena hooks that come and go.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fmt::Write as _;
 use std::process::Command;
 
 use real_cpython::RealPymalloc;
+use real_cpython::outside::compared;
 use sim_core::arena::ArenaBackend as _;
 use sim_core::domains::{AllocatorName, Allocators, ArenaChoice};
 use sim_core::report::{ArenaEvents, PlacementWriter, debugmallocstats};
@@ -159,10 +160,12 @@ fn each_pythonmalloc_in_its_own_process() {
             aborted += usize::from(out.contains("aborted"));
         }
     }
-    eprintln!(
-        "{processes} processes of libpython 3.11 under {} PYTHONMALLOC names: {lines} lines of placements and statistics, \
-         {reports_compared} reports of PYTHONMALLOCSTATS, {changes} changes of the arena hook, {aborted} aborts compared",
-        NAMES.len()
+    compared(
+        "PYTHONMALLOC in processes of their own",
+        &format!(
+            "libpython 3.11 in {processes}: {lines} lines of placements and statistics, {reports_compared} reports of \
+             PYTHONMALLOCSTATS, {changes} changes of the arena hook, {aborted} aborts"
+        ),
     );
     assert!(reports_compared > 50 && changes > 100 && aborted > 2, "the traces are too tame");
 }

@@ -1,13 +1,14 @@
 //! tracemalloc's hooks: which blocks have a trace after random calls in all domains, here and in each real
 //! interpreter, with starts, stops and clears in between.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::Stdio;
 
 use real_cpython::interpreters::{self, Interpreter};
+use real_cpython::outside::compared;
 use sim_core::tape::Action;
 use sim_core::{Call, Domain, Machine, Op, Profile, TraceBuilder};
 
@@ -21,7 +22,7 @@ fn below(state: &mut u64, end: u64) -> u64 {
 }
 
 /// The calls as the script reads them, and the sizes that our machine has traces of at each report.
-fn scenario(seed: u64, malloc: &str) -> (String, Vec<String>) {
+fn scenario(profile: &Profile, seed: u64, malloc: &str) -> (String, Vec<String>) {
     let mut state = seed;
     let mut text = String::new();
     let mut tape = TraceBuilder::new("traced");
@@ -81,7 +82,7 @@ fn scenario(seed: u64, malloc: &str) -> (String, Vec<String>) {
     writeln!(text, "report").unwrap();
     reports.push(tape.len());
     let trace = tape.finish();
-    let mut machine = Machine::for_trace(&Profile::default(), &trace, None).unwrap();
+    let mut machine = Machine::for_trace(profile, &trace, None).unwrap();
     let mut expected = Vec::new();
     let mut done = 0;
     for at in reports {
@@ -121,7 +122,7 @@ fn the_same_blocks_are_traced() {
         for (seed, malloc) in
             (1..).zip(["pymalloc", "malloc", "pymalloc_debug", "debug", "malloc_debug", "default"])
         {
-            let (input, expected) = scenario(seed, malloc);
+            let (input, expected) = scenario(&python.profile(), seed, malloc);
             assert_eq!(
                 expected,
                 ask(python, malloc, &input),
@@ -132,6 +133,9 @@ fn the_same_blocks_are_traced() {
         }
     }
     let versions: Vec<String> = interpreters.iter().map(ToString::to_string).collect();
-    eprintln!("{reports} reports with {traces} traces compared with CPython {}", versions.join(", "));
+    compared(
+        "blocks that tracemalloc knows",
+        &format!("CPython {}: {reports} reports with {traces} traces", versions.join(", ")),
+    );
     assert!(traces > 200, "the scenarios are too tame");
 }

@@ -117,7 +117,8 @@ fn all_goldens_are_met() {
         Err(why) => return outside::not_run("all golden traces of mimalloc", why),
     };
     let (goldens, operations) = check_folder(&folder);
-    eprintln!("{goldens} goldens met, {operations} operations compared");
+    let met = format!("{goldens} goldens met, {} operations", outside::grouped(operations));
+    outside::compared("golden traces of mimalloc", &met);
     let found = format!("{goldens} goldens with {operations} operations in {}", folder.display());
     assert!(goldens >= 238 && operations >= 4_055_980, "{found}; there were 238 with 4,055,980");
 }

@@ -1,7 +1,8 @@
-//! What did not run and why: gathered while the checks run, told as a table at their end, held to a list.
+//! What did not run and why: gathered while the checks run, told as a table at their end, held to a list. Beside it, what
+//! was compared with the real thing, and how much of it.
 //!
-//! A check that is silently left out looks like one that passed. Tests add lines to the file that [`VARIABLE`] names
-//! (`trace-io/tests/support/outside.rs`), steps add theirs to the same.
+//! A check that is silently left out looks like one that passed. Tests add lines to the files that [`VARIABLE`] and
+//! [`COMPARED`] name (`trace-io/tests/support/outside.rs`), steps add theirs to the former.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -15,6 +16,11 @@ use crate::workspace::{once_each, root};
 /// Tells a test which file to add its lines to.
 const VARIABLE: &str = "ARENASCOPE_NOT_RUN";
 
+/// Tells a test which file to add to what it compared.
+const COMPARED: &str = "ARENASCOPE_COMPARED";
+/// Tells a test that comparisons which take minutes are wanted.
+const LONG: &str = "ARENASCOPE_LONG";
+
 /// What did not run: the same words on every machine, and the reason there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct NotRun {
@@ -22,18 +28,28 @@ pub(crate) struct NotRun {
     pub(crate) why: String,
 }
 
-/// The file in which all of it comes together.
+/// The files in which all of it comes together, and what tests are asked for.
 pub(crate) struct Log {
     file: PathBuf,
+    compared: PathBuf,
+    long: bool,
 }
 
 impl Log {
-    /// An empty one, `target/NAME.txt`.
+    /// An empty one, `target/NAME.txt` and `target/NAME-compared.txt`.
     pub(crate) fn new(name: &str) -> Result<Self> {
-        let file = root().join("target").join(name).with_extension("txt");
-        let made = fs::create_dir_all(file.with_file_name("")).and_then(|()| fs::write(&file, ""));
-        made.with_context(|| format!("{} cannot be written", file.display()))?;
-        Ok(Self { file })
+        let made = |name: &str| {
+            let file = root().join("target").join(name).with_extension("txt");
+            let made = fs::create_dir_all(file.with_file_name("")).and_then(|()| fs::write(&file, ""));
+            made.with_context(|| format!("{} cannot be written", file.display()))?;
+            anyhow::Ok(file)
+        };
+        Ok(Self { file: made(name)?, compared: made(&format!("{name}-compared"))?, long: false })
+    }
+
+    /// The same, and tests that hear of it run comparisons that take minutes, if they are wanted.
+    pub(crate) fn with_long(self, long: bool) -> Self {
+        Self { long, ..self }
     }
 
     /// Writes down what a step of these tasks could not do.
@@ -46,7 +62,16 @@ impl Log {
 
     /// Has the tests that a command runs write into it.
     pub(crate) fn hear<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command.env(VARIABLE, &self.file)
+        command.env(VARIABLE, &self.file).env(COMPARED, &self.compared).env_remove(LONG);
+        if self.long { command.env(LONG, "yes") } else { command }
+    }
+
+    /// What tests compared, as a table.
+    pub(crate) fn compared(&self) -> Result<String> {
+        let text = fs::read_to_string(&self.compared);
+        let text = text.with_context(|| format!("{} cannot be read", self.compared.display()))?;
+        let lines: Vec<(&str, &str)> = once_each(text.lines().filter_map(|line| line.split_once('\t')));
+        Ok(if lines.is_empty() { String::new() } else { two_columns(("compared", "how much"), &lines) })
     }
 
     /// What was written, once each, in the order of happening.
@@ -66,10 +91,15 @@ fn gathered(text: &str) -> Vec<NotRun> {
 
 /// The table at the end of all checks.
 pub(crate) fn table(lines: &[NotRun]) -> String {
-    let width = lines.iter().map(|line| line.what.chars().count()).max().unwrap_or(0);
-    let row = |what: &str, why: &str| format!("{what:<width$}  {why}\n");
-    let head = row("not run", "why");
-    std::iter::once(head).chain(lines.iter().map(|line| row(&line.what, &line.why))).collect()
+    let lines: Vec<(&str, &str)> = lines.iter().map(|line| (line.what.as_str(), line.why.as_str())).collect();
+    two_columns(("not run", "why"), &lines)
+}
+
+fn two_columns(head: (&str, &str), lines: &[(&str, &str)]) -> String {
+    let all = || std::iter::once(&head).chain(lines);
+    let width = all().map(|(left, _)| left.chars().count()).max().unwrap_or(0);
+    let row = |(left, right): &(&str, &str)| format!("{left:<width$}  {right}\n");
+    all().map(row).collect()
 }
 
 /// A list of what may be missing somewhere: a name of the table a line, `#` begins a comment line.
@@ -178,13 +208,27 @@ mod tests {
         let log = Log::new(&format!("tmp/not-run-{}", std::process::id())).unwrap();
         log.add("step", "no\ttool\nhere").unwrap();
         let mut test = Command::new("sh");
-        let wrote = log
-            .hear(&mut test)
-            .args(["-c", &format!("printf 'test\\tno file\\n' >> \"${VARIABLE}\"")])
-            .status();
-        assert!(wrote.unwrap().success());
-        let found = log.read().unwrap();
+        let script = format!(
+            "printf 'test\\tno file\\n' >> \"${VARIABLE}\"; printf 'these\\t3\\nall\\t4\\n' >> \"${COMPARED}\""
+        );
+        assert!(log.hear(&mut test).args(["-c", &script]).status().unwrap().success());
+        let (found, compared) = (log.read().unwrap(), log.compared().unwrap());
         fs::remove_file(&log.file).unwrap();
+        fs::remove_file(&log.compared).unwrap();
         assert_eq!(found, lines("step\tno tool here\ntest\tno file\n"));
+        assert_eq!(compared, "compared  how much\nthese     3\nall       4\n");
+    }
+
+    #[test]
+    fn tests_hear_whether_long_comparisons_are_wanted() {
+        for long in [false, true] {
+            let name = format!("tmp/not-run-long-{long}-{}", std::process::id());
+            let log = Log::new(&name).unwrap().with_long(long);
+            let mut test = Command::new("sh");
+            let status = log.hear(&mut test).args(["-c", &format!("test -n \"${LONG}\"")]).status().unwrap();
+            fs::remove_file(&log.file).unwrap();
+            fs::remove_file(&log.compared).unwrap();
+            assert_eq!(status.success(), long);
+        }
     }
 }

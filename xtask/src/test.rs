@@ -23,6 +23,9 @@ pub(crate) struct Options {
     /// Run only these steps (names as in the summary; setup always runs)
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
     only: Vec<String>,
+    /// Also run comparisons with real interpreters that take minutes
+    #[arg(long)]
+    long: bool,
     /// Also ask the advisory database, which needs github.com
     #[arg(long)]
     advisories: bool,
@@ -84,7 +87,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.advisories {
         needs.extend(ADVISORIES.1);
     }
-    let mut run = Run { steps: Steps::default(), log: Log::new("not-run")?, lacks: Vec::new() };
+    let mut run =
+        Run { steps: Steps::default(), log: Log::new("not-run")?.with_long(options.long), lacks: Vec::new() };
     run.set_up(&needs);
     for step in chosen(&CHEAP) {
         run.step(step)?;
@@ -100,6 +104,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     let passed = run.steps.finish();
+    let compared = run.log.compared()?;
+    if !compared.is_empty() {
+        print!("\n{compared}");
+    }
     let lines = run.log.read()?;
     if !lines.is_empty() {
         print!("\n{}", not_run::table(&lines));

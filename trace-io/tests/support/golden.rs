@@ -138,7 +138,8 @@ pub(crate) fn check_all<S: Subject>() {
         Err(why) => return outside::not_run(&format!("all golden traces of CPython, {}", S::NAME), why),
     };
     let (goldens, operations) = check_folder::<S>(&folder);
-    eprintln!("{goldens} goldens met, {operations} operations compared");
+    let what = format!("golden traces of CPython, {}", S::NAME);
+    outside::compared(&what, &format!("{goldens} goldens met, {} operations", outside::grouped(operations)));
     let found = format!("{goldens} goldens with {operations} operations in {}", folder.display());
     assert!(goldens >= 58 && operations >= 29_159_746, "{found}; there were 58 with 29,159,746");
 }

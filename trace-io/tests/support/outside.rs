@@ -14,6 +14,10 @@ use std::path::{Path, PathBuf};
 const SHARED: &str = "ARENASCOPE_SHARED";
 /// Names the file into which goes what does not run; `cargo xtask test` makes its last table of it.
 const NOT_RUN: &str = "ARENASCOPE_NOT_RUN";
+/// Names the file into which goes what was compared with the real thing, and how much of it; a table of `cargo xtask test` too.
+const COMPARED: &str = "ARENASCOPE_COMPARED";
+/// Set by `cargo xtask test --long`.
+const LONG: &str = "ARENASCOPE_LONG";
 
 /// A folder of `../shared`, which lies beside the repository and is too large to be in it. The only door to it.
 pub fn shared(folder: &str) -> Result<PathBuf, String> {
@@ -50,6 +54,41 @@ pub fn not_run(what: &str, why: impl Display) {
         let told = tell(Path::new(&path), what, &why);
         assert!(told.is_ok(), "{what} does not run, and {} cannot be told so: {told:?}", path.display());
     }
+}
+
+/// Says what was compared and how much of it, on standard error and to `cargo xtask test`.
+///
+/// # Panics
+/// When the file for it cannot be written.
+#[allow(clippy::print_stderr, reason = "a test's own report")]
+pub fn compared(what: &str, how_much: &str) {
+    eprintln!("{what}: {how_much}");
+    if let Some(path) = std::env::var_os(COMPARED) {
+        let told = tell(Path::new(&path), what, how_much);
+        assert!(told.is_ok(), "{} cannot be told what was compared: {told:?}", path.display());
+    }
+}
+
+/// A number as people read it: `1,200,000`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Whether comparisons that take minutes are wanted. Where they are not, it says so.
+pub fn long(what: &str) -> bool {
+    let wanted = std::env::var_os(LONG).is_some_and(|value| !value.is_empty());
+    if !wanted {
+        not_run(what, "`cargo xtask test --long` runs it, in some minutes more");
+    }
+    wanted
 }
 
 /// Adds to a file the line that `cargo xtask test` reads: `what`, a tab, `why`. In one write, since tests of several
