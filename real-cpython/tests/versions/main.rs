@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod beside;
+mod broken;
 mod scenario;
 
 use std::collections::BTreeSet;
@@ -188,12 +189,37 @@ fn a_32_bit_build_is_followed_too() {
     for seed in SEEDS {
         outcome.join(Outcome::of(&real, &cases, SMALL, seed * 100));
     }
-    let differences = outcome.tell(&real, "many and large traces");
+    let mut differences = outcome.tell(&real, "many and large traces");
+    differences.extend(break_heaps(&real, 0..600).tell(&real, "broken heaps"));
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// Heaps that their programs break go on, and end, as the real ones do. Every trace is a process.
+fn break_heaps(real: &Real, seeds: std::ops::Range<u64>) -> Outcome {
+    let mut outcome = Outcome::default();
+    for seed in seeds {
+        let malloc = if seed % 5 == 0 { AllocatorName::PymallocDebug } else { AllocatorName::Pymalloc };
+        let trace = broken::broken(seed, 60 + seed % 7 * 40, malloc, &real.profile);
+        let name = format!("{}-broken-{seed}", real.name.replace(' ', "-"));
+        match real.agree(&real.profile, &trace, &name) {
+            Ok(compared) => outcome.add(compared),
+            Err(difference) => outcome.differences.push(difference),
+        }
+    }
+    outcome
+}
+
+#[test]
+fn broken_heaps_go_as_far_as_in_each_version() {
+    let mut differences = Vec::new();
+    for real in libraries() {
+        let seeds = if long("many broken heaps in each CPython") { 0..2_000 } else { 0..40 };
+        differences.extend(break_heaps(&real, seeds).tell(&real, "broken heaps"));
+    }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
 #[test]
-#[ignore = "the model does not ask the replaced RAW table for bookkeeping yet"]
 fn bookkeeping_that_fails_does_so_in_each_version() {
     let mut differences = Vec::new();
     for real in libraries() {

@@ -310,7 +310,8 @@ impl<A: ArenaBackend> Pymalloc<A> {
         let arena = self.arena_mut(index);
         arena.nextarena = unused;
         let base = arena.address.take();
-        self.narenas_currently_allocated -= 1;
+        // It wraps around when a broken heap gives back a record without an arena.
+        self.narenas_currently_allocated = self.narenas_currently_allocated.wrapping_sub(1);
         if let Some(base) = base {
             self.mark(base, false, None, observer);
             self.memory.release_to_hook(base, observer);

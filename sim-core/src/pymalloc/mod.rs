@@ -153,11 +153,13 @@ impl<A: ArenaBackend> Pymalloc<A> {
     /// Record indices of `usable_arenas`, head first.
     pub fn usable_arenas(&self) -> impl Iterator<Item = u32> + '_ {
         std::iter::successors(self.usable_arenas, |&a| self.arenas[a as usize].nextarena)
+            .take(self.arenas.len())
     }
 
     /// Record indices on the `unused_arena_objects` stack, top first.
     pub fn unused_arena_objects(&self) -> impl Iterator<Item = u32> + '_ {
         std::iter::successors(self.unused_arena_objects, |&a| self.arenas[a as usize].nextarena)
+            .take(self.arenas.len())
     }
 
     /// `nfp2lasta`: for each number of free pools the rightmost usable arena that has it.

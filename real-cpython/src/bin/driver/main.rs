@@ -43,6 +43,8 @@ struct Options {
     layout: Layout,
     start: bool,
     books_fail_at: BTreeSet<u64>,
+    /// The program writes nothing into its blocks but what the trace says.
+    quiet: bool,
 }
 
 impl Options {
@@ -55,6 +57,7 @@ impl Options {
             let layout = &mut options.layout;
             match key {
                 "start" => options.start = value == "yes",
+                "quiet" => options.quiet = value == "yes",
                 "region" => layout.region = number()?,
                 "stride" => layout.stride = number()?,
                 "slots" => layout.slots = number()?,
@@ -97,6 +100,7 @@ fn run() -> Result<(), String> {
         tracemalloc,
         arenas: Arenas::reserve(options.layout)?,
         during: Cell::new(None),
+        quiet: options.quiet,
         pointers: HashMap::new(),
         hooks: Vec::new(),
         overs: Vec::new(),
@@ -152,6 +156,7 @@ struct Driver {
     arenas: Arenas,
     /// The call through MEM or OBJ that is going on.
     during: Cell<Option<Call>>,
+    quiet: bool,
     pointers: HashMap<u64, *mut c_void>,
     hooks: Vec<&'static mut Hook>,
     overs: Vec<&'static mut Over>,
@@ -228,9 +233,13 @@ impl Driver {
                 self.pointers.insert(newid, if p.is_null() { old } else { p });
                 (p, size)
             }
-            "f" => {
+            "f" | "k" => {
                 let id = number()?;
-                let p = if id == 0 { std::ptr::null_mut() } else { self.take(id)? };
+                let p = match (id, verb) {
+                    (0, _) => std::ptr::null_mut(),
+                    (_, "f") => self.take(id)?,
+                    _ => self.pointer(id)?,
+                };
                 self.call(domain, Call::Free, || {
                     // SAFETY: as above.
                     unsafe { (functions.free)(p) };
@@ -241,7 +250,7 @@ impl Driver {
             _ => return Err("it is no operation that is known here".to_owned()),
         };
         let (p, size) = block;
-        if !p.is_null() && size > 0 {
+        if !p.is_null() && size > 0 && !self.quiet {
             // SAFETY: within the size that was asked for.
             unsafe {
                 std::ptr::write_bytes(p.cast::<u8>(), size as u8 | 1, size.min(WRITTEN));
@@ -262,11 +271,31 @@ impl Driver {
         self.pointers.remove(&id).ok_or_else(|| format!("there is no block {id}"))
     }
 
+    fn pointer(&self, id: u64) -> Result<*mut c_void, String> {
+        self.pointers.get(&id).copied().ok_or_else(|| format!("there is no block {id}"))
+    }
+
+    /// `ID OFFSET BYTES`: the program writes where it likes.
+    fn poke(&self, words: &str) -> Option<()> {
+        let mut words = words.split(' ');
+        let p = self.pointer(words.next()?.parse().ok()?).ok()?;
+        let at = p.cast::<u8>().wrapping_offset(words.next()?.parse().ok()?);
+        let digits = words.next()?;
+        for (i, pair) in (0..digits.len()).step_by(2).enumerate() {
+            let byte = u8::from_str_radix(digits.get(pair..pair + 2)?, 16).ok()?;
+            // SAFETY: none: this is the program that breaks the rules, and the process may die of it.
+            unsafe { at.wrapping_add(i).write_volatile(byte) };
+        }
+        Some(())
+    }
+
     /// What follows `x `.
     fn act(&mut self, action: &str) -> Result<(), String> {
         let unknown = || "it is no action that is known here".to_owned();
         if action == "setup_debug_hooks" {
             self.python.setup_debug_hooks();
+        } else if let Some(words) = action.strip_prefix("poke ") {
+            self.poke(words).ok_or_else(unknown)?;
         } else if let Some(words) = action.strip_prefix("tracemalloc ") {
             self.tracemalloc.as_ref().ok_or("tracemalloc needs start=yes")?.run(words)?;
         } else if let Some(kind) = action.strip_prefix("set_arena_allocator ") {

@@ -339,6 +339,9 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
         let arena = self.pymalloc.arena_id(index);
         let free = self.freepools(index);
         let pool = if free == Addr(0) {
+            // The record may have no arena, or its arena no pool that was never carved.
+            let next = self.pymalloc.arenas()[index as usize].pool_address;
+            self.int(next, fields.arenaindex())?;
             let pool = self.with_pymalloc(|pymalloc, writes| pymalloc.carve_pool(index, writes))?;
             let pool = self.pymalloc.memory().pool_addr(pool);
             self.set_int(pool, fields.arenaindex(), index)?;
@@ -411,8 +414,9 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
         self.observer.event(Event::PoolEmptied { pool, class });
         let index = self.int(pool, fields.arenaindex())?;
         let record = self.pymalloc.arenas().get(index as usize);
-        if record.is_none_or(|a| a.address.is_none() || a.nfreepools >= a.ntotalpools) {
-            // Behind the records, or in one that has no arena: whatever lies there is changed.
+        let most = self.pymalloc.profile().max_pools_in_arena();
+        if record.is_none_or(|a| a.nfreepools >= most) {
+            // Behind the records or behind nfp2lasta: whatever lies there is changed.
             return Err(Fatal::Segfault {
                 addr: pool,
                 doing: "counting a free pool for an arena that is none, by the arenaindex of the pool's header",

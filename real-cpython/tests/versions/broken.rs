@@ -1,0 +1,92 @@
+//! Random traces of programs that break their heap: they free twice, keep pointers and write where they like.
+
+use std::fmt::Write as _;
+use std::io::Cursor;
+
+use sim_core::arena::region_base;
+use sim_core::domains::AllocatorName;
+use sim_core::{Profile, Trace};
+
+use crate::scenario::Random;
+
+/// A trace of `calls` calls of which some are not right. It has few classes, so that the heap gets to feel it.
+pub(crate) fn broken(seed: u64, calls: u64, malloc: AllocatorName, profile: &Profile) -> Trace {
+    let mut random = Random(seed);
+    let word = u64::from(profile.pointer_bytes);
+    // With debug hooks all of them still are pymalloc's.
+    let largest = if malloc.is_debug() { 400 } else { 512 };
+    let classes = [profile.alignment, 3 * profile.alignment, 112, largest];
+    let mut text = format!("#! malloc={}\n", malloc.name());
+    let (mut live, mut kept, mut next) = (Vec::new(), Vec::new(), 1_u64);
+    // How often rules are broken differs, so that some traces go far.
+    let rare = random.of(&[4, 20, 60]);
+    // Writing to a String cannot fail.
+    for _ in 0..calls {
+        let any = |random: &mut Random, ids: &[u64]| ids[random.below(ids.len() as u64) as usize];
+        match random.below(20) {
+            0..9 => {
+                let size = random.of(&classes) - random.below(4);
+                let calloc = if random.below(4) == 0 { "c o" } else { "m o" };
+                let count = if calloc == "c o" { "1 " } else { "" };
+                let _ = writeln!(text, "{calloc} {next} {count}{size}");
+                live.push(next);
+                next += 1;
+            }
+            9..16 if !live.is_empty() => {
+                let at = random.below(live.len() as u64) as usize;
+                let id = live.swap_remove(at);
+                let keeps = random.below(4) == 0;
+                let _ = writeln!(text, "{} o {id}", if keeps { "k" } else { "f" });
+                if keeps {
+                    kept.push(id);
+                }
+            }
+            16..18 if !live.is_empty() => {
+                let at = random.below(live.len() as u64) as usize;
+                let _ = writeln!(text, "r o {} {next} {}", live[at], random.of(&classes));
+                live[at] = next;
+                next += 1;
+            }
+            18.. if !kept.is_empty() && random.below(rare) == 0 => {
+                let at = random.below(kept.len() as u64) as usize;
+                match random.below(4) {
+                    0 => {
+                        let _ = writeln!(text, "f o {}", kept.swap_remove(at));
+                    }
+                    1 => {
+                        let _ = writeln!(text, "r o {} {next} {}", kept.swap_remove(at), random.of(&classes));
+                        live.push(next);
+                        next += 1;
+                    }
+                    _ => {
+                        let value = match random.below(6) {
+                            0 => 0,
+                            1 => 0x4030,
+                            2 => region_base(profile).0 + random.below(4096),
+                            _ => region_base(profile).0 + profile.alignment * random.below(3 * 1024),
+                        };
+                        let bytes = hex(value, word);
+                        let _ = writeln!(text, "x poke {} 0 {bytes}", kept[at]);
+                    }
+                }
+            }
+            18.. if !live.is_empty() && random.below(2 * rare) == 0 => {
+                // The first blocks of pools have a header in front of them.
+                let id = any(&mut random, &live);
+                let back = 4 * random.below(profile.pool_overhead() / 4 + 4) + 4;
+                let bytes = hex(random.of(&[0, 1, 2, 9, 48, 256, 4000]), 4);
+                let _ = writeln!(text, "x poke {id} -{back} {bytes}");
+            }
+            _ => {}
+        }
+    }
+    trace_io::open("broken.ptrace", Box::new(Cursor::new(text))).unwrap()
+}
+
+fn hex(value: u64, bytes: u64) -> String {
+    value.to_le_bytes().iter().take(bytes as usize).fold(String::new(), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
