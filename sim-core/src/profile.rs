@@ -48,6 +48,33 @@ pub enum Ownership {
     ArenaIndex,
 }
 
+/// What tracemalloc keeps its traces in; by the first version that did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum TracemallocVersion {
+    /// In the entries of its hash tables.
+    V3_8,
+    /// In a record for each, which comes from RAW's table.
+    V3_9,
+    /// The same, and `get_tracemalloc_memory()` is 0 while it does not trace: before, the empty tables count.
+    #[default]
+    V3_14,
+}
+
+impl TracemallocVersion {
+    const ALL: [Self; 3] = [Self::V3_8, Self::V3_9, Self::V3_14];
+}
+
+impl fmt::Display for TracemallocVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V3_8 => "3.8",
+            Self::V3_9 => "3.9",
+            Self::V3_14 => "3.14",
+        })
+    }
+}
+
 /// All constants of one build of pymalloc, with the simulated arena allocator's settings.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -88,9 +115,8 @@ pub struct Profile {
     pub debug_flag: bool,
     /// Whether fatal errors begin with the function that found them (3.9 and later).
     pub fatal_functions: bool,
-    /// Whether tracemalloc keeps each trace in a record of its own, from RAW's table (3.9 and later); before, it stands in the
-    /// hash table.
-    pub trace_records: bool,
+    /// Where tracemalloc keeps what it knows.
+    pub tracemalloc: TracemallocVersion,
     /// The mimalloc that the build bundles.
     pub mimalloc: MimallocBuild,
 }
@@ -211,10 +237,7 @@ const PYMALLOC_KEYS: [(&str, &str); 17] = [
     ("interpreter_states", "true or false: whether interpreters can have a pymalloc state of their own"),
     ("debug_flag", "true or false: whether a flag tells that debug hooks are on, as since 3.13"),
     ("fatal_functions", "true or false: whether fatal errors name their function, as since 3.9"),
-    (
-        "trace_records",
-        "true or false: whether tracemalloc takes a record for each trace from RAW, as since 3.9",
-    ),
+    ("tracemalloc", "3.8, 3.9 or 3.14: the first version whose tracemalloc the build has"),
 ];
 
 impl Default for Profile {
@@ -237,7 +260,7 @@ impl Default for Profile {
             interpreter_states: true,
             debug_flag: true,
             fatal_functions: true,
-            trace_records: true,
+            tracemalloc: TracemallocVersion::V3_14,
             mimalloc: MimallocBuild::default(),
         }
     }
@@ -275,7 +298,10 @@ impl Profile {
             "interpreter_states" => self.interpreter_states = value.parse().map_err(|_| bad())?,
             "debug_flag" => self.debug_flag = value.parse().map_err(|_| bad())?,
             "fatal_functions" => self.fatal_functions = value.parse().map_err(|_| bad())?,
-            "trace_records" => self.trace_records = value.parse().map_err(|_| bad())?,
+            "tracemalloc" => {
+                let of = |v: &TracemallocVersion| v.to_string() == value;
+                self.tracemalloc = TracemallocVersion::ALL.into_iter().find(of).ok_or_else(bad)?;
+            }
             "keep_last_arena" => self.keep_last_arena = value.parse().map_err(|_| bad())?,
             "arena_placement" => {
                 self.arena_placement = match value {
@@ -318,7 +344,7 @@ impl Profile {
             "interpreter_states" => self.interpreter_states.to_string(),
             "debug_flag" => self.debug_flag.to_string(),
             "fatal_functions" => self.fatal_functions.to_string(),
-            "trace_records" => self.trace_records.to_string(),
+            "tracemalloc" => self.tracemalloc.to_string(),
             "keep_last_arena" => self.keep_last_arena.to_string(),
             "initial_arena_objects" => self.initial_arena_objects.to_string(),
             "arena_placement" => self.arena_placement.to_string(),

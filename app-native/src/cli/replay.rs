@@ -204,6 +204,7 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
     }
     let compared = args.snapshots.compare(machine.simulated())?;
     let statistics = args.snapshots.statistics(machine.simulated())?;
+    let tracemalloc_memory = args.snapshots.memory(machine.simulated(), profile);
     let trust = machine.simulated().and_then(|simulated| TrustReport::of(&trust, simulated, trace));
     ensure!(
         trust.is_some() || !args.trust,
@@ -222,6 +223,7 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
         report.malloc_stats = args.malloc_stats.then(|| machine.debugmallocstats());
         report.snapshots = statistics;
         report.compared = compared;
+        report.tracemalloc_memory = tracemalloc_memory;
         return output::json(&report);
     }
     if statistics.is_some() || compared.is_some() {
@@ -234,9 +236,12 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
             writeln!(out, "{line}")?;
         }
     }
+    if let Some(bytes) = tracemalloc_memory {
+        writeln!(std::io::stdout(), "{bytes}")?;
+    }
     if args.malloc_stats {
         std::io::stdout().write_all(machine.debugmallocstats().as_bytes())?;
-    } else if !to_stdout && statistics.is_none() && compared.is_none() {
+    } else if !to_stdout && statistics.is_none() && compared.is_none() && tracemalloc_memory.is_none() {
         let mut report = Report::of(&machine, trace, profile, steps, trust);
         report.until = until;
         report.start = start;

@@ -50,6 +50,9 @@ pub(super) struct Report {
     /// Lines that `compare_to()` gives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) compared: Option<Vec<String>>,
+    /// What `tracemalloc.get_tracemalloc_memory()` returns, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tracemalloc_memory: Option<u64>,
 }
 
 /// What came of `--until CONDITION`.
@@ -128,6 +131,7 @@ impl Report {
             stack: simulated.map(StackReport::of),
             snapshots: None,
             compared: None,
+            tracemalloc_memory: None,
         }
     }
 }

@@ -5,10 +5,12 @@ use std::io::Write;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
-use sim_core::Machine;
 use sim_core::arena::ArenaBackend as _;
 use sim_core::machine::Layers;
-use sim_core::tracemalloc::{KeyType, NamedTraceback, Snapshot};
+use sim_core::tracemalloc::{
+    BaseFilter, DomainFilter, Filter, KeyType, NamedTraceback, Snapshot, Tracemalloc,
+};
+use sim_core::{Machine, Profile};
 
 /// What there is to tell beyond pymalloc; nothing of it for a plain run.
 #[derive(Serialize)]
@@ -125,6 +127,47 @@ pub(super) struct SnapshotArgs {
     /// Print how snapshot NEW differs from OLD
     #[arg(long, num_args = 2, value_names = ["OLD", "NEW"])]
     compare: Option<Vec<String>>,
+    /// Look at the traces alone that a filter lets through, as Snapshot.filter_traces() does: PATTERN[:LINE][,all_frames][,domain=N]
+    /// or domain=N; with ! in front those that it does not. Several can be given
+    #[arg(long, value_name = "FILTER", value_parser = filter)]
+    filter: Vec<BaseFilter>,
+    /// Print what tracemalloc.get_tracemalloc_memory() returns at the end, in bytes
+    #[arg(long)]
+    pub(super) tracemalloc_memory: bool,
+}
+
+/// A filter as the command line writes it.
+fn filter(text: &str) -> Result<BaseFilter, String> {
+    let (inclusive, rest) = text.strip_prefix('!').map_or((true, text), |rest| (false, rest));
+    let number = |domain: &str| {
+        domain
+            .parse::<u32>()
+            .map_err(|_| format!("`{domain}` is no domain, which is a number; write domain=0"))
+    };
+    if let Some(domain) = rest.strip_prefix("domain=") {
+        return Ok(DomainFilter { inclusive, domain: number(domain)? }.into());
+    }
+    let mut parts = rest.split(',');
+    let place = parts.next().unwrap_or_default();
+    let (pattern, line) = match place.rsplit_once(':') {
+        Some((pattern, line)) if line.bytes().all(|b| b.is_ascii_digit()) && !line.is_empty() => {
+            let line = line.parse::<u32>().map_err(|_| format!("`{line}` is no line"))?;
+            (pattern, Some(line))
+        }
+        _ => (place, None),
+    };
+    if pattern.is_empty() {
+        return Err("it has no pattern for file names; write '*' for all".to_owned());
+    }
+    let mut filter = Filter::new(inclusive, pattern).lineno(line);
+    for part in parts {
+        filter = match part.split_once('=') {
+            None if part == "all_frames" => filter.all_frames(true),
+            Some(("domain", domain)) => filter.domain(Some(number(domain)?)),
+            _ => return Err(format!("`{part}` is neither all_frames nor domain=N")),
+        };
+    }
+    Ok(filter.into())
 }
 
 fn key_type(text: &str) -> Result<KeyType, String> {
@@ -132,12 +175,23 @@ fn key_type(text: &str) -> Result<KeyType, String> {
 }
 
 impl SnapshotArgs {
+    /// Bytes of tracemalloc's tables, where they are asked for.
+    pub(super) fn memory(&self, machine: Option<&Machine>, profile: &Profile) -> Option<u64> {
+        let tracemalloc = machine.and_then(Machine::layers).map(Layers::tracemalloc);
+        // A run that never traces has the tables of one that is off.
+        let off = || Tracemalloc::new(profile.pointer_bytes, profile.tracemalloc).get_tracemalloc_memory();
+        self.tracemalloc_memory.then(|| tracemalloc.map_or_else(off, Tracemalloc::get_tracemalloc_memory))
+    }
+
     /// `statistics()` of each snapshot, by name.
     pub(super) fn statistics(
         &self,
         machine: Option<&Machine>,
     ) -> Result<Option<BTreeMap<String, Vec<String>>>> {
         if !self.snapshots {
+            if !self.filter.is_empty() && self.compare.is_none() {
+                super::usage_error("--filter is for --snapshots and --compare");
+            }
             return Ok(None);
         }
         let all = machine.and_then(Machine::layers).map(Layers::snapshots);
@@ -145,7 +199,8 @@ impl SnapshotArgs {
             .into_iter()
             .flatten()
             .map(|(name, snapshot)| {
-                let statistics = snapshot.statistics(self.group_by, self.cumulative)?;
+                let statistics =
+                    snapshot.filter_traces(&self.filter).statistics(self.group_by, self.cumulative)?;
                 let lines = statistics.iter().flat_map(|s| self.lines(s.to_string(), &s.traceback));
                 Ok((name.clone(), lines.collect()))
             })
@@ -163,7 +218,8 @@ impl SnapshotArgs {
                 format!("the trace takes no snapshot `{name}` up to here; it takes: {}", known.join(", "))
             })
         };
-        let diffs = find(new)?.compare_to(find(old)?, self.group_by, self.cumulative)?;
+        let filtered = |name| Ok::<_, anyhow::Error>(find(name)?.filter_traces(&self.filter));
+        let diffs = filtered(new)?.compare_to(&filtered(old)?, self.group_by, self.cumulative)?;
         Ok(Some(diffs.iter().flat_map(|d| self.lines(d.to_string(), &d.traceback)).collect()))
     }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use sim_core::Addr;
+use sim_core::profile::TracemallocVersion;
 use sim_core::tracemalloc::{Frame, KeyType, TracebackId, Tracemalloc, take_snapshot};
 
 use crate::interpreters::Script;
@@ -191,7 +192,7 @@ impl Model {
 /// All requests and answers.
 pub(crate) fn script() -> Script {
     let mut model = Model {
-        tracemalloc: Tracemalloc::new(8),
+        tracemalloc: Tracemalloc::new(8, TracemallocVersion::V3_14),
         script: Script::default(),
         random: Random(6),
         live: Vec::new(),

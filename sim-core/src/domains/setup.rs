@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::{AllocatorTable, Allocators, Domain, Functions};
-use crate::profile::Profile;
+use crate::profile::{Profile, TracemallocVersion};
 
 /// `PyMemAllocatorName` without `NOT_SET`: what `PYTHONMALLOC` can name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,8 +54,8 @@ pub struct Build {
     pub debug_by_function: bool,
     /// Whether fatal errors do not name their function (3.8).
     pub fatal_without_function: bool,
-    /// Whether tracemalloc's traces stand in its hash table and not in records of their own (3.8).
-    pub traces_in_table: bool,
+    /// Where tracemalloc keeps what it knows.
+    pub tracemalloc: TracemallocVersion,
 }
 
 impl From<&Profile> for Build {
@@ -65,7 +65,7 @@ impl From<&Profile> for Build {
             mimalloc_raw: profile.mimalloc.raw,
             debug_by_function: !profile.debug_flag,
             fatal_without_function: !profile.fatal_functions,
-            traces_in_table: !profile.trace_records,
+            tracemalloc: profile.tracemalloc,
         }
     }
 }

@@ -85,6 +85,7 @@ impl Layers {
     }
 
     pub(super) fn new(allocators: Allocators, pointer_bytes: u32, slots: usize) -> Self {
+        let tracemalloc = allocators.build.tracemalloc;
         Self {
             allocators,
             bytes: Bytes::default(),
@@ -92,7 +93,7 @@ impl Layers {
             user: Vec::new(),
             pointers: vec![Addr(0); slots],
             layout: Layout { word_bytes: pointer_bytes },
-            tracemalloc: Tracemalloc::new(pointer_bytes),
+            tracemalloc: Tracemalloc::new(pointer_bytes, tracemalloc),
             saved: [AllocatorTable::LIBC; 3],
             reentrant: false,
             stack: Vec::new(),

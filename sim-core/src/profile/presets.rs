@@ -1,6 +1,6 @@
 //! Builds by name.
 
-use super::{MimallocBuild, Ownership, Profile, ProfileError};
+use super::{MimallocBuild, Ownership, Profile, ProfileError, TracemallocVersion};
 
 /// The preset that runs where nothing else is asked for.
 pub const DEFAULT_PRESET: &str = "cpython-3.14";
@@ -46,22 +46,30 @@ impl Profile {
         };
         let raw = MimallocBuild { raw: true, ..MimallocBuild::default() };
         let with_mimalloc = |mimalloc| Self { mimalloc, ..base.clone() };
-        let v3_12 = Self { debug_flag: false, ..with_mimalloc(MimallocBuild::none()) };
+        let v3_13 = |mimalloc| Self { tracemalloc: TracemallocVersion::V3_9, ..with_mimalloc(mimalloc) };
+        let v3_12 = Self { debug_flag: false, ..v3_13(MimallocBuild::none()) };
         let v3_11 = Self { interpreter_states: false, ..v3_12.clone() };
-        let v3_9 = Self { interpreter_states: false, debug_flag: false, ..small.clone() };
+        let v3_9 = Self {
+            interpreter_states: false,
+            debug_flag: false,
+            tracemalloc: TracemallocVersion::V3_9,
+            ..small.clone()
+        };
         Ok(match name {
-            "cpython-3.8" => {
-                Self { keep_last_arena: false, fatal_functions: false, trace_records: false, ..v3_9 }
-            }
+            "cpython-3.8" => Self {
+                keep_last_arena: false,
+                fatal_functions: false,
+                tracemalloc: TracemallocVersion::V3_8,
+                ..v3_9
+            },
             "cpython-3.9" => v3_9,
             "cpython-3.10" => Self { address_bits: 48, ..v3_11 },
             "cpython-3.11" => v3_11,
             "cpython-3.12" => v3_12,
-            "cpython-3.13" => with_mimalloc(MimallocBuild::old()),
-            "cpython-3.13t" => with_mimalloc(MimallocBuild {
-                unfull_deferred: false,
-                ..MimallocBuild::old().free_threaded()
-            }),
+            "cpython-3.13" => v3_13(MimallocBuild::old()),
+            "cpython-3.13t" => {
+                v3_13(MimallocBuild { unfull_deferred: false, ..MimallocBuild::old().free_threaded() })
+            }
             "cpython-3.14" => base,
             "cpython-3.14.4t" => {
                 with_mimalloc(MimallocBuild { main_thread: false, ..MimallocBuild::old().free_threaded() })

@@ -7,6 +7,7 @@ use thiserror::Error;
 use super::frames::{FileId, Frame, Interner, Traceback, TracebackId};
 use super::table::{HashFunc, HashTable, Load};
 use crate::addr::Addr;
+use crate::profile::TracemallocVersion;
 
 /// `DEFAULT_DOMAIN`: the blocks of Python's own allocators, whichever of `RAW`, `MEM` and `OBJ` it was.
 pub const DEFAULT_DOMAIN: u32 = 0;
@@ -84,6 +85,7 @@ impl Members {
 #[derive(Clone, Debug)]
 pub struct Tracemalloc {
     pointer_bytes: u32,
+    version: TracemallocVersion,
     tracing: bool,
     max_nframe: u16,
     traced_memory: u64,
@@ -103,9 +105,10 @@ impl Tracemalloc {
     /// `_PyTraceMalloc_Init`: off, limit 1. `pointer_bytes` (8 or 4) is the build's, as in
     /// [`Profile`](crate::Profile).
     #[must_use]
-    pub fn new(pointer_bytes: u32) -> Self {
+    pub fn new(pointer_bytes: u32, version: TracemallocVersion) -> Self {
         Self {
             pointer_bytes,
+            version,
             tracing: false,
             max_nframe: 1,
             traced_memory: 0,
@@ -298,14 +301,20 @@ impl Tracemalloc {
 
     /// `tracemalloc.get_tracemalloc_memory()` in bytes: the tables of tracebacks, of file names and of
     /// each domain's traces, but not the table of domains nor the traces and tracebacks themselves.
-    /// 0 while off (before 3.14 the empty tables counted then, too).
+    /// 0 while off from 3.14 on; before, the empty tables count then, too.
     pub fn get_tracemalloc_memory(&self) -> u64 {
-        if !self.tracing {
+        if !self.tracing && self.version == TracemallocVersion::V3_14 {
             return 0;
         }
-        let tables = [self.tracebacks.load, self.filenames.load, self.traces.load()];
-        let domains = self.domain_traces.iter().map(HashTable::load);
-        tables.into_iter().chain(domains).map(|load| load.size(self.pointer_bytes)).sum()
+        // An entry has next, hash, key and value. In 3.8 sets have no value, and a trace is one of two words.
+        let (record, set, traces) = match self.version {
+            TracemallocVersion::V3_8 => (9, 3, 5),
+            _ => (10, 4, 4),
+        };
+        let size = |load: Load, entry| load.size(self.pointer_bytes, record, entry);
+        let of_traces =
+            self.domain_traces.iter().chain([&self.traces]).map(|table| size(table.load(), traces));
+        of_traces.sum::<u64>() + size(self.tracebacks.load, set) + size(self.filenames.load, set)
     }
 
     /// `_PyTraceMalloc_GetTraceback`: where a block was allocated, if it is known.

@@ -211,11 +211,12 @@ pub fn take_snapshot(tracemalloc: &Tracemalloc) -> Result<Snapshot, TakeSnapshot
 mod tests {
     use super::*;
     use crate::addr::Addr;
+    use crate::profile::TracemallocVersion;
     use crate::tracemalloc::Frame;
 
     #[test]
     fn a_snapshot_needs_tracing() {
-        let error = take_snapshot(&Tracemalloc::new(8)).unwrap_err();
+        let error = take_snapshot(&Tracemalloc::new(8, TracemallocVersion::V3_14)).unwrap_err();
         assert_eq!(
             error.to_string(),
             "the tracemalloc module must be tracing memory allocations to take a snapshot"
@@ -224,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_snapshot_has_frames_oldest_first() {
-        let mut tracemalloc = Tracemalloc::new(8);
+        let mut tracemalloc = Tracemalloc::new(8, TracemallocVersion::V3_14);
         tracemalloc.start(2).unwrap();
         let file = tracemalloc.file("a.py");
         let stack = [9, 5, 1].map(|lineno| Frame { filename: file, lineno });

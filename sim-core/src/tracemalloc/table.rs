@@ -49,10 +49,10 @@ impl Load {
         self.nentries * 10 < self.nbuckets && self.rehash()
     }
 
-    /// `_Py_hashtable_size` in bytes: the table's record of ten words, a word per bucket and four words
-    /// per entry (next, hash, key, value). What keys and values point to is not in it.
-    pub fn size(self, pointer_bytes: u32) -> u64 {
-        u64::from(pointer_bytes) * (10 + self.nbuckets + 4 * self.nentries)
+    /// `_Py_hashtable_size` in bytes: the table's record of `record` words, a word per bucket and `entry` words per entry.
+    /// What keys and values point to is not in it.
+    pub fn size(self, pointer_bytes: u32, record: u64, entry: u64) -> u64 {
+        u64::from(pointer_bytes) * (record + self.nbuckets + entry * self.nentries)
     }
 
     /// `hashtable_rehash`: the smallest power of two that is not below `nentries * 2 / (0.10 + 0.50)`,
@@ -247,12 +247,12 @@ mod tests {
     #[test]
     fn the_size_jumps_at_9_17_and_33_entries() {
         let mut load = Load::default();
-        assert_eq!(load.size(8), 208);
+        assert_eq!(load.size(8, 10, 4), 208);
         let steps: Vec<u64> = (1..=34)
             .map(|_| {
-                let before = load.size(8);
+                let before = load.size(8, 10, 4);
                 load.add();
-                load.size(8) - before
+                load.size(8, 10, 4) - before
             })
             .collect();
         for (index, step) in steps.iter().enumerate() {
@@ -270,7 +270,7 @@ mod tests {
     fn a_32_bit_table_takes_half() {
         let mut load = Load::default();
         load.add();
-        assert_eq!(load.size(4), load.size(8) / 2);
+        assert_eq!(load.size(4, 10, 4), load.size(8, 10, 4) / 2);
     }
 
     #[test]

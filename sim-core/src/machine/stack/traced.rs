@@ -7,6 +7,7 @@ use crate::domains::Domain;
 use crate::event::Observer;
 use crate::machine::fatal::Fatal;
 use crate::machine::layers::TraceRecords;
+use crate::profile::TracemallocVersion;
 use crate::tracemalloc::{Failure, OutOfMemory};
 
 impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
@@ -49,7 +50,7 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
                 }
             }
             let known = self.layers.tracemalloc.get_traceback(domain, p).is_some();
-            if !known && !self.layers.allocators.build.traces_in_table {
+            if !known && self.layers.allocators.build.tracemalloc != TracemallocVersion::V3_8 {
                 let at = self.table_malloc(raw, Domain::Raw, 2 * word)?;
                 match &mut self.layers.records {
                     Some(records) if at != Addr(0) => {

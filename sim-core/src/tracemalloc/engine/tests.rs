@@ -5,7 +5,7 @@ use super::*;
 const PTR: Addr = Addr(0x1000);
 
 fn tracing() -> Tracemalloc {
-    let mut tracemalloc = Tracemalloc::new(8);
+    let mut tracemalloc = Tracemalloc::new(8, TracemallocVersion::V3_14);
     tracemalloc.start(1).unwrap();
     tracemalloc
 }
@@ -18,7 +18,7 @@ fn at(tracemalloc: &mut Tracemalloc, lineno: u32) -> TracebackId {
 
 #[test]
 fn start_checks_the_limit_and_keeps_the_first() {
-    let mut tracemalloc = Tracemalloc::new(8);
+    let mut tracemalloc = Tracemalloc::new(8, TracemallocVersion::V3_14);
     assert_eq!((tracemalloc.is_tracing(), tracemalloc.get_traceback_limit()), (false, 1));
     let text = "the number of frames must be in range [1; 65535]";
     for nframe in [0, -1, 65536, i32::MIN, i32::MAX] {
@@ -36,7 +36,7 @@ fn start_checks_the_limit_and_keeps_the_first() {
 
 #[test]
 fn nothing_is_known_and_nothing_happens_while_off() {
-    let mut tracemalloc = Tracemalloc::new(8);
+    let mut tracemalloc = Tracemalloc::new(8, TracemallocVersion::V3_14);
     assert_eq!(tracemalloc.track(1, PTR, 5, TracebackId::EMPTY), -2);
     assert_eq!(tracemalloc.untrack(1, PTR), -2);
     assert_eq!(tracemalloc.add(0, PTR, 5, TracebackId::EMPTY), Ok(()));
