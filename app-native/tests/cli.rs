@@ -453,7 +453,9 @@ fn snapshots_are_filtered_and_tables_weighed() {
     let path = path.to_string_lossy().into_owned();
     let lines = |filters: &[&str]| {
         let mut args = vec!["replay", &path, "--snapshots", "--group-by", "lineno"];
-        filters.iter().for_each(|filter| args.extend(["--filter", filter]));
+        for filter in filters {
+            args.extend(["--filter", filter]);
+        }
         let all = stdout(&args);
         all.lines().skip(1).map(|line| line.split(", av").next().unwrap().to_owned()).collect::<Vec<_>>()
     };

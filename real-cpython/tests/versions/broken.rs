@@ -71,11 +71,22 @@ pub(crate) fn broken(seed: u64, calls: u64, malloc: AllocatorName, profile: &Pro
                 }
             }
             18.. if !live.is_empty() && random.below(2 * rare) == 0 => {
-                // The first blocks of pools have a header in front of them.
+                // The first blocks of pools have a header in front of them; to others it is what lies in front of them. Left
+                // out are an arenaindex beyond the records, a szidx beyond the classes and a nextoffset within the header,
+                // with which the C program itself has no meaning.
                 let id = any(&mut random, &live);
-                let back = 4 * random.below(profile.pool_overhead() / 4 + 4) + 4;
-                let bytes = hex(random.of(&[0, 1, 2, 9, 48, 256, 4000]), 4);
-                let _ = writeln!(text, "x poke {id} -{back} {bytes}");
+                let hooks = if malloc.is_debug() { 2 * word } else { 0 };
+                let small = [0, 1, 2, 9];
+                let (field, value, bytes) = match random.below(6) {
+                    0 => (0, random.of(&[0, 1, 2, 9, 48]), 4),
+                    1 => (random.of(&[2 * word, 3 * word]), 0x41, word),
+                    2 => (4 * word, random.of(&small), 4),
+                    3 => (4 * word + 4, random.of(&small), 4),
+                    4 => (4 * word + 8, random.of(&[profile.pool_overhead(), 256, 2048, 4000]), 4),
+                    _ => (4 * word + 12, random.of(&[0, 256, 2048, 4000]), 4),
+                };
+                let back = profile.pool_overhead() - field + hooks;
+                let _ = writeln!(text, "x poke {id} -{back} {}", hex(value, bytes));
             }
             _ => {}
         }

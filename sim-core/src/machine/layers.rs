@@ -207,6 +207,11 @@ impl Layers {
         is_watched(&self.chain(Domain::Raw))
     }
 
+    /// Whether debug hooks fill what RAW gives.
+    pub(super) fn raw_is_filled(&self) -> bool {
+        self.chain(Domain::Raw).iter().any(|table| table.functions == Functions::DebugRaw)
+    }
+
     /// The table that RAW's calls passed before the scenario installed tables of its own.
     pub(super) fn raw_before_users(&self) -> AllocatorTable {
         let chain = self.chain(Domain::Raw);

@@ -11,6 +11,7 @@ use crate::arena::{ArenaBackend, DUMMY_SIZE_IDX, PoolHeader};
 use crate::event::{Event, Observer};
 use crate::machine::fatal::Fatal;
 use crate::profile::Ownership;
+use crate::pymalloc::ArenaObject;
 
 /// Where the fields of a `pool_header` lie, by the size of a pointer.
 #[derive(Clone, Copy)]
@@ -415,7 +416,9 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
         let index = self.int(pool, fields.arenaindex())?;
         let record = self.pymalloc.arenas().get(index as usize);
         let most = self.pymalloc.profile().max_pools_in_arena();
-        if record.is_none_or(|a| a.nfreepools >= most) {
+        // A record that never had an arena is what memory was when it came: zeros as a rule, debug hooks' fill below them.
+        let filled = |a: &ArenaObject<A::Pool>| a.ntotalpools == 0 && self.layers.raw_is_filled();
+        if record.is_none_or(|a| a.nfreepools >= most || filled(a)) {
             // Behind the records or behind nfp2lasta: whatever lies there is changed.
             return Err(Fatal::Segfault {
                 addr: pool,
