@@ -178,7 +178,7 @@ impl Scenario<'_> {
         let impossible: &[u64] = if self.profile.pointer_bytes == 4 {
             &[1 << 31, u64::from(u32::MAX)]
         } else {
-            &[1 << 63, u64::MAX]
+            &[1 << 47, 1 << 62, i64::MAX as u64, 1 << 63, u64::MAX]
         };
         sizes.extend(impossible);
         let first = self.live.len();

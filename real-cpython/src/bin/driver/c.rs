@@ -1,7 +1,7 @@
 //! The C library's functions that are needed here, declared by hand: a 32-bit build of this program has no crate but
 //! `std`. Linux on x86, with either width of pointers.
 
-use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};
 
 pub(crate) const PROT_NONE: c_int = 0;
 pub(crate) const PROT_READ_WRITE: c_int = 3;
@@ -14,8 +14,10 @@ pub(crate) const MAP_FIXED: c_int = 0x10;
 pub(crate) const MAP_FIXED_NOREPLACE: c_int = 0x0010_0000;
 const RTLD_NOW: c_int = 0x2;
 const RTLD_GLOBAL: c_int = 0x100;
-/// SIGABRT, SIGBUS and SIGSEGV.
-const DEADLY: [c_int; 3] = [6, 7, 11];
+/// SIGABRT, SIGBUS, SIGSEGV and SIGALRM.
+const DEADLY: [c_int; 4] = [6, 7, 11, 14];
+/// A run that takes longer goes in circles.
+const MOST_SECONDS: c_uint = 900;
 
 /// `FILE`.
 pub(crate) type File = c_void;
@@ -26,6 +28,7 @@ unsafe extern "C" {
     fn dlerror() -> *const c_char;
     fn mmap(at: *mut c_void, len: usize, prot: c_int, flags: c_int, fd: c_int, from: c_long) -> *mut c_void;
     fn signal(number: c_int, handler: extern "C" fn(c_int)) -> *mut c_void;
+    fn alarm(seconds: c_uint) -> c_uint;
     fn write(fd: c_int, bytes: *const c_void, len: usize) -> isize;
     fn _exit(code: c_int) -> !;
     fn open_memstream(text: *mut *mut c_char, len: *mut usize) -> *mut File;
@@ -99,12 +102,14 @@ pub(crate) fn written(write: impl FnOnce(*mut File)) -> Result<String, String> {
     }
 }
 
-/// Calls `handler` when the process is about to die.
+/// Calls `handler` when the process is about to die, or does not come to an end.
 pub(crate) fn on_death(handler: extern "C" fn(c_int)) {
     for number in DEADLY {
         // SAFETY: the handler ends the process by `end`.
         unsafe { signal(number, handler) };
     }
+    // SAFETY: it sets a timer.
+    unsafe { alarm(MOST_SECONDS) };
 }
 
 /// Ends the process with some last words on standard output, as CPython's own end would not.
