@@ -212,8 +212,9 @@ fn break_heaps(real: &Real, seeds: std::ops::Range<u64>) -> Outcome {
 #[test]
 fn broken_heaps_go_as_far_as_in_each_version() {
     let mut differences = Vec::new();
+    let long = long("many broken heaps in each CPython");
     for real in libraries() {
-        let seeds = if long("many broken heaps in each CPython") { 0..2_000 } else { 0..40 };
+        let seeds = if long { 0..2_000 } else { 0..40 };
         differences.extend(break_heaps(&real, seeds).tell(&real, "broken heaps"));
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
