@@ -487,6 +487,25 @@ fn released_arenas_leave_the_window_in_order() {
 }
 
 #[test]
+fn an_arena_that_few_blocks_keep_does_not_look_full() {
+    // A block of each size class, and many that fill pools and go: an arena's pools stay in use for one block each.
+    let mut text = String::new();
+    for id in 1..=1984 {
+        text.push_str(&format!("m o {id} 512\n"));
+    }
+    for id in (1..=1984).filter(|id| id % 31 != 1) {
+        text.push_str(&format!("f o {id}\n"));
+    }
+    let mut window =
+        Window::new(Some(opened("pinned.ptrace", text.as_bytes())), (1280.0, 800.0), Theme::Dark);
+    window.key(Key::Num3);
+    window.key(Key::End);
+    let words = "64 of 64 pools; blocks in use fill 3 %, 32 KiB of 1 MiB";
+    assert!(window.says(words));
+    assert!(window.paints("64/64 \u{b7} 3 %"));
+}
+
+#[test]
 fn operations_can_be_filtered() {
     let mut window = Window::lesson();
     window.key(Key::Slash);

@@ -15,6 +15,7 @@ pub mod find;
 pub mod format;
 pub mod open;
 pub mod order;
+pub mod palette;
 pub mod pass;
 pub mod place;
 pub mod port;

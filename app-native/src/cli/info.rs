@@ -11,7 +11,7 @@ use trace_io::atrace::AtraceFile;
 use trace_io::{Format, Packing};
 
 use super::input::{AsArgs, Counted, Pieces};
-use super::output::{self, grouped};
+use super::output::{self, count, grouped};
 use super::still;
 use super::words;
 
@@ -199,13 +199,13 @@ fn print(info: &Info) -> Result<()> {
         writeln!(out, "  {}", info.description)?;
     }
     let packing = if info.packing.is_empty() { String::new() } else { format!(", {}", info.packing) };
-    let size = info.file_bytes.map_or_else(String::new, |b| format!(", {} bytes", grouped(b)));
+    let size = info.file_bytes.map_or_else(String::new, |b| format!(", {}", count(b, "byte")));
     writeln!(out, "  format      {}{packing}{size}", info.format)?;
     writeln!(
         out,
-        "  operations  {}, at most {} blocks live",
+        "  operations  {}, at most {} live",
         grouped(info.operations),
-        grouped(info.blocks_live_max)
+        count(info.blocks_live_max, "block")
     )?;
     writeln!(out, "              {:>13} {:>13} {:>13} {:>13}", "malloc", "calloc", "realloc", "free")?;
     for row in &info.by_domain {
@@ -244,7 +244,7 @@ fn print(info: &Info) -> Result<()> {
         writeln!(out, "  records     {}", grouped(records))?;
     }
     if let Some(peak) = info.peak_bytes {
-        writeln!(out, "  peak        {} bytes", grouped(peak))?;
+        writeln!(out, "  peak        {}", count(peak, "byte"))?;
     }
     for (function, calls) in &info.calls {
         writeln!(out, "      {function:<20} {:>13}", grouped(*calls))?;

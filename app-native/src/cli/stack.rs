@@ -10,6 +10,8 @@ use sim_core::arena::ArenaBackend as _;
 use sim_core::machine::Layers;
 use sim_core::tracemalloc::{KeyType, NamedTraceback, Snapshot};
 
+use super::output::count;
+
 /// What there is to tell beyond pymalloc; nothing of it for a plain run.
 #[derive(Serialize)]
 pub(super) struct StackReport {
@@ -93,11 +95,11 @@ impl StackReport {
         if let Some(all) = &self.interpreters {
             writeln!(
                 out,
-                "  running    interpreter {} in the pymalloc state of {}; {} others, {} blocks leaked by ended ones",
+                "  running    interpreter {} in the pymalloc state of {}; {} beside it, {} leaked by ended ones",
                 all.running,
                 all.state_of,
                 all.others.len(),
-                all.leaked_blocks
+                count(all.leaked_blocks.unsigned_abs(), "block")
             )?;
         }
         for line in &self.logged_calls {

@@ -9,7 +9,7 @@ use sim_core::Domain;
 use trace_io::care::{CallSite, Share, Stats, StatsReport};
 
 use super::input::{AsArgs, Pieces};
-use super::output::{self, grouped};
+use super::output::{self, count, grouped};
 
 #[derive(clap::Args)]
 #[command(
@@ -157,13 +157,13 @@ fn report(name: &str, r: StatsReport, thread_names: &[String]) -> Report {
 
 fn print(r: &Report) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    let operations = grouped(r.operations);
     writeln!(
         out,
-        "{}: {operations} operations, {} blocks born, {} bytes asked for",
+        "{}: {}, {} born, {} asked for",
         r.trace,
-        grouped(r.births),
-        grouped(r.bytes)
+        count(r.operations, "operation"),
+        count(r.births, "block"),
+        count(r.bytes, "byte")
     )?;
     for (peak, of) in [(&r.peak_bytes, "bytes"), (&r.peak_blocks, "blocks")] {
         writeln!(

@@ -118,7 +118,10 @@ fn path(calls: &[TableCall]) -> String {
     let steps: Vec<String> = asked.iter().map(ToString::to_string).collect();
     let tables = count(calls.len() as u64, "table");
     if asked.len() == 1 {
-        return format!("This step passed {tables}, each asked for {} bytes; numbered below.", steps[0]);
+        return format!(
+            "This step passed {tables}, each asked for {}; numbered below.",
+            count(asked[0], "byte")
+        );
     }
     format!("This step passed {tables}, numbered below. Bytes asked for: {}", steps.join(" -> "))
 }

@@ -317,10 +317,14 @@ fn pool_fields(view: &View<'_>, pool: &PoolFacts, header: &HeaderFacts) -> Vec<F
         field("prevpool", link_text(prev), prev.map(Place::Pool), at[3], links),
         field(
             "arenaindex",
-            header.arenaindex.to_string(),
+            if header.arenaindex == pool.arena.index {
+                format!("{} ({})", header.arenaindex, pool.arena)
+            } else {
+                header.arenaindex.to_string()
+            },
             header.arenaindex_exists.then_some(Place::Arena(pool.arena)),
             at[4],
-            "Which record of the arenas array owns this pool",
+            "Which record of the arenas array owns this pool. Records are used again; an arena's own number, in order of creation, is not",
         ),
         field(
             "szidx",
@@ -403,6 +407,8 @@ fn arena_ui(ui: &mut Ui, view: &View<'_>, sheet: &ArenaSheet, commands: &mut Vec
     let arena = &sheet.arena;
     title(ui, &format!("Arena {}", arena.id.ordinal), Place::Arena(arena.id), commands);
     let profile = view.profile();
+    ui.weak(format!("arenas[{}]", arena.id.index))
+        .on_hover_text("Its record, which its pools name as arenaindex; the arena's number counts arenas in order of creation");
     ui.label(format!(
         "{} of {} pools in use, {}",
         arena.pools_in_use(),

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use sim_core::Call;
-use sim_core::event::narrate;
+use sim_core::event::{Sentence, narrate_operation};
+use sim_core::{Call, Event, Op};
 
 use crate::actions;
 use crate::filter::Filter;
@@ -157,6 +157,16 @@ pub struct Narration {
     pub fatal: Option<String>,
 }
 
+fn sentences(session: &Session, op: &Op) -> Vec<SentenceFacts> {
+    let events = session.events();
+    let facts = |(sentence, event): (Sentence, &Event)| SentenceFacts {
+        function: sentence.function.to_owned(),
+        text: sentence.text,
+        place: Place::of_event(event),
+    };
+    narrate_operation(op, events, session.profile()).into_iter().zip(events).map(facts).collect()
+}
+
 impl Narration {
     pub(super) fn of(session: &Session) -> Self {
         let op = session.last_op();
@@ -174,18 +184,7 @@ impl Narration {
                 previous: session.previous_note().is_some(),
                 next: session.next_note().is_some(),
             }),
-            sentences: session
-                .events()
-                .iter()
-                .map(|event| {
-                    let sentence = narrate(event, session.profile());
-                    SentenceFacts {
-                        function: sentence.function.to_owned(),
-                        text: sentence.text,
-                        place: Place::of_event(event),
-                    }
-                })
-                .collect(),
+            sentences: op.as_ref().map_or_else(Vec::new, |op| sentences(session, op)),
             fatal: session.stopped(),
         }
     }
