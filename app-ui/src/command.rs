@@ -17,6 +17,8 @@ pub(crate) enum Command {
     Copy(String),
     /// Write a condition into the field.
     WriteCondition(String),
+    /// Open the file with this path, which was typed.
+    OpenPath(String),
     /// Close what lies over the panes.
     CloseOverlay,
 }
@@ -197,7 +199,7 @@ table! {
     MAP Fold, "Fold", "Leave out most of the blocks that were never carved", [key(NONE, Key::C)];
     MAP Verify, "Check the heap", "Check every list, count, link and sum of the heap at this step", [key(NONE, Key::V)];
     MAP Clear, "Clear", "Stop a search, else let the inspector follow the current step again", [key(NONE, Key::Escape)];
-    WINDOW Open, "Open…", "Open a trace file: ptrace text or a RON lesson, plain or compressed with zstd", [key(Modifiers::COMMAND, Key::O)];
+    WINDOW Open, "Open…", "Open a trace, a capture or a recording; Help lists the formats", [key(Modifiers::COMMAND, Key::O)];
     WINDOW TabMap, "Map", "Show the map", [key(NONE, Key::Num1)];
     WINDOW TabClasses, "Size classes", "Show the size classes", [key(NONE, Key::Num2)];
     WINDOW TabArenas, "Arenas", "Show the table of arenas", [key(NONE, Key::Num3)];

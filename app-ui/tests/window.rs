@@ -15,6 +15,10 @@ use egui_kittest::kittest::{NodeT as _, Queryable as _};
 struct Desk {
     arrivals: VecDeque<Result<Opened, String>>,
     picks: u32,
+    /// Why there is no file dialog.
+    refused: Option<String>,
+    /// Paths that were typed.
+    paths: Vec<String>,
     status: String,
     published: u32,
 }
@@ -24,6 +28,12 @@ struct TestPlatform(Rc<RefCell<Desk>>);
 impl Platform for TestPlatform {
     fn pick_file(&mut self, _ctx: &egui::Context) {
         self.0.borrow_mut().picks += 1;
+    }
+    fn poll_refused(&mut self) -> Option<String> {
+        self.0.borrow_mut().refused.take()
+    }
+    fn open_path(&mut self, _ctx: &egui::Context, path: &str) {
+        self.0.borrow_mut().paths.push(path.to_owned());
     }
     fn take_dropped(&mut self, _ctx: &egui::Context, _file: &egui::DroppedFileHandle) {}
     fn poll_opened(&mut self) -> Option<Result<Opened, String>> {
@@ -265,6 +275,19 @@ fn the_open_button_asks_the_shell() {
 }
 
 #[test]
+fn without_a_file_dialog_a_path_can_be_typed() {
+    let mut window = Window::lesson();
+    window.desk.borrow_mut().refused = Some("This desktop has no file dialog".to_owned());
+    window.settle();
+    assert!(window.says("This desktop has no file dialog. Type or paste the file's path here"));
+    window.harness.event(egui::Event::Text(" /tmp/a.bin".to_owned()));
+    window.settle();
+    window.key(Key::Enter);
+    assert_eq!(window.desk.borrow().paths, ["/tmp/a.bin"]);
+    assert!(!window.says("Path of the file"), "it is closed");
+}
+
+#[test]
 fn the_map_zooms_by_keys() {
     let mut window = Window::lesson();
     window.key(Key::ArrowRight);
@@ -489,13 +512,9 @@ fn released_arenas_leave_the_window_in_order() {
 #[test]
 fn an_arena_that_few_blocks_keep_does_not_look_full() {
     // A block of each size class, and many that fill pools and go: an arena's pools stay in use for one block each.
-    let mut text = String::new();
-    for id in 1..=1984 {
-        text.push_str(&format!("m o {id} 512\n"));
-    }
-    for id in (1..=1984).filter(|id| id % 31 != 1) {
-        text.push_str(&format!("f o {id}\n"));
-    }
+    let born = (1..=1984).map(|id| format!("m o {id} 512"));
+    let gone = (1..=1984).filter(|id| id % 31 != 1).map(|id| format!("f o {id}"));
+    let text = born.chain(gone).collect::<Vec<_>>().join("\n");
     let mut window =
         Window::new(Some(opened("pinned.ptrace", text.as_bytes())), (1280.0, 800.0), Theme::Dark);
     window.key(Key::Num3);

@@ -16,16 +16,7 @@ use super::still;
 use super::words;
 
 #[derive(clap::Args)]
-#[command(after_help = "Formats read, each plain or packed with zstd, LZ4 or gzip (docs/formats.md):\n  \
-                  atrace              operations in columns (docs/atrace.md); of a whole file only facts and index are unpacked\n  \
-                  ptrace              plain text, one operation a line (docs/ptrace.md)\n  \
-                  ron                 lessons and scenarios written by hand (docs/lessons.md)\n  \
-                  memray              captures, *.bin (docs/memray.md)\n  \
-                  csv                 a table with a header\n  \
-                  heaptrack           the raw recording, `heaptrack -r`\n  \
-                  mtrace              glibc's mtrace()\n  \
-                  malloc-trace-utils  glibc-malloc-trace-utils' *.mtrace\n\
-                  The text of sys._debugmallocstats(), pasted into a file, is printed as a table with what follows from it.")]
+#[command(after_help = formats())]
 pub(super) struct Args {
     /// The trace; `-` is standard input
     file: PathBuf,
@@ -37,6 +28,13 @@ pub(super) struct Args {
     picture: Option<u64>,
     #[command(flatten)]
     taken: AsArgs,
+}
+
+/// The formats as the help lists them.
+fn formats() -> String {
+    let rows = Format::ALL.map(|format| format!("  {:<18}  {}", format.name(), format.about()));
+    let head = "Formats read, each plain or packed with zstd, LZ4 or gzip (docs/formats.md):";
+    format!("{head}\n{}", rows.join("\n"))
 }
 
 #[derive(Serialize)]

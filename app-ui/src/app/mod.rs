@@ -115,6 +115,9 @@ impl App {
             Some(Err(error)) => self.state.error = Some(error),
             None => {}
         }
+        if let Some(why) = self.platform.poll_refused() {
+            self.state.ask_for_path(why);
+        }
         let seconds = ctx.input(|i| f64::from(i.stable_dt));
         // Before there is anything to look at, opening may take most of the time; and where frames are slow anyway
         // a part of theirs.
@@ -236,6 +239,7 @@ impl App {
     fn apply(&mut self, ctx: &egui::Context, command: Command) {
         match self.state.apply(command) {
             Some(Request::PickFile) => self.platform.pick_file(ctx),
+            Some(Request::OpenPath(path)) => self.platform.open_path(ctx, &path),
             Some(Request::FocusFilter) => self.local.operations.focus_filter(),
             Some(Request::FocusCondition(text)) => self.local.find_bar.focus(text),
             Some(Request::ResetFrameTimes) => self.reset_frame_times(),
