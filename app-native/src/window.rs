@@ -79,10 +79,11 @@ impl Shell {
 }
 
 impl eframe::App for Shell {
-    fn raw_input_hook(&mut self, _ctx: &egui::Context, input: &mut egui::RawInput) {
+    fn raw_input_hook(&mut self, ctx: &egui::Context, input: &mut egui::RawInput) {
         if let Some(drag) = &mut self.drag {
             drag.input(&mut self.app, input);
         }
+        self.app.take_input(ctx, input);
     }
 
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {

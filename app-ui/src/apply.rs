@@ -212,6 +212,7 @@ impl State {
             Action::TabTracemalloc => return self.show(Pane::Tracemalloc),
             Action::TabOperations => return self.show(Pane::Operations),
             Action::TabInspector => return self.show(Pane::Inspector),
+            Action::TabCallers => return self.show(Pane::Callers),
             Action::ReduceMotion => {
                 self.reduce_motion = !self.reduce_motion;
                 return None;

@@ -69,6 +69,7 @@ pub(crate) enum Action {
     TabTracemalloc,
     TabOperations,
     TabInspector,
+    TabCallers,
     Palette,
     Help,
     ThemeSystem,
@@ -210,7 +211,8 @@ table! {
     WINDOW TabDomains, "Domains", "Show the tables of each domain and the chains they form", [key(NONE, Key::Num7)];
     WINDOW TabDebug, "Debug hooks", "Show a block's bytes with header and pads", [key(NONE, Key::Num8)];
     WINDOW TabTracemalloc, "tracemalloc", "Show who allocated what is live", [key(NONE, Key::Num9)];
-    WINDOW Palette, "Commands…", "Find any command by its name", [key(Modifiers::COMMAND.plus(SHIFT), Key::P), key(Modifiers::COMMAND, Key::P)];
+    WINDOW TabCallers, "Who allocates", "Show the threads, and the places in the source that allocate most", [key(NONE, Key::Num0)];
+    WINDOW Palette, "Commands…", "Find any command by its name", [key(Modifiers::COMMAND.plus(SHIFT), Key::P), key(NONE, Key::F2)];
     WINDOW Help, "Help", "What the picture means, and every key", [key(NONE, Key::Questionmark), key(NONE, Key::F1)];
     WINDOW ThemeSystem, "Colors of the system", "Light or dark, as the system is", [];
     WINDOW ThemeDark, "Dark colors", "Light on dark", [];

@@ -26,6 +26,10 @@ pub trait Platform {
     fn cpu_seconds(&self) -> Option<f64> {
         None
     }
+    /// Whether the system asks programs to move nothing that need not move.
+    fn reduces_motion(&self) -> bool {
+        false
+    }
     /// Tells the shell the state as text, for screen readers and tests (the browser mirrors it into the page).
     fn publish_status(&mut self, status: &str);
 }

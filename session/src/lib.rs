@@ -7,6 +7,7 @@
 
 pub mod actions;
 pub mod analysis;
+pub mod contents;
 pub mod engine;
 pub mod facts;
 pub mod feed;

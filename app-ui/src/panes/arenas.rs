@@ -19,7 +19,7 @@ const ROWS: u32 = 64;
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
     if view.head.mimalloc {
-        super::no_pymalloc(ui);
+        super::no_pymalloc(ui, view, "arenas");
         return;
     }
     wishes.look.arenas = Some(0..ROWS);

@@ -17,7 +17,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
     let (calls, layers) = (&domains.calls, view.head.layers);
     ScrollArea::both().auto_shrink(false).show(ui, |ui| {
         if !layers {
-            super::no_layers(ui);
+            super::no_layers(ui, view, "A trace of calls does not say which tables stood in the domains");
             ui.label("These are the tables that the run begins with:");
         }
         ui.horizontal_wrapped(|ui| {

@@ -137,8 +137,17 @@ fn mimalloc_ui(ui: &mut Ui, totals: &Totals, commands: &mut Vec<Command>) {
     let list = [
         row("segments", totals.segments, "Pieces of 32 MiB, or of one huge block"),
         row("abandoned", totals.abandoned_segments, "Segments whose thread has ended"),
-        row("segment bytes", totals.segment_bytes, "Bytes of all segments"),
-        row("system bytes", totals.system_bytes, "Bytes reserved from the system, in arenas and outside"),
+        row(
+            "segment bytes",
+            totals.segment_bytes,
+            "Addresses of all segments, of which pages in use are a part",
+        ),
+        row(
+            "reserved address space",
+            totals.system_bytes,
+            "Addresses reserved from the system, in arenas and outside. They take no memory before they are touched: a \
+             process reserves a GiB and uses a few MiB",
+        ),
         row("pages", totals.pages, "Pages in use, each for blocks of one size"),
         row("full pages", totals.full_pages, "Pages in the full queue, which no search passes"),
         row("deferred pages", totals.deferred_pages, "Empty pages that wait for a goal of QSBR"),
