@@ -311,6 +311,7 @@ fn help_and_palette_open_and_close() {
     let mut window = Window::lesson();
     window.modified(Modifiers::SHIFT, Key::Questionmark);
     assert!(window.says("pymalloc, after some number of operations"));
+    assert!(window.says("a capture of memray"), "it lists what can be opened");
     window.key(Key::Escape);
     assert!(!window.says("pymalloc, after some number of operations"));
     window.modified(Modifiers::COMMAND | Modifiers::SHIFT, Key::P);

@@ -77,6 +77,16 @@ fn help(ui: &mut Ui) -> bool {
         ui.label(RichText::new("Mouse").strong());
         ui.label("Click pins a place in the inspector, a double click opens it. The wheel goes a level in or out; where there is something to scroll, Ctrl and the wheel do.");
         ui.label("Drop a file anywhere to open it, or paste the text of sys._debugmallocstats() or of a trace. Nothing leaves this machine.");
+        ui.add_space(4.0);
+        ui.label(RichText::new("What can be opened").strong());
+        Grid::new("formats").num_columns(2).striped(true).spacing([16.0, 3.0]).show(ui, |ui| {
+            for format in trace_io::Format::ALL {
+                ui.monospace(format.name());
+                ui.label(format.about());
+                ui.end_row();
+            }
+        });
+        ui.label("Each plain or packed with zstd, LZ4 or gzip, and told by its first bytes, whatever its name.");
     });
     ui.add_space(4.0);
     ui.button("Close").clicked()

@@ -187,12 +187,6 @@ pub(crate) fn no_layers(ui: &mut Ui, view: &View<'_>, why: &str) {
     let code = egui::FontId::monospace(12.0);
     let color = ui.visuals().text_color();
     let mut text = egui::text::LayoutJob::default();
-    let name = view.head.name.as_str();
-    let debug = if view.head.recording {
-        format!("arenascope replay --malloc debug {name}")
-    } else {
-        "arenascope replay --malloc debug FILE".to_owned()
-    };
     let mut pieces = vec![
         ("This run is plain CPython and keeps neither tables nor bytes. ", false),
         (why, false),
@@ -202,18 +196,18 @@ pub(crate) fn no_layers(ui: &mut Ui, view: &View<'_>, why: &str) {
         ),
         ("#! malloc=debug", true),
         ("; ", false),
-        (&debug, true),
+        ("arenascope replay --malloc debug FILE", true),
         (" replays this one under debug hooks on the command line.", false),
     ];
     if view.head.stacks {
-        pieces.push((" Who allocates what is known from the recorded stacks: see Who allocates.", false));
+        pieces.push((
+            " Who allocates what is known from the recorded stacks, though: see the pane Who allocates.",
+            false,
+        ));
     }
     for (piece, is_code) in pieces {
         let font = if is_code { &code } else { &plain };
         text.append(piece, 0.0, egui::TextFormat::simple(font.clone(), color));
     }
     ui.label(text);
-    if view.head.stacks {
-        ui.add_space(4.0);
-    }
 }
