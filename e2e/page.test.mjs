@@ -7,7 +7,8 @@ import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { after, before, test } from "node:test";
-import { drop, generate, launch, looks, newPage, open, out, position, press, replay, root, running, serve, until, xtask } from "./support.mjs";
+import { pathToFileURL } from "node:url";
+import { dist, drop, generate, launch, looks, newPage, open, out, position, press, replay, root, running, serve, until, xtask } from "./support.mjs";
 
 const tiny = join(root, "traces/tiny-script-3.11.ptrace.zst");
 
@@ -290,6 +291,119 @@ test("says so when the module does not arrive", async () => {
   assert.match(text, /503/);
   await page.screenshot({ path: join(out, "failure-download.png") });
   await close();
+});
+
+/** What the loading screen says, once it says more than that it loads. */
+const helpOnScreen = (page, seconds) =>
+  until(
+    page,
+    "the loading screen says what is wrong",
+    () => {
+      const help = document.getElementById("boot-help");
+      return help?.checkVisibility() && `${document.getElementById("boot-text").textContent}\n${help.textContent}`;
+    },
+    undefined,
+    seconds,
+  );
+
+test("says so when it is opened as a file", async () => {
+  const { page, close } = await newPage(browser, server, { colorScheme: "dark" });
+  await page.goto(pathToFileURL(join(dist, "index.html")).href);
+  const text = await helpOnScreen(page, 10);
+  assert.match(text, /^This page was opened as a file\n/);
+  assert.match(text, /python3 -m http\.server/);
+  await page.screenshot({ path: join(out, "opened-as-file.png") });
+  await close();
+});
+
+test("says so when a script is missing", async () => {
+  for (const script of ["boot", "early"]) {
+    const { page, close } = await newPage(browser, server);
+    await page.route(`**/${script}-*.js`, (route) => route.fulfill({ status: 404, body: "" }));
+    await page.goto(server.url);
+    if (script === "boot") {
+      const text = await helpOnScreen(page, 10);
+      assert.match(text, /^A part of the page is missing\nThe script boot-[0-9a-f]+\.js did not arrive\./);
+      await page.screenshot({ path: join(out, "missing-script.png") });
+    } else {
+      // The app does without it.
+      await running(page);
+    }
+    await close();
+  }
+});
+
+test("says so when the server never answers, and goes on when it does", async () => {
+  const { page, close } = await newPage(browser, server);
+  let release;
+  const answer = new Promise((done) => {
+    release = done;
+  });
+  await page.route("**/arenascope-*.wasm", async (route) => {
+    await answer;
+    await route.continue();
+  });
+  await page.goto(server.url, { waitUntil: "commit" });
+  assert.match(await helpOnScreen(page, 30), /Nothing has come from the server for 1[5-9] seconds/);
+  await page.screenshot({ path: join(out, "no-answer.png") });
+  release();
+  await running(page);
+  await close();
+});
+
+test("leaves the browser its keys, and opens files by its own", async () => {
+  const { page, complaints, close } = await newPage(browser, server);
+  await page.addInitScript(() => {
+    globalThis.keys = [];
+    const note = (event) => {
+      // Once all have had the event.
+      setTimeout(() => globalThis.keys.push([event.key, event.defaultPrevented]));
+    };
+    addEventListener("keydown", note, true);
+  });
+  await page.goto(server.url);
+  await running(page);
+  const step = await page.evaluate(() => globalThis.arenascope.step());
+  for (const [chord, key, taken] of [
+    ["Control+s", "s", false],
+    ["Control+p", "p", false],
+    ["Control+,", ",", false],
+    ["Alt+ArrowLeft", "ArrowLeft", false],
+    ["Alt+ArrowRight", "ArrowRight", false],
+    ["Control+Shift+P", "P", true],
+    ["ArrowDown", "ArrowDown", true],
+  ]) {
+    await page.evaluate(() => {
+      globalThis.keys = [];
+    });
+    await page.keyboard.press(chord);
+    const seen = await until(page, `${chord} arrives`, (key) => globalThis.keys.find(([name]) => name === key), key);
+    assert.equal(seen[1], taken, chord);
+  }
+  assert.equal(await page.evaluate(() => globalThis.arenascope.step()), step, "none of them steps");
+  await page.keyboard.press("Escape");
+  const chooser = page.waitForEvent("filechooser");
+  await page.keyboard.press("Control+o");
+  await chooser;
+  assert.deepEqual(complaints, []);
+  await close();
+});
+
+test("moves less where the system asks for that", async () => {
+  for (const [reducedMotion, saved] of [
+    ["reduce", "reduce_motion:true"],
+    ["no-preference", "reduce_motion:false"],
+  ]) {
+    const { page, close } = await newPage(browser, server, { reducedMotion });
+    await page.goto(server.url);
+    await running(page);
+    const layout = await page.evaluate(() => {
+      globalThis.arenascope.save();
+      return localStorage.getItem("arenascope-layout");
+    });
+    assert.ok(layout.includes(saved), `${reducedMotion}: ${layout.slice(0, 120)}`);
+    await close();
+  }
 });
 
 test("says so when there is no WebGL", async () => {

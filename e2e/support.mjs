@@ -21,7 +21,7 @@ function given(name, otherwise) {
   return path;
 }
 
-const dist = given("DIST", join(root, "dist"));
+export const dist = given("DIST", join(root, "dist"));
 const native = given("ARENASCOPE", join(root, "target/debug/arenascope"));
 export const xtask = given("XTASK", join(root, "target/debug/xtask"));
 const browserPath = given("CHROMIUM", "/usr/bin/chromium");

@@ -9,6 +9,8 @@
 
 mod cli;
 #[cfg(feature = "window")]
+mod dialog;
+#[cfg(feature = "window")]
 mod measure;
 #[cfg(feature = "window")]
 mod memory;

@@ -1,14 +1,11 @@
 //! The desktop shell: a window, a file dialog, dropped files and a place to keep the layout.
 
+use std::collections::VecDeque;
 use std::fs::File;
-use std::future::Future;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::thread;
 
 use app_ui::{App, InPlace, Opened, Platform, Port, Startup};
 use eframe::egui;
@@ -16,6 +13,7 @@ use session::Engine;
 use session::feed::feed;
 use session::port::Threaded;
 
+use crate::dialog;
 use crate::measure::Drag;
 use crate::memory::SystemMemory;
 
@@ -62,8 +60,8 @@ struct Shell {
 
 impl Shell {
     fn new(cc: &eframe::CreationContext<'_>, file: Option<PathBuf>, drag_seconds: Option<f64>) -> Self {
-        let (sender, arrivals) = channel();
-        let platform = Desktop { sender, arrivals, ctx: cc.egui_ctx.clone() };
+        dialog::watch();
+        let platform = Desktop::new(cc.egui_ctx.clone());
         let mut app = match file {
             Some(path) => {
                 platform.open(&cc.egui_ctx, path);
@@ -81,10 +79,11 @@ impl Shell {
 }
 
 impl eframe::App for Shell {
-    fn raw_input_hook(&mut self, _ctx: &egui::Context, input: &mut egui::RawInput) {
+    fn raw_input_hook(&mut self, ctx: &egui::Context, input: &mut egui::RawInput) {
         if let Some(drag) = &mut self.drag {
             drag.input(&mut self.app, input);
         }
+        self.app.take_input(ctx, input);
     }
 
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
@@ -109,24 +108,49 @@ impl eframe::App for Shell {
     }
 }
 
+/// What threads bring.
+enum Arrival {
+    /// A file, or why it cannot be read.
+    Opened(Result<Opened, String>),
+    /// Why nobody could be asked for a file.
+    NoDialog(String),
+}
+
 /// The desktop.
 struct Desktop {
-    sender: Sender<Result<Opened, String>>,
-    arrivals: Receiver<Result<Opened, String>>,
+    sender: Sender<Arrival>,
+    arrivals: Receiver<Arrival>,
+    opened: VecDeque<Result<Opened, String>>,
+    no_dialog: Option<String>,
     ctx: egui::Context,
 }
 
 impl Desktop {
+    fn new(ctx: egui::Context) -> Self {
+        let (sender, arrivals) = channel();
+        Self { sender, arrivals, opened: VecDeque::new(), no_dialog: None, ctx }
+    }
+
+    /// Puts what has come where it is asked for.
+    fn sort_arrivals(&mut self) {
+        while let Ok(arrival) = self.arrivals.try_recv() {
+            match arrival {
+                Arrival::Opened(opened) => self.opened.push_back(opened),
+                Arrival::NoDialog(why) => self.no_dialog = Some(why),
+            }
+        }
+    }
+
     /// Opens a file on a thread of its own: a slow disk or a pipe must not stop a frame.
     fn open(&self, ctx: &egui::Context, path: PathBuf) {
-        self.spawn("open-file", ctx, move || Some(arrive(&path)));
+        self.spawn("open-file", ctx, move || Some(Arrival::Opened(arrive(&path))));
     }
 
     fn spawn(
         &self,
         name: &str,
         ctx: &egui::Context,
-        work: impl FnOnce() -> Option<Result<Opened, String>> + Send + 'static,
+        work: impl FnOnce() -> Option<Arrival> + Send + 'static,
     ) {
         let (sender, ctx) = (self.sender.clone(), ctx.clone());
         let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || {
@@ -137,15 +161,10 @@ impl Desktop {
             }
         });
         if let Err(error) = spawned {
-            self.report(Err(format!(
-                "no thread can be started: {error}; close other programs and try again"
-            )));
+            let why = format!("no thread can be started: {error}; close other programs and try again");
+            // The receiving end is in this same struct.
+            let _ = self.sender.send(Arrival::Opened(Err(why)));
         }
-    }
-
-    fn report(&self, arrival: Result<Opened, String>) {
-        // The receiving end is in this same struct.
-        let _ = self.sender.send(arrival);
     }
 }
 
@@ -161,13 +180,20 @@ impl Platform for Desktop {
     }
 
     fn pick_file(&mut self, ctx: &egui::Context) {
-        // On macOS the dialog has to be made on the main thread, but may be waited for on any.
-        let dialog = rfd::AsyncFileDialog::new()
-            .set_title("Open a trace")
-            .add_filter("Traces", &["ptrace", "ron", "zst"])
-            .add_filter("All files", &["*"])
-            .pick_file();
-        self.spawn("file-dialog", ctx, move || wait(dialog).map(|file| arrive(file.path())));
+        let answer = dialog::ask();
+        self.spawn("file-dialog", ctx, move || match answer() {
+            Ok(path) => path.map(|path| Arrival::Opened(arrive(&path))),
+            Err(why) => Some(Arrival::NoDialog(why)),
+        });
+    }
+
+    fn poll_refused(&mut self) -> Option<String> {
+        self.sort_arrivals();
+        self.no_dialog.take()
+    }
+
+    fn open_path(&mut self, ctx: &egui::Context, path: &str) {
+        self.open(ctx, dialog::typed(path, std::env::home_dir()));
     }
 
     fn take_dropped(&mut self, ctx: &egui::Context, file: &egui::DroppedFileHandle) {
@@ -175,7 +201,8 @@ impl Platform for Desktop {
     }
 
     fn poll_opened(&mut self) -> Option<Result<Opened, String>> {
-        self.arrivals.try_recv().ok()
+        self.sort_arrivals();
+        self.opened.pop_front()
     }
 
     #[cfg(unix)]
@@ -213,24 +240,6 @@ fn pipe(name: &str, source: impl Read + Send + 'static) -> std::io::Result<Opene
     thread::Builder::new().name("pipe".to_owned()).spawn(move || pump.run(source))?;
     thread::Builder::new().name("pipe-reader".to_owned()).spawn(move || reading.run())?;
     Ok(Opened::feed(name, feed))
-}
-
-/// Waits for a future on this thread.
-fn wait<T>(future: impl Future<Output = T>) -> T {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => thread::park(),
-        }
-    }
 }
 
 /// The window's icon: an arena of four by four pools, filled to different heights.
@@ -278,11 +287,6 @@ mod tests {
         let text = "EventLoopError: os error at /a/b/mod.rs:765: no DISPLAY\n is set.)";
         assert_eq!(cause(text), "no DISPLAY is set");
         assert_eq!(cause("no GL"), "no GL");
-    }
-
-    #[test]
-    fn futures_are_waited_for() {
-        assert_eq!(wait(std::future::ready(7)), 7);
     }
 
     #[test]

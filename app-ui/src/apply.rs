@@ -25,6 +25,8 @@ pub(crate) enum Overlay {
     Palette,
     /// A text of `sys._debugmallocstats()`.
     Still,
+    /// A file's path to type, where no dialog can be had.
+    Path,
 }
 
 /// What the shell or the toolkit has to do, since nothing here can.
@@ -32,6 +34,8 @@ pub(crate) enum Overlay {
 pub(crate) enum Request {
     /// Ask the user for a file.
     PickFile,
+    /// Open the file with this path.
+    OpenPath(String),
     /// Put this on the clipboard.
     Copy(String),
     /// Put the text cursor into the operations' filter.
@@ -60,6 +64,8 @@ pub(crate) struct State {
     said: Option<String>,
     /// What lies over the panes.
     pub(crate) overlay: Option<Overlay>,
+    /// Why the shell has no file dialog.
+    pub(crate) no_dialog: Option<String>,
     /// The text of statistics that was opened last.
     pub(crate) still: Option<Box<Still>>,
     /// Where the panes are.
@@ -85,6 +91,7 @@ impl State {
             error: None,
             said: None,
             overlay: None,
+            no_dialog: None,
             still: None,
             layout: Layout::default(),
             theme: ThemePreference::System,
@@ -126,6 +133,10 @@ impl State {
             Command::Example(index) => self.open_example(index),
             Command::Copy(text) => return Some(Request::Copy(text)),
             Command::WriteCondition(text) => return Some(Request::FocusCondition(Some(text))),
+            Command::OpenPath(path) => {
+                self.error = None;
+                return Some(Request::OpenPath(path));
+            }
             Command::CloseOverlay => {
                 self.overlay = None;
                 self.still = None;
@@ -201,6 +212,7 @@ impl State {
             Action::TabTracemalloc => return self.show(Pane::Tracemalloc),
             Action::TabOperations => return self.show(Pane::Operations),
             Action::TabInspector => return self.show(Pane::Inspector),
+            Action::TabCallers => return self.show(Pane::Callers),
             Action::ReduceMotion => {
                 self.reduce_motion = !self.reduce_motion;
                 return None;
@@ -228,6 +240,12 @@ impl State {
         self.error = None;
         self.asked = true;
         self.port.open(opened);
+    }
+
+    /// The shell could not ask for a file: asks for its path.
+    pub(crate) fn ask_for_path(&mut self, why: String) {
+        self.no_dialog = Some(why);
+        self.overlay = Some(Overlay::Path);
     }
 
     /// Begins to open a bundled trace.

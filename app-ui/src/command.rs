@@ -17,6 +17,8 @@ pub(crate) enum Command {
     Copy(String),
     /// Write a condition into the field.
     WriteCondition(String),
+    /// Open the file with this path, which was typed.
+    OpenPath(String),
     /// Close what lies over the panes.
     CloseOverlay,
 }
@@ -67,6 +69,7 @@ pub(crate) enum Action {
     TabTracemalloc,
     TabOperations,
     TabInspector,
+    TabCallers,
     Palette,
     Help,
     ThemeSystem,
@@ -197,7 +200,7 @@ table! {
     MAP Fold, "Fold", "Leave out most of the blocks that were never carved", [key(NONE, Key::C)];
     MAP Verify, "Check the heap", "Check every list, count, link and sum of the heap at this step", [key(NONE, Key::V)];
     MAP Clear, "Clear", "Stop a search, else let the inspector follow the current step again", [key(NONE, Key::Escape)];
-    WINDOW Open, "Open…", "Open a trace file: ptrace text or a RON lesson, plain or compressed with zstd", [key(Modifiers::COMMAND, Key::O)];
+    WINDOW Open, "Open…", "Open a trace, a capture or a recording; Help lists the formats", [key(Modifiers::COMMAND, Key::O)];
     WINDOW TabMap, "Map", "Show the map", [key(NONE, Key::Num1)];
     WINDOW TabClasses, "Size classes", "Show the size classes", [key(NONE, Key::Num2)];
     WINDOW TabArenas, "Arenas", "Show the table of arenas", [key(NONE, Key::Num3)];
@@ -208,7 +211,8 @@ table! {
     WINDOW TabDomains, "Domains", "Show the tables of each domain and the chains they form", [key(NONE, Key::Num7)];
     WINDOW TabDebug, "Debug hooks", "Show a block's bytes with header and pads", [key(NONE, Key::Num8)];
     WINDOW TabTracemalloc, "tracemalloc", "Show who allocated what is live", [key(NONE, Key::Num9)];
-    WINDOW Palette, "Commands…", "Find any command by its name", [key(Modifiers::COMMAND.plus(SHIFT), Key::P), key(Modifiers::COMMAND, Key::P)];
+    WINDOW TabCallers, "Who allocates", "Show the threads, and the places in the source that allocate most", [key(NONE, Key::Num0)];
+    WINDOW Palette, "Commands…", "Find any command by its name", [key(Modifiers::COMMAND.plus(SHIFT), Key::P), key(NONE, Key::F2)];
     WINDOW Help, "Help", "What the picture means, and every key", [key(NONE, Key::Questionmark), key(NONE, Key::F1)];
     WINDOW ThemeSystem, "Colors of the system", "Light or dark, as the system is", [];
     WINDOW ThemeDark, "Dark colors", "Light on dark", [];

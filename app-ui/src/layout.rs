@@ -26,11 +26,13 @@ pub(crate) enum Pane {
     Narration,
     /// One arena, pool or block field by field.
     Inspector,
+    /// Threads, and places in the source that allocate most.
+    Callers,
 }
 
 impl Pane {
     /// All of them.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Operations,
         Self::Map,
         Self::SizeClasses,
@@ -41,6 +43,7 @@ impl Pane {
         Self::Tracemalloc,
         Self::Narration,
         Self::Inspector,
+        Self::Callers,
     ];
 
     /// The tab's title.
@@ -56,6 +59,7 @@ impl Pane {
             Self::Tracemalloc => "tracemalloc",
             Self::Narration => "What happened",
             Self::Inspector => "Inspector",
+            Self::Callers => "Who allocates",
         }
     }
 }
@@ -89,6 +93,7 @@ impl Default for Layout {
                 Pane::Domains,
                 Pane::DebugHooks,
                 Pane::Tracemalloc,
+                Pane::Callers,
             ],
         );
         let below = tab(&mut tiles, &[Pane::Narration]);

@@ -7,6 +7,13 @@ use session::port::{InPlace, Port};
 pub trait Platform {
     /// Asks the user for a file; it arrives in [`Self::poll_opened`] later, or never.
     fn pick_file(&mut self, ctx: &egui::Context);
+    /// Why the last [`Self::pick_file`] could not ask, told once; the window then takes a path as text.
+    fn poll_refused(&mut self) -> Option<String> {
+        None
+    }
+    /// Opens the file with a path that was typed; it arrives in [`Self::poll_opened`] later. Only a shell that refuses
+    /// to ask is called.
+    fn open_path(&mut self, _ctx: &egui::Context, _path: &str) {}
     /// Takes a dropped file; it arrives in [`Self::poll_opened`] later.
     fn take_dropped(&mut self, ctx: &egui::Context, file: &egui::DroppedFileHandle);
     /// The next file that arrived, or why it did not.
@@ -18,6 +25,10 @@ pub trait Platform {
     /// Seconds that this thread has computed, where the system tells; frames are measured by them.
     fn cpu_seconds(&self) -> Option<f64> {
         None
+    }
+    /// Whether the system asks programs to move nothing that need not move.
+    fn reduces_motion(&self) -> bool {
+        false
     }
     /// Tells the shell the state as text, for screen readers and tests (the browser mirrors it into the page).
     fn publish_status(&mut self, status: &str);

@@ -5,6 +5,8 @@
 
 use egui::{Color32, CornerRadius, Stroke, Visuals};
 use session::analysis::anatomy::Part;
+use session::palette;
+use sim_core::SizeClass;
 
 /// The colors of one theme, for a build with a given number of size classes.
 #[derive(Clone, PartialEq, Debug)]
@@ -49,9 +51,9 @@ pub(crate) struct Theme {
 impl Theme {
     /// The theme for `classes` size classes.
     pub(crate) fn new(dark: bool, classes: u16) -> Self {
-        let classes = usize::from(classes.max(1));
+        let classes = classes.max(1);
         let rgb = Color32::from_rgb;
-        let ramp = (0..classes).map(|i| class_color(dark, i as f32 / (classes - 1).max(1) as f32)).collect();
+        let ramp = (0..classes).map(|class| of(palette::class(dark, SizeClass(class), classes))).collect();
         if dark {
             Self {
                 dark,
@@ -134,8 +136,11 @@ impl Theme {
 
     /// Black or white, whichever reads better on a ground.
     pub(crate) fn on(ground: Color32) -> Color32 {
-        // Both give the same contrast at this luminance.
-        if luminance(ground) > 0.18 { Color32::from_rgb(10, 12, 15) } else { Color32::WHITE }
+        if palette::takes_dark_ink([ground.r(), ground.g(), ground.b()]) {
+            Color32::from_rgb(10, 12, 15)
+        } else {
+            Color32::WHITE
+        }
     }
 
     /// What goes around a line of a color, so that it shows on any ground.
@@ -149,59 +154,14 @@ impl Theme {
     }
 }
 
-/// Relative luminance, 0 to 1.
-fn luminance(color: Color32) -> f32 {
-    let linear = |c: u8| {
-        let c = f32::from(c) / 255.0;
-        if c <= 0.040_45 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
-    };
-    0.2126 * linear(color.r()) + 0.7152 * linear(color.g()) + 0.0722 * linear(color.b())
+/// A color of the palette.
+fn of([r, g, b]: [u8; 3]) -> Color32 {
+    Color32::from_rgb(r, g, b)
 }
 
 /// One color on the way to another, in steps of their stored values.
 pub(crate) fn mix(from: Color32, to: Color32, share: f32) -> Color32 {
     from.lerp_to_gamma(to, share.clamp(0.0, 1.0))
-}
-
-/// The ramp of size classes: lightness rises evenly while the hue goes from blue to yellow.
-fn class_color(dark: bool, share: f32) -> Color32 {
-    let (low, high) = if dark { (0.46, 0.88) } else { (0.40, 0.82) };
-    let lightness = low + (high - low) * share;
-    let hue = 275.0 - 180.0 * share;
-    // As much chroma as the screen can show, up to a calm value.
-    let mut chroma = 0.13;
-    while chroma > 0.0 {
-        if let Some(color) = oklch(lightness, chroma, hue) {
-            return color;
-        }
-        chroma -= 0.005;
-    }
-    Color32::GRAY
-}
-
-/// A color of the OKLCH space, `None` when no screen shows it.
-#[expect(clippy::many_single_char_names, reason = "the names that color science gives them")]
-fn oklch(lightness: f32, chroma: f32, hue_degrees: f32) -> Option<Color32> {
-    let (sin, cos) = hue_degrees.to_radians().sin_cos();
-    let (a, b) = (chroma * cos, chroma * sin);
-    let cube = |x: f32| x * x * x;
-    let l = cube(lightness + 0.396_337_78 * a + 0.215_803_76 * b);
-    let m = cube(lightness - 0.105_561_346 * a - 0.063_854_17 * b);
-    let s = cube(lightness - 0.089_484_18 * a - 1.291_485_5 * b);
-    let linear = [
-        4.076_741_7 * l - 3.307_711_6 * m + 0.230_969_94 * s,
-        -1.268_438 * l + 2.609_757_4 * m - 0.341_319_4 * s,
-        -0.004_196_086 * l - 0.703_418_6 * m + 1.707_614_7 * s,
-    ];
-    if linear.iter().any(|c| !(-0.001..=1.001).contains(c)) {
-        return None;
-    }
-    let [r, g, b] = linear.map(|c| {
-        let c = c.clamp(0.0, 1.0);
-        let gamma = if c <= 0.003_130_8 { 12.92 * c } else { 1.055 * c.powf(1.0 / 2.4) - 0.055 };
-        (gamma * 255.0).round() as u8
-    });
-    Some(Color32::from_rgb(r, g, b))
 }
 
 /// Gives egui's widgets the same colors, and the window its spacing.
@@ -257,6 +217,10 @@ fn restyle(visuals: &mut Visuals, theme: &Theme) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn luminance(color: Color32) -> f32 {
+        palette::luminance([color.r(), color.g(), color.b()])
+    }
 
     fn contrast(a: Color32, b: Color32) -> f32 {
         let (a, b) = (luminance(a), luminance(b));

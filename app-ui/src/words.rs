@@ -15,9 +15,7 @@ fn advice(trouble: &Trouble) -> Option<String> {
     Some(match &trouble.remedy {
         Remedy::None => return None,
         Remedy::Do(sentence) => sentence.clone(),
-        Remedy::ReadableFormat => {
-            "open a trace in ptrace, RON, CSV or .atrace, a capture of memray, or a recording of heaptrack or mtrace".to_owned()
-        }
+        Remedy::ReadableFormat => format!("what can be opened is {}", trace_io::readable()),
         Remedy::Profile(known) => format!("there are {known}"),
         Remedy::Mimalloc => "choose a free-threaded profile such as cpython-3.14t in the toolbar".to_owned(),
         Remedy::OwnDomains => "open it without naming a domain".to_owned(),

@@ -141,6 +141,10 @@ fn plain_runs_say_how_to_get_layers() {
         window.must_say("This run is plain CPython");
         window.must_say("#! malloc=debug");
     }
+    window.key(DEBUG);
+    window.must_say("does not have the bytes that the program wrote");
+    window.key(TRACEMALLOC);
+    window.must_say("tracemalloc watches a program that runs");
     window.key(DOMAINS);
     window.must_say("\"pymalloc\"");
     window.must_say("_PyObject_Malloc");
@@ -229,7 +233,9 @@ fn snapshots_are_kept_and_compared() {
     window.must_say("get_traced_memory() (3328, 3328)");
     window.must_say("app.py:10: size=3200 B, count=2, average=1600 B");
     window.must_say("cache.py:7: size=128 B, count=2, average=64 B");
-    window.must_say("Calls now come from cache.py:7 < app.py:41 < main.py:5");
+    for line in ["Calls now come from", "cache.py:7", "app.py:41", "main.py:5"] {
+        window.must_say(line);
+    }
     window.click(Role::Button, "Keep A");
     window.click(Role::CheckBox, "cumulative");
     window.must_say("main.py:5: size=3328 B, count=4, average=832 B");
@@ -258,7 +264,9 @@ fn actions_read_well() {
     window.go(2);
     window.must_say("tracemalloc covers the tables of RAW, MEM and OBJ and keeps up to 5 frames");
     window.go(4);
-    window.must_say("called from app.py:10 < app.py:40 < main.py:5");
+    for line in ["Called from", "app.py:10", "app.py:40", "main.py:5"] {
+        window.must_say(line);
+    }
     window.go(11);
     window.must_say("PyTraceMalloc_Track(389047, #6, 1048576)");
     window.must_say("tracemalloc is told of 1,048,576 bytes at this pointer, in its domain 389047");
@@ -364,6 +372,50 @@ fn runs_on_mimalloc_show_segments_and_pages() {
     window.key(DOMAINS);
     window.must_say("_PyObject_MiMalloc");
     window.must_say("\"mimalloc\"");
+}
+
+#[test]
+fn every_pane_under_mimalloc_says_what_stands_where() {
+    let text = "(name: \"m\", profile: \"cpython-3.14t\", operations: [malloc(id: 1, size: 48), malloc(id: 2, size: 100000)])";
+    let mut window = Window::new("m.ron", text, Theme::Dark);
+    window.key(Key::End);
+    window.must_say("1 segment \u{b7} 2 live blocks in mimalloc");
+    assert!(!window.says("0 arenas") && !window.says("0 blocks"));
+    for (pane, what) in [(Key::Num2, "has no size classes"), (Key::Num3, "has no arenas")] {
+        window.key(pane);
+        window.must_say(what);
+        window.must_say("The 2 live blocks lie in mimalloc's segments and pages");
+    }
+    window.key(Key::Num4);
+    window.must_say("In all there are 2 live blocks");
+    window.must_say("Allocated Blocks: ");
+}
+
+#[test]
+fn frees_by_another_thread_are_marked() {
+    let text = "(name: \"m\", profile: \"cpython-3.14t\", operations: [malloc(id: 1, size: 48), malloc(id: 2, size: 48), \
+                free(id: 1, thread: 1), free(id: 2)])";
+    let mut window = Window::new("m.ron", text, Theme::Dark);
+    window.go(3);
+    window.must_say("on thread 1");
+    window.must_say("frees another thread's block");
+    window.go(4);
+    window.must_say("on thread 0");
+    assert!(!window.says("frees another thread's block"));
+}
+
+#[test]
+fn stacks_are_lists_of_frames_and_callers_are_listed() {
+    let text = "x stack /usr/lib/python3.12/json/decoder.py:10 a.py:40 b.py:5 c.py:6 d.py:7 e.py:8\nm o 1 48\nm o 2 100\n";
+    let mut window = Window::new("s.ptrace", text, Theme::Dark);
+    window.key(Key::End);
+    for frame in ["json/decoder.py:10", "a.py:40", "2 more frames up to the program's start"] {
+        window.must_say(frame);
+    }
+    window.key(Key::Num0);
+    window.must_say("1 thread");
+    window.must_say("148 bytes");
+    window.must_say("json/decoder.py:10");
 }
 
 #[test]

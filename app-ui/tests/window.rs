@@ -15,6 +15,12 @@ use egui_kittest::kittest::{NodeT as _, Queryable as _};
 struct Desk {
     arrivals: VecDeque<Result<Opened, String>>,
     picks: u32,
+    /// Whether the system asks for less motion.
+    still: bool,
+    /// Why there is no file dialog.
+    refused: Option<String>,
+    /// Paths that were typed.
+    paths: Vec<String>,
     status: String,
     published: u32,
 }
@@ -24,6 +30,15 @@ struct TestPlatform(Rc<RefCell<Desk>>);
 impl Platform for TestPlatform {
     fn pick_file(&mut self, _ctx: &egui::Context) {
         self.0.borrow_mut().picks += 1;
+    }
+    fn reduces_motion(&self) -> bool {
+        self.0.borrow().still
+    }
+    fn poll_refused(&mut self) -> Option<String> {
+        self.0.borrow_mut().refused.take()
+    }
+    fn open_path(&mut self, _ctx: &egui::Context, path: &str) {
+        self.0.borrow_mut().paths.push(path.to_owned());
     }
     fn take_dropped(&mut self, _ctx: &egui::Context, _file: &egui::DroppedFileHandle) {}
     fn poll_opened(&mut self) -> Option<Result<Opened, String>> {
@@ -140,7 +155,7 @@ fn the_default_trace_opens_half_way() {
     assert!(app.status().contains("step 63,316 of 126,631"), "{}", app.status());
     assert_eq!(window.desk.borrow().status, app.status());
     assert!(window.says("Map of"));
-    assert!(window.says("in the middle of a run"));
+    assert!(window.says("heap during a run of"));
 }
 
 #[test]
@@ -265,6 +280,19 @@ fn the_open_button_asks_the_shell() {
 }
 
 #[test]
+fn without_a_file_dialog_a_path_can_be_typed() {
+    let mut window = Window::lesson();
+    window.desk.borrow_mut().refused = Some("This desktop has no file dialog".to_owned());
+    window.settle();
+    assert!(window.says("This desktop has no file dialog. Type or paste the file's path here"));
+    window.harness.event(egui::Event::Text(" /tmp/a.bin".to_owned()));
+    window.settle();
+    window.key(Key::Enter);
+    assert_eq!(window.desk.borrow().paths, ["/tmp/a.bin"]);
+    assert!(!window.says("Path of the file"), "it is closed");
+}
+
+#[test]
 fn the_map_zooms_by_keys() {
     let mut window = Window::lesson();
     window.key(Key::ArrowRight);
@@ -283,6 +311,7 @@ fn help_and_palette_open_and_close() {
     let mut window = Window::lesson();
     window.modified(Modifiers::SHIFT, Key::Questionmark);
     assert!(window.says("pymalloc, after some number of operations"));
+    assert!(window.says("a capture of memray"), "it lists what can be opened");
     window.key(Key::Escape);
     assert!(!window.says("pymalloc, after some number of operations"));
     window.modified(Modifiers::COMMAND | Modifiers::SHIFT, Key::P);
@@ -295,7 +324,7 @@ fn help_and_palette_open_and_close() {
 }
 
 /// The panes that share a place, each with its key and a label that it alone has.
-const SHARING: [(Key, &str); 7] = [
+const SHARING: [(Key, &str); 8] = [
     (Key::Num1, "Map of "),
     (Key::Num2, "in use"),
     (Key::Num3, "pools in use"),
@@ -303,6 +332,7 @@ const SHARING: [(Key, &str); 7] = [
     (Key::Num7, "_PyMem_GetCurrentAllocatorName()"),
     (Key::Num8, "Block at 0x"),
     (Key::Num9, "get_traced_memory()"),
+    (Key::Num0, "Of the whole trace of"),
 ];
 
 #[test]
@@ -324,7 +354,7 @@ fn every_pane_draws_at_every_size_and_theme() {
                     }
                     assert!(window.labels("Filter operations") && window.labels("Step "), "{size:?}");
                     assert!(window.labels("What the current step touched"), "inspector at {size:?}");
-                    assert!(window.labels("called from parser.py:12"), "what happened at {size:?}");
+                    assert!(window.labels("Called from"), "what happened at {size:?}");
                 }
             }
             // With something to draw on each level of the map.
@@ -487,6 +517,21 @@ fn released_arenas_leave_the_window_in_order() {
 }
 
 #[test]
+fn an_arena_that_few_blocks_keep_does_not_look_full() {
+    // A block of each size class, and many that fill pools and go: an arena's pools stay in use for one block each.
+    let born = (1..=1984).map(|id| format!("m o {id} 512"));
+    let gone = (1..=1984).filter(|id| id % 31 != 1).map(|id| format!("f o {id}"));
+    let text = born.chain(gone).collect::<Vec<_>>().join("\n");
+    let mut window =
+        Window::new(Some(opened("pinned.ptrace", text.as_bytes())), (1280.0, 800.0), Theme::Dark);
+    window.key(Key::Num3);
+    window.key(Key::End);
+    let words = "64 of 64 pools; blocks in use fill 3 %, 32 KiB of 1 MiB";
+    assert!(window.says(words));
+    assert!(window.paints("64/64 \u{b7} 3 %"));
+}
+
+#[test]
 fn operations_can_be_filtered() {
     let mut window = Window::lesson();
     window.key(Key::Slash);
@@ -618,7 +663,7 @@ impl Window {
     }
 
     fn palette(&mut self, name: &str) {
-        self.modified(Modifiers::COMMAND, Key::P);
+        self.key(Key::F2);
         self.field("Type a part of a command's name").type_text(name);
         self.harness.run_steps(2);
         self.key(Key::Enter);
@@ -864,6 +909,77 @@ fn breakpoints_stop_play_and_are_kept_listed_toggled_and_removed() {
     assert!(!window.says("Breakpoints (0 of 1)"));
     window.key(Key::Space);
     assert_eq!(window.step(), 14_017);
+}
+
+#[test]
+fn breakpoints_stay_with_their_trace() {
+    let mut window = blocks();
+    window.write_condition("step == 1000");
+    window.click("Keep as breakpoint");
+    assert!(window.says("Breakpoints (1 of 1)"));
+    window.open("other.ptrace", b"m o 1 48\nm o 2 48\n");
+    assert!(!window.says("Breakpoints (1 of 1)"), "another trace has none");
+    let saved = window.harness.state_mut().save();
+    let mut window = blocks();
+    window.harness.state_mut().restore(&saved);
+    window.settle();
+    assert!(window.says("Breakpoints (1 of 1)"), "they are kept for theirs");
+}
+
+#[test]
+fn what_is_said_of_a_trace_stays_true() {
+    let mut window = Window::lesson();
+    assert!(window.says("This is before the first of 5 operations"));
+    window.key(Key::Space);
+    assert!(!window.says("This is before the first of"), "it plays");
+    // A warning is not lost to what is asked in between.
+    let mut window = Window::new(None, (1400.0, 900.0), Theme::Dark);
+    let about = "CPython's heap during a run of tiny-script-3.11";
+    assert!(window.says(about));
+    window.key(Key::V);
+    assert!(window.says("The heap after step 63,316 is sound") && !window.says(about));
+    window.key(Key::ArrowRight);
+    assert!(window.says(about) && !window.says("is sound"), "that was of another step");
+    window.key(Key::V);
+    window.click("Dismiss hint");
+    assert!(window.says(about), "only what lay on top");
+    window.click("Dismiss hint");
+    assert!(!window.says(about));
+}
+
+#[test]
+fn a_system_that_asks_for_less_motion_is_heeded() {
+    let mut window = Window::lesson();
+    assert!(window.harness.state_mut().save().contains("reduce_motion:false"));
+    let saved = window.harness.state_mut().save();
+    window.desk.borrow_mut().still = true;
+    window.harness.state_mut().restore(&saved);
+    window.settle();
+    assert!(window.harness.state_mut().save().contains("reduce_motion:true"));
+    assert!(window.harness.ctx.global_style().animation_time < f32::EPSILON);
+}
+
+#[test]
+fn following_does_not_end_in_silence() {
+    let mut window = Window::new(None, (1400.0, 900.0), Theme::Dark);
+    window.key(Key::G);
+    window
+        .field("A step from 0 to 126,631, a share such as 50%, or an address such as 0x7e0000004030")
+        .type_text("0x7e0000000100");
+    window.harness.run_steps(2);
+    window.key(Key::Enter);
+    assert!(window.says("The map stays here; Follow (F) has it go with the steps again"));
+}
+
+#[test]
+fn the_pitfalls_open_from_the_menu() {
+    let mut window = Window::new(None, (1400.0, 900.0), Theme::Dark);
+    window.click("Lessons");
+    window.harness.get_by_label_contains("The 30 pitfalls").click();
+    window.settle();
+    window.harness.get_by_role_and_label(egui::accesskit::Role::Button, "16: double free").click();
+    window.settle();
+    assert_eq!(window.harness.state().trace_name(), Some("Pitfall 16: double free"));
 }
 
 #[test]

@@ -53,6 +53,28 @@ for (const type of ["dragover", "drop"]) {
   addEventListener(type, (event) => event.preventDefault());
 }
 
+/// Whether a key is the browser's: the app does nothing with it, or the browser's use is what everybody expects.
+function isBrowsers(event) {
+  const { key, altKey, ctrlKey, metaKey, shiftKey } = event;
+  // On a Mac this moves a text cursor, and the history has other keys.
+  const history = altKey && (key === "ArrowLeft" || key === "ArrowRight") && !navigator.platform.startsWith("Mac");
+  const command = (ctrlKey || metaKey) && !shiftKey && !altKey && ["p", "s", ","].includes(key.toLowerCase());
+  return history || command;
+}
+
+// The app's library takes all keys that it hears of from the browser; of these it hears nothing.
+for (const type of ["keydown", "keyup"]) {
+  addEventListener(
+    type,
+    (event) => {
+      if (isBrowsers(event)) {
+        event.stopImmediatePropagation();
+      }
+    },
+    true,
+  );
+}
+
 function hasWebGl() {
   for (const kind of ["webgl2", "webgl"]) {
     const context = document.createElement("canvas").getContext(kind);
@@ -79,6 +101,7 @@ async function download() {
   let received = 0;
   const counting = new TransformStream({
     transform(chunk, controller) {
+      globalThis.arenascopeAlive?.();
       received += chunk.length;
       if (total > 0) {
         bar.max = total;
@@ -162,6 +185,7 @@ async function boot() {
     return;
   }
 
+  globalThis.arenascopeAlive?.();
   byId("boot-text").textContent = "Starting…";
   addEventListener("error", checkPanic);
   addEventListener("unhandledrejection", checkPanic);

@@ -17,6 +17,9 @@ const FILE_INPUT_ID: &str = "file";
 /// The `aria-live` element of the page.
 const STATUS_ID: &str = "status";
 
+/// The attribute of the page's root that says what the system asks for.
+const MOTION: &str = "data-motion";
+
 /// The browser as a [`Platform`].
 pub(crate) struct WebPlatform {
     inbox: Inbox,
@@ -80,6 +83,12 @@ impl Platform for WebPlatform {
 
     fn port(&mut self) -> Box<dyn Port> {
         Box::new(Workers::new(self.ctx.clone(), self.launch.clone(), self.inbox.files().clone()))
+    }
+
+    fn reduces_motion(&self) -> bool {
+        // The page's script knows, and writes it where a sheet of style can see it too.
+        let root = self.status.owner_document().and_then(|document| document.document_element());
+        root.and_then(|root| root.get_attribute(MOTION)).is_some_and(|motion| motion == "reduce")
     }
 
     fn publish_status(&mut self, status: &str) {

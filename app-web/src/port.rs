@@ -9,6 +9,7 @@ use std::time::Duration;
 use app_ui::{Opened, Port};
 use eframe::egui;
 use js_sys::{Function, Uint8Array};
+use session::find::Breakpoints;
 use session::open::Source;
 use session::port::server::Request;
 use session::view::{Look, Status, Update};
@@ -82,7 +83,7 @@ pub(crate) struct Workers {
     spare: Option<Worker>,
     look: Look,
     /// Breakpoints to begin with, from before there was an engine.
-    breakpoints: Vec<(String, bool)>,
+    breakpoints: Vec<(String, Breakpoints)>,
     /// Step and profile that the shown engine stands at.
     stands: (u64, String),
     /// Whether an answer is owed.
@@ -176,7 +177,7 @@ impl Workers {
             status.opening.clone_from(&coming.status.opening);
         }
         if self.shown.is_none() {
-            status.finding.breakpoints.clone_from(&self.breakpoints);
+            status.finding.kept.clone_from(&self.breakpoints);
         }
         if self.error.is_some() {
             status.error.clone_from(&self.error);
@@ -277,7 +278,7 @@ impl Workers {
         if let Some(picture) = &update.picture {
             self.stands.0 = picture.step;
         }
-        self.breakpoints.clone_from(&update.status.finding.breakpoints);
+        self.breakpoints.clone_from(&update.status.finding.kept);
     }
 }
 

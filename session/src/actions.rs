@@ -33,9 +33,14 @@ pub fn short_call(op: &Op, call: &str) -> String {
     }
 }
 
-/// A stack in a line, most recent frame first.
-pub fn stack_text(lines: &[SourceLine]) -> String {
-    lines.iter().map(ToString::to_string).collect::<Vec<_>>().join(" < ")
+/// The first frames of a stack in a line, most recent first; the window lists all of them.
+fn stack_text(lines: &[SourceLine]) -> String {
+    const NAMED: usize = 3;
+    let named = lines.iter().take(NAMED).map(format::frame).collect::<Vec<_>>().join(" < ");
+    match lines.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} < {more} more"),
+    }
 }
 
 /// Where calls begin to come from another stack: operations before, and the stack's number.

@@ -24,10 +24,12 @@ enum Word {
     Call(&'static str),
     /// `raw`, `mem`, `obj`.
     Domain(Domain),
+    /// `t2`: on this thread.
+    Thread(u16),
 }
 
 /// What the words may be, for the field's tooltip and the error.
-pub const WORDS: &str = "#7 (an id), 48 (a size), >512, <16, malloc, calloc, realloc, free, action, raw, mem, obj; several words must all hold";
+pub const WORDS: &str = "#7 (an id), 48 (a size), >512, <16, malloc, calloc, realloc, free, action, raw, mem, obj, t2 (a thread); several words must all hold";
 
 /// A filter and what it has found so far.
 #[derive(Debug, Default)]
@@ -110,6 +112,9 @@ fn parse(word: &str) -> Option<Word> {
     if let Some(size) = word.strip_prefix('<') {
         return size.parse().ok().map(Word::Under);
     }
+    if let Some(thread) = word.strip_prefix('t').and_then(|number| number.parse().ok()) {
+        return Some(Word::Thread(thread));
+    }
     Some(match word.as_str() {
         "malloc" => Word::Call("malloc"),
         "calloc" => Word::Call("calloc"),
@@ -141,6 +146,7 @@ impl Word {
             Self::Over(bytes) => size.is_some_and(|s| s > bytes),
             Self::Under(bytes) => size.is_some_and(|s| s < bytes),
             Self::Call(call) => name == call,
+            Self::Thread(thread) => op.thread == thread,
             Self::Domain(domain) => op.domain == domain && name != "action",
         }
     }

@@ -1,5 +1,7 @@
 //! What is chosen to be looked for: an aspect of the selection, a rare event, a condition, breakpoints.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sim_core::breakpoint::Condition;
 use sim_core::index::{RareEvent, Wanted};
@@ -129,7 +131,14 @@ pub struct Find {
     pub condition: Option<Condition>,
     /// Where Play stops.
     pub breakpoints: Vec<Breakpoint>,
+    /// The name of the trace that they are for.
+    of: String,
+    /// Those of other traces, by name, for when one of these is open again.
+    others: BTreeMap<String, Breakpoints>,
 }
+
+/// Conditions, and whether each is heeded.
+pub type Breakpoints = Vec<(String, bool)>;
 
 impl Default for Find {
     fn default() -> Self {
@@ -138,6 +147,8 @@ impl Default for Find {
             rare_event: RareEvent::ArenaObtained,
             condition: None,
             breakpoints: Vec::new(),
+            of: String::new(),
+            others: BTreeMap::new(),
         }
     }
 }
@@ -161,16 +172,65 @@ impl Find {
         }
     }
 
-    /// The breakpoints as they are saved.
-    pub fn save(&self) -> Vec<(String, bool)> {
+    /// The breakpoints of the open trace as text.
+    pub fn here(&self) -> Breakpoints {
         self.breakpoints.iter().map(|b| (b.condition.to_string(), b.on)).collect()
     }
 
+    /// The breakpoints as they are saved: of each trace that has some, by its name.
+    pub fn save(&self) -> Vec<(String, Breakpoints)> {
+        let here = (!self.breakpoints.is_empty()).then(|| (self.of.clone(), self.here()));
+        self.others.iter().map(|(of, all)| (of.clone(), all.clone())).chain(here).collect()
+    }
+
     /// Takes saved breakpoints; what is no condition any more is left out.
-    pub fn restore(&mut self, saved: &[(String, bool)]) {
-        self.breakpoints = saved
-            .iter()
-            .filter_map(|(text, on)| Some(Breakpoint { condition: Condition::parse(text).ok()?, on: *on }))
-            .collect();
+    pub fn restore(&mut self, saved: Vec<(String, Breakpoints)>) {
+        self.others = saved.into_iter().collect();
+        self.breakpoints = read(self.others.remove(&self.of).unwrap_or_default());
+    }
+
+    /// A trace of this name is open: a condition that stops in one says nothing of another, so those of the one before
+    /// are put away, and those that this one had come back.
+    pub fn of_trace(&mut self, name: &str) {
+        if self.of == name {
+            return;
+        }
+        let here = self.here();
+        let before = std::mem::replace(&mut self.of, name.to_owned());
+        if !here.is_empty() {
+            self.others.insert(before, here);
+        }
+        self.breakpoints = read(self.others.remove(name).unwrap_or_default());
+    }
+}
+
+fn read(saved: Breakpoints) -> Vec<Breakpoint> {
+    let read = |(text, on): (String, bool)| Some(Breakpoint { condition: Condition::parse(&text).ok()?, on });
+    saved.into_iter().filter_map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn breakpoints_belong_to_their_trace() {
+        let mut find = Find::default();
+        find.of_trace("a");
+        find.keep(Condition::parse("step == 3").unwrap());
+        find.of_trace("b");
+        assert!(find.breakpoints.is_empty(), "another trace has none yet");
+        find.keep(Condition::parse("raw_fallback").unwrap());
+        let saved = find.save();
+        find.of_trace("a");
+        assert_eq!(find.here(), [("step == 3".to_owned(), true)]);
+        // Saved ones wait for their trace, or are for the one that is open.
+        let mut later = Find::default();
+        later.restore(saved.clone());
+        assert!(later.breakpoints.is_empty());
+        later.of_trace("b");
+        assert_eq!(later.here(), [("raw_fallback".to_owned(), true)]);
+        later.restore(saved.clone());
+        assert_eq!((later.here().len(), later.save()), (1, saved));
     }
 }

@@ -1,7 +1,7 @@
 //! Numbers and calls as text: digits in groups of three, KiB and MiB of 1024, calls by `CPython`'s names.
 
 pub use sim_core::report::grouped;
-use sim_core::tape::Action;
+use sim_core::tape::{Action, SourceLine};
 use sim_core::{Addr, Call, Domain, Op};
 
 /// A count with its noun: `1 arena`, `2,000 arenas`.
@@ -25,6 +25,52 @@ pub fn bytes(value: u64) -> String {
         return format!("{amount:.0} {}", UNITS[unit]);
     }
     format!("{amount:.1} {}", UNITS[unit])
+}
+
+/// A frame of a Python stack in a line: the function, and where it is.
+pub fn frame(line: &SourceLine) -> String {
+    in_place(line, &short_path(&line.file))
+}
+
+/// The same with its file's whole name.
+pub fn whole_frame(line: &SourceLine) -> String {
+    in_place(line, &line.file)
+}
+
+fn in_place(line: &SourceLine, file: &str) -> String {
+    let at = if line.line == 0 { file.to_owned() } else { format!("{file}:{}", line.line) };
+    match (line.function.as_str(), line.file.as_str()) {
+        ("", "") => "unknown".to_owned(),
+        ("", _) => at,
+        (function, "") => function.to_owned(),
+        (function, _) => format!("{function}, {at}"),
+    }
+}
+
+/// A file's name without what is the same for all of an installation: a package's path from `site-packages` on, a standard
+/// module's from the library's folder on, and of another long one the end.
+pub fn short_path(path: &str) -> String {
+    const KEPT: usize = 3;
+    let parts: Vec<&str> = path.split(['/', '\\']).collect();
+    let after = |at: usize| parts.get(at + 1..).filter(|rest| !rest.is_empty()).map(|rest| rest.join("/"));
+    if let Some(at) = parts.iter().rposition(|part| matches!(*part, "site-packages" | "dist-packages"))
+        && let Some(rest) = after(at)
+    {
+        return rest;
+    }
+    let is_library = |part: &&str| {
+        part.strip_prefix("python").is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let library =
+        parts.iter().rposition(is_library).filter(|at| parts[..*at].iter().any(|p| p.starts_with("lib")));
+    if let Some(rest) = library.and_then(after) {
+        return rest;
+    }
+    // A root and a folder are short enough.
+    if parts.len() <= KEPT + 1 {
+        return path.to_owned();
+    }
+    format!("\u{2026}/{}", parts[parts.len() - KEPT..].join("/"))
 }
 
 /// An operation as the C call it stands for, without its result.
@@ -119,6 +165,35 @@ mod tests {
         assert_eq!(bytes(512), "512 bytes");
         assert_eq!(bytes(1 << 20), "1 MiB");
         assert_eq!(bytes(1536), "1.5 KiB");
+    }
+
+    #[test]
+    fn frames_name_the_function_first_and_shorten_paths() {
+        let line = |function: &str, file: &str, line| SourceLine {
+            function: function.to_owned(),
+            file: file.to_owned(),
+            line,
+        };
+        for (given, shown) in [
+            (
+                line("render", "/home/a/env/lib/python3.11/site-packages/django/template/base.py", 175),
+                "render, django/template/base.py:175",
+            ),
+            (line("loads", "/usr/lib/python3.11/json/__init__.py", 0), "loads, json/__init__.py"),
+            (line("f", "/home/somebody/work/project/src/app.py", 3), "f, \u{2026}/project/src/app.py:3"),
+            (line("f", "C:\\a\\b\\c\\d\\e.py", 3), "f, \u{2026}/c/d/e.py:3"),
+            (line("", "app.py", 10), "app.py:10"),
+            (line("f", "/tmp/app.py", 1), "f, /tmp/app.py:1"),
+            (line("<module>", "<string>", 1), "<module>, <string>:1"),
+            (line("PyInit", "", 0), "PyInit"),
+            (line("", "", 0), "unknown"),
+        ] {
+            assert_eq!(frame(&given), shown);
+        }
+        assert_eq!(
+            whole_frame(&line("loads", "/usr/lib/python3.11/json/__init__.py", 9)),
+            "loads, /usr/lib/python3.11/json/__init__.py:9"
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 pub mod actions;
 pub mod analysis;
+pub mod contents;
 pub mod engine;
 pub mod facts;
 pub mod feed;
@@ -15,6 +16,7 @@ pub mod find;
 pub mod format;
 pub mod open;
 pub mod order;
+pub mod palette;
 pub mod pass;
 pub mod place;
 pub mod port;

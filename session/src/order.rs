@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use sim_core::index::RareEvent;
 
-use crate::find::Aspect;
+use crate::find::{Aspect, Breakpoints};
 use crate::place::Place;
 use crate::selection::Level;
 use crate::snapshots::Which;
@@ -52,8 +52,8 @@ pub enum Order {
     RemoveBreakpoint(usize),
     /// Remove all breakpoints.
     RemoveBreakpoints,
-    /// Take breakpoints as they were kept: conditions, and whether each is heeded.
-    Restore(Vec<(String, bool)>),
+    /// Take breakpoints as they were kept, by the names of their traces.
+    Restore(Vec<(String, Breakpoints)>),
     /// Stay with a place and show it on the map.
     Pin(Place),
     /// Open a place on the map: an arena's pools, a pool's blocks.

@@ -26,20 +26,62 @@ pub enum Format {
     Atrace,
 }
 
+/// What is said of a format.
+struct Row {
+    /// As `info` prints it.
+    name: &'static str,
+    /// What it is, for the middle of a sentence.
+    about: &'static str,
+    /// Endings of its files.
+    endings: &'static [&'static str],
+}
+
+const fn row(name: &'static str, about: &'static str, endings: &'static [&'static str]) -> Row {
+    Row { name, about, endings }
+}
+
+/// Endings of packed files.
+const PACKED: &[&str] = &["zst", "gz", "lz4"];
+
 impl Format {
+    /// All of them, in the order in which they are listed.
+    pub const ALL: [Self; 9] = [
+        Self::Atrace,
+        Self::Ptrace,
+        Self::Ron,
+        Self::Memray,
+        Self::Csv,
+        Self::Heaptrack,
+        Self::Mtrace,
+        Self::MtraceUtils,
+        Self::StatsText,
+    ];
+
+    /// Everything that is said of it; dialogs, menus and messages take it from here.
+    const fn row(self) -> Row {
+        match self {
+            Self::Atrace => row("atrace", "operations in columns", &["atrace"]),
+            Self::Ptrace => row("ptrace", "plain text, one operation a line", &["ptrace"]),
+            Self::Ron => row("ron", "a lesson or scenario written by hand", &["ron"]),
+            Self::Memray => row("memray", "a capture of memray", &["bin"]),
+            Self::Csv => row("csv", "a table with a header", &["csv"]),
+            Self::Heaptrack => row("heaptrack", "heaptrack's raw recording", &["raw"]),
+            Self::Mtrace => row("mtrace", "what glibc's mtrace() writes", &["mtrace"]),
+            Self::MtraceUtils => {
+                row("malloc-trace-utils", "a recording of glibc-malloc-trace-utils", &["mtrace"])
+            }
+            Self::StatsText => row("debugmallocstats", "the text of sys._debugmallocstats()", &["txt"]),
+        }
+    }
+
     /// Its name, as `info` prints it.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Ptrace => "ptrace",
-            Self::Ron => "ron",
-            Self::Memray => "memray",
-            Self::Csv => "csv",
-            Self::Heaptrack => "heaptrack",
-            Self::Mtrace => "mtrace",
-            Self::MtraceUtils => "malloc-trace-utils",
-            Self::StatsText => "debugmallocstats",
-            Self::Atrace => "atrace",
-        }
+        self.row().name
+    }
+
+    /// What it is, for the middle of a sentence.
+    pub fn about(self) -> &'static str {
+        self.row().about
     }
 
     /// The format that a file's ending asks for.
@@ -55,10 +97,62 @@ impl Format {
     }
 }
 
-/// Endings that are cut off a file's name to make the trace's.
-const ENDINGS: &[&str] = &[".zst", ".gz", ".raw", ".ptrace", ".ron", ".csv", ".mtrace", ".bin", ".atrace"];
+/// Endings that files of some format have, packed ones last, without points: what a file dialog shows.
+pub fn endings() -> Vec<&'static str> {
+    let mut all: Vec<&str> = Vec::new();
+    for ending in Format::ALL.iter().flat_map(|format| format.row().endings).chain(PACKED) {
+        if !all.contains(ending) {
+            all.push(ending);
+        }
+    }
+    all
+}
 
-/// What a file's name calls its trace.
+/// The formats in one sentence's middle: `ptrace, ron, …, or the text of sys._debugmallocstats()`.
+pub fn readable() -> String {
+    let traces: Vec<&str> =
+        Format::ALL.into_iter().filter(|f| *f != Format::StatsText).map(Format::name).collect();
+    format!("{}, or {}, plain or packed with zstd, LZ4 or gzip", traces.join(", "), Format::StatsText.about())
+}
+
+/// What a file's name calls its trace: without the endings of packing and of a format. A text keeps its own.
 pub(crate) fn stem(name: &str) -> &str {
-    ENDINGS.iter().fold(name, |stem, ending| stem.strip_suffix(ending).unwrap_or(stem))
+    let formats = Format::ALL.iter().filter(|f| **f != Format::StatsText).flat_map(|f| f.row().endings);
+    PACKED.iter().chain(formats).fold(name, |stem, ending| {
+        let cut = stem.strip_suffix(ending).and_then(|stem| stem.strip_suffix('.'));
+        cut.unwrap_or(stem)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_is_named_and_its_endings_are_shown() {
+        for (at, format) in Format::ALL.into_iter().enumerate() {
+            assert!(!Format::ALL[..at].contains(&format), "{format:?} twice");
+            let said = if format == Format::StatsText { format.about() } else { format.name() };
+            assert!(readable().contains(said), "{said}");
+        }
+        let shown = endings();
+        for ending in ["bin", "atrace", "csv", "gz", "zst", "lz4", "ptrace", "ron", "raw", "mtrace", "txt"] {
+            assert_eq!(shown.iter().filter(|e| **e == ending).count(), 1, "{ending} of {shown:?}");
+        }
+    }
+
+    #[test]
+    fn names_lose_the_endings_of_packing_and_format() {
+        for (name, stem_of) in [
+            ("app.ptrace.zst", "app"),
+            ("app.raw.zst", "app"),
+            ("app.bin", "app"),
+            ("app.atrace.lz4", "app"),
+            ("tiny.py311.bin", "tiny.py311"),
+            ("stats.txt", "stats.txt"),
+            ("zst", "zst"),
+        ] {
+            assert_eq!(stem(name), stem_of);
+        }
+    }
 }

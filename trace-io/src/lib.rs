@@ -38,7 +38,7 @@ mod writer;
 
 pub use crate::atrace::writer as atrace_writer;
 pub use error::{LineColumn, TraceError};
-pub use format::Format;
+pub use format::{Format, endings, readable};
 pub use input::Packing;
 pub use loader::{Loaded, Loader, Progress, open};
 pub use loss::{Give, Loss};

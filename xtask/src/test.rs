@@ -231,6 +231,7 @@ fn no_window() -> Result<()> {
 fn page_files() -> Result<()> {
     for file in [
         "app-web/page/boot.js",
+        "app-web/page/early.js",
         "app-web/page/worker.js",
         "e2e/page.test.mjs",
         "e2e/engine.test.mjs",

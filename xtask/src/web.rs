@@ -80,6 +80,12 @@ pub(crate) fn build(out: &Path) -> Result<()> {
             bytes: read("app-web/page/boot.js")?,
         },
         Asset {
+            source: "app-web/page/early.js",
+            stem: "early",
+            extension: "js",
+            bytes: read("app-web/page/early.js")?,
+        },
+        Asset {
             source: "app-web/page/worker.js",
             stem: "worker",
             extension: "js",

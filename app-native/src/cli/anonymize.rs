@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use trace_io::care::Anonymize;
 
 use super::input::Pieces;
-use super::output::{self, grouped};
+use super::output::{self, count};
 use super::sink::Sink;
 
 #[derive(clap::Args)]
@@ -49,11 +49,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     anonymize.finish(whole);
     let operations = anonymize.out().len();
     sink.finish(anonymize.out().trace())?;
-    let names = grouped(anonymize.names());
     output::line(format_args!(
-        "{}: {} operations, {names} names replaced",
+        "{}: {}, {} replaced",
         args.output.display(),
-        grouped(operations)
+        count(operations, "operation"),
+        count(anonymize.names(), "name")
     ))?;
     Ok(())
 }

@@ -11,21 +11,12 @@ use trace_io::atrace::AtraceFile;
 use trace_io::{Format, Packing};
 
 use super::input::{AsArgs, Counted, Pieces};
-use super::output::{self, grouped};
+use super::output::{self, count, grouped};
 use super::still;
 use super::words;
 
 #[derive(clap::Args)]
-#[command(after_help = "Formats read, each plain or packed with zstd, LZ4 or gzip (docs/formats.md):\n  \
-                  atrace              operations in columns (docs/atrace.md); of a whole file only facts and index are unpacked\n  \
-                  ptrace              plain text, one operation a line (docs/ptrace.md)\n  \
-                  ron                 lessons and scenarios written by hand (docs/lessons.md)\n  \
-                  memray              captures, *.bin (docs/memray.md)\n  \
-                  csv                 a table with a header\n  \
-                  heaptrack           the raw recording, `heaptrack -r`\n  \
-                  mtrace              glibc's mtrace()\n  \
-                  malloc-trace-utils  glibc-malloc-trace-utils' *.mtrace\n\
-                  The text of sys._debugmallocstats(), pasted into a file, is printed as a table with what follows from it.")]
+#[command(after_help = formats())]
 pub(super) struct Args {
     /// The trace; `-` is standard input
     file: PathBuf,
@@ -37,6 +28,13 @@ pub(super) struct Args {
     picture: Option<u64>,
     #[command(flatten)]
     taken: AsArgs,
+}
+
+/// The formats as the help lists them.
+fn formats() -> String {
+    let rows = Format::ALL.map(|format| format!("  {:<18}  {}", format.name(), format.about()));
+    let head = "Formats read, each plain or packed with zstd, LZ4 or gzip (docs/formats.md):";
+    format!("{head}\n{}", rows.join("\n"))
 }
 
 #[derive(Serialize)]
@@ -199,13 +197,13 @@ fn print(info: &Info) -> Result<()> {
         writeln!(out, "  {}", info.description)?;
     }
     let packing = if info.packing.is_empty() { String::new() } else { format!(", {}", info.packing) };
-    let size = info.file_bytes.map_or_else(String::new, |b| format!(", {} bytes", grouped(b)));
+    let size = info.file_bytes.map_or_else(String::new, |b| format!(", {}", count(b, "byte")));
     writeln!(out, "  format      {}{packing}{size}", info.format)?;
     writeln!(
         out,
-        "  operations  {}, at most {} blocks live",
+        "  operations  {}, at most {} live",
         grouped(info.operations),
-        grouped(info.blocks_live_max)
+        count(info.blocks_live_max, "block")
     )?;
     writeln!(out, "              {:>13} {:>13} {:>13} {:>13}", "malloc", "calloc", "realloc", "free")?;
     for row in &info.by_domain {
@@ -244,7 +242,7 @@ fn print(info: &Info) -> Result<()> {
         writeln!(out, "  records     {}", grouped(records))?;
     }
     if let Some(peak) = info.peak_bytes {
-        writeln!(out, "  peak        {} bytes", grouped(peak))?;
+        writeln!(out, "  peak        {}", count(peak, "byte"))?;
     }
     for (function, calls) in &info.calls {
         writeln!(out, "      {function:<20} {:>13}", grouped(*calls))?;

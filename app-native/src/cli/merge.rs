@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use trace_io::care::{Merge, Order};
 
 use super::input::{self, Pieces};
-use super::output::{self, grouped};
+use super::output::{self, count};
 use super::sink::Sink;
 
 #[derive(clap::Args)]
@@ -81,11 +81,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
         Order::Time => "by time",
         Order::Sequence => "one after the other",
     };
-    let operations = grouped(merge.out().len());
     output::line(format_args!(
-        "{}: {operations} operations of {} traces, {how}",
+        "{}: {} of {}, {how}",
         args.output.display(),
-        args.inputs.len()
+        count(merge.out().len(), "operation"),
+        count(args.inputs.len() as u64, "trace")
     ))?;
     Ok(())
 }

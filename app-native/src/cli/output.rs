@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use anyhow::{Context as _, Result, bail, ensure};
+pub(super) use session::format::count;
 pub(super) use sim_core::report::grouped;
 
 /// Where bytes go.

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use resvg::{tiny_skia, usvg};
-use session::Setup;
+use session::format::bytes;
+use session::{Setup, palette};
 use sim_core::report::{Occupancy, PoolState};
 use sim_core::{Addr, Machine, SizeClass};
 
 use super::input::{self, ProfileArgs};
-use super::output::{Output, grouped};
+use super::output::{Output, count, grouped};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -38,7 +39,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if let Some(at) = args.at
         && at > trace.len()
     {
-        bail!("--at {at} is past the end: {} has {} operations", trace.head.name, trace.len());
+        bail!("--at {at} is past the end: {} has {}", trace.head.name, count(trace.len(), "operation"));
     }
     let step = args.at.unwrap_or(trace.len());
     let mut machine = setup.machine(&trace)?;
@@ -99,14 +100,14 @@ fn map_svg(machine: &Machine, title: &str, touched: Option<Addr>) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" font-family=\"Ubuntu, sans-serif\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#fbfbfa\"/>\n\
          <text x=\"{MARGIN}\" y=\"34\" font-size=\"20\" fill=\"#1b1b1b\">{}</text>\n\
-         <text x=\"{MARGIN}\" y=\"58\" font-size=\"14\" fill=\"#555\">{}: {} live arenas of {} KiB, {} blocks in use ({} bytes), {} unused pools</text>\n",
+         <text x=\"{MARGIN}\" y=\"58\" font-size=\"14\" fill=\"#555\">{}: {} of {}, {} in use ({}), {}</text>\n",
         escaped(title),
         escaped(&profile.name),
-        grouped(occupancy.arenas),
-        profile.arena_size / 1024,
-        grouped(occupancy.blocks()),
-        grouped(occupancy.allocated_bytes),
-        grouped(occupancy.unused_pools)
+        count(occupancy.arenas, "live arena"),
+        bytes(profile.arena_size),
+        count(occupancy.blocks(), "block"),
+        count(occupancy.allocated_bytes, "byte"),
+        count(occupancy.unused_pools, "unused pool")
     );
     if live.is_empty() {
         let _ = writeln!(
@@ -138,10 +139,10 @@ fn arena_svg(
     let base = arena.address.unwrap_or_default();
     let _ = writeln!(
         svg,
-        "<text x=\"{x}\" y=\"{}\" font-size=\"11\" fill=\"#333\">arena {} at {base}: {}/{} pools free</text>",
+        "<text x=\"{x}\" y=\"{}\" font-size=\"11\" fill=\"#333\">arena {} at {base}: {} of {} pools in use</text>",
         y + 14,
         arena.ordinal,
-        arena.nfreepools,
+        arena.ntotalpools - arena.nfreepools,
         arena.ntotalpools
     );
     let cell = |n: u64| (x + n % columns * (CELL + GAP), y + 20 + n / columns * (CELL + GAP));
@@ -223,15 +224,11 @@ fn legend_svg(svg: &mut String, y: u64, classes: u16) {
     );
 }
 
-/// An even ramp from dark (small blocks) to light (large), and the ink that reads on it.
+/// The window's color of a size class on a light ground, and the ink that reads on it.
 fn class_colour(class: SizeClass, classes: u16) -> (String, &'static str) {
-    let last = u64::from(classes.max(2)) - 1;
-    let at = u64::from(class.0).min(last);
-    let mix = |from: u64, to: u64| {
-        if from <= to { from + (to - from) * at / last } else { from - (from - to) * at / last }
-    };
-    let fill = format!("#{:02x}{:02x}{:02x}", mix(22, 158), mix(60, 206), mix(98, 222));
-    (fill, if at * 2 > last { "#10222e" } else { "#ffffff" })
+    let color = palette::class(false, class, classes);
+    let [r, g, b] = color;
+    (format!("#{r:02x}{g:02x}{b:02x}"), if palette::takes_dark_ink(color) { "#0a0c0f" } else { "#ffffff" })
 }
 
 fn escaped(text: &str) -> String {

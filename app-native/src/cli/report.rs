@@ -8,7 +8,7 @@ use serde::Serialize;
 use sim_core::report::Summary;
 use sim_core::{Machine, Profile, Trace};
 
-use super::output::grouped;
+use super::output::{count, grouped};
 use super::run::Run;
 use super::stack::StackReport;
 use super::start::StartReport;
@@ -181,9 +181,9 @@ pub(super) fn print(r: &Report, verified: bool, trusted: bool) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "{}: {} operations on {} ({})",
+        "{}: {} on {} ({})",
         r.trace,
-        grouped(r.operations),
+        count(r.operations, "operation"),
         r.profile,
         r.malloc.unwrap_or("no name")
     )?;
@@ -217,20 +217,20 @@ pub(super) fn print(r: &Report, verified: bool, trusted: bool) -> Result<()> {
         } => {
             writeln!(
                 out,
-                "  arenas     {} obtained, {} released, {} at most at once, {} live ({} bytes)",
+                "  arenas     {} obtained, {} released, {} at most at once, {} live ({})",
                 grouped(*arenas_obtained),
                 grouped(*arenas_released),
                 grouped(*arenas_highwater),
                 grouped(*arenas_live),
-                grouped(*arena_bytes_live)
+                count(*arena_bytes_live, "byte")
             )?;
             writeln!(
                 out,
-                "  in use     {} blocks ({} bytes); {} bytes free in their pools, {} bytes in unused pools",
-                grouped(*blocks_live),
-                grouped(*block_bytes_live),
-                grouped(*available_bytes),
-                grouped(*unused_pool_bytes)
+                "  in use     {} ({}); {} free in their pools, {} in unused pools",
+                count(*blocks_live, "block"),
+                count(*block_bytes_live, "byte"),
+                count(*available_bytes, "byte"),
+                count(*unused_pool_bytes, "byte")
             )?;
             for_pymalloc = format!(", {raw_allocated_blocks} of them for pymalloc");
             if let Some(x) = state_bytes_highwater_ratio {
@@ -270,17 +270,17 @@ pub(super) fn print(r: &Report, verified: bool, trusted: bool) -> Result<()> {
             )?;
             writeln!(
                 out,
-                "  in use     {} blocks ({} bytes)",
-                grouped(*blocks_live),
-                grouped(*block_bytes_live)
+                "  in use     {} ({})",
+                count(*blocks_live, "block"),
+                count(*block_bytes_live, "byte")
             )?;
         }
     }
     writeln!(
         out,
-        "  C library  {} blocks ({} bytes){for_pymalloc}",
-        grouped(r.raw_blocks_live),
-        grouped(r.raw_bytes_live)
+        "  C library  {} ({}){for_pymalloc}",
+        count(r.raw_blocks_live, "block"),
+        count(r.raw_bytes_live, "byte")
     )?;
     let state = if r.backend == Machine::BACKEND { "simulation" } else { "memory    " };
     writeln!(out, "  {state} {} bytes{ratio}", grouped(r.state_bytes))?;

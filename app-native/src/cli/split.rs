@@ -10,7 +10,7 @@ use serde::Serialize;
 use trace_io::care::Split;
 
 use super::input::Pieces;
-use super::output::{self, grouped};
+use super::output::{self, count, grouped};
 use super::sink::Sink;
 
 #[derive(clap::Args)]
@@ -102,7 +102,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         return output::json(&report);
     }
     for file in &report.files {
-        output::line(format_args!("{}: {} operations", file.path, grouped(file.operations)))?;
+        output::line(format_args!("{}: {}", file.path, count(file.operations, "operation")))?;
     }
     output::line(format_args!(
         "{} frees and {} reallocs on another thread went with their blocks",

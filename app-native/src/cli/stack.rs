@@ -12,6 +12,8 @@ use sim_core::tracemalloc::{
 };
 use sim_core::{Machine, Profile};
 
+use super::output::count;
+
 /// What there is to tell beyond pymalloc; nothing of it for a plain run.
 #[derive(Serialize)]
 pub(super) struct StackReport {
@@ -97,12 +99,12 @@ impl StackReport {
         if let Some(all) = &self.interpreters {
             writeln!(
                 out,
-                "  running    interpreter {} in the pymalloc state of {}; {} others, {} blocks leaked by ended ones in {} arenas that stay",
+                "  running    interpreter {} in the pymalloc state of {}; {} beside it, {} leaked by ended ones in {} that stay",
                 all.running,
                 all.state_of,
                 all.others.len(),
-                all.leaked_blocks,
-                all.leaked_arenas
+                count(all.leaked_blocks.unsigned_abs(), "block"),
+                count(all.leaked_arenas, "arena")
             )?;
         }
         for line in &self.logged_calls {

@@ -11,7 +11,7 @@ use trace_io::stats_text::StatsText;
 use trace_io::{Loaded, TraceError};
 
 use super::input;
-use super::output::grouped;
+use super::output::{count, grouped};
 
 /// What the run began with.
 #[derive(Serialize)]
@@ -47,11 +47,11 @@ impl StartReport {
     pub(super) fn print(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(
             out,
-            "  start      {} blocks in {} pools of {} arenas, spread evenly, as their places are not known; \
+            "  start      {} in {} of {}, spread evenly, as their places are not known; \
              {} frees and moves of blocks never seen are skipped",
-            grouped(self.blocks),
-            grouped(self.pools),
-            grouped(self.arenas),
+            count(self.blocks, "block"),
+            count(self.pools, "pool"),
+            count(self.arenas, "arena"),
             grouped(self.unknown_frees)
         )
     }

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use serde::Serialize;
 use sim_core::Domain;
+use sim_core::tape::SourceLine;
 use trace_io::care::{CallSite, Share, Stats, StatsReport};
 
 use super::input::{AsArgs, Pieces};
-use super::output::{self, grouped};
+use super::output::{self, count, grouped};
 
 #[derive(clap::Args)]
 #[command(
@@ -157,13 +158,13 @@ fn report(name: &str, r: StatsReport, thread_names: &[String]) -> Report {
 
 fn print(r: &Report) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    let operations = grouped(r.operations);
     writeln!(
         out,
-        "{}: {operations} operations, {} blocks born, {} bytes asked for",
+        "{}: {}, {} born, {} asked for",
         r.trace,
-        grouped(r.births),
-        grouped(r.bytes)
+        count(r.operations, "operation"),
+        count(r.births, "block"),
+        count(r.bytes, "byte")
     )?;
     for (peak, of) in [(&r.peak_bytes, "bytes"), (&r.peak_blocks, "blocks")] {
         writeln!(
@@ -209,12 +210,8 @@ fn print(r: &Report) -> Result<()> {
             writeln!(out, "\n  call sites {title:<8} births           bytes")?;
         }
         for s in sites {
-            let place = match (s.file.is_empty(), s.line) {
-                (true, _) if s.function.is_empty() => "unknown".to_owned(),
-                (true, _) => s.function.clone(),
-                (false, 0) => format!("{} {}", s.file, s.function),
-                (false, line) => format!("{}:{line} {}", s.file, s.function),
-            };
+            let line = SourceLine { function: s.function.clone(), file: s.file.clone(), line: s.line };
+            let place = session::format::whole_frame(&line);
             writeln!(out, "  {:>15} {:>15}  {place}", grouped(s.births), grouped(s.bytes))?;
         }
     }

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 use trace_io::stats_text::{FreeList as StatsFreeList, StatsText};
 
-use super::output::{self, grouped};
+use super::output::{self, count, grouped};
 
 /// The picture as one JSON object. Sizes in bytes.
 #[derive(Serialize)]
@@ -141,7 +141,7 @@ fn table(still: &Still<'_>) -> Result<()> {
     };
     writeln!(out, "{allocator} at one moment{which}: no trace, so nothing to replay")?;
     if let (Some(arenas), Some(bytes)) = (still.arenas, still.arena_bytes) {
-        writeln!(out, "  arenas      {} of {} bytes", grouped(arenas), grouped(bytes))?;
+        writeln!(out, "  arenas      {} of {}", grouped(arenas), count(bytes, "byte"))?;
     }
     let share = |bytes: u64| 100.0 * bytes as f64 / still.bytes_held.max(1) as f64;
     for (name, bytes) in [
@@ -222,8 +222,9 @@ fn free_lists(out: &mut impl Write, still: &Still<'_>) -> Result<()> {
     if kept > 0 {
         writeln!(
             out,
-            "\n  free lists  {} bytes of the blocks in use are kept for reuse, headers of the collector included:",
-            grouped(kept)
+            "\n  free lists  {} of the blocks in use {} kept for reuse, headers of the collector included:",
+            count(kept, "byte"),
+            if kept == 1 { "is" } else { "are" }
         )?;
     }
     for list in still.free_lists.iter().filter(|l| l.count > 0) {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use trace_io::care::{Bound, Trim};
 
 use super::input::Pieces;
-use super::output::{self, grouped};
+use super::output::{self, count, grouped};
 use super::sink::Sink;
 use super::words;
 
@@ -95,15 +95,17 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     let out = args.output.display();
     output::line(format_args!(
-        "{out}: {} operations kept, {} before and {} after left out",
-        grouped(c.kept),
+        "{out}: {} kept, {} before and {} after left out",
+        count(c.kept, "operation"),
         grouped(c.before),
         grouped(c.after)
     ))?;
     if c.prelude > 0 {
         output::line(format_args!(
-            "  {} blocks that were live where the range begins are allocated first",
-            grouped(c.prelude)
+            "  {} that {} live where the range begins {} allocated first",
+            count(c.prelude, "block"),
+            if c.prelude == 1 { "was" } else { "were" },
+            if c.prelude == 1 { "is" } else { "are" }
         ))?;
     }
     if c.dropped_frees + c.births_from_realloc > 0 {

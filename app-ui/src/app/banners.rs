@@ -98,8 +98,12 @@ fn hint_text(hint: &Hint, head: &Head) -> String {
             )
         }
         Hint::Doubtful(doubts) => format!("Read with a grain of salt: {}.", doubts.join("; ")),
+        Hint::Recording if head.mimalloc => format!(
+            "The heap of mimalloc during a run of {}, one page a row, under its segment. Right arrow steps, Space plays.",
+            head.name
+        ),
         Hint::Recording => format!(
-            "CPython's heap in the middle of a run of {}. Each tile is an arena of {}, each cell a pool of {}, filled as far as its blocks are in use. \
+            "CPython's heap during a run of {}. Each tile is an arena of {}, each cell a pool of {}, filled as far as its blocks are in use. \
              Right arrow steps, Space plays, a double click looks inside.",
             head.name,
             bytes(head.profile.arena_size),

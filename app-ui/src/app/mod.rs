@@ -1,6 +1,7 @@
 //! The application: wiring of state, panes and shell.
 
 mod banners;
+mod input;
 mod saved;
 mod status;
 mod tiles;
@@ -9,6 +10,7 @@ mod welcome;
 use std::time::Duration;
 
 use egui::{CentralPanel, Panel, Ui};
+use input::Held;
 use session::Opened;
 use session::order::Order;
 use tiles::Host;
@@ -18,6 +20,7 @@ use welcome::{drop_overlay, welcome};
 use crate::apply::{Request, State};
 use crate::command::{Command, consume_shortcuts};
 use crate::frame_times::{FrameSummary, FrameTimes};
+use crate::panes::callers::CallersState;
 use crate::panes::find_bar::FindBarState;
 use crate::panes::help::OverlayState;
 use crate::panes::map::MapState;
@@ -64,6 +67,10 @@ pub struct App {
     timeline: Option<egui::Rect>,
     /// Whether somebody asks for digests.
     digests: bool,
+    /// Events that wait for their frame.
+    held: Held,
+    /// Whether egui knows that nothing is to move.
+    still: bool,
 }
 
 /// What panes keep for themselves: scroll positions, textures, typed text.
@@ -73,6 +80,7 @@ struct Local {
     map: MapState,
     operations: OperationsState,
     tracemalloc: TracemallocState,
+    callers: CallersState,
     overlay: OverlayState,
 }
 
@@ -89,7 +97,8 @@ impl App {
 
     /// A window with nothing in it yet, over a shell that is already fetching a file.
     pub fn waiting(mut platform: Box<dyn Platform>) -> Self {
-        let state = State::new(platform.port());
+        let mut state = State::new(platform.port());
+        state.reduce_motion = platform.reduces_motion();
         Self {
             platform,
             state,
@@ -104,6 +113,15 @@ impl App {
             begun: Instant::now(),
             timeline: None,
             digests: false,
+            held: Held::default(),
+            still: false,
+        }
+    }
+
+    /// What a shell passes each frame's input through before egui sees it.
+    pub fn take_input(&mut self, ctx: &egui::Context, input: &mut egui::RawInput) {
+        if self.held.pace(input) {
+            ctx.request_repaint();
         }
     }
 
@@ -114,6 +132,9 @@ impl App {
             Some(Ok(opened)) => self.state.open(opened),
             Some(Err(error)) => self.state.error = Some(error),
             None => {}
+        }
+        if let Some(why) = self.platform.poll_refused() {
+            self.state.ask_for_path(why);
         }
         let seconds = ctx.input(|i| f64::from(i.stable_dt));
         // Before there is anything to look at, opening may take most of the time; and where frames are slow anyway
@@ -144,6 +165,12 @@ impl App {
             self.styled = true;
             theme::install(&ctx);
             ctx.set_theme(self.state.theme);
+            self.still = false;
+        }
+        if self.still != self.state.reduce_motion {
+            self.still = self.state.reduce_motion;
+            let seconds = if self.still { 0.0 } else { egui::Style::default().animation_time };
+            ctx.all_styles_mut(|style| style.animation_time = seconds);
         }
         let actions = consume_shortcuts(&ctx);
         let hurried = !actions.is_empty();
@@ -236,6 +263,7 @@ impl App {
     fn apply(&mut self, ctx: &egui::Context, command: Command) {
         match self.state.apply(command) {
             Some(Request::PickFile) => self.platform.pick_file(ctx),
+            Some(Request::OpenPath(path)) => self.platform.open_path(ctx, &path),
             Some(Request::FocusFilter) => self.local.operations.focus_filter(),
             Some(Request::FocusCondition(text)) => self.local.find_bar.focus(text),
             Some(Request::ResetFrameTimes) => self.reset_frame_times(),

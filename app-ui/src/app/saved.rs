@@ -1,6 +1,7 @@
 //! What outlives the program: layout, colors and breakpoints.
 
 use serde::{Deserialize, Serialize};
+use session::find::Breakpoints;
 use session::order::Order;
 
 use super::App;
@@ -17,9 +18,9 @@ struct Saved {
     reduce_motion: bool,
     follow: bool,
     layout: Layout,
-    /// Conditions where Play stops, and whether each is heeded.
+    /// Conditions where Play stops, by the name of their trace.
     #[serde(default)]
-    breakpoints: Vec<(String, bool)>,
+    kept: Vec<(String, Breakpoints)>,
 }
 
 impl App {
@@ -30,9 +31,10 @@ impl App {
             return;
         }
         self.state.theme = saved.theme;
-        self.state.reduce_motion = saved.reduce_motion;
+        // Who asks the system for less gets it here, whatever was chosen where nobody asked.
+        self.state.reduce_motion = saved.reduce_motion || self.platform.reduces_motion();
         self.state.order(Order::Follow(saved.follow));
-        self.state.order(Order::Restore(saved.breakpoints));
+        self.state.order(Order::Restore(saved.kept));
         if saved.layout.sound() {
             saved.layout.tree.tiles.recompute_next_tile_id();
             self.state.layout = saved.layout;
@@ -49,7 +51,7 @@ impl App {
             reduce_motion: self.state.reduce_motion,
             follow: self.state.selection().follow,
             layout,
-            breakpoints: self.state.shown.status.finding.breakpoints.clone(),
+            kept: self.state.shown.status.finding.kept.clone(),
         };
         // A tree of plain numbers and names always has a form in RON.
         let text = ron::to_string(&saved).unwrap_or_default();

@@ -57,14 +57,22 @@ impl App {
 fn state_line(head: &Head, picture: &Picture) -> String {
     let settings: Vec<String> = head.settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let with = if settings.is_empty() { String::new() } else { format!(" with {}", settings.join(", ")) };
+    let held = match &picture.mimalloc {
+        Some(totals) => format!(
+            "{} \u{b7} {} in mimalloc",
+            count(totals.segments, "segment"),
+            count(totals.live_blocks, "live block")
+        ),
+        None => {
+            format!("{} \u{b7} {} in pools", count(picture.arenas, "arena"), count(picture.blocks, "block"))
+        }
+    };
     format!(
-        "{} \u{b7} {}{with} \u{b7} step {} of {} \u{b7} {} \u{b7} {} in pools",
+        "{} \u{b7} {}{with} \u{b7} step {} of {} \u{b7} {held}",
         head.name,
         head.profile.name,
         grouped(picture.step),
         grouped(head.len),
-        count(picture.arenas, "arena"),
-        count(picture.blocks, "block"),
     )
 }
 

@@ -39,6 +39,10 @@ impl egui_tiles::Behavior<Pane> for Host<'_, '_> {
                 Pane::Tracemalloc => {
                     panes::tracemalloc::ui(ui, view, &mut self.local.tracemalloc, wishes);
                 }
+                Pane::Callers => {
+                    wishes.look.callers = true;
+                    panes::callers::ui(ui, view, &mut self.local.callers);
+                }
                 Pane::Narration => {
                     wishes.look.narration = true;
                     panes::narration::ui(ui, view, &mut wishes.commands);

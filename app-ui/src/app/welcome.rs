@@ -4,6 +4,7 @@ use egui::{Button, Id, LayerId, Ui};
 
 use crate::command::{Action, Command};
 use crate::examples::{Kind, of_kind};
+use crate::panes::toolbar;
 use crate::theme::Theme;
 
 /// What stands where the panes will be.
@@ -34,6 +35,9 @@ pub(super) fn welcome(ui: &mut Ui, loading: bool, commands: &mut Vec<Command>) {
                 if ui.button(example.label).on_hover_text(example.about).clicked() {
                     commands.push(Command::Example(index));
                 }
+            }
+            if kind == Kind::Lesson {
+                ui.menu_button(toolbar::PITFALLS, |ui| toolbar::pitfalls(ui, commands));
             }
         }
         ui.add_space(8.0);

@@ -1,13 +1,15 @@
 //! One row an arena: `usable_arenas` in its order first, then those that are on no list.
 
-use egui::{RichText, Ui};
+use egui::{Align2, FontId, Rect, RichText, Role, Sense, Ui, Vec2, WidgetInfo};
 use egui_extras::{Column, TableBuilder};
-use session::format::{count, grouped};
+use session::format::{bytes, count, grouped};
 use session::real::{Real, RealReport};
+use session::view::tables::ArenaRow;
 use session::{Order, Place};
 use sim_core::Addr;
 
 use crate::command::Command;
+use crate::theme::Theme;
 
 use super::{View, Wishes, empty, place_link};
 
@@ -17,7 +19,7 @@ const ROWS: u32 = 64;
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
     if view.head.mimalloc {
-        super::no_pymalloc(ui);
+        super::no_pymalloc(ui, view, "arenas");
         return;
     }
     wishes.look.arenas = Some(0..ROWS);
@@ -46,14 +48,18 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
         .cell_layout(egui::Layout::left_to_right(egui::Align::Center))
         .column(Column::exact(70.0))
         .column(Column::exact(112.0))
-        .column(Column::exact(120.0))
+        .column(Column::exact(150.0))
         .column(Column::exact(74.0))
         .column(Column::remainder().clip(true))
         .header(20.0, |mut header| {
             let columns = [
                 ("arena", "In order of creation; the number is never reused"),
                 ("address", "What the arena allocator returned"),
-                ("pools in use", "Of ntotalpools"),
+                (
+                    "pools in use",
+                    "Pools that a class has, of ntotalpools: the pale part. The dark part is what blocks in use fill: an arena \
+                     that is pale and not dark is kept by a few blocks",
+                ),
                 ("nfreepools", "Pools that any class may take"),
                 ("place", "Where it stands in usable_arenas, and whether nfp2lasta names it"),
             ];
@@ -82,16 +88,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
                     }
                 });
                 line.col(|ui| {
-                    let used = arena.pools_in_use();
-                    let share = used as f32 / arena.ntotalpools.max(1) as f32;
-                    ui.add(
-                        egui::ProgressBar::new(share)
-                            .desired_width(108.0)
-                            .desired_height(15.0)
-                            .corner_radius(2)
-                            .fill(view.theme.live)
-                            .text(RichText::new(format!("{used}/{}", arena.ntotalpools)).size(11.0)),
-                    );
+                    gauge(ui, view, row);
                 });
                 line.col(|ui| {
                     ui.monospace(arena.nfreepools.to_string());
@@ -112,6 +109,39 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
             });
         });
     wishes.look.arenas = Some(seen.range(ROWS));
+}
+
+/// An arena's pools in use, and within them the bytes of blocks in use.
+fn gauge(ui: &mut Ui, view: &View<'_>, row: &ArenaRow) {
+    let (arena, theme) = (&row.arena, view.theme);
+    let size = view.profile().arena_size;
+    let (used, total, live) = (arena.pools_in_use(), arena.ntotalpools, row.live_share(size));
+    let (rect, response) = ui.allocate_exact_size(Vec2::new(138.0, 15.0), Sense::hover());
+    // Not rounded up to what it is not, nor down to nothing.
+    let percent = match live * 100.0 {
+        0.0 => "0".to_owned(),
+        share if share < 1.0 => "under 1".to_owned(),
+        share => format!("{:.0}", share.floor()),
+    };
+    let words = format!(
+        "{used} of {}; blocks in use fill {percent} %, {} of {}",
+        count(u64::from(total), "pool"),
+        bytes(row.live_bytes),
+        bytes(size)
+    );
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &words));
+    let painter = ui.painter();
+    painter.rect_filled(rect, 2.0, theme.ground);
+    let part = |share: f32| Rect::from_min_size(rect.min, Vec2::new(rect.width() * share, rect.height()));
+    painter.rect_filled(part(used as f32 / total.max(1) as f32), 2.0, theme.held);
+    let filled = part(live);
+    painter.rect_filled(filled, 2.0, theme.live);
+    let text = format!("{used}/{total} \u{b7} {percent} %");
+    for (ground, ink) in [(filled, Theme::on(theme.live)), (rect.with_min_x(filled.right()), theme.text)] {
+        let clipped = painter.with_clip_rect(ground.intersect(painter.clip_rect()));
+        clipped.text(rect.center(), Align2::CENTER_CENTER, &text, FontId::proportional(11.0), ink);
+    }
+    response.on_hover_text(words);
 }
 
 /// Offers the run over real memory, and says what came of it.

@@ -30,7 +30,11 @@ fn letter(part: Part) -> char {
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
     if !view.head.layers {
-        super::no_layers(ui);
+        super::no_layers(
+            ui,
+            view,
+            "A trace of calls does not have the bytes that the program wrote, so there is nothing for debug hooks to check",
+        );
         return;
     }
     let Some(debug) = &view.picture.debug else { return };

@@ -17,7 +17,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
     let (calls, layers) = (&domains.calls, view.head.layers);
     ScrollArea::both().auto_shrink(false).show(ui, |ui| {
         if !layers {
-            super::no_layers(ui);
+            super::no_layers(ui, view, "A trace of calls does not say which tables stood in the domains");
             ui.label("These are the tables that the run begins with:");
         }
         ui.horizontal_wrapped(|ui| {
@@ -118,7 +118,10 @@ fn path(calls: &[TableCall]) -> String {
     let steps: Vec<String> = asked.iter().map(ToString::to_string).collect();
     let tables = count(calls.len() as u64, "table");
     if asked.len() == 1 {
-        return format!("This step passed {tables}, each asked for {} bytes; numbered below.", steps[0]);
+        return format!(
+            "This step passed {tables}, each asked for {}; numbered below.",
+            count(asked[0], "byte")
+        );
     }
     format!("This step passed {tables}, numbered below. Bytes asked for: {}", steps.join(" -> "))
 }

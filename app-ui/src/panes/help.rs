@@ -41,6 +41,7 @@ pub(crate) fn ui(
         Overlay::Help => close |= help(ui),
         Overlay::GoTo => close |= go_to(ui, state, local, fresh, commands),
         Overlay::Palette => close |= palette(ui, local, fresh, commands),
+        Overlay::Path => close |= path(ui, state, local, fresh, commands),
         Overlay::Still => close |= still.is_none_or(|still| still::ui(ui, still, theme)),
     });
     close || modal.should_close()
@@ -76,6 +77,16 @@ fn help(ui: &mut Ui) -> bool {
         ui.label(RichText::new("Mouse").strong());
         ui.label("Click pins a place in the inspector, a double click opens it. The wheel goes a level in or out; where there is something to scroll, Ctrl and the wheel do.");
         ui.label("Drop a file anywhere to open it, or paste the text of sys._debugmallocstats() or of a trace. Nothing leaves this machine.");
+        ui.add_space(4.0);
+        ui.label(RichText::new("What can be opened").strong());
+        Grid::new("formats").num_columns(2).striped(true).spacing([16.0, 3.0]).show(ui, |ui| {
+            for format in trace_io::Format::ALL {
+                ui.monospace(format.name());
+                ui.label(format.about());
+                ui.end_row();
+            }
+        });
+        ui.label("Each plain or packed with zstd, LZ4 or gzip, and told by its first bytes, whatever its name.");
     });
     ui.add_space(4.0);
     ui.button("Close").clicked()
@@ -112,6 +123,43 @@ fn go_to(
             && let Some(target) = target
         {
             commands.push(target);
+            close = true;
+        }
+        close |= ui.button("Cancel").clicked();
+    });
+    if entered && !close {
+        field.request_focus();
+    }
+    close
+}
+
+/// A file's path, where there is no dialog to choose it in.
+fn path(
+    ui: &mut Ui,
+    state: &State,
+    local: &mut OverlayState,
+    fresh: bool,
+    commands: &mut Vec<Command>,
+) -> bool {
+    ui.set_width(520.0_f32.min(ui.ctx().content_rect().width() - 60.0));
+    ui.heading("Open a file by its path");
+    if let Some(why) = &state.no_dialog {
+        ui.label(format!("{why}. Type or paste the file's path here, or drop the file on the window."));
+    }
+    let label = ui.label("Path of the file");
+    let hint =
+        TextEdit::singleline(&mut local.text).desired_width(f32::INFINITY).hint_text("/tmp/capture.bin");
+    let field = ui.add(hint).labelled_by(label.id);
+    if fresh {
+        field.request_focus();
+    }
+    let written = local.text.trim();
+    let entered = field.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
+    let mut close = false;
+    ui.horizontal(|ui| {
+        let open = ui.add_enabled(!written.is_empty(), egui::Button::new("Open"));
+        if (open.clicked() || entered) && !written.is_empty() {
+            commands.push(Command::OpenPath(written.to_owned()));
             close = true;
         }
         close |= ui.button("Cancel").clicked();

@@ -137,8 +137,17 @@ fn mimalloc_ui(ui: &mut Ui, totals: &Totals, commands: &mut Vec<Command>) {
     let list = [
         row("segments", totals.segments, "Pieces of 32 MiB, or of one huge block"),
         row("abandoned", totals.abandoned_segments, "Segments whose thread has ended"),
-        row("segment bytes", totals.segment_bytes, "Bytes of all segments"),
-        row("system bytes", totals.system_bytes, "Bytes reserved from the system, in arenas and outside"),
+        row(
+            "segment bytes",
+            totals.segment_bytes,
+            "Addresses of all segments, of which pages in use are a part",
+        ),
+        row(
+            "reserved address space",
+            totals.system_bytes,
+            "Addresses reserved from the system, in arenas and outside. They take no memory before they are touched: a \
+             process reserves a GiB and uses a few MiB",
+        ),
         row("pages", totals.pages, "Pages in use, each for blocks of one size"),
         row("full pages", totals.full_pages, "Pages in the full queue, which no search passes"),
         row("deferred pages", totals.deferred_pages, "Empty pages that wait for a goal of QSBR"),
@@ -317,10 +326,14 @@ fn pool_fields(view: &View<'_>, pool: &PoolFacts, header: &HeaderFacts) -> Vec<F
         field("prevpool", link_text(prev), prev.map(Place::Pool), at[3], links),
         field(
             "arenaindex",
-            header.arenaindex.to_string(),
+            if header.arenaindex == pool.arena.index {
+                format!("{} ({})", header.arenaindex, pool.arena)
+            } else {
+                header.arenaindex.to_string()
+            },
             header.arenaindex_exists.then_some(Place::Arena(pool.arena)),
             at[4],
-            "Which record of the arenas array owns this pool",
+            "Which record of the arenas array owns this pool. Records are used again; an arena's own number, in order of creation, is not",
         ),
         field(
             "szidx",
@@ -403,6 +416,8 @@ fn arena_ui(ui: &mut Ui, view: &View<'_>, sheet: &ArenaSheet, commands: &mut Vec
     let arena = &sheet.arena;
     title(ui, &format!("Arena {}", arena.id.ordinal), Place::Arena(arena.id), commands);
     let profile = view.profile();
+    ui.weak(format!("arenas[{}]", arena.id.index))
+        .on_hover_text("Its record, which its pools name as arenaindex; the arena's number counts arenas in order of creation");
     ui.label(format!(
         "{} of {} pools in use, {}",
         arena.pools_in_use(),

@@ -2,6 +2,8 @@
 
 use egui::{RichText, ScrollArea, Ui};
 
+use session::format::{bytes, count};
+
 use super::View;
 use crate::command::{Action, Command};
 
@@ -19,11 +21,21 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         ui.horizontal_wrapped(|ui| {
             ui.label(RichText::new("PYTHONMALLOCSTATS is set").strong());
             ui.label(if report.is_empty() {
-                format!("{} printed so far, none by this step", session::format::count(*printed, "report"))
+                format!("{} printed so far, none by this step", count(*printed, "report"))
             } else {
                 "This step printed the report that follows, before it asked for an arena".to_owned()
             });
         });
+    }
+    if let Some(totals) = &view.picture.mimalloc {
+        ui.label(format!(
+            "CPython prints here no more than the default heap of the thread that asks, taken to be thread 0: objects lie in \
+             other heaps, and other threads have theirs. In all there are {} of {}.",
+            count(totals.live_blocks, "live block"),
+            bytes(totals.live_bytes)
+        ));
+    } else if stats.text.is_empty() {
+        ui.label("It prints nothing here: neither pymalloc nor mimalloc stands in OBJ's table.");
     }
     let report = stats.printed.as_ref().map(|(_, text)| text.as_str()).filter(|text| !text.is_empty());
     ScrollArea::both().auto_shrink(false).show(ui, |ui| {

@@ -88,7 +88,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
                         count(u64::from(s.used), "page"),
                         String::new(),
                         owner(s.owner),
-                        if s.huge { state.to_owned() } else { format!("{} slices free", s.free_slices) },
+                        if s.huge { state.to_owned() } else { format!("{} free", count(u64::from(s.free_slices), "slice")) },
                     ];
                     for text in cells {
                         line.col(|ui| {

@@ -4,6 +4,7 @@
 mod arena_hook;
 pub(crate) mod arenas;
 mod boxes;
+pub(crate) mod callers;
 pub(crate) mod debug_hooks;
 pub(crate) mod domains;
 pub(crate) mod find_bar;
@@ -26,7 +27,9 @@ pub(crate) mod transport;
 
 use egui::{Color32, Painter, Rect, Response, RichText, Stroke, StrokeKind, Ui};
 use session::Place;
+use session::format::count;
 use session::order::Order;
+use session::view::tape::FrameFacts;
 use session::view::{Curves, Head, Look, Picture, Status, Travel};
 use sim_core::Profile;
 
@@ -135,29 +138,74 @@ pub(crate) fn empty(ui: &mut Ui, sentence: &str) {
     });
 }
 
-/// Says why a pane about pymalloc is empty in a run whose MEM and OBJ are mimalloc's.
-pub(crate) fn no_pymalloc(ui: &mut Ui) {
+/// Frames that are shown before the others are asked for.
+const FRAMES: usize = 4;
+
+/// A Python stack, a frame a line, the one that calls first.
+pub(crate) fn stack(ui: &mut Ui, title: &str, salt: &str, frames: &[FrameFacts]) {
+    let frame = |ui: &mut Ui, frame: &FrameFacts| {
+        let text = RichText::new(&frame.text).monospace().size(11.5);
+        ui.add(egui::Label::new(text).truncate()).on_hover_text(&frame.whole);
+    };
+    ui.weak(title);
+    ui.indent(salt, |ui| {
+        ui.spacing_mut().item_spacing.y = 1.0;
+        for line in frames.iter().take(FRAMES) {
+            frame(ui, line);
+        }
+        if let Some(rest) = frames.get(FRAMES..).filter(|rest| !rest.is_empty()) {
+            let title = format!("{} up to the program's start", count(rest.len() as u64, "more frame"));
+            let title = RichText::new(title).size(11.5);
+            egui::CollapsingHeader::new(title).id_salt(salt).show_unindented(ui, |ui| {
+                for line in rest {
+                    frame(ui, line);
+                }
+            });
+        }
+    });
+}
+
+/// Says why a pane about pymalloc is empty in a run whose MEM and OBJ are mimalloc's, and what holds the blocks instead.
+pub(crate) fn no_pymalloc(ui: &mut Ui, view: &View<'_>, what: &str) {
+    let blocks = view.picture.mimalloc.as_ref().map_or(0, |totals| totals.live_blocks);
     empty(
         ui,
-        "MEM and OBJ are mimalloc's in this run, so pymalloc holds nothing; Map lists segments and pages.",
+        &format!(
+            "MEM and OBJ are mimalloc's in this run, so pymalloc is not used and has no {what}. {} lie in mimalloc's segments and pages: Map lists those.",
+            if blocks == 1 {
+                "The live block".to_owned()
+            } else {
+                format!("The {}", count(blocks, "live block"))
+            }
+        ),
     );
 }
 
 /// Says why a pane about layers is empty, and how to get a run that fills it.
-pub(crate) fn no_layers(ui: &mut Ui) {
+pub(crate) fn no_layers(ui: &mut Ui, view: &View<'_>, why: &str) {
     let plain = egui::TextStyle::Body.resolve(ui.style());
     let code = egui::FontId::monospace(12.0);
     let color = ui.visuals().text_color();
     let mut text = egui::text::LayoutJob::default();
-    for (piece, is_code) in [
+    let mut pieces = vec![
+        ("This run is plain CPython and keeps neither tables nor bytes. ", false),
+        (why, false),
         (
-            "This run is plain CPython and keeps neither tables nor bytes: open a scenario or a trace with actions or with ",
+            ". A scenario shows it at work (Scenarios, in the toolbar), and so does a trace with actions or with ",
             false,
         ),
         ("#! malloc=debug", true),
-        (", or run ", false),
+        ("; ", false),
         ("arenascope replay --malloc debug FILE", true),
-    ] {
+        (" replays this one under debug hooks on the command line.", false),
+    ];
+    if view.head.stacks {
+        pieces.push((
+            " Who allocates what is known from the recorded stacks, though: see the pane Who allocates.",
+            false,
+        ));
+    }
+    for (piece, is_code) in pieces {
         let font = if is_code { &code } else { &plain };
         text.append(piece, 0.0, egui::TextFormat::simple(font.clone(), color));
     }

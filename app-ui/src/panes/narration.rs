@@ -33,11 +33,17 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
             ui.weak(format!("step {}", grouped(view.picture.step)));
             let result = last.result.as_ref().map_or_else(String::new, |r| format!(" -> {r}"));
             ui.label(RichText::new(format!("{}{result}", last.call)).monospace().strong().size(14.0));
+            if let Some(thread) = &last.thread {
+                ui.weak(format!("on {thread}"));
+            }
+            if last.remote_free {
+                ui.label(RichText::new("frees another thread's block").strong().color(view.theme.touched));
+            }
         });
         if let Some(explained) = &narration.explained {
             ui.label(explained);
         } else if !narration.stack.is_empty() {
-            ui.weak(format!("called from {}", narration.stack.join(" < ")));
+            super::stack(ui, "Called from", "calls", &narration.stack);
         }
         note(ui, view, narration, commands);
         for (index, sentence) in narration.sentences.iter().enumerate() {

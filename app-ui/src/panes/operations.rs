@@ -129,7 +129,8 @@ fn row(ui: &Ui, view: &View<'_>, row: &OperationRow, rect: Rect, list: Rect, com
     let id = ui.scope_id().with(("operation", index));
     let response = ui.interact(rect.intersect(list), id, Sense::click());
     response.widget_info(|| {
-        WidgetInfo::selected(Role::Button, true, current, format!("Step {}: {call}", grouped(step)))
+        let thread = row.thread.map_or_else(String::new, |thread| format!(", thread {thread}"));
+        WidgetInfo::selected(Role::Button, true, current, format!("Step {}: {call}{thread}", grouped(step)))
     });
     let painter = ui.painter_at(list);
     let visuals = ui.visuals();
@@ -152,7 +153,9 @@ fn row(ui: &Ui, view: &View<'_>, row: &OperationRow, rect: Rect, list: Rect, com
     }
     let mut call_rect = rect;
     call_rect.min.x = number.x + 12.0;
-    let id_text = row.id.map(|id| format!("#{id}")).unwrap_or_default();
+    let thread = row.thread.map(|thread| format!("t{thread}"));
+    let id_text: Vec<String> = row.id.map(|id| format!("#{id}")).into_iter().chain(thread).collect();
+    let id_text = id_text.join(" ");
     let id_width = if call_rect.width() > 230.0 { id_text.len() as f32 * 6.6 + 8.0 } else { 0.0 };
     let fits = call.len() as f32 * 7.0 <= call_rect.width() - id_width;
     let text = if fits { call } else { short };
@@ -178,9 +181,10 @@ fn row(ui: &Ui, view: &View<'_>, row: &OperationRow, rect: Rect, list: Rect, com
     }
     if response.hovered() {
         response.on_hover_text_at_pointer(format!(
-            "Step {}: {call}{}\nClick to go there",
+            "Step {}: {call}{}{}\nClick to go there",
             grouped(step),
-            row.id.map_or_else(String::new, |id| format!(", id {id}"))
+            row.id.map_or_else(String::new, |id| format!(", id {id}")),
+            row.thread.map_or_else(String::new, |thread| format!(", on thread {thread}"))
         ));
     }
 }

@@ -14,7 +14,7 @@ use crate::theme::Theme;
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
     if view.head.mimalloc {
-        super::no_pymalloc(ui);
+        super::no_pymalloc(ui, view, "size classes");
         return;
     }
     wishes.look.classes = true;

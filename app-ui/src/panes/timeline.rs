@@ -1,5 +1,7 @@
 //! The whole tape as a bar: what was held and what was live, arenas coming and going, and where we are.
 
+use std::ops::Range;
+
 use egui::{Mesh, Pos2, Rect, Sense, Shape, Stroke, Ui, Vec2, WidgetInfo};
 use session::format::{bytes, count, grouped};
 use session::order::Order;
@@ -9,6 +11,8 @@ use crate::command::Command;
 use crate::theme::Theme;
 
 const HEIGHT: f32 = 46.0;
+/// Width of the state after the last operation, which no other follows.
+const LAST: f32 = 2.0;
 
 /// Draws the bar and says where it lies. Clicking and dragging seeks.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) -> Rect {
@@ -32,8 +36,9 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) -> R
     let mut mesh = Mesh::default();
     let per = curves.bucket_steps.max(1);
     for (index, bucket) in curves.buckets.iter().enumerate() {
-        let from = x_of(index as u64 * per);
-        let to = x_of(((index as u64 + 1) * per).min(total));
+        let states = states(index as u64, per, total);
+        // The state at the end needs a place too.
+        let (from, to) = (x_of(states.start).min(rect.right() - LAST), x_of(states.end.min(total)));
         for (value, color) in [(bucket.held_bytes, theme.held), (bucket.live_bytes, theme.live)] {
             let high = plot.height() * (value as f64 / peak as f64) as f32;
             let top = plot.bottom() - high;
@@ -86,12 +91,19 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) -> R
     }
     if let Some(pos) = response.hover_pos() {
         let share = f64::from(((pos.x - rect.left()) / rect.width()).clamp(0.0, 1.0));
-        let step = (share * total as f64) as u64;
+        let step = (share * total as f64).round() as u64;
         let line = Stroke::new(1.0, theme.weak);
         painter.line_segment([Pos2::new(pos.x, rect.top()), Pos2::new(pos.x, rect.bottom())], line);
-        let bucket = curves.buckets.get((step / per) as usize).copied();
+        // Before the first operation nothing is held.
+        let index = step.checked_sub(1).map(|done| done / per);
+        let bucket = index.and_then(|index| curves.buckets.get(index as usize)).copied();
         response.on_hover_ui_at_pointer(|ui| {
             ui.label(format!("Step {}", grouped(step)));
+            if let Some(index) = index.filter(|_| per > 1 && bucket.is_some()) {
+                let states = states(index, per, total);
+                let last = states.end - 1;
+                ui.weak(format!("At most from step {} to {}:", grouped(states.start), grouped(last)));
+            }
             if let Some(bucket) = bucket {
                 if view.head.mimalloc {
                     ui.label(format!("Held: {} in segments", bytes(bucket.held_bytes)));
@@ -108,4 +120,45 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) -> R
         });
     }
     rect
+}
+
+/// The steps whose states a bucket has: those after its operations.
+fn states(index: u64, per: u64, total: u64) -> Range<u64> {
+    index * per + 1..((index + 1) * per).min(total) + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    use session::analysis::overview::Overview;
+    use sim_core::{Call, Domain, Op, Profile, Replay, TraceBuilder};
+
+    #[test]
+    fn what_is_held_begins_where_its_mark_stands() {
+        for operations in [4_u64, 1024, 5000] {
+            let mut tape = TraceBuilder::new("t");
+            for id in 1..=operations {
+                // The arena comes with the operation before the last.
+                let domain = if id + 1 < operations { Domain::Raw } else { Domain::Obj };
+                tape.push(Op { thread: 0, domain, call: Call::Malloc { id, size: 8 } }).unwrap();
+            }
+            let (trace, profile) = (Arc::new(tape.finish()), Profile::default());
+            let mut overview = Overview::new(&trace, &profile);
+            Replay::new(trace, &profile, 0).unwrap().advance_with(u64::MAX, |moment| overview.add(moment));
+            let mark = overview.marks[0].step;
+            assert_eq!(mark, operations - 1);
+            let first = overview.buckets.iter().position(|bucket| bucket.held_bytes > 0).unwrap();
+            let per = overview.bucket_steps();
+            assert!(states(first as u64, per, operations).contains(&mark));
+            assert_eq!(
+                states(0, per, operations).start,
+                1,
+                "the state before all operations is in no bucket"
+            );
+            let last = states(overview.buckets.len() as u64 - 1, per, operations);
+            assert_eq!(last.end, operations + 1, "the state after all of them is in the last");
+        }
+    }
 }

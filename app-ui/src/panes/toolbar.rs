@@ -1,6 +1,6 @@
 //! The top row: opening, the profile, the view's settings.
 
-use egui::{Button, ComboBox, ThemePreference, Ui};
+use egui::{Button, ComboBox, ScrollArea, ThemePreference, Ui};
 use session::format::count;
 use session::order::Order;
 use sim_core::profile::PRESETS;
@@ -46,15 +46,34 @@ pub(crate) fn ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
 
 fn example_menu(ui: &mut Ui, title: &str, about: &str, kind: Kind, commands: &mut Vec<Command>) {
     ui.menu_button(title, |ui| {
-        for (index, example) in of_kind(kind) {
-            if ui.button(example.label).on_hover_text(example.about).clicked() {
-                commands.push(Command::Example(index));
-                ui.close();
-            }
+        examples(ui, kind, commands);
+        if kind == Kind::Lesson {
+            ui.separator();
+            ui.menu_button(PITFALLS, |ui| pitfalls(ui, commands)).response.on_hover_text(
+                "Things about the allocator that are easily got wrong, each as a short trace with notes",
+            );
         }
     })
     .response
     .on_hover_text(about);
+}
+
+/// What their menu is called.
+pub(crate) const PITFALLS: &str = "The 30 pitfalls";
+
+/// An entry for each of them, as many at once as there is room for.
+pub(crate) fn pitfalls(ui: &mut Ui, commands: &mut Vec<Command>) {
+    let high = (ui.ctx().content_rect().height() - 120.0).max(120.0);
+    ScrollArea::vertical().max_height(high).show(ui, |ui| examples(ui, Kind::Pitfall, commands));
+}
+
+fn examples(ui: &mut Ui, kind: Kind, commands: &mut Vec<Command>) {
+    for (index, example) in of_kind(kind) {
+        if ui.button(example.label).on_hover_text(example.about).clicked() {
+            commands.push(Command::Example(index));
+            ui.close();
+        }
+    }
 }
 
 fn action_button(ui: &mut Ui, action: Action, commands: &mut Vec<Command>) {
@@ -86,6 +105,7 @@ fn view_menu(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             Action::TabTracemalloc,
             Action::TabOperations,
             Action::TabInspector,
+            Action::TabCallers,
         ] {
             entry(ui, action, None);
         }

@@ -30,7 +30,11 @@ const ROWS: u32 = 64;
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut TracemallocState, wishes: &mut Wishes) {
     if !view.head.layers {
-        super::no_layers(ui);
+        super::no_layers(
+            ui,
+            view,
+            "tracemalloc watches a program that runs, and this trace does not say that it did",
+        );
         return;
     }
     let look =
@@ -95,11 +99,11 @@ fn counters(ui: &mut Ui, view: &View<'_>, picture: &TracemallocPicture) {
         );
     });
     if let Some(stack) = &picture.stack {
-        let text = if stack.is_empty() { "no Python code".to_owned() } else { stack.join(" < ") };
-        ui.add(
-            Label::new(RichText::new(format!("Calls now come from {text}")).color(view.theme.weak))
-                .truncate(),
-        );
+        if stack.is_empty() {
+            ui.weak("Calls now come from no Python code");
+        } else {
+            super::stack(ui, "Calls now come from", "now", stack);
+        }
     }
 }
 

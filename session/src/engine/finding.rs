@@ -37,7 +37,7 @@ impl Engine {
         }
     }
 
-    fn notice(&mut self, notice: String) {
+    pub(super) fn notice(&mut self, notice: String) {
         if let Some(session) = &mut self.session {
             session.set_notice(notice);
         }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use sim_core::Trace;
 
+use crate::contents::Contents;
 use crate::filter::Filter;
 use crate::find::Find;
 use crate::open::{Loading, Opened, Outcome, Still};
@@ -36,6 +37,7 @@ pub struct Engine {
     kept: Snapshots,
     find: Find,
     filter: Filter,
+    contents: Contents,
     statistics: Statistics,
     look: Look,
     told: Told,
@@ -52,6 +54,10 @@ pub struct Engine {
     real: Option<Result<RealRun, String>>,
     error: Option<Trouble>,
     hint: Option<Hint>,
+    /// The step whose heap was found sound, as long as that is the one shown.
+    checked: Option<u64>,
+    /// Whether it was said that the open recording has to be doubted.
+    doubted: bool,
     /// A text of statistics that was opened, until a front takes it.
     still: Option<Box<Still>>,
     /// The revision that the selection has caught up with.
@@ -99,6 +105,7 @@ impl Engine {
             || self.session.as_ref().is_some_and(Session::busy)
             || self.runs_over_memory()
             || self.look.operations.is_some() && !self.filter.complete()
+            || self.counts()
     }
 
     /// Whether it is busy only because time has to pass, as while it plays slowly or waits for a pipe.
@@ -107,6 +114,12 @@ impl Engine {
             && self.filter.complete()
             && self.session.as_ref().is_none_or(Session::rests)
             && !self.runs_over_memory()
+            && !self.counts()
+    }
+
+    /// Whether what is in the trace is still being counted for who looks at it.
+    fn counts(&self) -> bool {
+        self.look.callers && self.session.is_some() && self.contents.callers().is_none()
     }
 
     fn runs_over_memory(&self) -> bool {
@@ -161,6 +174,10 @@ impl Engine {
                 self.filter.set(&look.filter, session.trace());
                 self.filter.advance(slice / 2);
             }
+            if self.look.callers {
+                self.contents.set(session.trace());
+                self.contents.advance(slice / 2);
+            }
             if let Some(Ok(run)) = &mut self.real
                 && !session.travels()
             {
@@ -196,7 +213,7 @@ impl Engine {
             Order::RemoveBreakpoint(index) => self.remove_breakpoint(index),
             Order::RemoveBreakpoints => self.remove_breakpoints(),
             Order::Restore(breakpoints) => {
-                self.find.restore(&breakpoints);
+                self.find.restore(breakpoints);
                 self.heed_breakpoints();
             }
             Order::Pin(place) => self.pin(place),
@@ -228,7 +245,12 @@ impl Engine {
             Order::Verify => self.verify(),
             Order::RunOverMemory => self.run_over_memory(),
             Order::DismissError => self.error = None,
-            Order::DismissHint => self.hint = None,
+            // What lies on top goes first.
+            Order::DismissHint => {
+                if self.checked.take().is_none() {
+                    self.hint = None;
+                }
+            }
         }
     }
 
@@ -247,6 +269,13 @@ impl Engine {
             session.seek(trace.len());
         }
         self.filter.grow(&trace);
+        // What has come may have made it another one.
+        let now = hint(session, session.step() == 0);
+        let doubtful = matches!(now, Hint::Doubtful(_));
+        if self.hint.as_ref().is_some_and(|hint| *hint != now) || doubtful && !self.doubted {
+            self.doubted = doubtful;
+            self.hint = Some(now);
+        }
         self.told.head = false;
         self.told.stale = true;
     }
@@ -263,8 +292,12 @@ impl Engine {
                 if let Some(old) = &self.session {
                     session.playback.speed = old.playback.speed;
                 }
-                self.hint = Some(hint(&session, first == 0));
+                let hint = hint(&session, first == 0);
+                self.doubted = matches!(hint, Hint::Doubtful(_));
+                self.hint = Some(hint);
                 self.session = Some(session);
+                self.checked = None;
+                self.find.of_trace(&name);
                 self.heed_breakpoints();
                 self.selection = Selection { fold: self.selection.fold, ..Selection::default() };
                 self.kept = Snapshots::default();
@@ -304,10 +337,6 @@ impl Engine {
 
     fn seek(&mut self, target: impl FnOnce(&Session) -> u64) {
         if let Some(session) = &mut self.session {
-            if self.hint == Some(Hint::Beginning) {
-                // It told how to take the first step.
-                self.hint = None;
-            }
             session.playback.playing = false;
             let target = target(session);
             session.seek(target);
@@ -344,7 +373,7 @@ impl Engine {
         let Some(session) = &self.session else { return };
         let step = session.step();
         match session.machine().verify() {
-            Ok(()) => self.hint = Some(Hint::Sound(step)),
+            Ok(()) => self.checked = Some(step),
             Err(violation) => {
                 let step = crate::format::grouped(step);
                 self.error = Some(format!("the heap after step {step} is broken: {violation}").into());

@@ -3,6 +3,7 @@
 use crate::facts;
 use crate::place::Place;
 use crate::selection::Level;
+use crate::view::Hint;
 
 use super::Engine;
 
@@ -48,8 +49,10 @@ impl Engine {
                 Level::Arena => here.0 != there.0,
                 Level::Pool => there.1.is_some() && here.1 != there.1,
             });
-        self.selection.follow &= !elsewhere;
         self.selection.look_at(heap, place);
+        if elsewhere && std::mem::replace(&mut self.selection.follow, false) {
+            self.notice("The map stays here; Follow (F) has it go with the steps again".to_owned());
+        }
     }
 
     /// Opens a place on the map.
@@ -90,6 +93,13 @@ impl Engine {
         let Some(session) = &self.session else { return };
         if self.seen != Some(session.revision()) {
             self.seen = Some(session.revision());
+            if self.checked.is_some_and(|step| step != session.step()) {
+                self.checked = None;
+            }
+            // It told how to take the first step.
+            if session.step() > 0 && self.hint == Some(Hint::Beginning) {
+                self.hint = None;
+            }
             if self.selection.follow
                 && let Some(place) = session.focus()
             {

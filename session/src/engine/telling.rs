@@ -3,7 +3,7 @@
 use crate::analysis::owner::Owner;
 use crate::place::Place;
 use crate::real::Real;
-use crate::view::{Curves, Finding, Head, Opening, Picture, Sources, Status, Travel, Update};
+use crate::view::{Curves, Finding, Head, Hint, Opening, Picture, Sources, Status, Travel, Update};
 
 use super::Engine;
 
@@ -28,6 +28,8 @@ struct MadeOf {
     owner: Option<Owner>,
     /// Operations that the filter found, and whether it is done.
     found: (usize, bool),
+    /// The share of the trace that has been counted, and whether that is done.
+    counted: (u64, bool),
 }
 
 impl Engine {
@@ -57,6 +59,7 @@ impl Engine {
                     selection: &self.selection,
                     kept: &self.kept,
                     filter: &self.filter,
+                    contents: &self.contents,
                     statistics: &mut self.statistics,
                 };
                 picture = Some(Box::new(Picture::of(session, sources)));
@@ -89,7 +92,9 @@ impl Engine {
             _ => None,
         };
         let found = (self.filter.found().len(), self.filter.complete());
-        Some(MadeOf { revision: session.revision(), owner, found })
+        let counted = (self.contents.percent(), self.contents.callers().is_some());
+        let counted = if self.look.callers { counted } else { (0, false) };
+        Some(MadeOf { revision: session.revision(), owner, found, counted })
     }
 
     fn status(&self) -> Status {
@@ -107,7 +112,7 @@ impl Engine {
             travel: self.session.as_ref().map(Travel::of),
             finding: Finding::of(&self.find),
             error: self.error.clone(),
-            hint: self.hint.clone(),
+            hint: self.checked.map(Hint::Sound).or_else(|| self.hint.clone()),
             real: match (&self.real, &self.arenas) {
                 (Some(Ok(run)), _) => run.told(),
                 (Some(Err(why)), _) => Real::Refused(why.clone()),

@@ -247,6 +247,7 @@ mod tests {
             operations: Some(crate::view::tape::OperationsLook { filter: String::new(), rows: 0..9 }),
             narration: true,
             inspector: true,
+            callers: true,
             digest: true,
         };
         let there = postcard::to_allocvec(&Request::Look(Box::new(look.clone()))).unwrap();

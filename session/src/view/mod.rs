@@ -14,11 +14,13 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use sim_core::index::RareEvent;
+use sim_core::mimalloc::Totals;
 use sim_core::report::Occupancy;
 use sim_core::{ArenaId, Profile, SizeClass};
 
 use crate::analysis::overview::{ArenaMark, Bucket, Overview};
-use crate::find::{Aspect, Find};
+use crate::contents::Callers;
+use crate::find::{Aspect, Breakpoints, Find};
 use crate::open::Still;
 use crate::place::Place;
 use crate::real::Real;
@@ -58,12 +60,15 @@ pub struct Look {
     pub narration: bool,
     /// The inspector.
     pub inspector: bool,
+    /// Who allocates, over the whole trace.
+    pub callers: bool,
     /// The digest of the state, which costs milliseconds on a large heap.
     pub digest: bool,
 }
 
 /// What holds for the open trace under its profile, at every step.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "one for each thing that a trace may have")]
 pub struct Head {
     /// The trace's name.
     pub name: String,
@@ -79,6 +84,10 @@ pub struct Head {
     pub mimalloc: bool,
     /// Whether the run has layers: tables, debug hooks, tracemalloc.
     pub layers: bool,
+    /// Whether calls have Python stacks.
+    pub stacks: bool,
+    /// Whether it was recorded by a tool, and not written by hand or made.
+    pub recording: bool,
     /// The first operation as a C call.
     pub first_call: Option<String>,
 }
@@ -94,6 +103,8 @@ impl Head {
             profile: session.profile().clone(),
             mimalloc: session.machine().mimalloc().is_some(),
             layers: session.machine().layers().is_some(),
+            stacks: trace.has_stacks(),
+            recording: !trace.is_lesson() && !trace.origin.source.facts.is_empty(),
             first_call: trace.op(0).map(|op| crate::actions::call(trace, &op)),
         }
     }
@@ -231,7 +242,9 @@ pub struct Finding {
     /// Whether what is written is a condition.
     pub condition: bool,
     /// Where Play stops, and whether each is heeded.
-    pub breakpoints: Vec<(String, bool)>,
+    pub breakpoints: Breakpoints,
+    /// The same of all traces that have some, by name, to be kept.
+    pub kept: Vec<(String, Breakpoints)>,
 }
 
 impl Default for Finding {
@@ -246,7 +259,8 @@ impl Finding {
             aspect: find.aspect,
             rare_event: find.rare_event,
             condition: find.condition.is_some(),
-            breakpoints: find.save(),
+            breakpoints: find.here(),
+            kept: find.save(),
         }
     }
 }
@@ -310,6 +324,8 @@ pub struct Picture {
     pub arenas: u64,
     /// Blocks in use in pools.
     pub blocks: u64,
+    /// In a run whose MEM and OBJ are mimalloc's: what it holds instead.
+    pub mimalloc: Option<Totals>,
     /// The arena and the pool that the map's levels show.
     pub crumbs: Crumbs,
     /// Where the look asks for it: the map,
@@ -334,6 +350,8 @@ pub struct Picture {
     pub narration: Option<Narration>,
     /// the inspector,
     pub inspector: Option<Inspected>,
+    /// who allocates, or the share of the trace that has been counted, in hundredths,
+    pub callers: Option<Result<Callers, u64>>,
     /// and the digest of the state.
     pub digest: Option<u64>,
 }
@@ -363,12 +381,13 @@ pub(crate) struct Sources<'a> {
     pub(crate) selection: &'a Selection,
     pub(crate) kept: &'a crate::snapshots::Snapshots,
     pub(crate) filter: &'a crate::filter::Filter,
+    pub(crate) contents: &'a crate::contents::Contents,
     pub(crate) statistics: &'a mut tracemalloc::Statistics,
 }
 
 impl Picture {
     pub(crate) fn of(session: &Session, sources: Sources<'_>) -> Self {
-        let Sources { look, selection, kept, filter, statistics } = sources;
+        let Sources { look, selection, kept, filter, contents, statistics } = sources;
         let heap = session.heap();
         let (focus, layers) = (session.focus(), session.machine().layers().is_some());
         let inspected = selection.pinned.or(focus);
@@ -384,6 +403,7 @@ impl Picture {
             last: LastCall::of(session),
             arenas: session.machine().arena_counters().narenas_currently_allocated,
             blocks: Occupancy::blocks(session.occupancy()),
+            mimalloc: session.machine().mimalloc().map(|run| run.heap().totals()),
             crumbs: Crumbs::of(heap, selection),
             map: look.map.as_ref().map(|look| MapPicture::of(heap, selection, focus, look)),
             classes: look.classes.then(|| tables::classes(session)),
@@ -396,6 +416,9 @@ impl Picture {
             operations: look.operations.as_ref().map(|look| Operations::of(session, filter, look)),
             narration: look.narration.then(|| Narration::of(session)),
             inspector: look.inspector.then(|| Inspected::of(session, inspected)),
+            callers: look.callers.then(|| {
+                contents.callers().map_or_else(|| Err(contents.percent()), |c| Ok(Callers::clone(c)))
+            }),
             digest: look.digest.then(|| session.digest()),
         }
     }

@@ -52,6 +52,21 @@ pub struct ArenaRow {
     pub before: Option<u32>,
     /// Whether `nfp2lasta` names it.
     pub rightmost: bool,
+    /// Bytes of its blocks in use.
+    pub live_bytes: u64,
+}
+
+impl ArenaRow {
+    /// The share of the arena that blocks in use fill, 0 to 1: what pools in use do not tell, since one block keeps a pool.
+    pub fn live_share(&self, arena_size: u64) -> f32 {
+        (self.live_bytes as f32 / arena_size.max(1) as f32).min(1.0)
+    }
+}
+
+/// Bytes of an arena's blocks in use.
+fn live_bytes(heap: &Heap, arena: &ArenaFacts) -> u64 {
+    let pools = (0..arena.ntotalpools).map_while(|index| facts::pool_of_arena(heap, arena, index));
+    pools.map(|pool| u64::from(pool.used.min(pool.capacity)) * u64::from(pool.block_size)).sum()
 }
 
 /// Arenas: those of `usable_arenas` in its order first, then those that are on no list.
@@ -78,19 +93,23 @@ impl ArenaTable {
                 let before = order.get(&arena.id.index).copied();
                 let last = heap.nfp2lasta().get(arena.nfreepools as usize);
                 let rightmost = before.is_some() && last == Some(&Some(arena.id.index));
-                ArenaRow { arena, before, rightmost }
+                ArenaRow { arena, before, rightmost, live_bytes: 0 }
             })
             .collect();
         // The sort is stable: those on no list stay in the order of address.
         all.sort_by_key(|row| row.before.unwrap_or(u32::MAX));
         let total = all.len() as u32;
         let (first, end) = (wanted.start.min(total), wanted.end.min(total));
+        let mut rows = all.get(first as usize..end as usize).unwrap_or_default().to_vec();
+        for row in &mut rows {
+            row.live_bytes = live_bytes(heap, &row.arena);
+        }
         Self {
             counters: heap.counters(),
             unused: heap.unused_arena_objects().count() as u64,
             total,
             first,
-            rows: all.get(first as usize..end as usize).unwrap_or_default().to_vec(),
+            rows,
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use sim_core::Call;
-use sim_core::event::narrate;
+use sim_core::event::{MiEvent, Sentence, narrate_operation};
+use sim_core::tape::SourceLine;
+use sim_core::{Call, Event, Op};
 
 use crate::actions;
 use crate::filter::Filter;
-use crate::format::id_after;
+use crate::format::{self, id_after};
 use crate::place::Place;
 use crate::run::Session;
 
@@ -34,6 +35,8 @@ pub struct OperationRow {
     pub id: Option<u64>,
     /// Whether the author has a note on it.
     pub noted: bool,
+    /// Its thread, in a trace of several.
+    pub thread: Option<u16>,
 }
 
 /// The operations that a filter lets through, as far as they are known.
@@ -92,6 +95,7 @@ fn operation_row(session: &Session, index: u64) -> Option<OperationRow> {
         short: actions::short_call(&op, &call),
         id: id_after(&op),
         noted: session.trace().note_at(index).is_some(),
+        thread: session.trace().has_threads().then_some(op.thread),
         call,
     })
 }
@@ -105,6 +109,18 @@ pub struct LastCall {
     pub plain: String,
     /// What it returned.
     pub result: Option<String>,
+    /// Its thread, with its name where it has one, in a trace of several.
+    pub thread: Option<String>,
+    /// Whether it freed a block of another thread's, which mimalloc keeps apart.
+    pub remote_free: bool,
+}
+
+fn thread_name(session: &Session, thread: u16) -> String {
+    let names = &session.trace().origin.source.thread_names;
+    match names.get(usize::from(thread)).filter(|name| !name.is_empty()) {
+        Some(name) => format!("thread {thread}, {name}"),
+        None => format!("thread {thread}"),
+    }
 }
 
 impl LastCall {
@@ -114,6 +130,13 @@ impl LastCall {
             call: actions::call(session.trace(), &op),
             plain: crate::format::call(&op),
             result: session.last_result(),
+            thread: session.trace().has_threads().then(|| thread_name(session, op.thread)),
+            remote_free: session.events().iter().any(|event| {
+                matches!(
+                    event,
+                    Event::Mimalloc(MiEvent::BlockDelayed { .. } | MiEvent::BlockFreedRemotely { .. })
+                )
+            }),
         })
     }
 }
@@ -142,19 +165,44 @@ pub struct SentenceFacts {
     pub place: Option<Place>,
 }
 
+/// A frame of a Python stack as text.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FrameFacts {
+    /// The function and a short path.
+    pub text: String,
+    /// The same with the whole path.
+    pub whole: String,
+}
+
+impl FrameFacts {
+    pub(super) fn of(line: &SourceLine) -> Self {
+        Self { text: format::frame(line), whole: format::whole_frame(line) }
+    }
+}
+
 /// What the last operation did.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Narration {
     /// What the action means, for an action.
     pub explained: Option<String>,
     /// The Python stack of a call, most recent frame first.
-    pub stack: Vec<String>,
+    pub stack: Vec<FrameFacts>,
     /// The note that holds.
     pub note: Option<NoteFacts>,
     /// What happened, in order.
     pub sentences: Vec<SentenceFacts>,
     /// What would have ended the process by now, as it would have been printed.
     pub fatal: Option<String>,
+}
+
+fn sentences(session: &Session, op: &Op) -> Vec<SentenceFacts> {
+    let events = session.events();
+    let facts = |(sentence, event): (Sentence, &Event)| SentenceFacts {
+        function: sentence.function.to_owned(),
+        text: sentence.text,
+        place: Place::of_event(event),
+    };
+    narrate_operation(op, events, session.profile()).into_iter().zip(events).map(facts).collect()
 }
 
 impl Narration {
@@ -167,25 +215,14 @@ impl Narration {
         let stack = if explained.is_none() && op.is_some() { session.stack() } else { None };
         Self {
             explained,
-            stack: stack.unwrap_or_default().iter().map(ToString::to_string).collect(),
+            stack: stack.unwrap_or_default().iter().map(FrameFacts::of).collect(),
             note: session.note().map(|note| NoteFacts {
                 text: note.text.clone(),
                 step: note.at + 1,
                 previous: session.previous_note().is_some(),
                 next: session.next_note().is_some(),
             }),
-            sentences: session
-                .events()
-                .iter()
-                .map(|event| {
-                    let sentence = narrate(event, session.profile());
-                    SentenceFacts {
-                        function: sentence.function.to_owned(),
-                        text: sentence.text,
-                        place: Place::of_event(event),
-                    }
-                })
-                .collect(),
+            sentences: op.as_ref().map_or_else(Vec::new, |op| sentences(session, op)),
             fatal: session.stopped(),
         }
     }

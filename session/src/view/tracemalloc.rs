@@ -9,6 +9,7 @@ use sim_core::tracemalloc::{KeyType, NamedTraceback, Snapshot};
 
 use crate::run::Session;
 use crate::snapshots::{Kept, Snapshots, Which};
+use crate::view::tape::FrameFacts;
 
 /// How a front wants blocks to be grouped, and which groups it has room for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -70,7 +71,7 @@ pub struct TracemallocPicture {
     /// `get_tracemalloc_memory()`, in bytes.
     pub tracemalloc_memory: u64,
     /// The stack that calls come from now, most recent frame first; `None` where the trace says nothing.
-    pub stack: Option<Vec<String>>,
+    pub stack: Option<Vec<FrameFacts>>,
     /// What snapshots A and B are, where they are kept.
     pub kept: [Option<String>; 2],
     /// Snapshots that the program took, by name.
@@ -191,7 +192,7 @@ impl Statistics {
             traced_memory: engine.get_traced_memory(),
             traceback_limit: engine.get_traceback_limit(),
             tracemalloc_memory: engine.get_tracemalloc_memory(),
-            stack: session.stack().map(|stack| stack.iter().map(ToString::to_string).collect()),
+            stack: session.stack().map(|stack| stack.iter().map(FrameFacts::of).collect()),
             kept: [Which::A, Which::B].map(|which| kept.get(which).map(Kept::title)),
             taken: layers.snapshots().keys().cloned().collect(),
             key: look.key,

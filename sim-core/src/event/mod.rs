@@ -9,7 +9,7 @@ mod narrate_mi;
 mod sentence;
 
 pub use mi::{MiEvent, Verdict};
-pub use narrate::narrate;
+pub use narrate::{narrate, narrate_operation};
 pub use sentence::Sentence;
 
 use crate::addr::{Addr, ArenaId, SizeClass};

@@ -1,9 +1,76 @@
 //! One plain sentence for each event.
 
-use super::{Event, NullReason, RadixNode, Sentence};
+use super::sentence::{are_copied, bytes, many, verb};
+use super::{Event, Function, NullReason, RadixNode, Sentence};
 use crate::addr::Addr;
-use crate::domains::{ArenaAllocator, ArenaFunction, ForeignFree};
+use crate::domains::{
+    AllocatorTable, ArenaAllocator, ArenaFunction, Context, Domain, ForeignFree, Functions,
+};
 use crate::profile::Profile;
+use crate::tape::{Call, Op};
+
+/// Puts all events of one operation into words. What an event alone does not tell is known from those before it: which
+/// function returned NULL, and that a table is called once more.
+pub fn narrate_operation(op: &Op, events: &[Event], profile: &Profile) -> Vec<Sentence> {
+    let asked = function(op);
+    let entry = asked.map(|function| entry_point(op.domain, function));
+    let mut called: Vec<(AllocatorTable, Function, u64)> = Vec::new();
+    let mut sentences = Vec::with_capacity(events.len());
+    for event in events {
+        let mut sentence = narrate(event, profile);
+        match *event {
+            Event::TableCalled { table, function, nbytes, .. } => {
+                if called.contains(&(table, function, nbytes)) {
+                    sentence.text.push_str(", once more: the tables call one another in a circle");
+                }
+                called.push((table, function, nbytes));
+            }
+            // The check comes before any table is called.
+            Event::ReturnedNull { reason: NullReason::OverSsizeMax } => {
+                sentence.function = entry.unwrap_or(sentence.function);
+            }
+            Event::ReturnedNull { reason: NullReason::OutOfMemory } => {
+                let last =
+                    called.last().map(|(table, function, _)| table.function_names()[*function as usize]);
+                sentence.function = last.or(entry).unwrap_or(sentence.function);
+            }
+            // calloc goes on to calloc, in pymalloc too.
+            Event::NotSmall { .. } | Event::RawAllocated { .. } => {
+                let function = called.last().map_or(asked, |(_, function, _)| Some(*function));
+                if function == Some(Function::Calloc) {
+                    sentence.text = sentence.text.replace("PyMem_RawMalloc", "PyMem_RawCalloc");
+                    if sentence.function == "PyMem_RawMalloc" {
+                        sentence.function = "PyMem_RawCalloc";
+                    }
+                }
+            }
+            _ => {}
+        }
+        sentences.push(sentence);
+    }
+    sentences
+}
+
+/// Which of the four functions an operation calls, if any.
+fn function(op: &Op) -> Option<Function> {
+    Some(match op.call {
+        Call::Malloc { .. } => Function::Malloc,
+        Call::Calloc { .. } => Function::Calloc,
+        Call::Realloc { .. } => Function::Realloc,
+        Call::Free { .. } | Call::FreeKeep { .. } => Function::Free,
+        Call::Act(_) => return None,
+    })
+}
+
+/// Its name in `CPython`.
+fn entry_point(domain: Domain, function: Function) -> &'static str {
+    let names = match domain {
+        Domain::Raw => ["PyMem_RawMalloc", "PyMem_RawCalloc", "PyMem_RawRealloc", "PyMem_RawFree"],
+        Domain::Mem => ["PyMem_Malloc", "PyMem_Calloc", "PyMem_Realloc", "PyMem_Free"],
+        Domain::Obj => ["PyObject_Malloc", "PyObject_Calloc", "PyObject_Realloc", "PyObject_Free"],
+    };
+    names[function as usize]
+}
 
 /// Puts one event into words. Sizes are in bytes.
 pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
@@ -18,7 +85,8 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
                     .to_owned()
             } else {
                 format!(
-                    "{nbytes} bytes is over SMALL_REQUEST_THRESHOLD ({threshold}), so it goes to PyMem_RawMalloc"
+                    "a request of {} is over SMALL_REQUEST_THRESHOLD ({threshold}), so it goes to PyMem_RawMalloc",
+                    bytes(nbytes)
                 )
             },
         ),
@@ -26,8 +94,10 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
             "pymalloc_alloc",
             None,
             format!(
-                "{nbytes} bytes belong to size class {class}, whose blocks have {} bytes",
-                profile.block_size(class)
+                "{} {} to size class {class}, whose blocks have {}",
+                bytes(nbytes),
+                verb(nbytes, "belong"),
+                bytes(profile.block_size(class))
             ),
         ),
         Event::BlockPopped { pool, block, next, ref_count } => say(
@@ -93,16 +163,16 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
         Event::PoolFreed { arena, pool } => {
             say("insert_to_freepool", Some(pool), format!("pool {pool} goes on top of freepools of {arena}"))
         }
-        Event::ArenaObjectsGrown { from, to, bytes, got } => say(
+        Event::ArenaObjectsGrown { from, to, bytes: asked, got } => say(
             "new_arena",
             None,
             if got {
-                format!("the array of arena records grows from {from} to {to} ({bytes} bytes from RAW)")
+                format!("the array of arena records grows from {from} to {to} ({} from RAW)", bytes(asked))
             } else {
-                format!("the array of arena records could not grow to {to}: RAW gave no {bytes} bytes")
+                format!("the array of arena records could not grow to {to}: RAW gave no {}", bytes(asked))
             },
         ),
-        Event::RadixNodeCreated { node, bytes, got } => {
+        Event::RadixNodeCreated { node, bytes: asked, got } => {
             let name = match node {
                 RadixNode::Mid => "arena_map_mid",
                 RadixNode::Bot => "arena_map_bot",
@@ -111,9 +181,9 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
                 "arena_map_get",
                 None,
                 if got {
-                    format!("the radix tree gains a node {name} ({bytes} bytes from RAW)")
+                    format!("the radix tree gains a node {name} ({} from RAW)", bytes(asked))
                 } else {
-                    format!("the radix tree needed a node {name}, but RAW gave no {bytes} bytes")
+                    format!("the radix tree needed a node {name}, but RAW gave no {}", bytes(asked))
                 },
             )
         }
@@ -122,7 +192,8 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
             "new_arena",
             Some(base),
             format!(
-                "{arena} is obtained at {base} with {pools} pools{}",
+                "{arena} is obtained at {base} with {}{}",
+                many(pools, "pool"),
                 if misaligned { ", one lost because the address is not pool-aligned" } else { "" }
             ),
         ),
@@ -158,8 +229,8 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
             "nfp2lasta",
             None,
             arena.map_or_else(
-                || format!("no usable arena has {nfreepools} free pools any more"),
-                |a| format!("{a} is now the rightmost with {nfreepools} free pools"),
+                || format!("no usable arena has {} any more", many(nfreepools, "free pool")),
+                |a| format!("{a} is now the rightmost with {}", many(nfreepools, "free pool")),
             ),
         ),
         Event::ArenaKept { arena } => say(
@@ -176,7 +247,8 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
             "PyMem_RawMalloc",
             None,
             format!(
-                "the C library gives block raw#{label} of {nbytes} bytes{}",
+                "the C library gives block raw#{label} of {}{}",
+                bytes(nbytes),
                 if for_pymalloc { "; raw_allocated_blocks grows by one" } else { "" }
             ),
         ),
@@ -184,14 +256,16 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
             "PyMem_RawRealloc",
             None,
             format!(
-                "the C library resizes raw#{label} from {from} to {nbytes} bytes; whether it moves is not modelled"
+                "the C library resizes raw#{label} from {from} to {}; whether it moves is not modelled",
+                bytes(nbytes)
             ),
         ),
         Event::RawFreed { label, nbytes, for_pymalloc } => say(
             "PyMem_RawFree",
             None,
             format!(
-                "the C library frees raw#{label} ({nbytes} bytes){}",
+                "the C library frees raw#{label} ({}){}",
+                bytes(nbytes),
                 if for_pymalloc { "; raw_allocated_blocks shrinks by one" } else { "" }
             ),
         ),
@@ -208,7 +282,10 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
             "pymalloc_realloc",
             Some(block),
             format!(
-                "{nbytes} bytes fit in the block of {block_size} and use over three quarters of it: it stays"
+                "{} {} in the block of {block_size} and {} over three quarters of it: it stays",
+                bytes(nbytes),
+                verb(nbytes, "fit"),
+                verb(nbytes, "use")
             ),
         ),
         Event::ReallocMoves { block, block_size, nbytes, copied } => say(
@@ -216,11 +293,15 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
             Some(block),
             if nbytes > block_size {
                 format!(
-                    "{nbytes} bytes do not fit in the block of {block_size}: a new block is taken, {copied} bytes are copied, then the old one is freed"
+                    "{} do not fit in the block of {block_size}: a new block is taken, {}, then the old one is freed",
+                    bytes(nbytes),
+                    are_copied(copied)
                 )
             } else {
                 format!(
-                    "{nbytes} bytes would leave a quarter or more of the block of {block_size} unused: a new block is taken, {copied} bytes are copied, then the old one is freed"
+                    "{} would leave a quarter or more of the block of {block_size} unused: a new block is taken, {}, then the old one is freed",
+                    bytes(nbytes),
+                    are_copied(copied)
                 )
             },
         ),
@@ -232,26 +313,30 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
         Event::TableCalled { domain, table, function, nbytes } => say(
             table.function_names()[function as usize],
             None,
-            if function == super::Function::Free {
-                format!("the table of {} is asked to free", domain.name())
+            if function == Function::Free {
+                format!("{} is asked to free", table_name(table, domain))
             } else {
-                format!("the table of {} is asked for {nbytes} bytes", domain.name())
+                format!("{} is asked for {}", table_name(table, domain), bytes(nbytes))
             },
         ),
         Event::ArenaHookCalled { hook, function, ptr, size } => say(
             hook.function_names()[function as usize],
             (ptr != Addr(0)).then_some(ptr),
             match function {
-                ArenaFunction::Alloc => format!("{} is asked for {size} bytes", hook_name(hook)),
+                ArenaFunction::Alloc => format!("{} is asked for {}", hook_name(hook), bytes(size)),
                 ArenaFunction::Free if ptr == Addr(0) => {
                     format!("{} is asked to free NULL", hook_name(hook))
                 }
-                ArenaFunction::Free => format!("{} is asked to free {size} bytes at {ptr}", hook_name(hook)),
+                ArenaFunction::Free => {
+                    format!("{} is asked to free {} at {ptr}", hook_name(hook), bytes(size))
+                }
             },
         ),
-        Event::ArenaHookRefused { hook, size } => {
-            say(hook.function_names()[0], None, format!("{} returns NULL for {size} bytes", hook_name(hook)))
-        }
+        Event::ArenaHookRefused { hook, size } => say(
+            hook.function_names()[0],
+            None,
+            format!("{} returns NULL for {}", hook_name(hook), bytes(size)),
+        ),
         Event::ArenaFreedByOther { base, made_by, freed_by, outcome } => say(
             freed_by.function_names()[1],
             Some(base),
@@ -276,7 +361,8 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
                 "no chunk could be obtained".to_owned()
             } else {
                 format!(
-                    "{size} bytes at {at} for an interpreter's data stack: through the arena hook, but no arena"
+                    "{} at {at} for an interpreter's data stack: through the arena hook, but no arena",
+                    bytes(size)
                 )
             },
         ),
@@ -315,7 +401,8 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
                     format!("interpreter {number} is gone, and as no block is left its arenas are freed")
                 }
                 Some(leaked) => format!(
-                    "interpreter {number} is gone and leaves {leaked} blocks, so its arenas stay for good"
+                    "interpreter {number} is gone and leaves {}, so its arenas stay for good",
+                    many(leaked.unsigned_abs(), "block")
                 ),
             },
         ),
@@ -324,14 +411,15 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
             None,
             traces.map_or_else(
                 || "RuntimeError: nothing is traced, so there is no snapshot".to_owned(),
-                |n| format!("the snapshot has {n} traces"),
+                |n| format!("the snapshot has {}", many(n, "trace")),
             ),
         ),
         Event::Mimalloc(event) => super::narrate_mi::narrate(event),
         Event::ReallocOfNull => say("realloc", None, "realloc(NULL, n) acts as malloc(n)".to_owned()),
         Event::FreeOfNull => say("free", None, "free(NULL) does nothing".to_owned()),
+        // Which of the entry points only the operation knows.
         Event::ReturnedNull { reason } => say(
-            "PyMem_Malloc",
+            "the allocator",
             None,
             match reason {
                 NullReason::OverSsizeMax => {
@@ -341,6 +429,24 @@ pub fn narrate(event: &Event, profile: &Profile) -> Sentence {
                 NullReason::OutOfMemory => "NULL is returned: the allocator has no memory".to_owned(),
             },
         ),
+    }
+}
+
+/// What a table of a domain is, so that tables on top of one another are told apart.
+fn table_name(table: AllocatorTable, domain: Domain) -> String {
+    let name = domain.name();
+    match (table.functions, table.ctx) {
+        (Functions::Libc, _) => format!("the C library, in {name}'s table,"),
+        (Functions::Pymalloc, _) => format!("pymalloc, in {name}'s table,"),
+        (Functions::MimallocRaw | Functions::MimallocMem | Functions::MimallocObj, _) => {
+            format!("mimalloc, in {name}'s table,")
+        }
+        (Functions::Debug | Functions::DebugRaw, Context::DebugRecord(record)) if record != domain => {
+            format!("{}'s debug hook, in {name}'s table,", record.name())
+        }
+        (Functions::Debug | Functions::DebugRaw, _) => format!("{name}'s debug hook"),
+        (Functions::Tracemalloc, _) => format!("tracemalloc's hook over {name}"),
+        (Functions::User(at), _) => format!("the program's own table {}, in {name}'s chain,", at + 1),
     }
 }
 

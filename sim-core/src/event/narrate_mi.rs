@@ -1,5 +1,6 @@
 //! One plain sentence for each event of mimalloc.
 
+use super::sentence::{are_copied, bytes, many, verb};
 use super::{MiEvent, Sentence, Verdict};
 use crate::addr::Addr;
 
@@ -44,10 +45,11 @@ pub(super) fn narrate(event: MiEvent) -> Sentence {
             "_mi_malloc_generic",
             None,
             if nbytes > 1024 {
-                format!("{nbytes} bytes are over 1024 and take the generic path of the {} heap", heap(tag))
+                format!("{} are over 1024 and take the generic path of the {} heap", bytes(nbytes), heap(tag))
             } else {
                 format!(
-                    "the first page for {nbytes} bytes has no free block ready, so the {} heap takes the generic path",
+                    "the first page for {} has no free block ready, so the {} heap takes the generic path",
+                    bytes(nbytes),
                     heap(tag)
                 )
             },
@@ -55,13 +57,16 @@ pub(super) fn narrate(event: MiEvent) -> Sentence {
         MiEvent::NoPage { nbytes } => say(
             "_mi_malloc_generic",
             None,
-            format!("no page for {nbytes} bytes can be had; everything is collected before the last try"),
+            format!("no page for {} can be had; everything is collected before the last try", bytes(nbytes)),
         ),
         MiEvent::PageFresh { page, slices, block_bytes, reserved, tag } => say(
             "mi_page_init",
             Some(page),
             format!(
-                "page {page} of {slices} slices is set up for {reserved} blocks of {block_bytes} bytes, at the front of its queue in the {} heap",
+                "page {page} of {} is set up for {} of {}, at the front of its queue in the {} heap",
+                many(slices, "slice"),
+                many(reserved, "block"),
+                bytes(block_bytes),
                 heap(tag)
             ),
         ),
@@ -69,7 +74,9 @@ pub(super) fn narrate(event: MiEvent) -> Sentence {
             "mi_page_extend_free",
             Some(first),
             format!(
-                "{count} never used blocks of page {page} are made ready, {first} first; capacity is {capacity} of {reserved}"
+                "{} of page {page}, never used, {} made ready, {first} first; capacity is {capacity} of {reserved}",
+                many(count, "block"),
+                if count == 1 { "is" } else { "are" }
             ),
         ),
         MiEvent::LocalFreeTaken { page } => say(
@@ -82,7 +89,10 @@ pub(super) fn narrate(event: MiEvent) -> Sentence {
         MiEvent::ThreadFreeCollected { page, count, used } => say(
             "_mi_page_thread_free_collect",
             Some(page),
-            format!("page {page} takes back {count} blocks that other threads freed; used is {used}"),
+            format!(
+                "page {page} takes back {} that other threads freed; used is {used}",
+                many(count, "block")
+            ),
         ),
         MiEvent::ListsJoined { page, tail, next } => say(
             "_mi_page_free_collect",
@@ -117,7 +127,11 @@ pub(super) fn narrate(event: MiEvent) -> Sentence {
         MiEvent::PageFreed { page, slices } => say(
             "_mi_page_free",
             Some(page),
-            format!("page {page} is freed; its {slices} slices join the free spans beside it"),
+            format!(
+                "page {page} is freed; its {} {} the free spans beside it",
+                many(slices, "slice"),
+                verb(slices.into(), "join")
+            ),
         ),
         MiEvent::PageDeferred { page, goal, advance } => say(
             "_PyMem_mi_page_maybe_free",
@@ -136,23 +150,29 @@ pub(super) fn narrate(event: MiEvent) -> Sentence {
             "_mi_page_abandon",
             Some(page),
             format!(
-                "page {page} with {used} blocks in use loses its heap; from now on every free is a remote one"
+                "page {page} with {} in use loses its heap; from now on every free is a remote one",
+                many(used, "block")
             ),
         ),
         MiEvent::SpanTaken { at, slices, of } => say(
             "mi_segments_page_find_and_allocate",
             Some(at),
             if slices == of {
-                format!("a free span of {of} slices at {at} fits exactly")
+                format!("a free span of {} at {at} fits exactly", many(of, "slice"))
             } else {
-                format!("{slices} of the {of} slices of the free span at {at} are taken, the rest stays free")
+                format!(
+                    "{slices} of the {} of the free span at {at} {} taken, the rest stays free",
+                    many(of, "slice"),
+                    if slices == 1 { "is" } else { "are" }
+                )
             },
         ),
         MiEvent::SegmentObtained { ordinal, base, slices, in_arena } => say(
             "mi_segment_alloc",
             Some(base),
             format!(
-                "segment {ordinal} of {slices} slices is obtained at {base}, {}",
+                "segment {ordinal} of {} is obtained at {base}, {}",
+                many(slices, "slice"),
                 if in_arena {
                     "the lowest free place in the arenas"
                 } else {
@@ -169,14 +189,15 @@ pub(super) fn narrate(event: MiEvent) -> Sentence {
             "mi_segment_abandon",
             None,
             format!(
-                "segment {ordinal} with {pages} pages has no owner any more; its free spans serve nobody"
+                "segment {ordinal} with {} has no owner any more; its free spans serve nobody",
+                many(pages, "page")
             ),
         ),
         MiEvent::SegmentTried { ordinal, visits, verdict } => say(
             "mi_segment_try_reclaim",
             None,
             format!(
-                "abandoned segment {ordinal} is looked at, the {visits}. time: {}",
+                "abandoned segment {ordinal} is looked at, visit {visits}: {}",
                 match verdict {
                     Verdict::Empty => "it is empty and can be freed",
                     Verdict::HasRoom => "it has room",
@@ -220,7 +241,7 @@ pub(super) fn narrate(event: MiEvent) -> Sentence {
         MiEvent::DelayedProcessed { count, tag } => say(
             "_mi_heap_delayed_free_all",
             None,
-            format!("the {} heap frees {count} blocks from its mailbox", heap(tag)),
+            format!("the {} heap frees {} from its mailbox", heap(tag), many(count, "block")),
         ),
         MiEvent::HeapCollected { tag, force, abandon } => say(
             "mi_heap_collect_ex",
@@ -262,18 +283,27 @@ pub(super) fn narrate(event: MiEvent) -> Sentence {
         MiEvent::ReallocInPlace { block, block_bytes, nbytes } => say(
             "mi_realloc",
             Some(block),
-            format!("{nbytes} bytes fit in the block of {block_bytes} and use at least half of it: it stays"),
+            format!(
+                "{} {} in the block of {block_bytes} and {} at least half of it: it stays",
+                bytes(nbytes),
+                verb(nbytes, "fit"),
+                verb(nbytes, "use")
+            ),
         ),
         MiEvent::ReallocMoves { block, block_bytes, nbytes, copied } => say(
             "mi_realloc",
             Some(block),
             if nbytes > block_bytes {
                 format!(
-                    "{nbytes} bytes do not fit in the block of {block_bytes}: a new block is taken, {copied} bytes are copied, then the old one is freed"
+                    "{} do not fit in the block of {block_bytes}: a new block is taken, {}, then the old one is freed",
+                    bytes(nbytes),
+                    are_copied(copied)
                 )
             } else {
                 format!(
-                    "{nbytes} bytes would use less than half of the block of {block_bytes}: a new block is taken, {copied} bytes are copied, then the old one is freed"
+                    "{} would use less than half of the block of {block_bytes}: a new block is taken, {}, then the old one is freed",
+                    bytes(nbytes),
+                    are_copied(copied)
                 )
             },
         ),

@@ -107,6 +107,11 @@ impl Trace {
         segment.threads.get(row)
     }
 
+    /// Whether operations are on more than one thread.
+    pub fn has_threads(&self) -> bool {
+        self.rows.end().threads.begun()
+    }
+
     /// Whether the recording has pointers.
     pub fn has_addresses(&self) -> bool {
         self.rows.end().addresses.begun()

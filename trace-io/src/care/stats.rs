@@ -131,7 +131,12 @@ pub struct Stats {
 impl Stats {
     /// Takes the next piece.
     pub fn take(&mut self, piece: &Trace) {
-        for index in 0..piece.len() as usize {
+        self.take_part(piece, 0..piece.len() as usize);
+    }
+
+    /// Takes the next operations of a piece, for who has to stop in between; their parts follow one another.
+    pub fn take_part(&mut self, piece: &Trace, part: std::ops::Range<usize>) {
+        for index in part {
             self.operation(piece, index);
         }
     }
