@@ -24,6 +24,8 @@ pub(super) struct Counts {
     pub(super) objects: u64,
     /// Calls that gave NULL.
     pub(super) failed: u64,
+    /// Small blocks of which only what lies around them says whether they are pymalloc's.
+    pub(super) guesses: u64,
     /// Maps of an arena's size that are live at the end.
     pub(super) arenas: usize,
     /// The most of them at once.
@@ -90,6 +92,15 @@ pub(super) fn end(trace: &mut Trace, counts: &Counts) {
     }
     if counts.failed > 0 {
         source.set("failed_calls", counts.failed.to_string());
+    }
+    if counts.guesses > 0 {
+        source.set(
+            "guessed_domains",
+            format!(
+                "{} small blocks lie where pymalloc and the C library could both have put them; what lies around decided",
+                counts.guesses
+            ),
+        );
     }
     if counts.arenas_most > 0 {
         source.set(

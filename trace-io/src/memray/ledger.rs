@@ -148,6 +148,11 @@ impl Ledger {
         }
     }
 
+    /// Small blocks of which only what lies around them says whether they are pymalloc's.
+    pub(super) fn guesses(&self) -> u64 {
+        self.domains.guesses
+    }
+
     /// The most blocks that had an id at once.
     pub(super) fn ids(&self) -> u32 {
         self.blocks.len() as u32
@@ -291,7 +296,7 @@ impl Ledger {
             self.doubt.inferred_domains += 1;
             self.domains.python_birth(address, size, page)
         } else {
-            self.domains.libc_birth(address, page)
+            self.domains.libc_birth(function, address, size, page)
         }
     }
 

@@ -14,6 +14,7 @@ mod header;
 mod ledger;
 mod line_table;
 mod maps;
+mod neighbours;
 mod old_body;
 mod primitives;
 mod recording;

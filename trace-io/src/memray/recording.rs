@@ -244,6 +244,7 @@ impl Recording {
                 stack_ids: self.callers.used(),
                 objects: self.objects,
                 failed: ledger.failed,
+                guesses: ledger.guesses(),
                 arenas,
                 arenas_most,
                 version_known: self.python_version.is_some(),
