@@ -86,6 +86,10 @@ impl Domains {
         self.pages = vec![Page::default()];
     }
 
+    pub(super) fn knows_pools(&self) -> bool {
+        self.pool_bits.is_some()
+    }
+
     /// Blocks have debug hooks around them: size and id in front, pads, nothing behind but a pad.
     pub(super) fn set_debug_hooks(&mut self) {
         self.front_bytes = 16;
@@ -101,13 +105,12 @@ impl Domains {
         let Some(pool_bits) = self.pool_bits else {
             return Found { domain: Domain::Obj, class, page: 0 };
         };
-        let place = address.wrapping_sub(self.front_bytes) & ((1 << pool_bits) - 1);
-        let fits = self.fits(address, class, pool_bits);
+        let block = address.wrapping_sub(self.front_bytes);
         let seen = Seen {
             address,
             pool_bits,
-            class: if fits { class } else { NO_CLASS },
-            first: place == POOL_OVERHEAD_BYTES,
+            class: if fits(block, class, pool_bits) { class } else { NO_CLASS },
+            first: block & ((1 << pool_bits) - 1) == POOL_OVERHEAD_BYTES,
             mapped: maps_itself(address, size, false),
         };
         let (found, page) = self.birth(seen, page);
@@ -119,13 +122,10 @@ impl Domains {
         }
     }
 
-    /// Whether a block lies where pymalloc puts one of its class.
-    #[inline]
-    fn fits(&self, address: u64, class: u16, pool_bits: u32) -> bool {
-        let place = address.wrapping_sub(self.front_bytes) & ((1 << pool_bits) - 1);
-        place >= POOL_OVERHEAD_BYTES
-            && is_multiple((place - POOL_OVERHEAD_BYTES) as u32, class)
-            && place + u64::from(class) * ALIGNMENT <= 1 << pool_bits
+    /// Whether a block of pymalloc's would lie so.
+    pub(super) fn lies_in_pool(address: u64, size: u64, pool_bytes: u64) -> bool {
+        let class = size.div_ceil(ALIGNMENT);
+        class as usize <= CLASSES && fits(address, class as u16, pool_bytes.trailing_zeros())
     }
 
     /// A block is where one of this class was just now.
@@ -222,6 +222,15 @@ impl Domains {
     }
 }
 
+/// Whether a block lies where pymalloc puts one of its class.
+#[inline]
+fn fits(block: u64, class: u16, pool_bits: u32) -> bool {
+    let place = block & ((1 << pool_bits) - 1);
+    place >= POOL_OVERHEAD_BYTES
+        && is_multiple((place - POOL_OVERHEAD_BYTES) as u32, class)
+        && place + u64::from(class) * ALIGNMENT <= 1 << pool_bits
+}
+
 /// Whether a block is as large and lies as one for which the C library makes a mapping. What is asked for at an address of an alignment may
 /// lie anywhere in its mapping.
 fn maps_itself(address: u64, size: u64, aligned: bool) -> bool {
@@ -300,6 +309,40 @@ mod tests {
         }
         assert!(domains.by_number.is_empty() && domains.neighbours.is_empty());
         assert_eq!(born(&mut domains, HEAP + 0x4030, 16), (Domain::Obj, 1), "an arena may come there later");
+    }
+
+    /// Linux puts the arena directly below the mapping, at no multiple of its size.
+    #[test]
+    fn an_arena_below_a_mapping_is_seen() {
+        for pool_bytes in [4 << 10, 16 << 10] {
+            let mut domains = Domains::default();
+            domains.set_pools(pool_bytes);
+            let mapping = 0x7f12_345c_3000;
+            let big = domains.python_birth(mapping + 16, 2_000_000, 0);
+            assert_eq!((big.domain, big.class), (Domain::Obj, NO_CLASS));
+            let pool = mapping / pool_bytes * pool_bytes - pool_bytes;
+            // Of a pool from before the recording any block may be the first that is seen.
+            assert_eq!(born(&mut domains, pool + 48 + 96, 93), (Domain::Obj, 6), "{pool_bytes}");
+            for n in 2..9 {
+                assert_eq!(born(&mut domains, pool - n * pool_bytes + 48, 93), (Domain::Obj, 6));
+                assert_eq!(born(&mut domains, pool - n * pool_bytes + 48 + 96, 93), (Domain::Obj, 6));
+            }
+            let numpy = domains.libc_birth(Function::new(9).unwrap(), mapping - (4 << 20) + 0x80, 1 << 20, 0);
+            assert_eq!(
+                (numpy.class, domains.guesses),
+                (NO_CLASS, 1),
+                "only the first pool had nothing beside it"
+            );
+        }
+    }
+
+    #[test]
+    fn a_pool_that_is_set_up_anew_is_believed() {
+        let mut domains = domains();
+        assert_eq!(born(&mut domains, POOL + 48, 33), (Domain::Obj, 3));
+        // Its free was lost.
+        assert_eq!(born(&mut domains, POOL + 48, 100), (Domain::Obj, 7));
+        assert_eq!(born(&mut domains, POOL + 48 + 112, 100), (Domain::Obj, 7));
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod maps;
 mod neighbours;
 mod old_body;
 mod primitives;
+mod probe;
 mod recording;
 
 use sim_core::TraceBuilder;

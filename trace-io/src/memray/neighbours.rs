@@ -138,7 +138,8 @@ impl Neighbours {
 
 /// Where in its region a page lies.
 fn place(address: u64, page_bits: u32) -> usize {
-    (address >> page_bits.max(PAGE_BITS_MIN)) as usize % (PAGES >> (page_bits.max(PAGE_BITS_MIN) - PAGE_BITS_MIN))
+    (address >> page_bits.max(PAGE_BITS_MIN)) as usize
+        % (PAGES >> (page_bits.max(PAGE_BITS_MIN) - PAGE_BITS_MIN))
 }
 
 /// How far the nearest page of these is.
@@ -176,10 +177,8 @@ mod tests {
                 *word = if state >> 60 < 6 { 0 } else { (state >> 3) & (state >> 23) & (state << 17) };
             }
             for at in [0, 1, 63, 64, 100, 191, 192, 255] {
-                let walked = (0..PAGES)
-                    .filter(|p| bits[p / 64] >> (p % 64) & 1 == 1)
-                    .map(|p| p.abs_diff(at))
-                    .min();
+                let walked =
+                    (0..PAGES).filter(|p| bits[p / 64] >> (p % 64) & 1 == 1).map(|p| p.abs_diff(at)).min();
                 assert_eq!(nearest(&bits, at), walked, "{at} of {bits:x?}");
             }
         }
@@ -197,7 +196,15 @@ mod tests {
         neighbours.begin(0x7f00_0000_0000, 14, Kind::Mapping);
         assert_eq!(neighbours.guess(0x7f00_0000_4000, 14), None, "a mapping says nothing");
         neighbours.begin(HEAP + (9 << 20), 14, Kind::Pool);
-        assert_eq!(neighbours.guess(HEAP + (9 << 20) + 0x4000, 14), Some(Kind::Pool), "the nearest counts more");
-        assert_eq!(neighbours.guess(HEAP + (7 << 20), 14), Some(Kind::Pool), "and one pool in four pages is much");
+        assert_eq!(
+            neighbours.guess(HEAP + (9 << 20) + 0x4000, 14),
+            Some(Kind::Pool),
+            "the nearest counts more"
+        );
+        assert_eq!(
+            neighbours.guess(HEAP + (7 << 20), 14),
+            Some(Kind::Pool),
+            "and one pool in four pages is much"
+        );
     }
 }
