@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sim_core::Trace;
+use trace_io::account::Account;
 use trace_io::stats_text::StatsText;
 use trace_io::{Loaded, Loader, Progress, Remedy, TraceError};
 use web_time::Instant;
@@ -55,13 +56,15 @@ impl Opened {
     }
 }
 
-/// The text of `sys._debugmallocstats()`, which shows one moment and no operations.
+/// What a file says that has no operations: the text of `sys._debugmallocstats()`, which shows one moment, or an account.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Still {
     /// The file's name.
     pub name: String,
-    /// What it says.
+    /// What the statistics say; nothing in an account.
     pub stats: StatsText,
+    /// What it says otherwise.
+    pub account: Option<Account>,
 }
 
 /// A trace being read.
@@ -83,7 +86,7 @@ pub enum Outcome {
     Grown(Loading, Box<Trace>),
     /// The trace is complete.
     Done(Box<Trace>),
-    /// It is no trace but the text of statistics.
+    /// It is no trace but the text of statistics, or an account of something else.
     Still(Box<Still>),
     /// It is no trace: the file's name and the reason in one line, and what can be done.
     Failed(Trouble),
@@ -174,7 +177,11 @@ fn whole(name: &str, loaded: Result<Loaded, TraceError>) -> Outcome {
     match loaded {
         Ok(Loaded::Trace(trace, _)) => Outcome::Done(trace),
         Ok(Loaded::Picture(stats)) => {
-            Outcome::Still(Box::new(Still { name: name.to_owned(), stats: *stats }))
+            Outcome::Still(Box::new(Still { name: name.to_owned(), stats: *stats, account: None }))
+        }
+        Ok(Loaded::Account(account)) => {
+            let (name, stats) = (name.to_owned(), StatsText::default());
+            Outcome::Still(Box::new(Still { name, stats, account: Some(*account) }))
         }
         Err(error) => Outcome::Failed(Trouble::reading(name, &error)),
     }
@@ -239,6 +246,17 @@ mod tests {
             assert!(text.starts_with("x.ptrace: ") && !text.contains('\n'), "{text}");
             assert_ne!(remedy, Remedy::None, "{text}");
         }
+    }
+
+    #[test]
+    fn an_account_of_something_else_is_handed_on() {
+        let text = b"Debug memory block at address p=0x10: API 'o'\n    4 bytes originally requested\n";
+        let loading = Loading::new(Opened::bytes("x.txt", &text[..])).ok().unwrap();
+        let Outcome::Still(still) = loading.advance(Duration::MAX, None) else {
+            panic!("it was something else")
+        };
+        let lines = still.account.unwrap().lines();
+        assert!(still.name == "x.txt" && lines[1].contains("4 bytes requested"), "{lines:?}");
     }
 
     #[test]

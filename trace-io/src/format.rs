@@ -22,6 +22,8 @@ pub enum Format {
     MtraceUtils,
     /// The text of `sys._debugmallocstats()`, which is no trace but a picture: [`crate::Loaded::Picture`].
     StatsText,
+    /// What debug hooks print of a damaged block, which is no trace: [`crate::Loaded::Account`].
+    BlockMessage,
     /// Operations in columns, packed and seekable.
     Atrace,
 }
@@ -38,6 +40,7 @@ impl Format {
             Self::Mtrace => "mtrace",
             Self::MtraceUtils => "malloc-trace-utils",
             Self::StatsText => "debugmallocstats",
+            Self::BlockMessage => "debug-hooks-message",
             Self::Atrace => "atrace",
         }
     }

@@ -8,6 +8,7 @@ use std::io::Read;
 
 use sim_core::{Domain, Trace, TraceBuilder};
 
+use crate::account::{Account, BlockReader};
 use crate::detect::detect;
 use crate::error::TraceError;
 use crate::format::{Format, HEAD_BYTES, stem};
@@ -35,14 +36,17 @@ pub enum Loaded {
     Trace(Box<Trace>, Format),
     /// A picture of one moment: the text of `sys._debugmallocstats()`.
     Picture(Box<StatsText>),
+    /// What a file says that is neither: sums by place, or a damaged block.
+    Account(Box<Account>),
 }
 
 impl Loaded {
-    /// The trace. A picture is refused with [`TraceError::Picture`].
+    /// The trace. A picture is refused with [`TraceError::Picture`], an account with its own words.
     pub fn trace(self) -> Result<Trace, TraceError> {
         match self {
             Self::Trace(trace, _) => Ok(*trace),
             Self::Picture(_) => Err(TraceError::Picture),
+            Self::Account(account) => Err(account.refusal()),
         }
     }
 }
@@ -72,6 +76,7 @@ struct Open {
     ended: bool,
     /// Once it ended, where it is no trace.
     picture: Option<Box<StatsText>>,
+    account: Option<Box<Account>>,
 }
 
 /// Bytes of one slice.
@@ -202,7 +207,7 @@ impl Loader {
                 let format = detect(&self.buffer[..filled.min(HEAD_BYTES)])?;
                 let mut reader = reader(format, &self.name);
                 if let Some(domain) = self.domain
-                    && format != Format::StatsText
+                    && !matches!(format, Format::StatsText | Format::BlockMessage)
                     && !reader.take_as(domain)
                 {
                     return Err(TraceError::HasDomains { format: format.name() });
@@ -210,7 +215,14 @@ impl Loader {
                 if self.counting {
                     reader.count_only();
                 }
-                self.state = State::Reading(Open { input, format, reader, ended: false, picture: None });
+                self.state = State::Reading(Open {
+                    input,
+                    format,
+                    reader,
+                    ended: false,
+                    picture: None,
+                    account: None,
+                });
                 (filled, came)
             }
             State::Reading(open) if open.ended => return Ok(true),
@@ -232,7 +244,8 @@ impl Loader {
         }
         if open.ended {
             open.picture = open.reader.picture().map(Box::new);
-            if open.picture.is_none() && open.reader.builder().is_empty() {
+            open.account = open.reader.account().map(Box::new);
+            if open.picture.is_none() && open.account.is_none() && open.reader.builder().is_empty() {
                 let doubt = &open.reader.builder().trace().origin.source.doubt;
                 let skipped = doubt.unknown_frees + doubt.unknown_reallocs;
                 return Err(match skipped {
@@ -249,6 +262,11 @@ impl Loader {
         self.opened().and_then(|open| open.picture.as_deref())
     }
 
+    /// What it says, once [`Self::advance`] returned true for what is neither trace nor picture.
+    pub fn account(&self) -> Option<&Account> {
+        self.opened().and_then(|open| open.account.as_deref())
+    }
+
     /// The trace with all operations that were not forgotten, or the picture; what was not read yet is read first.
     pub fn finish(mut self) -> Result<Loaded, TraceError> {
         while !self.advance()? {
@@ -256,6 +274,7 @@ impl Loader {
         }
         match self.state {
             State::Reading(Open { picture: Some(picture), .. }) => Ok(Loaded::Picture(picture)),
+            State::Reading(Open { account: Some(account), .. }) => Ok(Loaded::Account(account)),
             State::Reading(mut open) => {
                 let builder: TraceBuilder = std::mem::take(open.reader.builder_mut());
                 Ok(Loaded::Trace(Box::new(builder.finish()), open.format))
@@ -281,6 +300,7 @@ fn reader(format: Format, name: &str) -> Box<dyn Reader> {
         Format::Mtrace => Box::new(Lined::new(mtrace::Format::new(name))),
         Format::MtraceUtils => Box::new(mtrace_utils::Parser::new(name)),
         Format::StatsText => Box::new(stats_reader::Parser::default()),
+        Format::BlockMessage => Box::new(BlockReader::default()),
         Format::Atrace => Box::new(atrace::AtraceReader::new(name)),
     }
 }

@@ -29,12 +29,6 @@ const KINDS: &[Kind] = &[
         remedy: "wait for that, or record again",
     },
     Kind {
-        test: |h| has(h, b"Debug memory block at address p=0x"),
-        what: "what CPython's debug hooks print when they find a damaged block",
-        reason: "it shows one block when the process ended",
-        remedy: RECORD,
-    },
-    Kind {
         test: |h| h.starts_with(b"allocator,num_allocations,size,"),
         what: "a table that `memray transform csv` made",
         reason: AGGREGATED,
@@ -369,7 +363,6 @@ mod tests {
             (b"4242  brk(NULL)                         = 0x5581\n", "strace"),
             (b"4242  12:00:01.123 openat(AT_FDCWD, \"/etc\", O_RDONLY) = 3\n", "strace"),
             (b"", "an empty file"),
-            (b"Debug memory block at address p=0x7fab0fd95270: API 'm'\n", "damaged block"),
             (b"allocator,num_allocations,size,tid,thread_name,stack_trace\n", "memray transform csv"),
             (
                 "\u{1f4cf} Total allocations:\n\t24653\n\n Total memory allocated:\n".as_bytes(),

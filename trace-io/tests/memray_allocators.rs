@@ -59,7 +59,7 @@ fn a_capture_runs_under_what_it_was_recorded_under() {
         let said = source.get("allocator_assumed").unwrap_or_default();
         match name {
             "malloc_debug" => {
-                assert!(said.starts_with("malloc_debug, which memray has no name for"), "{said}")
+                assert!(said.starts_with("malloc_debug, which memray has no name for"), "{said}");
             }
             "tracemalloc" => assert!(said.starts_with("pymalloc below another table"), "{said}"),
             "tracemalloc_debug" => assert!(said.starts_with("pymalloc_debug below another table"), "{said}"),
@@ -90,14 +90,12 @@ fn an_allocator_that_the_version_lacks_is_not_believed() {
 /// Linux puts an arena at any page, where it loses a pool to alignment: 64 pools take two.
 #[test]
 fn arenas_of_recordings_lie_where_linux_puts_them() {
-    let blocks = 64 * 31;
-    let mut heaptrack = "v 10500 3\nx 2 /a\nI 1000 100\nt 10 0\n".to_owned();
-    let mut mtrace = "= Start\n".to_owned();
-    for n in 0..blocks {
-        let address = 0x1000 + n * 0x210;
-        heaptrack += &format!("+ 200 1 {address:x}\n");
-        mtrace += &format!("@ /a:[0x10] + 0x{address:x} 0x200\n");
-    }
+    let text = |head: &str, line: fn(u64) -> String| {
+        let lines = (0..64 * 31).map(|n| line(0x1000 + n * 0x210));
+        std::iter::once(head.to_owned()).chain(lines).collect::<String>()
+    };
+    let heaptrack = text("v 10500 3\nx 2 /a\nI 1000 100\nt 10 0\n", |at| format!("+ 200 1 {at:x}\n"));
+    let mtrace = text("= Start\n", |at| format!("@ /a:[0x10] + 0x{at:x} 0x200\n"));
     for (name, text) in [("heaptrack", heaptrack), ("mtrace", mtrace)] {
         let loader = trace_io::Loader::new(name, Box::new(Cursor::new(text)), None);
         let trace = loader.taken_as(Some(Domain::Obj)).finish().unwrap().trace().unwrap();

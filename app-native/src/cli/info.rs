@@ -25,7 +25,8 @@ use super::words;
                   heaptrack           the raw recording, `heaptrack -r`\n  \
                   mtrace              glibc's mtrace()\n  \
                   malloc-trace-utils  glibc-malloc-trace-utils' *.mtrace\n\
-                  The text of sys._debugmallocstats(), pasted into a file, is printed as a table with what follows from it.")]
+                  The text of sys._debugmallocstats(), pasted into a file, is printed as a table with what follows from it; so are the sums \
+                  of `memray run --aggregate`, and what the debug hooks print of a damaged block is explained byte by byte.")]
 pub(super) struct Args {
     /// The trace; `-` is standard input
     file: PathBuf,
@@ -111,6 +112,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
             Counted::Trace(pieces) => pieces,
             // No trace, but what else `info` can print.
             Counted::Picture(stats) => return still::print(&stats, args.picture, args.json),
+            Counted::Account(account) => {
+                ensure!(
+                    args.picture.is_none(),
+                    "{} has no pictures; leave --picture away",
+                    args.file.display()
+                );
+                return still::account(&account, args.json);
+            }
         };
         let (Some(trace), Some(format)) = (pieces.trace(), pieces.format()) else {
             bail!("{} has no operation", args.file.display());

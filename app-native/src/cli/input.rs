@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use session::Overrides;
 use sim_core::{Domain, Trace};
+use trace_io::account::Account;
 use trace_io::stats_text::StatsText;
 use trace_io::{Format, Loaded, Loader, Packing, TraceError};
 
@@ -32,6 +33,8 @@ pub(super) enum Counted {
     Trace(Pieces),
     /// A picture of one moment.
     Picture(StatsText),
+    /// What else a file says that is no trace.
+    Account(Account),
 }
 
 /// A file whose operations pass through memory a piece at a time.
@@ -88,7 +91,10 @@ impl Pieces {
         }
         Ok(match pieces.loader.picture() {
             Some(stats) => Counted::Picture(stats.clone()),
-            None => Counted::Trace(pieces),
+            None => match pieces.loader.account() {
+                Some(account) => Counted::Account(account.clone()),
+                None => Counted::Trace(pieces),
+            },
         })
     }
 
@@ -148,6 +154,9 @@ impl Pieces {
         self.read_on(operations)?;
         if self.loader.picture().is_some() {
             return Err(TraceError::Picture).with_context(|| self.shown.clone());
+        }
+        if let Some(account) = self.loader.account() {
+            return Err(account.refusal()).with_context(|| self.shown.clone());
         }
         Ok(())
     }
