@@ -67,6 +67,10 @@ pub struct Still {
     pub account: Option<Account>,
 }
 
+/// What a packed file may unpack to without operations: so large a part of the bound, and this at most.
+const SWELL_PART: u64 = 8;
+const SWELL_BYTES_MAX: u64 = 256 << 20;
+
 /// A trace being read.
 pub struct Loading {
     name: String,
@@ -146,6 +150,10 @@ impl Loading {
                 };
             }
         };
+        if let Some(max) = bytes_max {
+            // A page's bound is lower than the desktop's.
+            loader.bound_swelling(Some((max / SWELL_PART).min(SWELL_BYTES_MAX)));
+        }
         loop {
             if let (Some(max), Some(trace)) = (bytes_max, loader.trace())
                 && trace.state_bytes() > max
@@ -192,9 +200,12 @@ fn will_be_too_large(name: &str, loader: &Loader, bytes_max: u64) -> Option<Trou
     /// The part of a file that tells: a fiftieth, and enough to be like the rest.
     const PART: u64 = 50;
     const PART_BYTES: u64 = 4 << 20;
+    /// A small file that already takes so much of the bound tells by that.
+    const PART_OF_BOUND: u64 = 16;
     let Progress { bytes: read, total_bytes, operations } = loader.progress();
     let (total, taken) = (total_bytes?, loader.trace()?.state_bytes());
-    if read < PART_BYTES || read < total / PART || taken == 0 {
+    let tells = read >= PART_BYTES || taken >= bytes_max / PART_OF_BOUND;
+    if !tells || read < total / PART || taken == 0 {
         return None;
     }
     let expected = taken as f64 * (total as f64 / read as f64);
@@ -246,6 +257,24 @@ mod tests {
             assert!(text.starts_with("x.ptrace: ") && !text.contains('\n'), "{text}");
             assert_ne!(remedy, Remedy::None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_small_file_that_will_be_large_is_given_up_before_it_is() {
+        // 700 KB of a file, of which each fourteen bytes become 26.
+        let text = b"m o 1 48\nf o 1\n".repeat(50_000);
+        let total = Some(text.len() as u64);
+        let mut loading = Loading::read("small.ptrace".to_owned(), Box::new(Cursor::new(text)), total);
+        let mut read = 0;
+        let error = loop {
+            match loading.advance(Duration::ZERO, Some(400_000)) {
+                Outcome::Running(more) => loading = more,
+                Outcome::Grown(..) | Outcome::Done(_) | Outcome::Still(_) => panic!("it was opened"),
+                Outcome::Failed(error) => break error,
+            }
+            read = loading.progress().bytes;
+        };
+        assert!(error.text.contains("it would take about") && read < 200_000, "{error:?} after {read} bytes");
     }
 
     #[test]

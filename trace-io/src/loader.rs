@@ -57,6 +57,7 @@ pub struct Loader {
     total_bytes: Option<u64>,
     domain: Option<Domain>,
     counting: bool,
+    swell_bytes_max: Option<u64>,
     state: State,
     buffer: Vec<u8>,
 }
@@ -79,6 +80,10 @@ struct Open {
     account: Option<Box<Account>>,
 }
 
+/// Unpacked bytes that hold hardly an operation: real recordings have one in some ten bytes.
+const SWELL_BYTES_MAX: u64 = 256 << 20;
+/// In so many bytes there is one operation at least.
+const BYTES_AN_OPERATION: u64 = 4096;
 /// Bytes of one slice.
 const SLICE_BYTES: usize = 1 << 16;
 
@@ -91,6 +96,7 @@ impl Loader {
             total_bytes,
             domain: None,
             counting: false,
+            swell_bytes_max: Some(SWELL_BYTES_MAX),
             state: State::Start(source),
             buffer: Vec::new(),
         }
@@ -110,6 +116,12 @@ impl Loader {
     pub fn counting(mut self) -> Self {
         self.counting = true;
         self
+    }
+
+    /// Gives a packed source up that unpacks to more than so many bytes with hardly an operation in them, if that is also far more than it is
+    /// packed; `None` reads on for as long as it takes. Without this call it is 256 MiB.
+    pub fn bound_swelling(&mut self, bytes_max: Option<u64>) {
+        self.swell_bytes_max = bytes_max;
     }
 
     fn opened(&self) -> Option<&Open> {
@@ -231,6 +243,14 @@ impl Loader {
         };
         let State::Reading(open) = &mut self.state else { return Err(TraceError::Empty) };
         open.reader.feed(&self.buffer[..filled])?;
+        let operations = open.reader.builder().len();
+        if let Some(max) = self.swell_bytes_max
+            && open.input.swells(max)
+            && operations < open.input.given / BYTES_AN_OPERATION
+        {
+            let (packed, unpacked) = (open.input.consumed(), open.input.given);
+            return Err(TraceError::Swells { packed, unpacked, operations });
+        }
         match came {
             Came::Broke(failure) => {
                 open.reader.cut(failure)?;
