@@ -70,11 +70,11 @@ fn files_without_a_trace_are_told_by_info() {
 
 #[test]
 fn a_packed_file_that_holds_nothing_is_given_up_unless_asked() {
+    const BLOCKS: u32 = 2080;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("blank.ptrace.zst");
     // A frame without a checksum: a window of 1 MiB, then blocks of 128 KiB that repeat one byte.
     let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x50];
-    const BLOCKS: u32 = 2080;
     for block in 1..=BLOCKS {
         let head = u32::from(block == BLOCKS) | 1 << 1 | (128 << 10) << 3;
         frame.extend(&head.to_le_bytes()[..3]);

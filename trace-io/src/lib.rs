@@ -11,6 +11,7 @@
 pub mod account;
 pub mod atrace;
 mod births;
+mod block_reader;
 pub mod care;
 mod csv;
 mod detect;

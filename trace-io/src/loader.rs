@@ -8,7 +8,8 @@ use std::io::Read;
 
 use sim_core::{Domain, Trace, TraceBuilder};
 
-use crate::account::{Account, BlockReader};
+use crate::account::Account;
+use crate::block_reader::BlockReader;
 use crate::detect::detect;
 use crate::error::TraceError;
 use crate::format::{Format, HEAD_BYTES, stem};

@@ -5,7 +5,7 @@ mod sites;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::block::{BEGINNING as BLOCK, BlockReader};
+pub(crate) use self::block::REPLACED;
 pub use self::block::{BlockMessage, Pad};
 pub use self::sites::{Site, Sites};
 use crate::error::TraceError;

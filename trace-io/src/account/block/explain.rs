@@ -237,6 +237,20 @@ fn as_character(byte: u8) -> String {
     if byte.is_ascii_graphic() { format!(", the character `{}`", char::from(byte)) } else { String::new() }
 }
 
+/// Text with characters of several bytes, of which the first and the last may be cut.
+fn utf8(bytes: &[u8]) -> Option<&str> {
+    let cut = bytes.iter().take_while(|b| (0x80..0xc0).contains(*b)).count();
+    let bytes = bytes.get(cut..).filter(|_| cut < 4)?;
+    let whole = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&bytes[..error.valid_up_to()]).ok()?
+        }
+        Err(_) => return None,
+    };
+    (!whole.is_ascii() && !whole.chars().any(char::is_control)).then_some(whole)
+}
+
 /// What several bytes are together: fill, text, or a number as this kind of machine stores it.
 fn content(bytes: &[u8], fills: Fills) -> String {
     let Some(&first) = bytes.first() else { return String::new() };
@@ -249,6 +263,9 @@ fn content(bytes: &[u8], fills: Fills) -> String {
     if text.len() >= 2 && text.iter().all(|b| b.is_ascii_graphic() || *b == b' ') {
         let end = if text.len() < bytes.len() { " and its closing NUL" } else { "" };
         return format!(", the text `{}`{end}", String::from_utf8_lossy(text));
+    }
+    if let Some(text) = utf8(bytes) {
+        return format!(", the UTF-8 text `{text}`");
     }
     if matches!(bytes.len(), 2 | 4 | 8) {
         let number = bytes.iter().rev().fold(0_u64, |n, b| n << 8 | u64::from(*b));
