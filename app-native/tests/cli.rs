@@ -42,6 +42,52 @@ fn fails(args: &[&str], code: i32, expected: &str) {
 }
 
 #[test]
+fn files_without_a_trace_are_told_by_info() {
+    let sums = data("memray/aggregate13.bin.zst");
+    let text = stdout(&["info", &sums]);
+    assert!(text.starts_with("34,966,766 bytes in 108,094 blocks were live at the peak"), "{text}");
+    assert!(text.contains("24,000,140          13") && text.contains("<module> alt.py:3"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&stdout(&["info", "--json", &sums])).unwrap();
+    assert_eq!((&json["format"], &json["peak_bytes"]), (&"memray-aggregate".into(), &34_966_766_u64.into()));
+    assert_eq!(json["sites"][0]["allocator"], "pymalloc_realloc");
+    fails(&["replay", &sums], 1, "this is an aggregated capture: it has sums by stack and no order of calls");
+    fails(&["info", &sums, "--picture", "2"], 1, "leave --picture away");
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_arenascope"))
+        .args(["info", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let message = "Debug memory block at address p=0x10: API 'm'\n    14 bytes originally requested\n    The 7 pad bytes at \
+        p-7 are FORBIDDENBYTE, as expected.\n    The 8 pad bytes at tail=0x1e are not all FORBIDDENBYTE (0xfd):\n        at \
+        tail+0: 0x84 *** OUCH\n";
+    child.stdin.take().unwrap().write_all(message.as_bytes()).unwrap();
+    let out = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    assert!(out.starts_with("Written one byte past the end, at index 14 of 14 bytes\n"), "{out}");
+    assert!(out.contains("API 'm' (MEM, PyMem_Malloc)"), "{out}");
+}
+
+#[test]
+fn a_packed_file_that_holds_nothing_is_given_up_unless_asked() {
+    const BLOCKS: u32 = 2080;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("blank.ptrace.zst");
+    // A frame without a checksum: a window of 1 MiB, then blocks of 128 KiB that repeat one byte.
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x50];
+    for block in 1..=BLOCKS {
+        let head = u32::from(block == BLOCKS) | 1 << 1 | (128 << 10) << 3;
+        frame.extend(&head.to_le_bytes()[..3]);
+        frame.push(b'\n');
+    }
+    std::fs::write(&path, frame).unwrap();
+    let path = path.to_string_lossy();
+    fails(&["info", &path], 1, "with 0 operations in them");
+    fails(&["info", &path], 1, "give --unbounded to read on");
+    fails(&["info", "--unbounded", &path], 1, "there is no operation in it");
+}
+
+#[test]
 fn a_start_has_the_blocks_of_its_picture() {
     let trace = data("../../../traces/tiny-script-3.14.ptrace.zst");
     let folder = tempfile::tempdir().unwrap();

@@ -25,6 +25,7 @@ fn advice(trouble: &Trouble) -> Option<String> {
         }
         Remedy::FetchAgain => "the file is damaged or cut off, fetch it again".to_owned(),
         Remedy::OtherCopy => "the file is damaged or was not written as docs/atrace.md says".to_owned(),
+        Remedy::ReadOn => "if you know where it comes from, unpack it first and open that".to_owned(),
         Remedy::NewerProgram => "use a newer version of this program".to_owned(),
         Remedy::CutOut { operations } => {
             // The text begins with the file's name.
@@ -54,6 +55,7 @@ mod tests {
             Remedy::LookAtPicture,
             Remedy::FetchAgain,
             Remedy::OtherCopy,
+            Remedy::ReadOn,
             Remedy::NewerProgram,
         ] {
             let line = said(remedy.clone());

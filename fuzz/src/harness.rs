@@ -89,6 +89,10 @@ pub fn check(prefix: &[u8], data: &[u8]) {
             assert!(stats.doubts().iter().all(|d| !d.contains('\n')));
             return;
         }
+        Ok(Loaded::Account(account)) => {
+            assert!(account.lines().iter().all(|line| !line.contains('\n')), "{:?}", account.lines());
+            return;
+        }
         Err(error) => {
             let line = match error.remedy() {
                 Remedy::Do(sentence) => format!("{error}; {sentence}"),

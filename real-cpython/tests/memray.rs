@@ -116,8 +116,7 @@ fn recordings_are_read_as_memray_reads_them() {
                 objects = true;
             }
             let aggregated = memray.record(&["python", "aggregated"]).unwrap();
-            let error =
-                Loader::new("x", Box::new(File::open(aggregated).unwrap()), None).finish().unwrap_err();
+            let error = trace_io::open("x", Box::new(File::open(aggregated).unwrap())).unwrap_err();
             let remedy = error.remedy();
             assert!(format!("{remedy:?}").contains("without `--aggregate`"), "{error}: {remedy:?}");
             tested.push(memray.name);

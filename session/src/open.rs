@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sim_core::Trace;
+use trace_io::account::Account;
 use trace_io::stats_text::StatsText;
 use trace_io::{Loaded, Loader, Progress, Remedy, TraceError};
 use web_time::Instant;
@@ -55,14 +56,20 @@ impl Opened {
     }
 }
 
-/// The text of `sys._debugmallocstats()`, which shows one moment and no operations.
+/// What a file says that has no operations: the text of `sys._debugmallocstats()`, which shows one moment, or an account.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Still {
     /// The file's name.
     pub name: String,
-    /// What it says.
+    /// What the statistics say; nothing in an account.
     pub stats: StatsText,
+    /// What it says otherwise.
+    pub account: Option<Account>,
 }
+
+/// What a packed file may unpack to without operations: so large a part of the bound, and this at most.
+const SWELL_PART: u64 = 8;
+const SWELL_BYTES_MAX: u64 = 256 << 20;
 
 /// A trace being read.
 pub struct Loading {
@@ -83,7 +90,7 @@ pub enum Outcome {
     Grown(Loading, Box<Trace>),
     /// The trace is complete.
     Done(Box<Trace>),
-    /// It is no trace but the text of statistics.
+    /// It is no trace but the text of statistics, or an account of something else.
     Still(Box<Still>),
     /// It is no trace: the file's name and the reason in one line, and what can be done.
     Failed(Trouble),
@@ -143,6 +150,10 @@ impl Loading {
                 };
             }
         };
+        if let Some(max) = bytes_max {
+            // A page's bound is lower than the desktop's.
+            loader.bound_swelling(Some((max / SWELL_PART).min(SWELL_BYTES_MAX)));
+        }
         loop {
             if let (Some(max), Some(trace)) = (bytes_max, loader.trace())
                 && trace.state_bytes() > max
@@ -174,7 +185,11 @@ fn whole(name: &str, loaded: Result<Loaded, TraceError>) -> Outcome {
     match loaded {
         Ok(Loaded::Trace(trace, _)) => Outcome::Done(trace),
         Ok(Loaded::Picture(stats)) => {
-            Outcome::Still(Box::new(Still { name: name.to_owned(), stats: *stats }))
+            Outcome::Still(Box::new(Still { name: name.to_owned(), stats: *stats, account: None }))
+        }
+        Ok(Loaded::Account(account)) => {
+            let (name, stats) = (name.to_owned(), StatsText::default());
+            Outcome::Still(Box::new(Still { name, stats, account: Some(*account) }))
         }
         Err(error) => Outcome::Failed(Trouble::reading(name, &error)),
     }
@@ -185,9 +200,12 @@ fn will_be_too_large(name: &str, loader: &Loader, bytes_max: u64) -> Option<Trou
     /// The part of a file that tells: a fiftieth, and enough to be like the rest.
     const PART: u64 = 50;
     const PART_BYTES: u64 = 4 << 20;
+    /// A small file that already takes so much of the bound tells by that.
+    const PART_OF_BOUND: u64 = 16;
     let Progress { bytes: read, total_bytes, operations } = loader.progress();
     let (total, taken) = (total_bytes?, loader.trace()?.state_bytes());
-    if read < PART_BYTES || read < total / PART || taken == 0 {
+    let tells = read >= PART_BYTES || taken >= bytes_max / PART_OF_BOUND;
+    if !tells || read < total / PART || taken == 0 {
         return None;
     }
     let expected = taken as f64 * (total as f64 / read as f64);
@@ -239,6 +257,35 @@ mod tests {
             assert!(text.starts_with("x.ptrace: ") && !text.contains('\n'), "{text}");
             assert_ne!(remedy, Remedy::None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_small_file_that_will_be_large_is_given_up_before_it_is() {
+        // 700 KB of a file, of which each fourteen bytes become 26.
+        let text = b"m o 1 48\nf o 1\n".repeat(50_000);
+        let total = Some(text.len() as u64);
+        let mut loading = Loading::read("small.ptrace".to_owned(), Box::new(Cursor::new(text)), total);
+        let mut read = 0;
+        let error = loop {
+            match loading.advance(Duration::ZERO, Some(400_000)) {
+                Outcome::Running(more) => loading = more,
+                Outcome::Grown(..) | Outcome::Done(_) | Outcome::Still(_) => panic!("it was opened"),
+                Outcome::Failed(error) => break error,
+            }
+            read = loading.progress().bytes;
+        };
+        assert!(error.text.contains("it would take about") && read < 200_000, "{error:?} after {read} bytes");
+    }
+
+    #[test]
+    fn an_account_of_something_else_is_handed_on() {
+        let text = b"Debug memory block at address p=0x10: API 'o'\n    4 bytes originally requested\n";
+        let loading = Loading::new(Opened::bytes("x.txt", &text[..])).ok().unwrap();
+        let Outcome::Still(still) = loading.advance(Duration::MAX, None) else {
+            panic!("it was something else")
+        };
+        let lines = still.account.unwrap().lines();
+        assert!(still.name == "x.txt" && lines[1].contains("4 bytes requested"), "{lines:?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 use sim_core::tape::StackId;
-use sim_core::{Addr, Call, Domain, Op, TapeError, TraceBuilder};
+use sim_core::{Addr, Call, Domain, Op, TapeError, Trace, TraceBuilder};
 
 /// A live block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,6 +70,12 @@ pub(crate) struct PointerTape {
     pub(crate) domain: Domain,
 }
 
+/// The recorded process got its arenas where Linux puts mappings: at addresses of pages, so that each arena loses a pool to alignment where
+/// pools are larger than pages.
+pub(crate) fn placed_by_the_system(trace: &mut Trace) {
+    trace.head.settings.push(("arena_placement".to_owned(), "page".to_owned()));
+}
+
 /// Where a call comes from.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Origin {
@@ -80,7 +86,9 @@ pub(crate) struct Origin {
 impl PointerTape {
     /// An empty trace of the C library's calls.
     pub(crate) fn new(name: &str) -> Self {
-        Self { builder: TraceBuilder::new(name), births: Births::default(), domain: Domain::Raw }
+        let mut builder = TraceBuilder::new(name);
+        placed_by_the_system(builder.trace_mut());
+        Self { builder, births: Births::default(), domain: Domain::Raw }
     }
 
     fn push(&mut self, from: Origin, call: Call, address: u64) -> Result<(), TapeError> {

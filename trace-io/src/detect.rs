@@ -3,7 +3,7 @@
 use crate::atrace::MAGIC;
 use crate::error::TraceError;
 use crate::format::{Format, HEAD_BYTES};
-use crate::{csv, memray, mtrace_utils, refused, stats_lines};
+use crate::{block_reader, csv, memray, mtrace_utils, refused, stats_lines};
 
 /// What the first bytes say; `head` is shorter than [`HEAD_BYTES`] only where the file is.
 pub(crate) fn detect(head: &[u8]) -> Result<Format, TraceError> {
@@ -22,6 +22,12 @@ pub(crate) fn detect(head: &[u8]) -> Result<Format, TraceError> {
     }
     if stats_lines::is_in(head) && !is_lesson(head) {
         return Ok(Format::StatsText);
+    }
+    if head.windows(block_reader::BEGINNING.len()).any(|w| w == block_reader::BEGINNING)
+        && !is_lesson(head)
+        && !head.starts_with(b"#!")
+    {
+        return Ok(Format::BlockMessage);
     }
     if let Some(error) = refused::refused(head) {
         return Err(error);

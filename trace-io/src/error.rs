@@ -121,6 +121,18 @@ pub enum TraceError {
         /// The format.
         format: &'static str,
     },
+    /// A packed source that unpacks to far more than it is, with hardly anything in it.
+    #[error(
+        "its first {packed} bytes unpack to {unpacked} with {operations} operations in them, so that reading on may take all time and memory"
+    )]
+    Swells {
+        /// Packed bytes read so far.
+        packed: u64,
+        /// What they became.
+        unpacked: u64,
+        /// Operations in them.
+        operations: u64,
+    },
     /// The source could not be read.
     #[error("reading failed after {offset} bytes: {error}")]
     Read {
@@ -151,6 +163,7 @@ impl TraceError {
                 Remedy::Do("begin the recording before the program asks for the blocks".to_owned())
             }
             Self::Picture => Remedy::LookAtPicture,
+            Self::Swells { .. } => Remedy::ReadOn,
             Self::HasDomains { .. } => Remedy::OwnDomains,
             Self::Operation { .. } | Self::Read { .. } => Remedy::None,
         }

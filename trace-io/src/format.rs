@@ -22,6 +22,8 @@ pub enum Format {
     MtraceUtils,
     /// The text of `sys._debugmallocstats()`, which is no trace but a picture: [`crate::Loaded::Picture`].
     StatsText,
+    /// What debug hooks print of a damaged block, which is no trace: [`crate::Loaded::Account`].
+    BlockMessage,
     /// Operations in columns, packed and seekable.
     Atrace,
 }
@@ -45,7 +47,7 @@ const PACKED: &[&str] = &["zst", "gz", "lz4"];
 
 impl Format {
     /// All of them, in the order in which they are listed.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Atrace,
         Self::Ptrace,
         Self::Ron,
@@ -55,7 +57,13 @@ impl Format {
         Self::Mtrace,
         Self::MtraceUtils,
         Self::StatsText,
+        Self::BlockMessage,
     ];
+
+    /// Whether it holds operations; else it says something of one moment.
+    pub(crate) fn is_trace(self) -> bool {
+        !matches!(self, Self::StatsText | Self::BlockMessage)
+    }
 
     /// Everything that is said of it; dialogs, menus and messages take it from here.
     const fn row(self) -> Row {
@@ -71,6 +79,9 @@ impl Format {
                 row("malloc-trace-utils", "a recording of glibc-malloc-trace-utils", &["mtrace"])
             }
             Self::StatsText => row("debugmallocstats", "the text of sys._debugmallocstats()", &["txt"]),
+            Self::BlockMessage => {
+                row("debug-hooks-message", "what debug hooks print of a damaged block", &["txt"])
+            }
         }
     }
 
@@ -110,14 +121,14 @@ pub fn endings() -> Vec<&'static str> {
 
 /// The formats in one sentence's middle: `ptrace, ron, …, or the text of sys._debugmallocstats()`.
 pub fn readable() -> String {
-    let traces: Vec<&str> =
-        Format::ALL.into_iter().filter(|f| *f != Format::StatsText).map(Format::name).collect();
-    format!("{}, or {}, plain or packed with zstd, LZ4 or gzip", traces.join(", "), Format::StatsText.about())
+    let traces: Vec<&str> = Format::ALL.into_iter().filter(|f| f.is_trace()).map(Format::name).collect();
+    let texts: Vec<&str> = Format::ALL.into_iter().filter(|f| !f.is_trace()).map(Format::about).collect();
+    format!("{}, {}, plain or packed with zstd, LZ4 or gzip", traces.join(", "), texts.join(", or "))
 }
 
 /// What a file's name calls its trace: without the endings of packing and of a format. A text keeps its own.
 pub(crate) fn stem(name: &str) -> &str {
-    let formats = Format::ALL.iter().filter(|f| **f != Format::StatsText).flat_map(|f| f.row().endings);
+    let formats = Format::ALL.iter().filter(|f| f.is_trace()).flat_map(|f| f.row().endings);
     PACKED.iter().chain(formats).fold(name, |stem, ending| {
         let cut = stem.strip_suffix(ending).and_then(|stem| stem.strip_suffix('.'));
         cut.unwrap_or(stem)
@@ -132,7 +143,7 @@ mod tests {
     fn every_format_is_named_and_its_endings_are_shown() {
         for (at, format) in Format::ALL.into_iter().enumerate() {
             assert!(!Format::ALL[..at].contains(&format), "{format:?} twice");
-            let said = if format == Format::StatsText { format.about() } else { format.name() };
+            let said = if format.is_trace() { format.name() } else { format.about() };
             assert!(readable().contains(said), "{said}");
         }
         let shown = endings();

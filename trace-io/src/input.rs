@@ -45,6 +45,8 @@ pub(crate) struct Input {
     source: Source,
     pub(crate) packing: Packing,
     consumed: Rc<Cell<u64>>,
+    /// Bytes given so far.
+    pub(crate) given: u64,
 }
 
 enum Source {
@@ -75,7 +77,7 @@ impl Input {
         } else {
             (Packing::None, Source::Plain(counting))
         };
-        Ok(Self { source, packing, consumed })
+        Ok(Self { source, packing, consumed, given: 0 })
     }
 
     /// Bytes of the source taken so far.
@@ -101,6 +103,7 @@ impl Input {
                 Ok(0) => return (filled, Came::All),
                 Ok(n) => {
                     filled += n;
+                    self.given += n as u64;
                     if n < wanted && filled >= least {
                         break;
                     }
@@ -110,6 +113,13 @@ impl Input {
             }
         }
         (filled, Came::More)
+    }
+
+    /// Whether it is packed, and unpacks to far more than it is and than `bytes_max`.
+    pub(crate) fn swells(&self, bytes_max: u64) -> bool {
+        /// Text of operations that hardly differ can be a ten-thousandth when packed; what people record is a fifth to a hundredth.
+        const TIMES: u64 = 200;
+        self.packing != Packing::None && self.given > bytes_max && self.given / TIMES > self.consumed()
     }
 
     fn failure(&self, error: io::Error) -> TraceError {

@@ -8,8 +8,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod account;
 pub mod atrace;
 mod births;
+mod block_reader;
 pub mod care;
 mod csv;
 mod detect;

@@ -8,6 +8,8 @@ use std::io::Read;
 
 use sim_core::{Domain, Trace, TraceBuilder};
 
+use crate::account::Account;
+use crate::block_reader::BlockReader;
 use crate::detect::detect;
 use crate::error::TraceError;
 use crate::format::{Format, HEAD_BYTES, stem};
@@ -35,14 +37,17 @@ pub enum Loaded {
     Trace(Box<Trace>, Format),
     /// A picture of one moment: the text of `sys._debugmallocstats()`.
     Picture(Box<StatsText>),
+    /// What a file says that is neither: sums by place, or a damaged block.
+    Account(Box<Account>),
 }
 
 impl Loaded {
-    /// The trace. A picture is refused with [`TraceError::Picture`].
+    /// The trace. A picture is refused with [`TraceError::Picture`], an account with its own words.
     pub fn trace(self) -> Result<Trace, TraceError> {
         match self {
             Self::Trace(trace, _) => Ok(*trace),
             Self::Picture(_) => Err(TraceError::Picture),
+            Self::Account(account) => Err(account.refusal()),
         }
     }
 }
@@ -53,6 +58,7 @@ pub struct Loader {
     total_bytes: Option<u64>,
     domain: Option<Domain>,
     counting: bool,
+    swell_bytes_max: Option<u64>,
     state: State,
     buffer: Vec<u8>,
 }
@@ -72,8 +78,13 @@ struct Open {
     ended: bool,
     /// Once it ended, where it is no trace.
     picture: Option<Box<StatsText>>,
+    account: Option<Box<Account>>,
 }
 
+/// Unpacked bytes that hold hardly an operation: real recordings have one in some ten bytes.
+const SWELL_BYTES_MAX: u64 = 256 << 20;
+/// In so many bytes there is one operation at least.
+const BYTES_AN_OPERATION: u64 = 4096;
 /// Bytes of one slice.
 const SLICE_BYTES: usize = 1 << 16;
 
@@ -86,6 +97,7 @@ impl Loader {
             total_bytes,
             domain: None,
             counting: false,
+            swell_bytes_max: Some(SWELL_BYTES_MAX),
             state: State::Start(source),
             buffer: Vec::new(),
         }
@@ -105,6 +117,12 @@ impl Loader {
     pub fn counting(mut self) -> Self {
         self.counting = true;
         self
+    }
+
+    /// Gives a packed source up that unpacks to more than so many bytes with hardly an operation in them, if that is also far more than it is
+    /// packed; `None` reads on for as long as it takes. Without this call it is 256 MiB.
+    pub fn bound_swelling(&mut self, bytes_max: Option<u64>) {
+        self.swell_bytes_max = bytes_max;
     }
 
     fn opened(&self) -> Option<&Open> {
@@ -202,7 +220,7 @@ impl Loader {
                 let format = detect(&self.buffer[..filled.min(HEAD_BYTES)])?;
                 let mut reader = reader(format, &self.name);
                 if let Some(domain) = self.domain
-                    && format != Format::StatsText
+                    && format.is_trace()
                     && !reader.take_as(domain)
                 {
                     return Err(TraceError::HasDomains { format: format.name() });
@@ -210,7 +228,14 @@ impl Loader {
                 if self.counting {
                     reader.count_only();
                 }
-                self.state = State::Reading(Open { input, format, reader, ended: false, picture: None });
+                self.state = State::Reading(Open {
+                    input,
+                    format,
+                    reader,
+                    ended: false,
+                    picture: None,
+                    account: None,
+                });
                 (filled, came)
             }
             State::Reading(open) if open.ended => return Ok(true),
@@ -219,6 +244,14 @@ impl Loader {
         };
         let State::Reading(open) = &mut self.state else { return Err(TraceError::Empty) };
         open.reader.feed(&self.buffer[..filled])?;
+        let operations = open.reader.builder().len();
+        if let Some(max) = self.swell_bytes_max
+            && open.input.swells(max)
+            && operations < open.input.given / BYTES_AN_OPERATION
+        {
+            let (packed, unpacked) = (open.input.consumed(), open.input.given);
+            return Err(TraceError::Swells { packed, unpacked, operations });
+        }
         match came {
             Came::Broke(failure) => {
                 open.reader.cut(failure)?;
@@ -232,7 +265,8 @@ impl Loader {
         }
         if open.ended {
             open.picture = open.reader.picture().map(Box::new);
-            if open.picture.is_none() && open.reader.builder().is_empty() {
+            open.account = open.reader.account().map(Box::new);
+            if open.picture.is_none() && open.account.is_none() && open.reader.builder().is_empty() {
                 let doubt = &open.reader.builder().trace().origin.source.doubt;
                 let skipped = doubt.unknown_frees + doubt.unknown_reallocs;
                 return Err(match skipped {
@@ -249,6 +283,11 @@ impl Loader {
         self.opened().and_then(|open| open.picture.as_deref())
     }
 
+    /// What it says, once [`Self::advance`] returned true for what is neither trace nor picture.
+    pub fn account(&self) -> Option<&Account> {
+        self.opened().and_then(|open| open.account.as_deref())
+    }
+
     /// The trace with all operations that were not forgotten, or the picture; what was not read yet is read first.
     pub fn finish(mut self) -> Result<Loaded, TraceError> {
         while !self.advance()? {
@@ -256,6 +295,7 @@ impl Loader {
         }
         match self.state {
             State::Reading(Open { picture: Some(picture), .. }) => Ok(Loaded::Picture(picture)),
+            State::Reading(Open { account: Some(account), .. }) => Ok(Loaded::Account(account)),
             State::Reading(mut open) => {
                 let builder: TraceBuilder = std::mem::take(open.reader.builder_mut());
                 Ok(Loaded::Trace(Box::new(builder.finish()), open.format))
@@ -281,6 +321,7 @@ fn reader(format: Format, name: &str) -> Box<dyn Reader> {
         Format::Mtrace => Box::new(Lined::new(mtrace::Format::new(name))),
         Format::MtraceUtils => Box::new(mtrace_utils::Parser::new(name)),
         Format::StatsText => Box::new(stats_reader::Parser::default()),
+        Format::BlockMessage => Box::new(BlockReader::default()),
         Format::Atrace => Box::new(atrace::AtraceReader::new(name)),
     }
 }

@@ -2,6 +2,7 @@
 
 use sim_core::{Domain, TraceBuilder};
 
+use crate::account::Account;
 use crate::error::TraceError;
 use crate::stats_text::StatsText;
 
@@ -37,6 +38,11 @@ pub(crate) trait Reader {
 
     /// What it read, where that is no trace but a picture. Asked after the end.
     fn picture(&mut self) -> Option<StatsText> {
+        None
+    }
+
+    /// What it read, where that is no trace and no picture. Asked after the end.
+    fn account(&mut self) -> Option<Account> {
         None
     }
 

@@ -29,10 +29,14 @@ const KINDS: &[Kind] = &[
         remedy: "wait for that, or record again",
     },
     Kind {
-        test: |h| has(h, b"Debug memory block at address p=0x"),
-        what: "what CPython's debug hooks print when they find a damaged block",
-        reason: "it shows one block when the process ended",
-        remedy: RECORD,
+        test: |h| {
+            [b"\x28\xb5\x2f\xfd".as_slice(), b"\x04\x22\x4d\x18", b"\x1f\x8b\x08"]
+                .iter()
+                .any(|magic| h.starts_with(magic))
+        },
+        what: "a file that is packed twice",
+        reason: "one packing is undone in reading, and there is another in it",
+        remedy: "unpack it once with zstd, lz4 or gzip and open that",
     },
     Kind {
         test: |h| h.starts_with(b"allocator,num_allocations,size,"),
@@ -369,7 +373,8 @@ mod tests {
             (b"4242  brk(NULL)                         = 0x5581\n", "strace"),
             (b"4242  12:00:01.123 openat(AT_FDCWD, \"/etc\", O_RDONLY) = 3\n", "strace"),
             (b"", "an empty file"),
-            (b"Debug memory block at address p=0x7fab0fd95270: API 'm'\n", "damaged block"),
+            (b"\x28\xb5\x2f\xfd\x04\x58", "packed twice"),
+            (b"\x1f\x8b\x08\x00", "packed twice"),
             (b"allocator,num_allocations,size,tid,thread_name,stack_trace\n", "memray transform csv"),
             (
                 "\u{1f4cf} Total allocations:\n\t24653\n\n Total memory allocated:\n".as_bytes(),

@@ -30,6 +30,8 @@ pub enum Remedy {
     FetchAgain,
     /// The same, if it was written as the page of its format says.
     OtherCopy,
+    /// Read on whatever it takes, if the file is known to be sound.
+    ReadOn,
     /// Use a newer version of the program.
     NewerProgram,
     /// Cut so many operations out of the file first: it is too large for here.

@@ -88,6 +88,34 @@ fn a_recording_of_frees_alone_is_named() {
     );
 }
 
+/// Frees and moves of blocks from before are counted in every recorder's format, and the rest is kept.
+#[test]
+fn blocks_from_before_the_recording_are_counted() {
+    for (name, text, frees, moves, operations) in [
+        (
+            "csv",
+            "op,domain,id,size,address\nfree,obj,7,,0x1000\nmalloc,obj,1,48,0x2000\nfree,obj,1,,0x2000\n",
+            1,
+            0,
+            2,
+        ),
+        (
+            "mtrace",
+            "= Start\n@ /a:[0x1] - 0x1000\n@ /a:[0x1] < 0x3000\n@ /a:[0x1] > 0x4000 0x10\n@ /a:[0x1] + 0x2000 0x30\n",
+            1,
+            1,
+            2,
+        ),
+        ("heaptrack", "v 10500 3\nx 2 /a\nI 1000 100\nt 10 0\n- 1000\n+ 30 1 2000\n- 2000\n", 1, 0, 2),
+    ] {
+        let trace = trace_io::open(name, Box::new(Cursor::new(text))).unwrap();
+        let doubt = &trace.origin.source.doubt;
+        assert_eq!((doubt.unknown_frees, doubt.unknown_reallocs), (frees, moves), "{name}");
+        assert_eq!(trace.len(), operations, "{name}");
+        assert_eq!(doubt.sentences().len() as u64, frees + moves, "{name}: {:?}", doubt.sentences());
+    }
+}
+
 /// memray 1.20 refuses it too: a count of segments is one too high, before the first allocation.
 #[test]
 fn a_capture_damaged_before_its_first_allocation_says_where_once() {

@@ -366,7 +366,8 @@ fn what_is_not_in_the_file_is_counted() {
 
 #[test]
 fn what_cannot_be_replayed_is_refused_by_name() {
-    let error = said(&open(Capture::new(true).bytes).unwrap_err());
+    let sums = trace_io::open("x", Box::new(Cursor::new(Capture::new(true).bytes)));
+    let error = said(&sums.unwrap_err());
     assert!(error.contains("aggregated") && error.contains("without `--aggregate`"), "{error}");
     let mut old = Capture::new(false).bytes;
     old[7] = 9;

@@ -25,7 +25,7 @@ fn open(bytes: impl Into<Vec<u8>>) -> Result<Trace, TraceError> {
 fn picture(bytes: impl Into<Vec<u8>>) -> StatsText {
     match Loader::new("test", Box::new(Cursor::new(bytes.into())), None).finish().unwrap() {
         Loaded::Picture(stats) => *stats,
-        Loaded::Trace(..) => panic!("it is a picture"),
+        other => panic!("it is a picture: {other:?}"),
     }
 }
 

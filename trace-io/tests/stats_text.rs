@@ -12,7 +12,7 @@ fn picture(name: &str) -> StatsText {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/stats").join(name);
     match Loader::new(name, Box::new(File::open(path).unwrap()), None).finish().unwrap() {
         Loaded::Picture(stats) => *stats,
-        Loaded::Trace(..) => panic!("{name} is a picture"),
+        other => panic!("{name} is a picture: {other:?}"),
     }
 }
 

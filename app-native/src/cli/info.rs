@@ -34,7 +34,9 @@ pub(super) struct Args {
 fn formats() -> String {
     let rows = Format::ALL.map(|format| format!("  {:<18}  {}", format.name(), format.about()));
     let head = "Formats read, each plain or packed with zstd, LZ4 or gzip (docs/formats.md):";
-    format!("{head}\n{}", rows.join("\n"))
+    let tail = "A text is printed as a table with what follows from it, and so are the sums of `memray run --aggregate`; what debug hooks \
+                print of a damaged block is explained byte by byte.";
+    format!("{head}\n{}\n{tail}", rows.join("\n"))
 }
 
 #[derive(Serialize)]
@@ -109,6 +111,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
             Counted::Trace(pieces) => pieces,
             // No trace, but what else `info` can print.
             Counted::Picture(stats) => return still::print(&stats, args.picture, args.json),
+            Counted::Account(account) => {
+                ensure!(
+                    args.picture.is_none(),
+                    "{} has no pictures; leave --picture away",
+                    args.file.display()
+                );
+                return still::account(&account, args.json);
+            }
         };
         let (Some(trace), Some(format)) = (pieces.trace(), pieces.format()) else {
             bail!("{} has no operation", args.file.display());

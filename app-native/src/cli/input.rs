@@ -3,16 +3,27 @@
 use std::fs::File;
 use std::io::{IsTerminal as _, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use session::Overrides;
+use session::format::bytes;
 use sim_core::{Domain, Trace};
+use trace_io::account::Account;
 use trace_io::stats_text::StatsText;
 use trace_io::{Format, Loaded, Loader, Packing, TraceError};
 
 use super::output;
+
+/// Whether `--unbounded` was given: packed files are read on whatever they become.
+static UNBOUNDED: AtomicBool = AtomicBool::new(false);
+
+/// Reads packed files on whatever they become, from now on.
+pub(super) fn read_unbounded() {
+    UNBOUNDED.store(true, Ordering::Relaxed);
+}
 
 /// Opens FILE, `-` for standard input, and reads all of it; `domain` is what `--as` says.
 pub(super) fn load(path: &Path, domain: Option<Domain>) -> Result<Loaded> {
@@ -32,6 +43,8 @@ pub(super) enum Counted {
     Trace(Pieces),
     /// A picture of one moment.
     Picture(StatsText),
+    /// What else a file says that is no trace.
+    Account(Account),
 }
 
 /// A file whose operations pass through memory a piece at a time.
@@ -42,6 +55,8 @@ pub(super) struct Pieces {
     bar: ProgressBar,
     first_piece: u64,
     complete: bool,
+    /// Memory that is free, where a bound is wanted and the system says it.
+    memory_bytes: Option<u64>,
     /// The first piece was handed out.
     begun: bool,
 }
@@ -67,9 +82,14 @@ impl Pieces {
             (Box::new(file), Some(meta.len()))
         };
         let name = path.file_name().map_or_else(|| "trace".to_owned(), |n| n.to_string_lossy().into_owned());
-        let loader = Loader::new(&name, source, file_bytes).taken_as(domain);
+        let mut loader = Loader::new(&name, source, file_bytes).taken_as(domain);
+        if UNBOUNDED.load(Ordering::Relaxed) {
+            loader.bound_swelling(None);
+        }
         let bar = progress_bar(file_bytes, "reading");
-        Ok(Self { loader, file_bytes, shown, bar, first_piece: FIRST_PIECE, complete: false, begun: false })
+        let memory_bytes = if UNBOUNDED.load(Ordering::Relaxed) { None } else { free_memory() };
+        let (first_piece, complete, begun) = (FIRST_PIECE, false, false);
+        Ok(Self { loader, file_bytes, shown, bar, first_piece, complete, memory_bytes, begun })
     }
 
     /// Makes the first piece as small as the others, for what does not run the trace.
@@ -88,7 +108,10 @@ impl Pieces {
         }
         Ok(match pieces.loader.picture() {
             Some(stats) => Counted::Picture(stats.clone()),
-            None => Counted::Trace(pieces),
+            None => match pieces.loader.account() {
+                Some(account) => Counted::Account(account.clone()),
+                None => Counted::Trace(pieces),
+            },
         })
     }
 
@@ -149,19 +172,55 @@ impl Pieces {
         if self.loader.picture().is_some() {
             return Err(TraceError::Picture).with_context(|| self.shown.clone());
         }
+        if let Some(account) = self.loader.account() {
+            return Err(account.refusal()).with_context(|| self.shown.clone());
+        }
         Ok(())
+    }
+
+    /// Says so before a trace that is kept as a whole takes more than there is.
+    fn fits_memory(&self) -> Result<()> {
+        let (Some(trace), Some(free)) = (self.loader.trace(), self.memory_bytes) else { return Ok(()) };
+        let progress = self.loader.progress();
+        let (taken, read) = (trace.state_bytes(), progress.bytes.max(1));
+        // A part of it that tells what the whole will take.
+        let tells = taken >= free / 16 && progress.total_bytes.is_some_and(|total| read >= total / 50);
+        let total = if tells { progress.total_bytes.unwrap_or(read).max(read) } else { read };
+        let expected = taken as f64 * (total as f64 / read as f64);
+        if expected <= free as f64 {
+            return Ok(());
+        }
+        let fit =
+            (progress.operations as f64 * (free as f64 / expected) * (total as f64 / read as f64)) as u64;
+        anyhow::bail!(
+            "{}: as a whole it takes about {}, and {} of memory are free; cut a part out first with `arenascope trim FILE OUT \
+             --to {fit}`, or give --unbounded to read on",
+            self.shown,
+            bytes(expected as u64),
+            bytes(free)
+        )
     }
 
     fn read_on(&mut self, operations: u64) -> Result<()> {
         while !self.complete && self.loader.trace().is_none_or(|t| t.len() < operations) {
             self.complete = self.loader.advance().with_context(|| self.shown.clone())?;
             self.bar.set_position(self.loader.progress().bytes);
+            if operations == u64::MAX {
+                self.fits_memory()?;
+            }
         }
         if self.complete {
             self.bar.finish_and_clear();
         }
         Ok(())
     }
+}
+
+/// What Linux says could be had without swapping.
+fn free_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kb| kb << 10)
 }
 
 /// A bar on the terminal, hidden where there is none and for the first half second.

@@ -51,6 +51,9 @@ struct Cli {
     /// Drag the position to the end of FILE and back in so many seconds, print how long frames took, and close
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "8", hide = true)]
     measure_drag: Option<Seconds>,
+    /// Read on whatever a packed file becomes, also where it has hardly an operation or more than memory has room for
+    #[arg(long, global = true)]
+    unbounded: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -102,6 +105,9 @@ enum Command {
 /// Runs what the arguments ask for. Wrong usage ends the process with code 2.
 pub(crate) fn run() -> Result<()> {
     let cli = Cli::parse();
+    if cli.unbounded {
+        input::read_unbounded();
+    }
     match cli.command {
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Info(args)) => info::run(&args),

@@ -63,7 +63,7 @@ pub(super) fn read(path: &Path) -> Result<StatsText> {
     match input::load(path, None).map_err(anyhow::Error::downcast::<TraceError>) {
         Ok(Loaded::Picture(stats)) => Ok(*stats),
         Err(Err(other)) => Err(other),
-        Ok(Loaded::Trace(..)) | Err(Ok(_)) => bail!(
+        Ok(Loaded::Trace(..) | Loaded::Account(_)) | Err(Ok(_)) => bail!(
             "{} is not the text of sys._debugmallocstats(); print it where the recording begins",
             path.display()
         ),

@@ -1,9 +1,10 @@
-//! What `arenascope info` prints of the text of `sys._debugmallocstats()`.
+//! What `arenascope info` prints of files that hold no trace.
 
 use std::io::Write;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
+use trace_io::account::{Account, BlockMessage, Sites};
 use trace_io::stats_text::{FreeList as StatsFreeList, StatsText};
 
 use super::output::{self, count, grouped};
@@ -67,6 +68,37 @@ struct FreeList<'a> {
     name: &'a str,
     count: u64,
     size: u64,
+}
+
+/// An account as one JSON object: its format, and what it says.
+#[derive(Serialize)]
+struct Said<'a> {
+    format: &'static str,
+    #[serde(flatten)]
+    says: Says<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Says<'a> {
+    Sites(&'a Sites),
+    Block(&'a BlockMessage),
+}
+
+/// Prints what a file says that is neither trace nor picture.
+pub(super) fn account(account: &Account, json: bool) -> Result<()> {
+    if json {
+        let says = match account {
+            Account::Sites(sites) => Says::Sites(sites),
+            Account::Block(block) => Says::Block(block),
+        };
+        return output::json(&Said { format: account.format(), says });
+    }
+    let mut out = std::io::stdout().lock();
+    for line in account.lines() {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
 }
 
 /// Prints a picture: the one with a number, else the last.

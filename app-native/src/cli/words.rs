@@ -52,6 +52,7 @@ fn remedy(remedy: Remedy) -> Option<String> {
         }
         Remedy::FetchAgain => "the file is damaged or cut off, fetch it again".to_owned(),
         Remedy::OtherCopy => "the file is damaged or was not written as docs/atrace.md says".to_owned(),
+        Remedy::ReadOn => "if you know where it comes from, give --unbounded to read on".to_owned(),
         Remedy::NewerProgram => "use a newer one".to_owned(),
         Remedy::CutOut { operations } => format!("cut a part out first: `arenascope trim FILE OUT --to {operations}`"),
     })

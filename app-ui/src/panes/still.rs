@@ -1,15 +1,19 @@
-//! The text of `sys._debugmallocstats()`: size classes at one moment, without operations.
+//! What a file shows that has no operations: the text of `sys._debugmallocstats()`, size classes at one moment, or an account.
 
-use egui::{Color32, Grid, Rect, RichText, ScrollArea, Sense, Ui, Vec2};
+use egui::{Color32, Grid, Label, Rect, RichText, ScrollArea, Sense, Ui, Vec2};
 use session::format::{bytes, count, grouped};
 use session::open::Still;
+use trace_io::account::Account;
 use trace_io::stats_text::{ClassRow, StatsText};
 
 use crate::theme::Theme;
 
 /// Draws it. Says whether it is to be closed.
 pub(crate) fn ui(ui: &mut Ui, still: &Still, theme: &Theme) -> bool {
-    let Still { name, stats: all } = still;
+    let Still { name, stats: all, account } = still;
+    if let Some(account) = account {
+        return says(ui, name, account);
+    }
     let id = ui.scope_id().with(("picture", name, all.pictures));
     let chosen = ui.data(|data| data.get_temp::<u64>(id)).unwrap_or(all.pictures);
     let stats = all.series().find(|stats| stats.pictures == chosen).unwrap_or(all);
@@ -47,6 +51,24 @@ pub(crate) fn ui(ui: &mut Ui, still: &Still, theme: &Theme) -> bool {
     ScrollArea::vertical().max_height(room.height() - 300.0).auto_shrink([false, true]).show(ui, |ui| {
         classes(ui, stats, theme);
         free_lists(ui, stats);
+    });
+    ui.add_space(4.0);
+    ui.button("Close").clicked()
+}
+
+/// An account of something else, as text. Says whether it is to be closed.
+fn says(ui: &mut Ui, name: &str, account: &Account) -> bool {
+    let room = ui.ctx().content_rect();
+    ui.set_width(900.0_f32.min(room.width() - 60.0));
+    ui.heading(account.title());
+    ui.label(format!("{name}. It has no operations, so there is nothing to step through."));
+    ui.add_space(6.0);
+    let mut lines = account.lines().into_iter();
+    ui.strong(lines.next().unwrap_or_default());
+    ScrollArea::both().max_height(room.height() - 240.0).auto_shrink([false, true]).show(ui, |ui| {
+        for line in lines {
+            ui.add(Label::new(RichText::new(line).monospace()).extend());
+        }
     });
     ui.add_space(4.0);
     ui.button("Close").clicked()

@@ -7,6 +7,9 @@ use sim_core::{Call, Trace, TraceBuilder};
 
 use super::{CareError, Clock, Notes, StackMap, copy_head, push, refuse_scenarios, same};
 
+/// The setting that says where arenas are placed.
+const PLACEMENT: &str = "arena_placement";
+
 /// How traces are put together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Order {
@@ -100,9 +103,18 @@ impl Merge {
             trace.origin.source = sim_core::tape::Source::default();
             return Ok(());
         }
+        // Readers add where a recorded process got its arenas; what says nothing of it does not contradict that.
+        let placement = |trace: &Trace| trace.head.settings.iter().find(|s| s.0 == PLACEMENT).cloned();
+        let rest = |trace: &Trace| -> Vec<_> {
+            trace.head.settings.iter().filter(|s| s.0 != PLACEMENT).cloned().collect()
+        };
+        let (here, there) = (placement(trace), placement(piece));
+        let placed_otherwise = here.is_some() && there.is_some() && here != there;
+        let otherwise = placed_otherwise || rest(trace) != rest(piece);
+        trace.head.settings.extend(there.filter(|_| here.is_none() && !otherwise));
         for (what, differs) in [
             ("profiles", trace.head.profile != piece.head.profile),
-            ("settings", trace.head.settings != piece.head.settings),
+            ("settings", otherwise),
             ("PYTHONMALLOC", trace.head.malloc != piece.head.malloc),
         ] {
             if differs {

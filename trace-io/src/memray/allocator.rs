@@ -94,6 +94,12 @@ impl Function {
         ROLES[self.number()]
     }
 
+    /// Whether it gives memory at a multiple of what it is asked for: `posix_memalign` to `pvalloc`.
+    #[inline]
+    pub(super) fn aligns(self) -> bool {
+        (9..=13).contains(&self.0)
+    }
+
     /// Whether it is one of Python's domains, and not the C library's.
     #[inline]
     pub(super) fn is_python(self) -> bool {

@@ -17,7 +17,7 @@ pub(super) enum Next {
 }
 
 /// A line table is raw bytes; the longest functions have some 100 KB of it.
-const TABLE_BYTES_MAX: u64 = 1 << 24;
+pub(super) const TABLE_BYTES_MAX: u64 = 1 << 24;
 
 const MISS: u8 = 15;
 

@@ -2,12 +2,16 @@
 //!
 //! memray wraps RAW, MEM and OBJ alike. Of the blocks that pymalloc could have served, those it did serve lie
 //! in a pool: a whole number of blocks after the header of an aligned page run all of whose blocks have one class. What lies
-//! otherwise, or beside blocks that are the C library's for certain, came through RAW.
+//! otherwise, or beside blocks that are the C library's for certain, came through RAW. A pool that is set up gives its first
+//! block first, and hardly any other block lies there, so such a one says more than what lies beside it.
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 use sim_core::Domain;
+
+use super::allocator::Function;
+use super::neighbours::{Kind, Neighbours};
 
 type Map<V> = HashMap<u64, V, RandomState>;
 
@@ -18,8 +22,12 @@ const ALIGNMENT: u64 = 16;
 const THRESHOLD_BYTES: u64 = 512;
 const CLASSES: usize = (THRESHOLD_BYTES / ALIGNMENT) as usize;
 const POOL_OVERHEAD_BYTES: u64 = 48;
-/// Neighbourhoods that are asked where a page itself tells nothing.
-const REGION_BITS: u32 = 20;
+
+/// C libraries map blocks of 128 KiB and more by themselves, or of what they are told; smaller ones hardly anybody does.
+const MAPPED_BYTES_MIN: u64 = 64 << 10;
+/// Such a block begins where a page does, behind a header.
+const MAPPED_HEADER_BYTES: u64 = 64;
+const SYSTEM_PAGE_BYTES: u64 = 4 << 10;
 
 /// A run of addresses as large and aligned as a pool, while a block in it is live.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,13 +39,6 @@ struct Page {
     live: u32,
 }
 
-/// Pages of a neighbourhood that have live blocks.
-#[derive(Clone, Copy, Debug, Default)]
-struct Region {
-    pools: u32,
-    others: u32,
-}
-
 /// Where a new block was put.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Found {
@@ -46,6 +47,19 @@ pub(super) struct Found {
     pub(super) class: u16,
     /// Its page, for the block's death and for the births beside it.
     pub(super) page: u32,
+}
+
+/// A block as its address shows it.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    address: u64,
+    pool_bits: u32,
+    /// The class it would have in a pool; [`NO_CLASS`] if it lies in none.
+    class: u16,
+    /// It lies where a pool's first block does.
+    first: bool,
+    /// It may have a mapping of its own.
+    mapped: bool,
 }
 
 /// What is known of the pages in use.
@@ -60,7 +74,9 @@ pub(super) struct Domains {
     pages: Vec<Page>,
     free_pages: Vec<u32>,
     by_number: Map<u32>,
-    regions: Map<Region>,
+    neighbours: Neighbours,
+    /// Blocks that both pymalloc and the C library could have put there, so that only what lies around them decided.
+    pub(super) guesses: u64,
 }
 
 impl Domains {
@@ -68,6 +84,10 @@ impl Domains {
     pub(super) fn set_pools(&mut self, pool_bytes: u64) {
         self.pool_bits = Some(pool_bytes.trailing_zeros());
         self.pages = vec![Page::default()];
+    }
+
+    pub(super) fn knows_pools(&self) -> bool {
+        self.pool_bits.is_some()
     }
 
     /// Blocks have debug hooks around them: size and id in front, pads, nothing behind but a pad.
@@ -85,12 +105,15 @@ impl Domains {
         let Some(pool_bits) = self.pool_bits else {
             return Found { domain: Domain::Obj, class, page: 0 };
         };
-        let bytes = u64::from(class) * ALIGNMENT;
-        let place = address.wrapping_sub(self.front_bytes) & ((1 << pool_bits) - 1);
-        let fits = place >= POOL_OVERHEAD_BYTES
-            && is_multiple((place - POOL_OVERHEAD_BYTES) as u32, class)
-            && place + bytes <= 1 << pool_bits;
-        let (found, page) = self.birth(address, pool_bits, if fits { class } else { NO_CLASS }, page);
+        let block = address.wrapping_sub(self.front_bytes);
+        let seen = Seen {
+            address,
+            pool_bits,
+            class: if fits(block, class, pool_bits) { class } else { NO_CLASS },
+            first: block & ((1 << pool_bits) - 1) == POOL_OVERHEAD_BYTES,
+            mapped: maps_itself(address, size, false),
+        };
+        let (found, page) = self.birth(seen, page);
         let large = class == NO_CLASS;
         Found {
             domain: if large || found != NO_CLASS { Domain::Obj } else { Domain::Raw },
@@ -99,57 +122,76 @@ impl Domains {
         }
     }
 
+    /// Whether a block of pymalloc's would lie so.
+    pub(super) fn lies_in_pool(address: u64, size: u64, pool_bytes: u64) -> bool {
+        let class = size.div_ceil(ALIGNMENT);
+        class as usize <= CLASSES && fits(address, class as u16, pool_bytes.trailing_zeros())
+    }
+
     /// A block is where one of this class was just now.
     pub(super) fn birth_in_pool(&mut self, address: u64, class: u16, page: u32) -> u32 {
-        self.pool_bits.map_or(0, |pool_bits| self.birth(address, pool_bits, class, page).1)
+        let Some(pool_bits) = self.pool_bits else { return 0 };
+        self.birth(Seen { address, pool_bits, class, first: false, mapped: false }, page).1
     }
 
     /// A block of the C library is born.
-    pub(super) fn libc_birth(&mut self, address: u64, page: u32) -> Found {
-        let page = self.pool_bits.map_or(0, |pool_bits| self.birth(address, pool_bits, NO_CLASS, page).1);
-        Found { page, ..Found::default() }
+    pub(super) fn libc_birth(&mut self, function: Function, address: u64, size: u64, page: u32) -> Found {
+        let Some(pool_bits) = self.pool_bits else { return Found::default() };
+        let mapped = maps_itself(address, size, function.aligns());
+        let seen = Seen { address, pool_bits, class: NO_CLASS, first: false, mapped };
+        Found { page: self.birth(seen, page).1, ..Found::default() }
     }
 
     /// Counts a block to its page, which says what it makes of the class asked for.
     #[inline]
-    fn birth(&mut self, address: u64, pool_bits: u32, class: u16, page: u32) -> (u16, u32) {
-        let row = if page == 0 { self.row(address, pool_bits, class) } else { page };
+    fn birth(&mut self, seen: Seen, page: u32) -> (u16, u32) {
+        let row = if page == 0 { self.row(seen) } else { page };
         let page = &mut self.pages[row as usize];
         page.live += 1;
-        if page.class == class {
-            return (class, row);
+        if page.class == seen.class {
+            return (seen.class, row);
         }
-        if page.class != NO_CLASS {
-            self.mixed(row, address);
+        self.differs(row, seen)
+    }
+
+    /// A block that is not of its page's class.
+    #[cold]
+    fn differs(&mut self, row: u32, seen: Seen) -> (u16, u32) {
+        let page = &mut self.pages[row as usize];
+        if page.class == NO_CLASS {
+            self.guesses += 1;
+        } else if seen.first && seen.class != NO_CLASS {
+            // The pool was set up anew: what seems to live in it from before has died unseen.
+            page.class = seen.class;
+            return (seen.class, row);
+        } else {
+            // Two classes side by side: this never was a pool.
+            page.class = NO_CLASS;
+            self.neighbours.correct(seen.address, seen.pool_bits);
         }
         (NO_CLASS, row)
     }
 
-    /// Two classes side by side: this never was a pool.
-    #[cold]
-    fn mixed(&mut self, page: u32, address: u64) {
-        self.pages[page as usize].class = NO_CLASS;
-        let region = self.regions.entry(address >> REGION_BITS).or_default();
-        region.pools = region.pools.saturating_sub(1);
-        region.others += 1;
-    }
-
     /// The row of a page, which the first block to live in it gives a class.
     #[cold]
-    fn row(&mut self, address: u64, pool_bits: u32, class: u16) -> u32 {
+    fn row(&mut self, seen: Seen) -> u32 {
+        let Seen { address, pool_bits, .. } = seen;
         let number = address >> pool_bits;
         if let Some(&row) = self.by_number.get(&number) {
             return row;
         }
-        let region = self.regions.entry(address >> REGION_BITS).or_default();
-        // Among blocks of the C library alone a block that would fit a pool does so by chance.
-        let class = if region.pools == 0 && region.others > 0 { NO_CLASS } else { class };
-        if class == NO_CLASS {
-            region.others += 1;
+        let kind = if seen.class == NO_CLASS {
+            if seen.mapped { Kind::Mapping } else { Kind::Other }
+        } else if seen.first {
+            Kind::Pool
         } else {
-            region.pools += 1;
-        }
-        let page = Page { number, class, live: 0 };
+            // Among blocks of the C library alone a block that would fit a pool does so by chance.
+            let guess = self.neighbours.guess(address, pool_bits);
+            self.guesses += u64::from(guess.is_none());
+            guess.unwrap_or(Kind::Pool)
+        };
+        self.neighbours.begin(address, pool_bits, kind);
+        let page = Page { number, class: if kind == Kind::Pool { seen.class } else { NO_CLASS }, live: 0 };
         let row = if let Some(row) = self.free_pages.pop() {
             self.pages[row as usize] = page;
             row
@@ -176,15 +218,23 @@ impl Domains {
         let page = self.pages[row as usize];
         self.by_number.remove(&page.number);
         self.free_pages.push(row);
-        let region = page.number >> (REGION_BITS - self.pool_bits.unwrap_or(0));
-        if let Some(counts) = self.regions.get_mut(&region) {
-            let count = if page.class == NO_CLASS { &mut counts.others } else { &mut counts.pools };
-            *count = count.saturating_sub(1);
-            if counts.pools == 0 && counts.others == 0 {
-                self.regions.remove(&region);
-            }
-        }
+        self.neighbours.end(page.number << self.pool_bits.unwrap_or(0));
     }
+}
+
+/// Whether a block lies where pymalloc puts one of its class.
+#[inline]
+fn fits(block: u64, class: u16, pool_bits: u32) -> bool {
+    let place = block & ((1 << pool_bits) - 1);
+    place >= POOL_OVERHEAD_BYTES
+        && is_multiple((place - POOL_OVERHEAD_BYTES) as u32, class)
+        && place + u64::from(class) * ALIGNMENT <= 1 << pool_bits
+}
+
+/// Whether a block is as large and lies as one for which the C library makes a mapping. What is asked for at an address of an alignment may
+/// lie anywhere in its mapping.
+fn maps_itself(address: u64, size: u64, aligned: bool) -> bool {
+    size >= MAPPED_BYTES_MIN && (aligned || address % SYSTEM_PAGE_BYTES < MAPPED_HEADER_BYTES)
 }
 
 impl Default for Found {
@@ -257,8 +307,42 @@ mod tests {
         for page in [large.page, large.page, near.page] {
             domains.death(page);
         }
-        assert!(domains.by_number.is_empty() && domains.regions.is_empty());
+        assert!(domains.by_number.is_empty() && domains.neighbours.is_empty());
         assert_eq!(born(&mut domains, HEAP + 0x4030, 16), (Domain::Obj, 1), "an arena may come there later");
+    }
+
+    /// Linux puts the arena directly below the mapping, at no multiple of its size.
+    #[test]
+    fn an_arena_below_a_mapping_is_seen() {
+        for pool_bytes in [4 << 10, 16 << 10] {
+            let mut domains = Domains::default();
+            domains.set_pools(pool_bytes);
+            let mapping = 0x7f12_345c_3000;
+            let big = domains.python_birth(mapping + 16, 2_000_000, 0);
+            assert_eq!((big.domain, big.class), (Domain::Obj, NO_CLASS));
+            let pool = mapping / pool_bytes * pool_bytes - pool_bytes;
+            // Of a pool from before the recording any block may be the first that is seen.
+            assert_eq!(born(&mut domains, pool + 48 + 96, 93), (Domain::Obj, 6), "{pool_bytes}");
+            for n in 2..9 {
+                assert_eq!(born(&mut domains, pool - n * pool_bytes + 48, 93), (Domain::Obj, 6));
+                assert_eq!(born(&mut domains, pool - n * pool_bytes + 48 + 96, 93), (Domain::Obj, 6));
+            }
+            let numpy = domains.libc_birth(Function::new(9).unwrap(), mapping - (4 << 20) + 0x80, 1 << 20, 0);
+            assert_eq!(
+                (numpy.class, domains.guesses),
+                (NO_CLASS, 1),
+                "only the first pool had nothing beside it"
+            );
+        }
+    }
+
+    #[test]
+    fn a_pool_that_is_set_up_anew_is_believed() {
+        let mut domains = domains();
+        assert_eq!(born(&mut domains, POOL + 48, 33), (Domain::Obj, 3));
+        // Its free was lost.
+        assert_eq!(born(&mut domains, POOL + 48, 100), (Domain::Obj, 7));
+        assert_eq!(born(&mut domains, POOL + 48 + 112, 100), (Domain::Obj, 7));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use sim_core::tape::Missing;
 use sim_core::{Profile, Trace};
 
 use super::header::{Header, PythonAllocator};
+use super::probe::Verdict;
 
 /// Sizes that depend on Python's version.
 #[derive(Clone, Copy, Debug)]
@@ -24,21 +25,28 @@ pub(super) struct Counts {
     pub(super) objects: u64,
     /// Calls that gave NULL.
     pub(super) failed: u64,
+    /// Small blocks of which only what lies around them says whether they are pymalloc's.
+    pub(super) guesses: u64,
     /// Maps of an arena's size that are live at the end.
     pub(super) arenas: usize,
     /// The most of them at once.
     pub(super) arenas_most: usize,
     /// Whether the version of Python is known.
     pub(super) version_known: bool,
+    /// Whether addresses tell RAW's small blocks from pymalloc's.
+    pub(super) pools_known: bool,
 }
 
 /// What the header tells.
 pub(super) fn begin(trace: &mut Trace, header: &Header) {
     trace.head.description.clone_from(&header.command_line);
+    crate::births::placed_by_the_system(trace);
     trace.head.malloc = match header.allocator {
         PythonAllocator::PymallocDebug => Some(AllocatorName::PymallocDebug),
         PythonAllocator::Malloc => Some(AllocatorName::Malloc),
-        _ => None,
+        PythonAllocator::Mimalloc => Some(AllocatorName::Mimalloc),
+        PythonAllocator::MimallocDebug => Some(AllocatorName::MimallocDebug),
+        PythonAllocator::Pymalloc | PythonAllocator::Other => None,
     };
     let source = &mut trace.origin.source;
     source.set("recorder", format!("memray, format {}", header.format));
@@ -63,12 +71,53 @@ pub(super) fn version(trace: &mut Trace, version: u32, how: &str) -> Geometry {
     if let Some(doubt) = rules.doubt {
         trace.origin.source.set("rules", doubt.to_string());
     }
+    if let Some(malloc) = trace.head.malloc.filter(|malloc| !malloc.known_to(&rules.profile)) {
+        let why = format!("default, since CPython {major}.{minor} has no {}", malloc.name());
+        trace.origin.source.set("allocator_assumed", why);
+        trace.head.malloc = None;
+    }
     trace.head.profile = Some(rules.profile.name);
     if major == 3 && minor <= 9 {
         Geometry { pool_bytes: Some(4 << 10), arena_bytes: 256 << 10 }
     } else {
         Geometry { pool_bytes: Some(16 << 10), arena_bytes: 1 << 20 }
     }
+}
+
+/// What is assumed of an allocator that memray has no name for: the verdict, of how many blocks, and how many of them lie in pools.
+pub(super) fn assumed(trace: &mut Trace, (verdict, blocks, in_pools): (Verdict, u64, u64)) {
+    let share = format!("{in_pools} of the first {blocks} small blocks lie as in pymalloc's pools");
+    let (malloc, what) = match verdict {
+        Verdict::Pymalloc => (None, format!("pymalloc below another table, such as tracemalloc's: {share}")),
+        Verdict::PymallocDebug => (
+            Some(AllocatorName::PymallocDebug),
+            format!("pymalloc_debug below another table, such as tracemalloc's: {share}, behind debug hooks"),
+        ),
+        Verdict::NoPools => (
+            Some(AllocatorName::MallocDebug),
+            format!("malloc_debug, which memray has no name for: only {share}"),
+        ),
+        Verdict::Unknown => (None, "pymalloc, since too few small blocks were recorded to tell".to_owned()),
+    };
+    trace.head.malloc = malloc;
+    trace.origin.source.set("allocator_assumed", what);
+}
+
+/// The path of a file shows a free-threaded build: sets its profile.
+pub(super) fn free_threaded(trace: &mut Trace, version: u32) {
+    let version = format!("{}.{}t", version >> 24, version >> 16 & 0xff);
+    let rules = Profile::for_python(&version);
+    trace.origin.source.set("python", format!("{version} (from the folder of the standard library)"));
+    if let Some(doubt) = rules.doubt {
+        trace.origin.source.set("rules", doubt.to_string());
+    }
+    trace.head.profile = Some(rules.profile.name);
+}
+
+/// Whether a file is one of a free-threaded build's standard library: `/usr/lib/python3.13t/os.py`.
+pub(super) fn is_free_threaded(path: &str) -> bool {
+    let minor = path.split_once("/lib/python3.").and_then(|(_, rest)| rest.split_once('/'));
+    minor.and_then(|(minor, _)| minor.strip_suffix('t')).is_some_and(|m| m.parse::<u32>().is_ok())
 }
 
 /// The version in the path of the standard library's files: `/usr/lib/python3.9/os.py`.
@@ -91,6 +140,15 @@ pub(super) fn end(trace: &mut Trace, counts: &Counts) {
     if counts.failed > 0 {
         source.set("failed_calls", counts.failed.to_string());
     }
+    if counts.guesses > 0 {
+        source.set(
+            "guessed_domains",
+            format!(
+                "{} small blocks lie where pymalloc and the C library could both have put them; what lies around decided",
+                counts.guesses
+            ),
+        );
+    }
     if counts.arenas_most > 0 {
         source.set(
             "arena_maps",
@@ -98,7 +156,12 @@ pub(super) fn end(trace: &mut Trace, counts: &Counts) {
         );
     }
     if traced {
-        source.lacks("domains", "memray has no flag for them; they are told from sizes and addresses");
+        let told = if counts.pools_known {
+            "memray has no flag for them; they are told from sizes and addresses"
+        } else {
+            "memray has no flag for them, and without pymalloc's pools nothing tells them: all of Python's count as OBJ"
+        };
+        source.lacks("domains", told);
         source.lacks(
             "arenas",
             "hidden below Python's allocators; a second run without --trace-python-allocators has each as an mmap",
@@ -175,5 +238,9 @@ mod tests {
         assert_eq!(version_of_path("/usr/lib/python3.9/os.py"), Some(0x0309_0000));
         assert_eq!(version_of_path("/opt/lib/python3.13t/os.py"), None);
         assert_eq!(version_of_path("/home/me/python3.9/os.py"), None);
+        assert!(
+            is_free_threaded("/opt/lib/python3.13t/os.py")
+                && !is_free_threaded("/opt/lib/python3.13/t/os.py")
+        );
     }
 }

@@ -54,6 +54,8 @@ pub(super) struct Header {
     /// `PY_VERSION_HEX` of the headers memray was compiled with; from format 12 on.
     pub(super) python_version: Option<u32>,
     pub(super) native: bool,
+    /// The file has sums and not each call.
+    pub(super) aggregated: bool,
     /// Unix milliseconds.
     pub(super) start_ms: u64,
     /// 0 where the recorded process did not come to its end.
@@ -86,7 +88,6 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Read<Result<Header, TraceError>> 
     }
     let python_version = if format >= 12 { Some(cursor.u32()?) } else { None };
     let native = cursor.byte()? != 0;
-    let aggregated_at = cursor.at() as u64;
     let aggregated = cursor.byte()? != 0;
     cursor.take(16)?;
     let (start_ms, end_ms) = (cursor.u64()?, cursor.u64()?);
@@ -102,20 +103,11 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Read<Result<Header, TraceError>> 
             while !cursor.string()?.is_empty() {}
         }
     }
-    if aggregated {
-        return Ok(Err(TraceError::Binary {
-            offset: aggregated_at,
-            problem:
-                "this is an aggregated capture, which has sums by stack and no order of calls, so there is \
-                      nothing to replay"
-                    .to_owned(),
-            remedy: "record with `memray run --trace-python-allocators` and without `--aggregate`".to_owned(),
-        }));
-    }
     Ok(Ok(Header {
         format,
         python_version,
         native,
+        aggregated,
         start_ms,
         end_ms,
         command_line,

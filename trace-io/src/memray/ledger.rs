@@ -12,6 +12,7 @@ use super::facts::Geometry;
 use super::header::PythonAllocator;
 use super::maps::Maps;
 use super::primitives::{Fault, Read};
+use super::probe::{Probe, Verdict};
 
 /// A call of a recorded function.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +121,10 @@ pub(super) struct Ledger {
     domains: Domains,
     /// Whether a small block can be told from one of the C library.
     in_pools: bool,
+    /// While it is not known what gives small blocks.
+    probe: Option<Box<Probe>>,
+    /// What came of it: the verdict, of how many blocks, and how many of them lie in pools.
+    pub(super) probed: Option<(Verdict, u64, u64)>,
     freed: Freed,
     /// Whether there is a free that waits.
     waits: bool,
@@ -134,18 +139,57 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn new(allocator: PythonAllocator) -> Self {
-        let mut ledger = Self { in_pools: allocator == PythonAllocator::Pymalloc, ..Self::default() };
-        if allocator == PythonAllocator::PymallocDebug {
-            ledger.domains.set_debug_hooks();
+        let mut ledger = Self::default();
+        match allocator {
+            PythonAllocator::Pymalloc => ledger.in_pools = true,
+            PythonAllocator::PymallocDebug => ledger.domains.set_debug_hooks(),
+            PythonAllocator::Other => ledger.probe = Some(Box::default()),
+            PythonAllocator::Malloc | PythonAllocator::Mimalloc | PythonAllocator::MimallocDebug => {}
         }
         ledger
     }
 
     pub(super) fn set_geometry(&mut self, geometry: Geometry) {
         self.maps.set_arenas(geometry.arena_bytes);
-        if let Some(pool_bytes) = geometry.pool_bytes {
+        if let Some(probe) = &mut self.probe {
+            probe.set_pools(geometry.pool_bytes);
+        } else if let Some(pool_bytes) = geometry.pool_bytes {
             self.domains.set_pools(pool_bytes);
         }
+    }
+
+    /// Decides what gives small blocks.
+    #[cold]
+    fn decide(&mut self) {
+        let Some(probe) = self.probe.take() else { return };
+        let verdict = probe.verdict();
+        let in_pools = match verdict {
+            Verdict::Pymalloc => {
+                self.in_pools = true;
+                probe.plain
+            }
+            Verdict::PymallocDebug => {
+                self.domains.set_debug_hooks();
+                probe.hooked
+            }
+            Verdict::NoPools | Verdict::Unknown => probe.plain,
+        };
+        if let Some(pool_bytes) = probe.pool_bytes()
+            && matches!(verdict, Verdict::Pymalloc | Verdict::PymallocDebug)
+        {
+            self.domains.set_pools(pool_bytes);
+        }
+        self.probed = Some((verdict, probe.seen, in_pools));
+    }
+
+    /// Whether addresses tell RAW's small blocks from pymalloc's.
+    pub(super) fn knows_pools(&self) -> bool {
+        self.domains.knows_pools()
+    }
+
+    /// Small blocks of which only what lies around them says whether they are pymalloc's.
+    pub(super) fn guesses(&self) -> u64 {
+        self.domains.guesses
     }
 
     /// The most blocks that had an id at once.
@@ -192,6 +236,7 @@ impl Ledger {
 
     /// No record follows.
     pub(super) fn close<T: Target>(&mut self, to: &mut T) -> Result<(), T::Full> {
+        self.decide();
         if std::mem::take(&mut self.waits) { self.free(to) } else { Ok(()) }
     }
 
@@ -289,9 +334,14 @@ impl Ledger {
     fn find(&mut self, function: Function, address: u64, size: u64, page: u32) -> Found {
         if function.is_python() {
             self.doubt.inferred_domains += 1;
+            if let Some(probe) = &mut self.probe
+                && probe.birth(address, size)
+            {
+                self.decide();
+            }
             self.domains.python_birth(address, size, page)
         } else {
-            self.domains.libc_birth(address, page)
+            self.domains.libc_birth(function, address, size, page)
         }
     }
 

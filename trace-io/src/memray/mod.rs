@@ -4,6 +4,7 @@
 //! to the last. `docs/memray.md` says what becomes of each record and what is lost.
 
 mod address_map;
+mod aggregate;
 mod allocator;
 mod body;
 mod callers;
@@ -14,18 +15,22 @@ mod header;
 mod ledger;
 mod line_table;
 mod maps;
+mod neighbours;
 mod old_body;
 mod primitives;
+mod probe;
 mod recording;
 
 use sim_core::TraceBuilder;
 
+use self::aggregate::Aggregate;
 use self::body::{Body, Next};
 pub(crate) use self::header::MAGIC;
 use self::header::{HEADER_BYTES_MAX, Header};
 use self::old_body::OldBody;
 use self::primitives::{Cursor, Fault, Read};
 use self::recording::Recording;
+use crate::account::Account;
 use crate::error::TraceError;
 use crate::reader::Reader;
 
@@ -45,6 +50,17 @@ enum State {
     /// In the header.
     Header(Box<TraceBuilder>),
     Records(Box<Records>),
+    /// Sums in place of calls.
+    Sums(Box<Sums>),
+}
+
+#[derive(Debug)]
+struct Sums {
+    aggregate: Aggregate,
+    end: End,
+    account: Option<Account>,
+    /// No operation is ever in it.
+    none: TraceBuilder,
 }
 
 #[derive(Debug)]
@@ -108,7 +124,12 @@ impl Parser {
         };
         let read = cursor.at();
         let name = builder.trace().head.name.clone();
-        self.state = State::Records(Box::new(Records::new(&name, header, self.counting)));
+        self.state = if header.aggregated {
+            let (aggregate, none) = (Aggregate::new(&header), TraceBuilder::new(&name));
+            State::Sums(Box::new(Sums { aggregate, end: End::Open, account: None, none }))
+        } else {
+            State::Records(Box::new(Records::new(&name, header, self.counting)))
+        };
         self.rest.drain(..read);
         self.done = read as u64;
         Ok(())
@@ -116,6 +137,18 @@ impl Parser {
 
     fn finish(&mut self, reason: Option<TraceError>) -> Result<(), TraceError> {
         let at = self.done + self.rest.len() as u64;
+        if let State::Sums(sums) = &mut self.state {
+            let early = match (&sums.end, reason) {
+                (End::Trailer, _) => None,
+                (End::Damage(at, what), _) => Some(format!("byte {at}: {what}; everything before is kept")),
+                (_, Some(reason)) => Some(format!("{reason}; everything before is kept")),
+                (_, None) => {
+                    Some(format!("byte {at}: the file ends without its trailer; everything before is kept"))
+                }
+            };
+            sums.account = Some(Account::Sites(sums.aggregate.finish(early)));
+            return Ok(());
+        }
         let State::Records(records) = &mut self.state else {
             return Err(reason.unwrap_or_else(|| damaged(at, "the file ends inside memray's header")));
         };
@@ -214,12 +247,32 @@ impl Reader for Parser {
     fn feed(&mut self, bytes: &[u8]) -> Result<(), TraceError> {
         self.rest.extend_from_slice(bytes);
         self.header()?;
-        if let State::Records(records) = &mut self.state {
-            let read = records.read(&self.rest, self.done);
-            self.rest.drain(..read);
-            self.done += read as u64;
-        }
+        let read = match &mut self.state {
+            State::Header(_) => 0,
+            State::Records(records) => records.read(&self.rest, self.done),
+            State::Sums(sums) => {
+                let (read, ended) = sums.aggregate.read(&self.rest);
+                match ended {
+                    Ok(aggregate::Next::Trailer) => sums.end = End::Trailer,
+                    Err(Fault::Damage(what)) => {
+                        sums.end =
+                            End::Damage(self.done + read as u64, format!("the record is damaged: {what}"));
+                    }
+                    Ok(aggregate::Next::Record) | Err(Fault::Short) => {}
+                }
+                read
+            }
+        };
+        self.rest.drain(..read);
+        self.done += read as u64;
         Ok(())
+    }
+
+    fn account(&mut self) -> Option<Account> {
+        match &mut self.state {
+            State::Sums(sums) => sums.account.take(),
+            State::Header(_) | State::Records(_) => None,
+        }
     }
 
     fn count_only(&mut self) {
@@ -230,6 +283,7 @@ impl Reader for Parser {
         match &self.state {
             State::Header(_) => false,
             State::Records(records) => matches!(records.end, End::Trailer | End::Damage(..)),
+            State::Sums(sums) => matches!(sums.end, End::Trailer | End::Damage(..)),
         }
     }
 
@@ -245,6 +299,7 @@ impl Reader for Parser {
         match &self.state {
             State::Header(builder) => builder,
             State::Records(records) => records.recording.builder(),
+            State::Sums(sums) => &sums.none,
         }
     }
 
@@ -252,6 +307,7 @@ impl Reader for Parser {
         match &mut self.state {
             State::Header(builder) => builder,
             State::Records(records) => records.recording.builder_mut(),
+            State::Sums(sums) => &mut sums.none,
         }
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Recording {
     objects: u64,
     /// `PY_VERSION_HEX`, from the header or from the folder of the standard library.
     python_version: Option<u32>,
+    /// Files of a free-threaded build's library were seen.
+    free_threaded: bool,
     /// Bytes of the file before the slice at hand.
     bytes: u64,
 }
@@ -51,6 +53,7 @@ impl Recording {
             calls: [0; NUMBERS],
             objects: 0,
             python_version: None,
+            free_threaded: false,
             bytes: 0,
             header,
         };
@@ -65,9 +68,11 @@ impl Recording {
     fn set_version(&mut self, version: u32, how: &str) {
         self.python_version = Some(version);
         let mut geometry = facts::version(self.builder.trace_mut(), version, how);
-        let pymalloc =
-            matches!(self.header.allocator, PythonAllocator::Pymalloc | PythonAllocator::PymallocDebug);
-        if !pymalloc || self.header.python_allocators == Some(false) {
+        let pools = matches!(
+            self.header.allocator,
+            PythonAllocator::Pymalloc | PythonAllocator::PymallocDebug | PythonAllocator::Other
+        );
+        if !pools || self.header.python_allocators == Some(false) {
             geometry.pool_bytes = None;
         }
         match &mut self.books {
@@ -92,7 +97,11 @@ impl Recording {
     /// Brings the trace's doubts up to date; those of a trace that is only counted come at the end.
     pub(super) fn tell_doubt(&mut self) {
         if let Books::Kept(ledger) = &self.books {
-            self.builder.trace_mut().origin.source.doubt.clone_from(&ledger.doubt);
+            let trace = self.builder.trace_mut();
+            trace.origin.source.doubt.clone_from(&ledger.doubt);
+            if let Some(probed) = ledger.probed {
+                facts::assumed(trace, probed);
+            }
         }
     }
 
@@ -132,9 +141,19 @@ impl Recording {
     }
 
     pub(super) fn code(&mut self, id: u64, function: &[u8], file: &[u8], first_line: i32, table: &[u8]) {
+        let file = String::from_utf8_lossy(file);
+        // Only builds with mimalloc can be free-threaded, and the version in the header does not say it.
+        if !self.free_threaded
+            && matches!(self.header.allocator, PythonAllocator::Mimalloc | PythonAllocator::MimallocDebug)
+            && let Some(version) = self.python_version
+            && facts::is_free_threaded(&file)
+        {
+            self.free_threaded = true;
+            facts::free_threaded(self.builder.trace_mut(), version);
+        }
         let stacks = &mut self.builder.trace_mut().origin.stacks;
         let function = stacks.string(&String::from_utf8_lossy(function));
-        let file = stacks.string(&String::from_utf8_lossy(file));
+        let file = stacks.string(&file);
         self.callers.code(id, function, file, first_line, table);
     }
 
@@ -221,6 +240,9 @@ impl Recording {
                 &book.ledger
             }
         };
+        if let Some(probed) = ledger.probed {
+            facts::assumed(self.builder.trace_mut(), probed);
+        }
         let at = self.builder.len();
         let span_ms = self.header.end_ms.saturating_sub(self.header.start_ms);
         let trace = self.builder.trace_mut();
@@ -244,9 +266,11 @@ impl Recording {
                 stack_ids: self.callers.used(),
                 objects: self.objects,
                 failed: ledger.failed,
+                guesses: ledger.guesses(),
                 arenas,
                 arenas_most,
                 version_known: self.python_version.is_some(),
+                pools_known: ledger.knows_pools(),
             },
         );
     }
