@@ -25,11 +25,12 @@ fn compare(profile: &Profile, trace: &Trace) {
         let placement = real.place(trace, index, &mut got);
         let came_and_went = |events: &ArenaEvents| -> Vec<(bool, u64)> {
             let of = |event: &Event| match event {
-                Event::ArenaObtained { arena, .. } => (true, arena.ordinal),
-                Event::ArenaReleased { arena, .. } => (false, arena.ordinal),
+                Event::ArenaObtained { arena, .. } => vec![(true, arena.ordinal)],
+                Event::ArenaReleased { arena, .. } => vec![(false, arena.ordinal)],
+                Event::ArenaNotMarked { ordinal, .. } => vec![(true, *ordinal), (false, *ordinal)],
                 other => panic!("{other:?}"),
             };
-            events.as_slice().iter().map(of).collect()
+            events.as_slice().iter().flat_map(of).collect()
         };
         assert_eq!(came_and_went(&got), came_and_went(&expected), "operation {}", index + 1);
         assert_eq!(

@@ -43,7 +43,8 @@ fn compare(what: &str, make: impl Fn() -> Script, program: &str) {
     let script = make();
     let mut compared = 0;
     let mut differing = Vec::new();
-    for interpreter in interpreters {
+    // 3.8 has no `reset_peak` and does not count frames; what it traces is compared with its own driver in `versions`.
+    for interpreter in interpreters.iter().filter(|i| i.version >= (3, 9, 0)) {
         let answers = interpreters::run(interpreter, program, &script);
         assert_eq!(answers.len(), script.exchanges.len(), "{interpreter}: answers");
         let mut older = 0;

@@ -79,7 +79,8 @@ pub(crate) fn broken(seed: u64, calls: u64, malloc: AllocatorName, profile: &Pro
                 let small = [0, 1, 2, 9];
                 let (field, value, bytes) = match random.below(6) {
                     0 => (0, random.of(&[0, 1, 2, 9, 48]), 4),
-                    1 => (random.of(&[2 * word, 3 * word]), 0x41, word),
+                    // To the second block of a pool these are its arenaindex and szidx.
+                    1 => (random.of(&[2 * word, 3 * word]), 0x3_0000_0009, word),
                     2 => (4 * word, random.of(&small), 4),
                     3 => (4 * word + 4, random.of(&small), 4),
                     4 => (4 * word + 8, random.of(&[profile.pool_overhead(), 256, 2048, 4000]), 4),
