@@ -129,8 +129,8 @@ pub(super) struct SnapshotArgs {
     /// Print how snapshot NEW differs from OLD
     #[arg(long, num_args = 2, value_names = ["OLD", "NEW"])]
     compare: Option<Vec<String>>,
-    /// Look at the traces alone that a filter lets through, as Snapshot.filter_traces() does: PATTERN[:LINE][,all_frames][,domain=N]
-    /// or domain=N; with ! in front those that it does not. Several can be given
+    /// Look at the traces alone that a filter lets through, as Snapshot.filter_traces() does: PATTERN or PATTERN:LINE, with
+    /// `,all_frames` and `,domain=N` behind it, or domain=N; with ! in front those that it does not. Several can be given
     #[arg(long, value_name = "FILTER", value_parser = filter)]
     filter: Vec<BaseFilter>,
     /// Print what tracemalloc.get_tracemalloc_memory() returns at the end, in bytes
