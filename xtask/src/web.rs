@@ -100,7 +100,12 @@ pub(crate) fn build(out: &Path) -> Result<()> {
     let page = read("index.html")?;
     let mut page = String::from_utf8(page).context("index.html is not UTF-8")?;
     let mut files = Vec::new();
-    for asset in assets {
+    for mut asset in assets {
+        if matches!(asset.extension, "js" | "css") {
+            let text =
+                String::from_utf8(asset.bytes).with_context(|| format!("{} is not UTF-8", asset.source))?;
+            asset.bytes = without_comments(&text).into_bytes();
+        }
         let name = format!("{}-{:016x}.{}", asset.stem, fnv64(&asset.bytes), asset.extension);
         page = replace_once(&page, &format!("\"{}\"", asset.source), &format!("\"{name}\""))?;
         if asset.source == "target/web/arenascope.wasm" {
@@ -173,6 +178,23 @@ fn without_paths() -> OsString {
         flags.push(format!("={to}"));
     }
     flags
+}
+
+/// A script or a style sheet without the lines that are comments: nobody who visits the page reads them.
+fn without_comments(text: &str) -> String {
+    let mut kept = String::new();
+    let mut within = false;
+    for line in text.lines() {
+        let bare = line.trim();
+        let begins = !within && bare.starts_with("/*");
+        if within || begins {
+            within = !bare.ends_with("*/");
+        } else if !bare.starts_with("//") {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
 }
 
 fn replace_once(text: &str, from: &str, to: &str) -> Result<String> {
@@ -296,6 +318,12 @@ mod tests {
         assert!(replace_once("<a href=\"x\">", "\"y\"", "\"z\"").is_err());
         assert!(replace_once("\"x\" \"x\"", "\"x\"", "\"z\"").is_err());
         assert_eq!(replace_once("<a href=\"x\">", "\"x\"", "\"z\"").unwrap(), "<a href=\"z\">");
+    }
+
+    #[test]
+    fn comments_that_are_lines_stay_behind() {
+        let script = "// one\nlet a = 1; // two\n  /**\n   * three\n   */\n  b(\"//\");\n/* four */\nc();\n";
+        assert_eq!(without_comments(script), "let a = 1; // two\n  b(\"//\");\nc();\n");
     }
 
     #[test]
