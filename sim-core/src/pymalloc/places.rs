@@ -1,18 +1,23 @@
 //! Addresses and what lies there, for heaps that a program broke.
 
-use super::Pymalloc;
+use super::{ArenaObject, Pymalloc};
 use crate::addr::{Addr, SizeClass};
 use crate::arena::ArenaBackend;
 
 impl<A: ArenaBackend> Pymalloc<A> {
     /// The pool that begins at an address, if one was carved there.
     pub(crate) fn carved_pool_at(&self, addr: Addr) -> Option<A::Pool> {
-        let arena = &self.arenas[self.arena_of(addr)?.index as usize];
-        let first = arena.address.map(|base| self.first_pool_addr(base))?;
-        let carved = addr >= first
-            && addr < arena.pool_address
-            && addr.bytes_from(first).is_multiple_of(self.profile.pool_size);
-        carved.then(|| self.memory.pool_at(addr))
+        if !addr.0.is_multiple_of(self.profile.pool_size) || !self.address_in_range(addr) {
+            return None;
+        }
+        let pool = self.memory.pool_at(addr);
+        let holds = |arena: &&ArenaObject<A::Pool>| {
+            arena.address.is_some_and(|base| addr.bytes_from(base) < self.profile.arena_size)
+        };
+        // The header names the arena, unless it was overwritten or never written.
+        let named = self.arenas.get(self.header(pool).arenaindex as usize).filter(holds);
+        let arena = named.or_else(|| self.arenas.iter().find(holds))?;
+        (addr < arena.pool_address).then_some(pool)
     }
 
     /// The carved pool that an address lies in.
