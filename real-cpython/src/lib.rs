@@ -18,6 +18,7 @@ pub mod memray;
 pub mod outside;
 mod pristine;
 mod python;
+pub mod random;
 
 pub use clock::WorkClock;
 pub use python::{LoadError, RealPymalloc};

@@ -9,21 +9,13 @@ use std::process::Stdio;
 
 use real_cpython::interpreters::{self, Interpreter};
 use real_cpython::outside::compared;
+use real_cpython::random::Random;
 use sim_core::tape::Action;
 use sim_core::{Call, Domain, Machine, Op, Profile, TraceBuilder};
 
-/// `SplitMix64`.
-fn below(state: &mut u64, end: u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut x = *state;
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (x ^ (x >> 31)) % end
-}
-
 /// The calls as the script reads them, and the sizes that our machine has traces of at each report.
 fn scenario(profile: &Profile, seed: u64, malloc: &str) -> (String, Vec<String>) {
-    let mut state = seed;
+    let mut random = Random(seed);
     let mut text = String::new();
     let mut tape = TraceBuilder::new("traced");
     tape.trace_mut().head.malloc = Some(sim_core::domains::AllocatorName::parse(malloc).unwrap());
@@ -32,11 +24,11 @@ fn scenario(profile: &Profile, seed: u64, malloc: &str) -> (String, Vec<String>)
     let push = |tape: &mut TraceBuilder, domain, call| tape.push(Op { thread: 0, domain, call }).unwrap();
     for step in 0..120_u64 {
         let (id, size) = (step + 1, 1_000_000 + step * 16);
-        let domain = Domain::ALL[below(&mut state, 3) as usize];
+        let domain = Domain::ALL[random.below(3) as usize];
         let act = |tape: &mut TraceBuilder, action| {
             tape.push(Op { thread: 0, domain: Domain::Obj, call: Call::Act(action) }).unwrap();
         };
-        match below(&mut state, 100) {
+        match random.below(100) {
             0..6 => {
                 writeln!(text, "start").unwrap();
                 act(&mut tape, Action::TracemallocStart(1));
@@ -54,12 +46,12 @@ fn scenario(profile: &Profile, seed: u64, malloc: &str) -> (String, Vec<String>)
                 reports.push(tape.len());
             }
             20..45 if !live.is_empty() => {
-                let (id, domain) = live.swap_remove(below(&mut state, live.len() as u64) as usize);
+                let (id, domain) = live.swap_remove(random.below(live.len() as u64) as usize);
                 writeln!(text, "f {} {id}", domain.letter()).unwrap();
                 push(&mut tape, domain, Call::Free { id });
             }
             45..65 if !live.is_empty() => {
-                let at = below(&mut state, live.len() as u64) as usize;
+                let at = random.below(live.len() as u64) as usize;
                 let (old, domain) = std::mem::replace(&mut live[at], (id, Domain::Raw));
                 live[at].1 = domain;
                 // Every third shrinks below the size that reports look at.

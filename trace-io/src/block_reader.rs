@@ -4,6 +4,7 @@ use sim_core::TraceBuilder;
 
 use crate::account::{Account, BlockMessage, Pad, REPLACED};
 use crate::error::TraceError;
+use crate::lines::ShortLines;
 use crate::reader::Reader;
 
 /// What the first line of the message has in it.
@@ -27,23 +28,21 @@ enum Within {
 /// Reads the text.
 #[derive(Default)]
 pub(crate) struct BlockReader {
-    message: BlockMessage,
-    within: Within,
-    lines: usize,
-    rest: Vec<u8>,
-    skipping: bool,
+    text: ShortLines<LINE_BYTES_MAX>,
+    found: Found,
     /// No operation is ever in it.
     none: TraceBuilder,
 }
 
-impl BlockReader {
-    fn end_line(&mut self) {
-        let line = std::mem::take(&mut self.rest);
-        if !std::mem::take(&mut self.skipping) {
-            self.line(&line);
-        }
-    }
+/// The message as far as it has come.
+#[derive(Default)]
+struct Found {
+    message: BlockMessage,
+    within: Within,
+    lines: usize,
+}
 
+impl Found {
     fn line(&mut self, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
         let begins = bytes.windows(BEGINNING.len()).any(|w| w == BEGINNING);
@@ -152,23 +151,12 @@ fn hex(text: &str) -> Option<u8> {
 
 impl Reader for BlockReader {
     fn feed(&mut self, bytes: &[u8]) -> Result<(), TraceError> {
-        let mut pieces = bytes.split(|&b| b == b'\n').peekable();
-        while let Some(piece) = pieces.next() {
-            if self.rest.len() + piece.len() > LINE_BYTES_MAX {
-                self.skipping = true;
-                self.rest.clear();
-            } else if !self.skipping {
-                self.rest.extend_from_slice(piece);
-            }
-            if pieces.peek().is_some() {
-                self.end_line();
-            }
-        }
+        self.text.feed(bytes, |line| self.found.line(line));
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), TraceError> {
-        self.end_line();
+        self.text.end(|line| self.found.line(line));
         Ok(())
     }
 
@@ -177,7 +165,7 @@ impl Reader for BlockReader {
     }
 
     fn account(&mut self) -> Option<Account> {
-        let mut message = std::mem::take(&mut self.message);
+        let mut message = std::mem::take(&mut self.found.message);
         message.explain();
         Some(Account::Block(message))
     }

@@ -9,6 +9,41 @@ use crate::reader::Reader;
 /// The longest line that is read: a path and a command line fit.
 const LINE_BYTES_MAX: usize = 1 << 16;
 
+/// Cuts slices of a text into lines, among which longer ones than `MAX` bytes are passed over: what is looked for has none.
+#[derive(Debug, Default)]
+pub(crate) struct ShortLines<const MAX: usize> {
+    /// The start of a line whose end has not come yet.
+    rest: Vec<u8>,
+    /// Inside a line that is too long.
+    skipping: bool,
+}
+
+impl<const MAX: usize> ShortLines<MAX> {
+    /// Takes a slice, and gives the lines that end in it.
+    pub(crate) fn feed(&mut self, bytes: &[u8], mut line: impl FnMut(&[u8])) {
+        let mut pieces = bytes.split(|&b| b == b'\n').peekable();
+        while let Some(piece) = pieces.next() {
+            if self.rest.len() + piece.len() > MAX {
+                self.skipping = true;
+                self.rest.clear();
+            } else if !self.skipping {
+                self.rest.extend_from_slice(piece);
+            }
+            if pieces.peek().is_some() {
+                self.end(&mut line);
+            }
+        }
+    }
+
+    /// The text is at its end, or a line is.
+    pub(crate) fn end(&mut self, mut line: impl FnMut(&[u8])) {
+        if !std::mem::take(&mut self.skipping) {
+            line(&self.rest);
+        }
+        self.rest.clear();
+    }
+}
+
 /// A format of lines whose blocks are named by pointers.
 pub(crate) trait LineFormat {
     /// Takes a line without its end.

@@ -3,6 +3,7 @@
 use sim_core::TraceBuilder;
 
 use crate::error::TraceError;
+use crate::lines::ShortLines;
 use crate::reader::Reader;
 use crate::stats_lines::Pictures;
 use crate::stats_text::StatsText;
@@ -14,41 +15,19 @@ const LINE_BYTES_MAX: usize = 1 << 16;
 #[derive(Default)]
 pub(crate) struct Parser {
     pictures: Pictures,
-    rest: Vec<u8>,
-    /// Inside a line that is too long.
-    skipping: bool,
+    lines: ShortLines<LINE_BYTES_MAX>,
     /// No operation is ever in it.
     none: TraceBuilder,
 }
 
-impl Parser {
-    fn line(&mut self) {
-        if !std::mem::take(&mut self.skipping) {
-            self.pictures.line(&String::from_utf8_lossy(&self.rest));
-        }
-        self.rest.clear();
-    }
-}
-
 impl Reader for Parser {
     fn feed(&mut self, bytes: &[u8]) -> Result<(), TraceError> {
-        let mut pieces = bytes.split(|&b| b == b'\n').peekable();
-        while let Some(piece) = pieces.next() {
-            if self.rest.len() + piece.len() > LINE_BYTES_MAX {
-                self.skipping = true;
-                self.rest.clear();
-            } else if !self.skipping {
-                self.rest.extend_from_slice(piece);
-            }
-            if pieces.peek().is_some() {
-                self.line();
-            }
-        }
+        self.lines.feed(bytes, |line| self.pictures.line(&String::from_utf8_lossy(line)));
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), TraceError> {
-        self.line();
+        self.lines.end(|line| self.pictures.line(&String::from_utf8_lossy(line)));
         Ok(())
     }
 

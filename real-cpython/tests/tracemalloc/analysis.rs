@@ -10,7 +10,7 @@ use sim_core::tracemalloc::{
 };
 
 use crate::interpreters::Script;
-use crate::random::Random;
+use real_cpython::random::Random;
 
 const CASES: u64 = 200;
 

@@ -8,7 +8,6 @@
 
 mod analysis;
 mod interpreters;
-mod random;
 mod state;
 
 use interpreters::Script;

@@ -7,7 +7,7 @@ use sim_core::profile::TracemallocVersion;
 use sim_core::tracemalloc::{Frame, KeyType, TracebackId, Tracemalloc, take_snapshot};
 
 use crate::interpreters::Script;
-use crate::random::Random;
+use real_cpython::random::Random;
 
 /// The program that answers.
 pub(crate) const PROGRAM: &str = include_str!("state.py");

@@ -1,6 +1,7 @@
 //! Random traces of programs that break no rule: every size class and its edges, large and impossible sizes, arenas that are
 //! full, nearly empty and given back, in orders that allocators do not like.
 
+use real_cpython::random::Random;
 use sim_core::domains::{AllocatorName, ArenaChoice, UserAllocator};
 use sim_core::tape::{Action, TableChoice};
 use sim_core::{Call, Domain, Op, Profile, Trace, TraceBuilder};
@@ -32,23 +33,6 @@ pub(crate) struct Size {
     pub(crate) crowd: u64,
     /// Bytes of arenas that are left with a block or two each.
     pub(crate) thin: u64,
-}
-
-/// `SplitMix64`.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((u128::from(x ^ (x >> 31)) * u128::from(end)) >> 64) as u64
-    }
-
-    pub(crate) fn of<T: Copy>(&mut self, among: &[T]) -> T {
-        among[self.below(among.len() as u64) as usize]
-    }
 }
 
 struct Scenario<'a> {
@@ -150,7 +134,7 @@ impl Scenario<'_> {
         if domain == Domain::Raw || self.strict {
             domain
         } else {
-            self.random.of(&[Domain::Mem, Domain::Obj])
+            self.random.pick(&[Domain::Mem, Domain::Obj])
         }
     }
 
@@ -200,7 +184,7 @@ impl Scenario<'_> {
         for at in first..self.live.len() {
             let classes = self.profile.small_request_threshold + 2 * align;
             let size = match self.random.below(20) {
-                0 => self.random.of(impossible),
+                0 => self.random.pick(impossible),
                 1 => 100_000,
                 _ => self.random.below(classes),
             };
@@ -210,12 +194,12 @@ impl Scenario<'_> {
 
     /// A stretch of the workload generator's. Blocks that it leaves are gone for the rest of the trace.
     fn workload(&mut self, calls: u64) {
-        let sizes = self.random.of(&[
+        let sizes = self.random.pick(&[
             Sizes::Python,
             Sizes::Uniform { min: 0, max: 600 },
             Sizes::Halving { min: 16, max: 1024 },
         ]);
-        let lifetimes = self.random.of(&[
+        let lifetimes = self.random.pick(&[
             Lifetimes::Random,
             Lifetimes::DieYoung,
             Lifetimes::OldestFirst,
@@ -249,7 +233,7 @@ impl Scenario<'_> {
             let size = if blocks.is_multiple_of(2) {
                 sizes[(n * 3 / blocks) as usize]
             } else {
-                self.random.of(&sizes)
+                self.random.pick(&sizes)
             };
             self.malloc(Domain::Obj, size);
         }
@@ -341,7 +325,7 @@ impl Scenario<'_> {
                 self.table(Domain::Raw, TableChoice::User(UserAllocator::FailEvery(2 + n * n)));
             }
             Kind::Tables => {
-                let domain = self.random.of(&[Domain::Mem, Domain::Obj]);
+                let domain = self.random.pick(&[Domain::Mem, Domain::Obj]);
                 let choice = match n {
                     0 => TableChoice::User(UserAllocator::Count),
                     1 | 2 => TableChoice::User(UserAllocator::FailEvery(3 + self.random.below(90))),

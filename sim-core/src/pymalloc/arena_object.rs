@@ -41,6 +41,11 @@ pub(crate) struct Growth {
 }
 
 impl<P> ArenaObject<P> {
+    /// Whether an address lies in its arena, if it has one.
+    pub fn holds(&self, addr: Addr, profile: &Profile) -> bool {
+        self.address.is_some_and(|base| addr.bytes_from(base) < profile.arena_size)
+    }
+
     /// Where the pools carved from it begin, by address.
     pub fn carved_pools(&self, profile: &Profile) -> impl Iterator<Item = Addr> + use<P> {
         let first = self.address.map_or(Addr(0), |base| profile.first_pool_addr(base));

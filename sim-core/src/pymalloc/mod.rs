@@ -225,20 +225,13 @@ impl<A: ArenaBackend> Pymalloc<A> {
     pub fn address_in_range(&self, addr: Addr) -> bool {
         match self.profile.ownership {
             Ownership::Radix => self.arena_map.is_used(addr),
-            Ownership::ArenaIndex => self
-                .arenas
-                .iter()
-                .filter_map(|a| a.address)
-                .any(|base| addr.bytes_from(base) < self.profile.arena_size),
+            Ownership::ArenaIndex => self.arenas.iter().any(|a| a.holds(addr, &self.profile)),
         }
     }
 
     /// The live arena an address lies in.
     pub fn arena_of(&self, addr: Addr) -> Option<ArenaId> {
-        self.arenas
-            .iter()
-            .position(|a| a.address.is_some_and(|base| addr.bytes_from(base) < self.profile.arena_size))
-            .map(|i| self.arena_id(i as u32))
+        self.arenas.iter().position(|a| a.holds(addr, &self.profile)).map(|i| self.arena_id(i as u32))
     }
 
     /// Bytes that pymalloc's own tables take here, the simulated memory excluded.

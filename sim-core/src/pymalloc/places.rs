@@ -11,9 +11,7 @@ impl<A: ArenaBackend> Pymalloc<A> {
             return None;
         }
         let pool = self.memory.pool_at(addr);
-        let holds = |arena: &&ArenaObject<A::Pool>| {
-            arena.address.is_some_and(|base| addr.bytes_from(base) < self.profile.arena_size)
-        };
+        let holds = |arena: &&ArenaObject<A::Pool>| arena.holds(addr, &self.profile);
         // The header names the arena, unless it was overwritten or never written.
         let named = self.arenas.get(self.header(pool).arenaindex as usize).filter(holds);
         let arena = named.or_else(|| self.arenas.iter().find(holds))?;

@@ -34,9 +34,7 @@ impl Placement {
         if addr == Addr(0) {
             return Self::Null;
         }
-        let within = |arena: &&ArenaObject<SimPool>| {
-            arena.address.is_some_and(|base| addr.bytes_from(base) < pymalloc.profile().arena_size)
-        };
+        let within = |arena: &&ArenaObject<SimPool>| arena.holds(addr, pymalloc.profile());
         // The header of the pool names the arena, unless it was overwritten.
         let named = match SimArenas::target(ptr) {
             Target::Block(block) => {

@@ -241,8 +241,8 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
             return Ok(self.pymalloc.address_in_range(p));
         }
         let index = self.int(self.pool_around(p), self.fields().arenaindex())?;
-        let arena = self.pymalloc.arenas().get(index as usize).and_then(|a| a.address);
-        Ok(arena.is_some_and(|base| p.bytes_from(base) < self.pymalloc.profile().arena_size))
+        let arena = self.pymalloc.arenas().get(index as usize);
+        Ok(arena.is_some_and(|a| a.holds(p, self.pymalloc.profile())))
     }
 
     /// `pymalloc_alloc`.

@@ -56,14 +56,14 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
         Ok(p)
     }
 
-    /// What is overwritten of a block goes by the size in front of it, which may have been overwritten itself.
-    fn before_erasing(&mut self, p: Addr) -> Called<()> {
+    /// The size in front of a block, by which it is going to be overwritten; it may have been overwritten itself.
+    fn before_erasing(&mut self, p: Addr) -> Called<u64> {
         let layout = self.layers.layout;
         let size = layout.stored_size(&self.layers.bytes, p).map_err(|e| segfault(e, "reading a size"))?;
         let (q, len) = (layout.inner(p), size.saturating_add(layout.extra()));
         self.before_write(p, q, len);
         self.wrote(q, len);
-        Ok(())
+        Ok(size)
     }
 
     fn debug_check(&mut self, domain: Domain, p: Addr, function: &'static str) -> Called<()> {
@@ -95,18 +95,15 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
             return Ok(());
         }
         self.debug_check(domain, p, "_PyMem_DebugRawFree")?;
-        self.before_erasing(p)?;
+        let nbytes = self.before_erasing(p)?;
         let layout = self.layers.layout;
         let q = layout.inner(p);
         let spared = self.debug_spared(domain, Some(q));
         let bytes = &mut self.layers.bytes;
+        let behind = nbytes + layout.extra() - layout.front();
         layout
-            .stored_size(bytes, p)
-            .and_then(|nbytes| {
-                let behind = nbytes + layout.extra() - layout.front();
-                layout.kill(bytes, q, layout.front())?;
-                layout.kill(bytes, p.offset(spared), behind.saturating_sub(spared))
-            })
+            .kill(bytes, q, layout.front())
+            .and_then(|()| layout.kill(bytes, p.offset(spared), behind.saturating_sub(spared)))
             .map_err(|e| segfault(e, "killing a block"))?;
         self.table_free(self.layers.allocators.debug[domain as usize], domain, q)
     }
@@ -123,13 +120,12 @@ impl<A: ArenaBackend, O: Observer> Stack<'_, A, O> {
             return self.debug_malloc(table, domain, nbytes, false);
         }
         self.debug_check(domain, p, "_PyMem_DebugRawRealloc")?;
-        self.before_erasing(p)?;
+        let old = self.before_erasing(p)?;
         let layout = self.layers.layout;
         if nbytes > self.py_ssize_t_max - layout.extra() {
             return Ok(Addr(0));
         }
         let fault = |e| segfault(e, "reallocating a block");
-        let old = layout.stored_size(&self.layers.bytes, p).map_err(fault)?;
         // A free-threaded build leaves the old copy alone: other threads may be reading it.
         let free_threaded = self.layers.allocators.build.free_threaded;
         let saved =
