@@ -10,7 +10,7 @@ use session::view::{Look, Shown};
 use session::{Opened, Selection};
 
 use crate::command::{Action, Command};
-use crate::examples::EXAMPLES;
+use crate::examples::{EXAMPLES, Kind, of_kind};
 use crate::layout::{Layout, Pane};
 use crate::words;
 
@@ -70,6 +70,12 @@ pub(crate) struct State {
     pub(crate) still: Option<Box<Still>>,
     /// Where the panes are.
     pub(crate) layout: Layout,
+    /// Where they were before the lesson that is open.
+    before_lesson: Option<Layout>,
+    /// The lesson and beat whose pane was brought to the front.
+    beat: Option<(String, usize)>,
+    /// How wide the window is.
+    pub(crate) width: f32,
     /// Light, dark or the system's.
     pub(crate) theme: ThemePreference,
     /// No pulses.
@@ -94,6 +100,9 @@ impl State {
             no_dialog: None,
             still: None,
             layout: Layout::default(),
+            before_lesson: None,
+            beat: None,
+            width: 1280.0,
             theme: ThemePreference::System,
             reduce_motion: false,
             frame_times: false,
@@ -131,6 +140,8 @@ impl State {
             Command::Do(action) => return self.act(action),
             Command::Order(order) => self.order(order),
             Command::Example(index) => self.open_example(index),
+            Command::LeaveLesson => self.order(Order::LeaveLesson),
+            Command::NextLesson => self.next_lesson(),
             Command::Copy(text) => return Some(Request::Copy(text)),
             Command::WriteCondition(text) => return Some(Request::FocusCondition(Some(text))),
             Command::OpenPath(path) => {
@@ -147,7 +158,12 @@ impl State {
 
     fn act(&mut self, action: Action) -> Option<Request> {
         use Direction::{Ahead, Back};
+        let in_lesson = self.beat.is_some();
         let order = match action {
+            Action::Forward | Action::NextNote if in_lesson => Order::Beat(1),
+            Action::Back | Action::PreviousNote if in_lesson => Order::Beat(-1),
+            Action::Start if in_lesson => Order::BeatAt(0),
+            Action::End if in_lesson => Order::BeatAt(usize::MAX),
             Action::Open => return Some(Request::PickFile),
             Action::Forward => Order::Step(1),
             Action::Back => Order::Step(-1),
@@ -213,6 +229,8 @@ impl State {
             Action::TabOperations => return self.show(Pane::Operations),
             Action::TabInspector => return self.show(Pane::Inspector),
             Action::TabCallers => return self.show(Pane::Callers),
+            Action::TabLearn => return self.show(Pane::Learn),
+            Action::TabPlayground => return self.show(Pane::Playground),
             Action::ReduceMotion => {
                 self.reduce_motion = !self.reduce_motion;
                 return None;
@@ -263,6 +281,7 @@ impl State {
         while let Some(update) = self.port.update() {
             self.asked = false;
             let brought = self.shown.take(update);
+            self.lay_out();
             self.said = self.shown.status.error.as_ref().map(words::said);
             copied = brought.copied.or(copied);
             if let Some(still) = brought.still {
@@ -271,6 +290,39 @@ impl State {
             }
         }
         copied
+    }
+
+    /// Lays the window out for a lesson that was opened, brings what its beat shows to the front, and gives the layout
+    /// back afterwards.
+    fn lay_out(&mut self) {
+        let lesson = self.shown.picture.as_ref().and_then(|picture| picture.lesson.as_ref());
+        let now = lesson.map(|lesson| (lesson.id.clone(), lesson.at));
+        if now == self.beat {
+            return;
+        }
+        if let Some(lesson) = lesson {
+            if self.before_lesson.is_none() {
+                self.before_lesson = Some(std::mem::replace(&mut self.layout, Layout::lesson(self.width)));
+            }
+            self.layout.show(Pane::of(lesson.beat.show));
+        } else if let Some(before) = self.before_lesson.take() {
+            self.layout = before;
+        }
+        self.beat = now;
+    }
+
+    /// What is kept of the layout: never that of a lesson.
+    pub(crate) fn kept_layout(&mut self) -> &mut Layout {
+        self.before_lesson.as_mut().unwrap_or(&mut self.layout)
+    }
+
+    fn next_lesson(&mut self) {
+        let Some((id, _)) = &self.beat else { return };
+        let mut lessons = of_kind(Kind::Lesson).skip_while(|(_, example)| example.lesson_id() != Some(id));
+        match lessons.nth(1) {
+            Some((index, _)) => self.open_example(index),
+            None => self.order(Order::LeaveLesson),
+        }
     }
 
     fn show(&mut self, pane: Pane) -> Option<Request> {

@@ -13,6 +13,10 @@ pub(crate) enum Command {
     Order(Order),
     /// Open a bundled trace.
     Example(usize),
+    /// Leave the lesson that is open.
+    LeaveLesson,
+    /// Open the lesson after the one that is open.
+    NextLesson,
     /// Put a text on the clipboard.
     Copy(String),
     /// Write a condition into the field.
@@ -70,6 +74,8 @@ pub(crate) enum Action {
     TabOperations,
     TabInspector,
     TabCallers,
+    TabLearn,
+    TabPlayground,
     Palette,
     Help,
     ThemeSystem,
@@ -212,6 +218,8 @@ table! {
     WINDOW TabDebug, "Debug hooks", "Show a block's bytes with header and pads", [key(NONE, Key::Num8)];
     WINDOW TabTracemalloc, "tracemalloc", "Show who allocated what is live", [key(NONE, Key::Num9)];
     WINDOW TabCallers, "Who allocates", "Show the threads, and the places in the source that allocate most", [key(NONE, Key::Num0)];
+    WINDOW TabLearn, "Learn", "Show the course, or the lesson that is open", [key(NONE, Key::L)];
+    WINDOW TabPlayground, "Playground", "Write a program and see what the allocator does", [key(NONE, Key::E)];
     WINDOW Palette, "Commands…", "Find any command by its name", [key(Modifiers::COMMAND.plus(SHIFT), Key::P), key(NONE, Key::F2)];
     WINDOW Help, "Help", "What the picture means, and every key", [key(NONE, Key::Questionmark), key(NONE, Key::F1)];
     WINDOW ThemeSystem, "Colors of the system", "Light or dark, as the system is", [];

@@ -27,6 +27,14 @@ pub(crate) struct Example {
     pub(crate) bytes: &'static [u8],
 }
 
+impl Example {
+    /// What the lesson calls itself, for a lesson of the course: what is between number and ending.
+    pub(crate) fn lesson_id(&self) -> Option<&'static str> {
+        let name = self.file.strip_prefix("course/")?.strip_suffix(".ron")?;
+        name.split_once('-').map(|(_, id)| id)
+    }
+}
+
 macro_rules! example {
     ($file:literal, $kind:ident, $label:literal, $about:literal) => {
         Example {
@@ -45,6 +53,7 @@ pub(crate) const EXAMPLES: &[Example] = &[
     #[cfg(feature = "large-examples")]
     example!("tiny-script-3.11.ptrace.zst", Recording, "A small script under Python 3.11", "Start-up, a few imports and some work of a real interpreter: 126,631 operations, three arenas"),
     example!("tiny-script-3.14.ptrace.zst", Recording, "A small script under Python 3.14", "Start-up, a few imports and some work of a newer interpreter, which asks its allocator for less"),
+    example!("course/01-first-block.ron", Lesson, "1 A first block", "Say which three things one request creates, and why each lies where it does."),
     example!("lessons/1-first-blocks.ron", Lesson, "1 The first blocks", "How an arena, a pool and a block come to be, and which requests pymalloc does not serve"),
     example!("lessons/2-free-list.ron", Lesson, "2 The free list", "Why the block freed last is handed out first"),
     example!("lessons/3-full-pools.ron", Lesson, "3 A pool fills up", "What happens when a pool has no free block, and when it gets one back"),

@@ -2,6 +2,7 @@
 
 use egui_tiles::{Container, Linear, LinearDir, Tabs, TileId, Tiles, Tree};
 use serde::{Deserialize, Serialize};
+use trace_io::lesson::Show;
 
 /// A pane. Its state lives elsewhere, so that a layout can be thrown away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -28,11 +29,15 @@ pub(crate) enum Pane {
     Inspector,
     /// Threads, and places in the source that allocate most.
     Callers,
+    /// The course, and the lesson that is open.
+    Learn,
+    /// A program that is written here.
+    Playground,
 }
 
 impl Pane {
     /// All of them.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Operations,
         Self::Map,
         Self::SizeClasses,
@@ -44,6 +49,8 @@ impl Pane {
         Self::Narration,
         Self::Inspector,
         Self::Callers,
+        Self::Learn,
+        Self::Playground,
     ];
 
     /// The tab's title.
@@ -60,6 +67,24 @@ impl Pane {
             Self::Narration => "What happened",
             Self::Inspector => "Inspector",
             Self::Callers => "Who allocates",
+            Self::Learn => "Learn",
+            Self::Playground => "Playground",
+        }
+    }
+}
+
+impl Pane {
+    /// The pane that a beat of a lesson has in front.
+    pub(crate) fn of(show: Show) -> Self {
+        match show {
+            Show::Arenas | Show::Pools | Show::Blocks | Show::Mimalloc => Self::Map,
+            Show::Classes => Self::SizeClasses,
+            Show::ArenaList => Self::Arenas,
+            Show::Stats => Self::MallocStats,
+            Show::Domains => Self::Domains,
+            Show::Debug => Self::DebugHooks,
+            Show::Tracemalloc => Self::Tracemalloc,
+            Show::Narration => Self::Narration,
         }
     }
 }
@@ -82,7 +107,7 @@ impl Default for Layout {
             }
             tiles.insert_container(Container::Tabs(tabs))
         };
-        let left = tab(&mut tiles, &[Pane::Operations]);
+        let left = tab(&mut tiles, &[Pane::Operations, Pane::Learn, Pane::Playground]);
         let center = tab(
             &mut tiles,
             &[
@@ -108,7 +133,46 @@ impl Default for Layout {
     }
 }
 
+/// Windows narrower than this have a lesson's text under its picture.
+const NARROW: f32 = 700.0;
+
 impl Layout {
+    /// For a lesson: its text and what happened, the picture large, the rest behind tabs.
+    pub(crate) fn lesson(width: f32) -> Self {
+        let mut tiles = Tiles::default();
+        let tab = |tiles: &mut Tiles<Pane>, panes: &[Pane]| -> TileId {
+            let children: Vec<TileId> = panes.iter().map(|p| tiles.insert_pane(*p)).collect();
+            let mut tabs = Tabs::new(children.clone());
+            if let Some(first) = children.first() {
+                tabs.set_active(*first);
+            }
+            tiles.insert_container(Container::Tabs(tabs))
+        };
+        let picture = [
+            Pane::Map,
+            Pane::SizeClasses,
+            Pane::Arenas,
+            Pane::MallocStats,
+            Pane::Domains,
+            Pane::DebugHooks,
+            Pane::Tracemalloc,
+            Pane::Callers,
+            Pane::Operations,
+        ];
+        let text = tab(&mut tiles, &[Pane::Learn, Pane::Playground]);
+        let root = if width < NARROW {
+            let picture = tab(&mut tiles, &[&picture[..], &[Pane::Narration, Pane::Inspector]].concat());
+            tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [picture, text], 0.5))
+        } else {
+            let picture = tab(&mut tiles, &picture);
+            let happened = tab(&mut tiles, &[Pane::Narration, Pane::Inspector]);
+            let left =
+                tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [text, happened], 0.66));
+            tiles.insert_container(Linear::new_binary(LinearDir::Horizontal, [left, picture], 0.38))
+        };
+        Self { tree: Tree::new(egui::Id::unique("panes"), root, tiles) }
+    }
+
     /// Brings a pane to the front.
     pub(crate) fn show(&mut self, pane: Pane) {
         self.tree.make_active(|_, tile| matches!(tile, egui_tiles::Tile::Pane(p) if *p == pane));

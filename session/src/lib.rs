@@ -14,6 +14,8 @@ pub mod feed;
 pub mod filter;
 pub mod find;
 pub mod format;
+pub mod lesson;
+pub mod names;
 pub mod open;
 pub mod order;
 pub mod palette;

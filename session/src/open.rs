@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sim_core::Trace;
 use trace_io::account::Account;
+use trace_io::lesson::Lesson;
 use trace_io::stats_text::StatsText;
 use trace_io::{Loaded, Loader, Progress, Remedy, TraceError};
 use web_time::Instant;
@@ -90,6 +91,8 @@ pub enum Outcome {
     Grown(Loading, Box<Trace>),
     /// The trace is complete.
     Done(Box<Trace>),
+    /// It is a lesson of the course.
+    Lesson(Box<Lesson>),
     /// It is no trace but the text of statistics, or an account of something else.
     Still(Box<Still>),
     /// It is no trace: the file's name and the reason in one line, and what can be done.
@@ -166,7 +169,10 @@ impl Loading {
             match loader.advance() {
                 Err(error) => return Outcome::Failed(Trouble::reading(name, &error)),
                 Ok(true) => {
-                    let Input::Loader(loader) = self.input else { return Outcome::Running(self) };
+                    let Input::Loader(mut loader) = self.input else { return Outcome::Running(self) };
+                    if let Some(lesson) = loader.take_lesson() {
+                        return Outcome::Lesson(lesson);
+                    }
                     return whole(&self.name, loader.finish());
                 }
                 Ok(false) => {
@@ -239,6 +245,7 @@ mod tests {
                 Outcome::Running(more) => loading = more,
                 Outcome::Grown(..) => return Err("a pipe".to_owned().into()),
                 Outcome::Done(trace) => return Ok(*trace),
+                Outcome::Lesson(_) => return Err("a lesson".to_owned().into()),
                 Outcome::Still(_) => return Err("statistics".to_owned().into()),
                 Outcome::Failed(error) => return Err(error),
             }
@@ -269,7 +276,9 @@ mod tests {
         let error = loop {
             match loading.advance(Duration::ZERO, Some(400_000)) {
                 Outcome::Running(more) => loading = more,
-                Outcome::Grown(..) | Outcome::Done(_) | Outcome::Still(_) => panic!("it was opened"),
+                Outcome::Grown(..) | Outcome::Done(_) | Outcome::Lesson(_) | Outcome::Still(_) => {
+                    panic!("it was opened")
+                }
                 Outcome::Failed(error) => break error,
             }
             read = loading.progress().bytes;
@@ -295,7 +304,9 @@ mod tests {
         let error = loop {
             match loading.advance(Duration::ZERO, Some(1 << 17)) {
                 Outcome::Running(more) => loading = more,
-                Outcome::Grown(..) | Outcome::Done(_) | Outcome::Still(_) => panic!("it was opened"),
+                Outcome::Grown(..) | Outcome::Done(_) | Outcome::Lesson(_) | Outcome::Still(_) => {
+                    panic!("it was opened")
+                }
                 Outcome::Failed(error) => break error,
             }
         };
@@ -311,7 +322,9 @@ mod tests {
         let error = loop {
             match loading.advance(Duration::ZERO, Some(24 << 20)) {
                 Outcome::Running(more) => loading = more,
-                Outcome::Grown(..) | Outcome::Done(_) | Outcome::Still(_) => panic!("it was opened"),
+                Outcome::Grown(..) | Outcome::Done(_) | Outcome::Lesson(_) | Outcome::Still(_) => {
+                    panic!("it was opened")
+                }
                 Outcome::Failed(error) => break error,
             }
         };

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use sim_core::index::RareEvent;
 
 use crate::find::{Aspect, Breakpoints};
+use crate::lesson::Answer;
 use crate::place::Place;
 use crate::selection::Level;
 use crate::snapshots::Which;
@@ -18,6 +19,20 @@ pub enum Order {
     Step(i64),
     /// Go after the last operation.
     End,
+    /// Go so many beats on in the lesson, or back.
+    Beat(isize),
+    /// Go to a beat of the lesson, counted from 0.
+    BeatAt(usize),
+    /// Answer what the lesson asks.
+    Answer(Answer),
+    /// Leave the lesson; its trace stays open.
+    LeaveLesson,
+    /// Run the program that is written in the playground.
+    Program(String),
+    /// Take what is open into the playground.
+    Fork,
+    /// Forget the answer, to try again.
+    Again,
     /// Go to the author's next note.
     NextNote,
     /// Go to the author's note before this one.

@@ -26,6 +26,7 @@ mod loss;
 mod memray;
 mod mtrace;
 mod mtrace_utils;
+pub mod program;
 pub mod ptrace;
 mod reader;
 mod refused;

@@ -14,6 +14,7 @@ use crate::detect::detect;
 use crate::error::TraceError;
 use crate::format::{Format, HEAD_BYTES, stem};
 use crate::input::{Came, Input, Packing};
+use crate::lesson::Lesson;
 use crate::lines::Lined;
 use crate::reader::Reader;
 use crate::stats_text::StatsText;
@@ -79,6 +80,7 @@ struct Open {
     /// Once it ended, where it is no trace.
     picture: Option<Box<StatsText>>,
     account: Option<Box<Account>>,
+    lesson: Option<Box<Lesson>>,
 }
 
 /// Unpacked bytes that hold hardly an operation: real recordings have one in some ten bytes.
@@ -235,6 +237,7 @@ impl Loader {
                     ended: false,
                     picture: None,
                     account: None,
+                    lesson: None,
                 });
                 (filled, came)
             }
@@ -266,6 +269,7 @@ impl Loader {
         if open.ended {
             open.picture = open.reader.picture().map(Box::new);
             open.account = open.reader.account().map(Box::new);
+            open.lesson = open.reader.lesson();
             if open.picture.is_none() && open.account.is_none() && open.reader.builder().is_empty() {
                 let doubt = &open.reader.builder().trace().origin.source.doubt;
                 let skipped = doubt.unknown_frees + doubt.unknown_reallocs;
@@ -286,6 +290,14 @@ impl Loader {
     /// What it says, once [`Self::advance`] returned true for what is neither trace nor picture.
     pub fn account(&self) -> Option<&Account> {
         self.opened().and_then(|open| open.account.as_deref())
+    }
+
+    /// The lesson of the course that the trace is made of, once [`Self::advance`] returned true for one.
+    pub fn take_lesson(&mut self) -> Option<Box<Lesson>> {
+        match &mut self.state {
+            State::Reading(open) => open.lesson.take(),
+            State::Start(_) | State::Failed => None,
+        }
     }
 
     /// The trace with all operations that were not forgotten, or the picture; what was not read yet is read first.

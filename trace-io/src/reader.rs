@@ -4,6 +4,7 @@ use sim_core::{Domain, TraceBuilder};
 
 use crate::account::Account;
 use crate::error::TraceError;
+use crate::lesson::Lesson;
 use crate::stats_text::StatsText;
 
 /// Reads one format from bytes as they come, unpacked.
@@ -43,6 +44,11 @@ pub(crate) trait Reader {
 
     /// What it read, where that is no trace and no picture. Asked after the end.
     fn account(&mut self) -> Option<Account> {
+        None
+    }
+
+    /// The lesson that its trace is made of, if it is one of the course. Asked after the end.
+    fn lesson(&mut self) -> Option<Box<Lesson>> {
         None
     }
 

@@ -5,6 +5,7 @@ mod convert;
 mod generate;
 mod info;
 mod input;
+mod lesson;
 mod merge;
 mod output;
 mod profiles;
@@ -95,6 +96,9 @@ enum Command {
     Profiles(profiles::Args),
     /// Make a random workload from a seed
     Generate(generate::Args),
+    /// Check lessons against the machine
+    #[command(subcommand)]
+    Lesson(lesson::Command),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -120,6 +124,7 @@ pub(crate) fn run() -> Result<()> {
         Some(Command::Render(args)) => render::run(&args),
         Some(Command::Profiles(args)) => profiles::run(&args),
         Some(Command::Generate(args)) => generate::run(&args),
+        Some(Command::Lesson(command)) => lesson::run(&command),
         Some(Command::Completions { shell }) => {
             // Into memory first: clap panics where it cannot write.
             let mut script = Vec::new();

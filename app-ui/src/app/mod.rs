@@ -23,8 +23,10 @@ use crate::frame_times::{FrameSummary, FrameTimes};
 use crate::panes::callers::CallersState;
 use crate::panes::find_bar::FindBarState;
 use crate::panes::help::OverlayState;
+use crate::panes::lesson::LessonState;
 use crate::panes::map::MapState;
 use crate::panes::operations::OperationsState;
+use crate::panes::playground::PlaygroundState;
 use crate::panes::tracemalloc::TracemallocState;
 use crate::panes::{self, View, Wishes};
 use crate::platform::Platform;
@@ -82,6 +84,8 @@ struct Local {
     tracemalloc: TracemallocState,
     callers: CallersState,
     overlay: OverlayState,
+    lesson: LessonState,
+    playground: PlaygroundState,
 }
 
 impl App {
@@ -173,6 +177,7 @@ impl App {
             ctx.all_styles_mut(|style| style.animation_time = seconds);
         }
         let actions = consume_shortcuts(&ctx);
+        self.state.width = ctx.content_rect().width();
         let hurried = !actions.is_empty();
         for action in actions {
             self.apply(&ctx, Command::Do(action));
@@ -344,14 +349,18 @@ impl App {
             pulse,
         };
         let local = &mut self.local;
-        let timeline = Panel::bottom("transport").frame(bar).show(ui, |ui| {
-            let timeline = panes::timeline::ui(ui, &view, &mut wishes.commands);
-            ui.add_space(2.0);
-            panes::transport::ui(ui, &view, &mut wishes.commands);
-            panes::find_bar::ui(ui, &view, &mut local.find_bar, &mut wishes.commands);
-            timeline
-        });
-        self.timeline = Some(timeline.inner);
+        self.timeline = None;
+        // A lesson has its own way along the tape, and needs the room.
+        if view.picture.lesson.is_none() {
+            let timeline = Panel::bottom("transport").frame(bar).show(ui, |ui| {
+                let timeline = panes::timeline::ui(ui, &view, &mut wishes.commands);
+                ui.add_space(2.0);
+                panes::transport::ui(ui, &view, &mut wishes.commands);
+                panes::find_bar::ui(ui, &view, &mut local.find_bar, &mut wishes.commands);
+                timeline
+            });
+            self.timeline = Some(timeline.inner);
+        }
         let center = egui::Frame::new().fill(ui.visuals().panel_fill);
         CentralPanel::default().frame(center).show(ui, |ui| {
             let mut host = Host { view: &view, local: &mut self.local, wishes };

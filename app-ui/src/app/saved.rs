@@ -44,7 +44,7 @@ impl App {
 
     /// Layout, colors and breakpoints as text, for the shell to keep.
     pub fn save(&mut self) -> String {
-        let layout = std::mem::take(&mut self.state.layout);
+        let layout = std::mem::take(self.state.kept_layout());
         let saved = Saved {
             version: SAVED_VERSION,
             theme: self.state.theme,
@@ -55,7 +55,7 @@ impl App {
         };
         // A tree of plain numbers and names always has a form in RON.
         let text = ron::to_string(&saved).unwrap_or_default();
-        self.state.layout = saved.layout;
+        *self.state.kept_layout() = saved.layout;
         text
     }
 }

@@ -65,7 +65,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
             _ => {}
         }
         if let Some(block) = block {
-            block_ui(ui, block, commands);
+            block_ui(ui, view, block, commands);
             ui.add_space(8.0);
         }
         if let Some(pool) = pool {
@@ -186,9 +186,14 @@ fn fields(ui: &mut Ui, salt: &str, fields: &[Field], commands: &mut Vec<Command>
     });
 }
 
-fn block_ui(ui: &mut Ui, sheet: &BlockSheet, commands: &mut Vec<Command>) {
+fn block_ui(ui: &mut Ui, view: &View<'_>, sheet: &BlockSheet, commands: &mut Vec<Command>) {
     let block = &sheet.block;
-    title(ui, &format!("Block {}", block.index), Place::Block(block.addr), commands);
+    let name = view.picture.names.iter().find(|(addr, _)| *addr == block.addr).map(|(_, name)| name.as_str());
+    let heading = match name {
+        Some(name) => format!("{name}, at place {} of its pool", block.index),
+        None => format!("Place {} of its pool", block.index),
+    };
+    title(ui, &heading, Place::Block(block.addr), commands);
     let state = match block.state {
         BlockState::Live => "live".to_owned(),
         BlockState::Free(0) => "free, first".to_owned(),
@@ -219,11 +224,11 @@ fn block_ui(ui: &mut Ui, sheet: &BlockSheet, commands: &mut Vec<Command>) {
     }
     fields(ui, "block", &list, commands);
     if let Some(holder) = &sheet.holder {
-        holder_ui(ui, holder, commands);
+        holder_ui(ui, holder, name, commands);
     }
 }
 
-fn holder_ui(ui: &mut Ui, holder: &Holder, commands: &mut Vec<Command>) {
+fn holder_ui(ui: &mut Ui, holder: &Holder, name: Option<&str>, commands: &mut Vec<Command>) {
     match holder {
         Holder::Searching => {
             ui.weak("Looking for who holds it\u{2026}");
@@ -233,7 +238,9 @@ fn holder_ui(ui: &mut Ui, holder: &Holder, commands: &mut Vec<Command>) {
         }
         Holder::Operation { step, call, id } => {
             ui.horizontal_wrapped(|ui| {
-                if let Some(id) = id {
+                if let Some(name) = name {
+                    ui.label(format!("The program's {name}, since"));
+                } else if let Some(id) = id {
                     ui.label(format!("Held by the trace's id {id}, since"));
                 }
                 if ui
@@ -270,6 +277,9 @@ fn pool_ui(ui: &mut Ui, view: &View<'_>, sheet: &PoolSheet, commands: &mut Vec<C
         ui.weak(bytes(profile.pool_size));
     });
     let Some(header) = &sheet.header else { return };
+    if header.broken {
+        ui.label("The program overwrote headers or links of this heap, or used a block after its free. This is what memory holds; links may point anywhere.");
+    }
     fields(ui, "pool", &pool_fields(view, pool, header), commands);
     free_list_ui(ui, sheet, commands);
     CollapsingHeader::new("Header bytes in memory").id_salt("bytes").show(ui, |ui| {

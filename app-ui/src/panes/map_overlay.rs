@@ -5,6 +5,7 @@ use egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, StrokeKind, Ui,
 use session::Place;
 use session::facts::{self, BlockState, PoolFacts};
 use session::format::{address, count, grouped};
+use session::lesson::Point;
 use session::view::inspect::HeaderFacts;
 use session::view::map::MapPicture;
 use sim_core::report::PoolState;
@@ -39,6 +40,15 @@ pub(super) fn marks(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, frame
             let grown = rect.expand(3.0 + 9.0 * (1.0 - view.pulse));
             let color = Theme::faded(view.theme.touched, view.pulse);
             painter.rect_stroke(grown, 3.0, Stroke::new(2.0, color), StrokeKind::Middle);
+        }
+    }
+    if let Some(lesson) = &view.picture.lesson {
+        for point in &lesson.beat.point {
+            if let Point::Place(place) = point
+                && let Some(r) = scene.rect_of(view, *place, frame.unit)
+            {
+                outline(painter, frame.screen(r).expand(2.0), 3.0, view.theme.touched);
+            }
         }
     }
     if let Some(place) = view.pinned()
@@ -316,7 +326,25 @@ fn block_label(
     let roomy = rect.width() >= 64.0 && rect.height() >= 30.0;
     let offset = || format!("+{:#x}", facts::block_offset(view.profile(), pool, index));
     let inner = rect.shrink(5.0);
+    let addr = pool.addr.offset(u64::from(facts::block_offset(view.profile(), pool, index)));
+    let name = view.picture.names.iter().find(|(at, _)| *at == addr).map(|(_, name)| name.as_str());
     match state {
+        BlockState::Live if name.is_some() => {
+            let name = name.unwrap_or_default();
+            let font = if roomy { 14.0 } else { 11.0 };
+            let shown = text(
+                painter,
+                rect.center(),
+                Align2::CENTER_CENTER,
+                name,
+                font,
+                Theme::on(class),
+                rect.width(),
+            );
+            if shown && roomy && rect.height() >= 48.0 {
+                mono(painter, inner.left_top(), TOP_LEFT, &offset(), 10.5, Theme::on(class));
+            }
+        }
         BlockState::Live if roomy => {
             mono(painter, inner.left_top(), TOP_LEFT, &offset(), 10.5, Theme::on(class));
             text(painter, inner.left_bottom(), Align2::LEFT_BOTTOM, "live", 10.5, Theme::on(class), 60.0);

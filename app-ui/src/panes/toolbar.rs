@@ -106,6 +106,8 @@ fn view_menu(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             Action::TabOperations,
             Action::TabInspector,
             Action::TabCallers,
+            Action::TabLearn,
+            Action::TabPlayground,
         ] {
             entry(ui, action, None);
         }

@@ -4,7 +4,9 @@
 //! frame, in a thread and in a worker alike.
 
 mod finding;
+mod lessons;
 mod places;
+mod playing;
 mod telling;
 
 use std::io::Read;
@@ -16,6 +18,7 @@ use sim_core::Trace;
 use crate::contents::Contents;
 use crate::filter::Filter;
 use crate::find::Find;
+use crate::lesson::Answer;
 use crate::open::{Loading, Opened, Outcome, Still};
 use crate::order::Order;
 use crate::place::Place;
@@ -27,6 +30,9 @@ use crate::snapshots::{Kept, Snapshots, Which};
 use crate::trouble::Trouble;
 use crate::view::tracemalloc::Statistics;
 use crate::view::{Hint, Look};
+use lessons::Taught;
+use playing::Playground;
+pub use playing::{Played, ProgramFault};
 use telling::Told;
 
 /// Everything but the front.
@@ -56,6 +62,10 @@ pub struct Engine {
     hint: Option<Hint>,
     /// The step whose heap was found sound, as long as that is the one shown.
     checked: Option<u64>,
+    /// The lesson that is open, where one is.
+    taught: Option<Taught>,
+    /// The playground, once it was used.
+    playground: Option<Playground>,
     /// Whether it was said that the open recording has to be doubted.
     doubted: bool,
     /// A text of statistics that was opened, until a front takes it.
@@ -162,7 +172,11 @@ impl Engine {
                     self.grow(Arc::new(*trace));
                     self.growing = false;
                 }
-                Outcome::Done(trace) => self.show(Arc::new(*trace), false),
+                Outcome::Done(trace) => {
+                    self.taught = None;
+                    self.show(Arc::new(*trace), false);
+                }
+                Outcome::Lesson(lesson) => self.teach(*lesson, None),
                 Outcome::Still(still) => self.still = Some(still),
                 Outcome::Failed(error) => self.error = Some(error),
             }
@@ -192,6 +206,17 @@ impl Engine {
         self.told.stale = true;
         self.told.asked = true;
         match order {
+            Order::Beat(by) => self.beat(|walk| walk.go(by)),
+            Order::BeatAt(beat) => self.beat(|walk| walk.go_to(beat)),
+            Order::Answer(answer) => self.answer(answer),
+            Order::LeaveLesson => self.taught = None,
+            Order::Program(text) => self.run_program(&text),
+            Order::Fork => self.fork(),
+            Order::Again => self.beat(|walk| {
+                walk.again();
+                true
+            }),
+            Order::Pin(place) if self.asks_for_a_place() => self.answer(Answer::Place(place)),
             Order::Seek(step) => self.seek(|_| step),
             Order::Step(by) => self.seek(|session| session.target().saturating_add_signed(by)),
             Order::End => self.seek(Session::len),
@@ -317,6 +342,10 @@ impl Engine {
         if old.profile().name == name {
             return;
         }
+        if let Some(taught) = &self.taught {
+            self.teach(taught.lesson.clone(), Some(name));
+            return;
+        }
         match old.under(name, self.next_revision()) {
             Err(error) => self.error = Some(Trouble::running(name, &error)),
             Ok(mut session) => {
@@ -340,6 +369,9 @@ impl Engine {
             session.playback.playing = false;
             let target = target(session);
             session.seek(target);
+            if let Some(taught) = &mut self.taught {
+                taught.follow(target);
+            }
         }
     }
 

@@ -107,6 +107,7 @@ impl Engine {
             }
             self.selection.repair(session.heap());
         }
+        self.direct();
         if let Some(Place::Block(block)) = self.inspected()
             && let Some(session) = &mut self.session
         {

@@ -44,6 +44,7 @@ impl Engine {
     pub fn update(&mut self, progress: bool) -> Option<Update> {
         let status = self.status();
         let (mut head, mut curves, mut picture) = (None, None, None);
+        let lesson = self.lesson_view();
         let made_of = self.made_of();
         if let Some(session) = &self.session {
             if !session.travels() && (self.told.stale || self.told.made_of != made_of) {
@@ -56,6 +57,7 @@ impl Engine {
                 self.told.made_of = made_of;
                 let sources = Sources {
                     look: &self.look,
+                    lesson,
                     selection: &self.selection,
                     kept: &self.kept,
                     filter: &self.filter,
@@ -119,6 +121,7 @@ impl Engine {
                 (None, Some(_)) => Real::Offered,
                 (None, None) => Real::None,
             },
+            played: self.played(),
             busy: self.busy(),
         }
     }

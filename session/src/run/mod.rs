@@ -21,6 +21,7 @@ use sim_core::{Addr, Call, Event, Kind, Machine, Note, Op, Profile, Replay, Size
 use crate::analysis::overview::Overview;
 use crate::analysis::owner::{Owner, OwnerSearch};
 use crate::facts::Heap;
+use crate::names::Names;
 use crate::place::Place;
 use crate::search::{Aim, Lookout, Quest};
 use crate::setup::{Overrides, Setup, SetupError};
@@ -44,6 +45,7 @@ struct Seek {
 struct Derived {
     occupancy: OnceCell<Occupancy>,
     digest: OnceCell<u64>,
+    names: OnceCell<Vec<(Addr, String)>>,
 }
 
 /// One trace, replayed.
@@ -72,6 +74,7 @@ pub struct Session {
     owner: Option<OwnerSearch>,
     /// See [`crate::actions::stack_changes`].
     stacks: Vec<(u64, StackId)>,
+    names: Names,
     revision: u64,
     derived: Derived,
 }
@@ -106,6 +109,7 @@ impl Session {
             },
             trust: trace.has_addresses().then(|| Trust::new(&profile)),
             stacks: crate::actions::stack_changes(&trace, 0),
+            names: Names::of(&trace),
             trace,
             overrides: overrides.clone(),
             grows,
@@ -260,6 +264,11 @@ impl Session {
             self.stacks[..before].last()?.1
         };
         Some(self.trace.origin.stacks.lines(stack))
+    }
+
+    /// What the trace's author calls blocks, by where they lie now.
+    pub fn names(&self) -> &[(Addr, String)] {
+        self.derived.names.get_or_init(|| self.names.at(self.machine(), self.step()))
     }
 
     /// What would have ended the process by now, as it would have been printed.

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use sim_core::arena::ArenaBackend as _;
 use sim_core::mimalloc::Totals;
 use sim_core::pymalloc::ArenaCounters;
-use sim_core::{Addr, ArenaId};
+use sim_core::report::PoolState;
+use sim_core::{Addr, ArenaId, Machine};
 
 use crate::analysis::owner::Owner;
 use crate::facts::{self, ArenaFacts, BlockFacts, BlockState, Heap, PoolFacts};
@@ -33,13 +34,16 @@ pub struct HeaderFacts {
     pub nextoffset: u32,
     /// `maxnextoffset`, in bytes.
     pub maxnextoffset: u32,
+    /// Whether a program overwrote headers or links of this heap: what stands here was then read from memory and may point anywhere.
+    pub broken: bool,
 }
 
 impl HeaderFacts {
-    pub(super) fn of(heap: &Heap, pool: &PoolFacts) -> Option<Self> {
+    pub(super) fn of(machine: &Machine, pool: &PoolFacts) -> Option<Self> {
+        let heap = machine.pymalloc();
         let memory = heap.memory();
         let header = memory.header(facts::carved(heap, pool)?);
-        Some(Self {
+        let mut facts = Self {
             ref_count: header.ref_count,
             freeblock: header.freeblock.map(|b| memory.block_addr(b)),
             nextpool: header.nextpool.map(|p| memory.pool_addr(p)),
@@ -49,7 +53,19 @@ impl HeaderFacts {
             szidx: header.szidx,
             nextoffset: header.nextoffset,
             maxnextoffset: header.maxnextoffset,
-        })
+            broken: false,
+        };
+        // The compact tables know blocks and pools alone; in a broken heap a link may be any number.
+        if let Some(layers) = machine.layers().filter(|layers| layers.is_broken()) {
+            let bytes = heap.profile().pointer_bytes;
+            let link = |number: u64| {
+                let word = layers.bytes().word(pool.addr.offset(number * u64::from(bytes)), bytes);
+                word.ok().map(Addr).filter(|addr| *addr != Addr(0))
+            };
+            facts.freeblock = link(1);
+            facts.broken = true;
+        }
+        Some(facts)
     }
 }
 
@@ -199,7 +215,7 @@ fn sheet(session: &Session, place: Place) -> PlaceSheet {
             let block = matches!(place, Place::Block(_)).then(|| facts::block_at(heap, addr)).flatten();
             PlaceSheet {
                 block: block.map(|block| block_sheet(session, block)),
-                pool: pool.map(|pool| pool_sheet(heap, pool)),
+                pool: pool.map(|pool| pool_sheet(session.machine(), pool)),
                 arena: pool
                     .and_then(|pool| facts::same_arena(heap, pool.arena))
                     .map(|arena| arena_sheet(heap, arena)),
@@ -228,10 +244,18 @@ fn block_sheet(session: &Session, block: BlockFacts) -> BlockSheet {
     BlockSheet { block, next_free, holder }
 }
 
-fn pool_sheet(heap: &Heap, pool: PoolFacts) -> PoolSheet {
+fn pool_sheet(machine: &Machine, mut pool: PoolFacts) -> PoolSheet {
+    let heap = machine.pymalloc();
+    let header = HeaderFacts::of(machine, &pool);
+    // A list that begins at no block of the pool is not empty for all that.
+    if header.is_some_and(|header| header.broken && header.freeblock.is_some())
+        && pool.state == PoolState::Full
+    {
+        pool.state = PoolState::Used;
+    }
     let free = facts::carved(heap, &pool)
         .map(|handle| heap.free_list(handle).map(|b| heap.memory().block_addr(b)).collect());
-    PoolSheet { pool, header: HeaderFacts::of(heap, &pool), free: free.unwrap_or_default() }
+    PoolSheet { pool, header, free: free.unwrap_or_default() }
 }
 
 fn arena_sheet(heap: &Heap, arena: ArenaFacts) -> ArenaSheet {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use sim_core::arena::ArenaBackend as _;
 use sim_core::report::PoolState;
-use sim_core::{Addr, ArenaId, Profile, SizeClass};
+use sim_core::{Addr, ArenaId, Machine, Profile, SizeClass};
 
 use crate::facts::{self, ArenaFacts, BlockFacts, BlockState, Heap, PoolFacts};
 use crate::place::Place;
@@ -110,11 +110,12 @@ pub enum MapPicture {
 }
 
 impl MapPicture {
-    pub(super) fn of(heap: &Heap, selection: &Selection, focus: Option<Place>, look: &MapLook) -> Self {
-        Self::shown(heap, selection, focus, look).unwrap_or(Self::Nothing)
+    pub(super) fn of(machine: &Machine, selection: &Selection, focus: Option<Place>, look: &MapLook) -> Self {
+        Self::shown(machine, selection, focus, look).unwrap_or(Self::Nothing)
     }
 
-    fn shown(heap: &Heap, selection: &Selection, focus: Option<Place>, look: &MapLook) -> Option<Self> {
+    fn shown(machine: &Machine, selection: &Selection, focus: Option<Place>, look: &MapLook) -> Option<Self> {
+        let heap = machine.pymalloc();
         Some(match selection.level {
             Level::Heap => {
                 let all = facts::arenas(heap);
@@ -139,7 +140,7 @@ impl MapPicture {
                 let pool = facts::pool_at(heap, selection.pool?)?;
                 let free = facts::carved(heap, &pool).map_or(0, |p| heap.free_list(p).count() as u32);
                 let states = facts::block_states(heap, &pool);
-                Self::Pool { header: HeaderFacts::of(heap, &pool), pool, states, free }
+                Self::Pool { header: HeaderFacts::of(machine, &pool), pool, states, free }
             }
         })
     }

@@ -16,11 +16,13 @@ use serde::{Deserialize, Serialize};
 use sim_core::index::RareEvent;
 use sim_core::mimalloc::Totals;
 use sim_core::report::Occupancy;
-use sim_core::{ArenaId, Profile, SizeClass};
+use sim_core::{Addr, ArenaId, Profile, SizeClass};
 
 use crate::analysis::overview::{ArenaMark, Bucket, Overview};
 use crate::contents::Callers;
+use crate::engine::Played;
 use crate::find::{Aspect, Breakpoints, Find};
+use crate::lesson::LessonView;
 use crate::open::Still;
 use crate::place::Place;
 use crate::real::Real;
@@ -295,6 +297,8 @@ pub struct Status {
     pub hint: Option<Hint>,
     /// The run over real memory, up to some step.
     pub real: Real,
+    /// The playground, once it was used.
+    pub played: Option<Played>,
     /// Whether anything goes on.
     pub busy: bool,
 }
@@ -328,6 +332,10 @@ pub struct Picture {
     pub mimalloc: Option<Totals>,
     /// The arena and the pool that the map's levels show.
     pub crumbs: Crumbs,
+    /// What the trace's author calls blocks of the pool that the map shows, and of the inspected one.
+    pub names: Vec<(Addr, String)>,
+    /// The lesson, where one is open.
+    pub lesson: Option<LessonView>,
     /// Where the look asks for it: the map,
     pub map: Option<MapPicture>,
     /// the size classes,
@@ -375,9 +383,21 @@ impl StatsFacts {
     }
 }
 
+/// Names of the blocks of the pool that is shown, and of the place that is inspected.
+fn names(session: &Session, selection: &Selection, inspected: Option<Place>) -> Vec<(Addr, String)> {
+    let heap = session.heap();
+    let pools = [selection.pool, inspected.and_then(|place| place.resolve(heap).1)];
+    let shown = |addr: Addr| {
+        let within = |pool: Addr| addr >= pool && addr.bytes_from(pool) < heap.profile().pool_size;
+        pools.iter().flatten().any(|pool| within(*pool))
+    };
+    session.names().iter().filter(|(addr, _)| shown(*addr)).cloned().collect()
+}
+
 /// What pictures are made from, beside the session.
 pub(crate) struct Sources<'a> {
     pub(crate) look: &'a Look,
+    pub(crate) lesson: Option<LessonView>,
     pub(crate) selection: &'a Selection,
     pub(crate) kept: &'a crate::snapshots::Snapshots,
     pub(crate) filter: &'a crate::filter::Filter,
@@ -387,7 +407,7 @@ pub(crate) struct Sources<'a> {
 
 impl Picture {
     pub(crate) fn of(session: &Session, sources: Sources<'_>) -> Self {
-        let Sources { look, selection, kept, filter, contents, statistics } = sources;
+        let Sources { look, lesson, selection, kept, filter, contents, statistics } = sources;
         let heap = session.heap();
         let (focus, layers) = (session.focus(), session.machine().layers().is_some());
         let inspected = selection.pinned.or(focus);
@@ -405,7 +425,9 @@ impl Picture {
             blocks: Occupancy::blocks(session.occupancy()),
             mimalloc: session.machine().mimalloc().map(|run| run.heap().totals()),
             crumbs: Crumbs::of(heap, selection),
-            map: look.map.as_ref().map(|look| MapPicture::of(heap, selection, focus, look)),
+            names: names(session, selection, inspected),
+            lesson,
+            map: look.map.as_ref().map(|look| MapPicture::of(session.machine(), selection, focus, look)),
             classes: look.classes.then(|| tables::classes(session)),
             arena_table: look.arenas.as_ref().map(|rows| ArenaTable::of(heap, rows)),
             segments: look.segments.as_ref().and_then(|rows| SegmentTable::of(session, rows)),

@@ -37,6 +37,8 @@ pub struct Head {
     pub lesson: bool,
     /// Remarks, in order of position.
     pub notes: Vec<Note>,
+    /// What its author calls blocks, by id, in order of ids; others are called by their ids.
+    pub names: Vec<(u64, String)>,
 }
 
 /// Where a trace's operations come from: the recording, the places in the program, the moments.

@@ -1,8 +1,14 @@
-//! Lessons: traces in RON, written by hand, with notes. `docs/lessons.md` shows the form.
+//! Lessons: traces in RON, written by hand. `docs/lessons.md` shows both forms.
+//!
+//! The plain one is a list of operations with notes ([`parse()`], [`write()`]); scenarios are written so too. The other, [`Lesson`], is
+//! what the course is made of: a program in pieces, with what is said, asked and shown in between.
 
+mod course;
 mod parse;
+pub mod text;
 mod write;
 
+pub use course::{Answer, Ask, Holds, Lesson, Play, Say, Show, Staged, Step, Variant, truth};
 pub use parse::parse;
 pub use write::write;
 

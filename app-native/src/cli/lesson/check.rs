@@ -1,0 +1,98 @@
+//! `arenascope lesson check`: every claim against the machine.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+use session::lesson::compile;
+use sim_core::profile;
+use trace_io::lesson::Lesson;
+
+/// Arguments of `lesson check`.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  arenascope lesson check traces/lessons/*.ron")]
+pub(crate) struct Args {
+    /// Lessons
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Under this profile alone; can be given several times
+    #[arg(long, value_name = "NAME")]
+    profile: Vec<String>,
+    /// Print the beats with their numbers, under the first profile
+    #[arg(long)]
+    print: bool,
+    /// The result as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What came of it.
+#[derive(Serialize, Default)]
+struct Checked {
+    lessons: u64,
+    /// Lesson and profile together.
+    runs: u64,
+    claims: u64,
+    beats: u64,
+    faults: Vec<String>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let presets: Vec<String> = if args.profile.is_empty() {
+        profile::PRESETS.iter().map(|(name, _)| (*name).to_owned()).collect()
+    } else {
+        args.profile.clone()
+    };
+    let mut checked = Checked::default();
+    let mut text = String::new();
+    for file in &args.files {
+        let name = file.display();
+        let written = std::fs::read_to_string(file).with_context(|| name.to_string())?;
+        let lesson = Lesson::parse(&written).with_context(|| name.to_string())?;
+        checked.lessons += 1;
+        let mut printed = !args.print;
+        for preset in &presets {
+            let profile = lesson.profile(Some(preset)).with_context(|| name.to_string())?;
+            if lesson.holds(&profile).is_err() {
+                continue;
+            }
+            let (_, script) = compile(&lesson, Some(preset)).with_context(|| name.to_string())?;
+            checked.runs += 1;
+            checked.claims += script.claims;
+            checked.beats += script.beats.len() as u64;
+            checked.faults.extend(script.faults.iter().map(|fault| format!("{name}: {fault}")));
+            if !printed {
+                printed = true;
+                for (index, beat) in script.beats.iter().enumerate() {
+                    let said: Vec<_> = beat.text.iter().map(|shown| shown.piece.clone()).collect();
+                    let said = trace_io::lesson::text::plain(&said);
+                    writeln!(text, "{:3} step {:6} {:?}: {said}", index + 1, beat.step, beat.show)?;
+                }
+            }
+        }
+    }
+    let faults = checked.faults.len();
+    if args.json {
+        text = serde_json::to_string(&checked)?;
+        text.push('\n');
+    } else {
+        for fault in &checked.faults {
+            writeln!(text, "{fault}")?;
+        }
+        writeln!(
+            text,
+            "{} claims in {} beats, {} lessons under {} profiles each at most: {faults} not true",
+            checked.claims,
+            checked.beats,
+            checked.lessons,
+            presets.len()
+        )?;
+    }
+    std::io::stdout().lock().write_all(text.as_bytes()).context("standard output")?;
+    if faults > 0 {
+        bail!("{faults} claims are not true of the machine; the lines above name the step and the claim");
+    }
+    Ok(())
+}

@@ -1,0 +1,275 @@
+//! The lesson that is open: what the beat says and asks, and the way to the next one.
+
+use egui::{Align, Button, Frame, Key, Layout, RichText, ScrollArea, Ui};
+use session::lesson::{
+    Answer, BeatView, Given, LessonView, Shown, TaskView, Verdict, definition, misconception,
+};
+use session::order::Order;
+use trace_io::lesson::text::Piece;
+
+use super::View;
+use crate::command::{Action, Command};
+use crate::theme::Theme;
+
+/// What the pane keeps between frames.
+#[derive(Default)]
+pub(crate) struct LessonState {
+    /// The number that is typed.
+    number: String,
+    /// The lesson and the beat that it is typed for.
+    typed_for: (String, usize),
+}
+
+/// Size of a beat's text.
+const TEXT: f32 = 15.5;
+
+/// Draws the pane.
+pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut LessonState, commands: &mut Vec<Command>) {
+    let Some(lesson) = &view.picture.lesson else {
+        super::learn::ui(ui, view, commands);
+        return;
+    };
+    if state.typed_for != (lesson.id.clone(), lesson.at) {
+        state.typed_for = (lesson.id.clone(), lesson.at);
+        state.number.clear();
+    }
+    let beat = &lesson.beat;
+    egui::Panel::bottom("lesson-buttons").show_separator_line(false).frame(Frame::new()).show(ui, |ui| {
+        ui.add_space(6.0);
+        buttons(ui, lesson, commands);
+    });
+    ScrollArea::vertical().auto_shrink(false).id_salt((&lesson.id, lesson.at)).show(ui, |ui| {
+        head(ui, view, lesson, commands);
+        ui.add_space(8.0);
+        pieces(ui, &beat.text, TEXT, commands);
+        if let Some(task) = &beat.task {
+            ui.add_space(10.0);
+            ui.push_id("task", |ui| task_ui(ui, view.theme, beat, task, state, commands));
+        }
+    });
+}
+
+fn head(ui: &mut Ui, view: &View<'_>, lesson: &LessonView, commands: &mut Vec<Command>) {
+    ui.horizontal(|ui| {
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            if ui
+                .button("All lessons")
+                .on_hover_text("Leave this lesson; the window is laid out as before")
+                .clicked()
+            {
+                commands.push(Command::LeaveLesson);
+            }
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                ui.add(egui::Label::new(RichText::new(&lesson.title).heading()).truncate());
+            });
+        });
+    });
+    let share = (lesson.at + 1) as f32 / lesson.len.max(1) as f32;
+    ui.add(egui::ProgressBar::new(share).desired_height(6.0).fill(view.theme.touched))
+        .on_hover_text(format!("Beat {} of {}", lesson.at + 1, lesson.len));
+    if lesson.at == 0 {
+        ui.label(RichText::new(format!("Afterwards you can: {}", lower_first(&lesson.goal))).weak());
+    }
+    if let Some(why) = &lesson.elsewhere {
+        Frame::new().fill(view.theme.hint).corner_radius(4).inner_margin(8).show(ui, |ui| {
+            ui.label(RichText::new(why).color(view.theme.text));
+        });
+    }
+}
+
+fn buttons(ui: &mut Ui, lesson: &LessonView, commands: &mut Vec<Command>) {
+    let waits = lesson.beat.task.as_ref().is_some_and(TaskView::open);
+    ui.horizontal(|ui| {
+        let back =
+            ui.add_enabled(lesson.at > 0, Button::new("Back")).on_hover_text(Action::Back.tooltip(ui.ctx()));
+        if back.clicked() {
+            commands.push(Command::Order(Order::Beat(-1)));
+        }
+        let last = lesson.at + 1 >= lesson.len;
+        if waits {
+            if ui.button("Show the answer").on_hover_text("Go on without an answer of your own").clicked() {
+                commands.push(Command::Order(Order::Answer(Answer::Reveal)));
+            }
+        } else if last {
+            if ui.button("Next lesson").clicked() {
+                commands.push(Command::NextLesson);
+            }
+        } else {
+            let next = ui.add(Button::new(RichText::new("Next").strong()).min_size(egui::vec2(90.0, 0.0)));
+            if next.on_hover_text(Action::Forward.tooltip(ui.ctx())).clicked() {
+                commands.push(Command::Order(Order::Beat(1)));
+            }
+        }
+        ui.weak(format!("{} of {}", lesson.at + 1, lesson.len));
+    });
+}
+
+/// A text with its links.
+pub(super) fn pieces(ui: &mut Ui, text: &[Shown], size: f32, commands: &mut Vec<Command>) {
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = 0.0;
+        for shown in text {
+            match (&shown.piece, shown.place) {
+                (Piece::Words(words), _) => {
+                    ui.label(RichText::new(words).size(size));
+                }
+                (Piece::Code(code), Some(place)) => {
+                    let link = ui.link(RichText::new(code).monospace().size(size - 1.0));
+                    if link.on_hover_text("Show it on the map").clicked() {
+                        commands.push(Command::Order(Order::Enter(place)));
+                    }
+                }
+                (Piece::Code(code), None) => {
+                    ui.label(RichText::new(code).monospace().size(size - 1.0));
+                }
+                (Piece::Term(term, words), _) => {
+                    let label = ui.label(RichText::new(words).size(size).strong().underline());
+                    if let Some(entry) = definition(term) {
+                        label.on_hover_text(format!(
+                            "{}: {}\nIn CPython: {}",
+                            entry.term, entry.meaning, entry.home
+                        ));
+                    }
+                }
+            }
+        }
+    });
+}
+
+fn task_ui(
+    ui: &mut Ui,
+    theme: &Theme,
+    beat: &BeatView,
+    task: &TaskView,
+    state: &mut LessonState,
+    commands: &mut Vec<Command>,
+) {
+    match task {
+        TaskView::Choose { choices, key, given, because } => {
+            for (index, choice) in choices.iter().enumerate() {
+                let chosen = matches!(given, Some(Given { answer: Answer::Choice(at), .. }) if *at == index);
+                let mark = match key {
+                    Some(key) if *key == index => "\u{2714} ",
+                    Some(_) if chosen => "\u{2718} ",
+                    _ => "",
+                };
+                let words: Vec<Piece> = choice.iter().map(|shown| shown.piece.clone()).collect();
+                let text = format!("{mark}{}", trace_io::lesson::text::plain(&words));
+                let mut text = RichText::new(text).size(TEXT - 1.0);
+                if *key == Some(index) {
+                    text = text.strong();
+                }
+                let button = Button::new(text)
+                    .wrap()
+                    .min_size(egui::vec2(ui.available_width(), 30.0))
+                    .selected(chosen);
+                let response = ui.add_enabled(given.is_none(), button);
+                if response.clicked() {
+                    commands.push(Command::Order(Order::Answer(Answer::Choice(index))));
+                }
+            }
+            verdict(ui, theme, given.as_ref(), because, commands);
+        }
+        TaskView::Number { key, given, because } => {
+            ui.horizontal(|ui| {
+                let field =
+                    egui::TextEdit::singleline(&mut state.number).desired_width(110.0).hint_text("a number");
+                let response = ui.add_enabled(given.is_none(), field);
+                let number: Option<i64> = state.number.replace([',', ' ', '_'], "").parse().ok();
+                let entered = response.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
+                let check = ui.add_enabled(given.is_none() && number.is_some(), Button::new("Check"));
+                if let Some(number) = number.filter(|_| check.clicked() || entered) {
+                    commands.push(Command::Order(Order::Answer(Answer::Number(number))));
+                }
+                if let Some(key) = key {
+                    ui.label(
+                        RichText::new(format!(
+                            "It is {}",
+                            trace_io::lesson::text::said(*key, trace_io::lesson::text::Unit::Plain)
+                        ))
+                        .strong(),
+                    );
+                }
+            });
+            verdict(ui, theme, given.as_ref(), because, commands);
+        }
+        TaskView::Click { key, given, because } => {
+            if given.is_none() {
+                ui.label(RichText::new("Click it on the map.").strong());
+            }
+            if let Some(place) = key
+                && ui.link("Show the right place on the map").clicked()
+            {
+                commands.push(Command::Order(Order::Enter(*place)));
+            }
+            verdict(ui, theme, given.as_ref(), because, commands);
+        }
+        TaskView::Play { call, round, rounds, right, differs } => {
+            if let Some(call) = call {
+                ui.horizontal_wrapped(|ui| {
+                    ui.weak(format!("{} of {rounds}", round + 1));
+                    ui.label(RichText::new(call).monospace().strong().size(TEXT));
+                });
+                ui.label("Where will the block begin? Click the place on the map, or choose:");
+                ui.horizontal_wrapped(|ui| {
+                    for (text, answer) in [
+                        ("in a pool not used yet", Answer::NewPool),
+                        ("in a new arena", Answer::NewArena),
+                        ("in the C library", Answer::Raw),
+                    ] {
+                        if ui.button(text).clicked() {
+                            commands.push(Command::Order(Order::Answer(answer)));
+                        }
+                    }
+                });
+            } else {
+                ui.label(RichText::new(format!("{right} of {rounds} as the machine does it.")).strong());
+                if ui.button("Try again").clicked() {
+                    commands.push(Command::Order(Order::Again));
+                }
+            }
+            if let Some((call, because)) = differs {
+                ui.add_space(6.0);
+                ui.label(RichText::new(format!("The first that differs is {call}:")).strong());
+                for sentence in because {
+                    ui.label(format!("\u{2022} {sentence}"));
+                }
+            }
+        }
+    }
+    let _ = beat;
+}
+
+/// What came of an answer, and why.
+fn verdict(
+    ui: &mut Ui,
+    theme: &Theme,
+    given: Option<&Given>,
+    because: &[Shown],
+    commands: &mut Vec<Command>,
+) {
+    let Some(given) = given else { return };
+    ui.add_space(8.0);
+    Frame::new().fill(theme.hint).corner_radius(4).inner_margin(10).show(ui, |ui| {
+        let said = match given.verdict {
+            Verdict::Right => "Right.",
+            Verdict::Wrong => "Not so.",
+            Verdict::Shown => "The answer:",
+        };
+        ui.label(RichText::new(said).strong().color(theme.text).size(TEXT));
+        if let Some(row) = given.belief.and_then(misconception) {
+            ui.label(
+                RichText::new(format!("Many believe that {}. {}", row.belief, row.truth)).color(theme.text),
+            );
+        }
+        pieces(ui, because, TEXT - 1.0, commands);
+        if given.verdict == Verdict::Wrong && ui.button("Try again").clicked() {
+            commands.push(Command::Order(Order::Again));
+        }
+    });
+}
+
+fn lower_first(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}

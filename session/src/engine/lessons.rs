@@ -1,0 +1,110 @@
+//! The part of [`Engine`] that teaches: beats of a lesson, answers, and what they put in front.
+
+use std::sync::Arc;
+
+use trace_io::lesson::{Lesson, Show};
+
+use crate::lesson::{Answer, LessonView, TaskView, Walk, compile};
+use crate::selection::{Level, Selection};
+use crate::trouble::Trouble;
+
+use super::Engine;
+
+/// A lesson that is open.
+pub(super) struct Taught {
+    pub(super) lesson: Lesson,
+    walk: Walk,
+    /// What to say where it does not hold under the profile.
+    elsewhere: Option<String>,
+    /// Whether the beat is still to be put in front, once its step is reached.
+    directs: bool,
+}
+
+impl Taught {
+    /// Somebody went along the tape by hand: the beat that stands there holds.
+    pub(super) fn follow(&mut self, step: u64) {
+        let beat = self.walk.beat_at(step);
+        self.walk.go_to(beat);
+    }
+}
+
+impl Engine {
+    /// Begins a lesson, under its own profile or another one.
+    pub(super) fn teach(&mut self, lesson: Lesson, preset: Option<&str>) {
+        // Another profile keeps the place in the lesson.
+        let at = self.taught.as_ref().map_or(0, |taught| taught.walk.at());
+        let at = if preset.is_some() { at } else { 0 };
+        match compile(&lesson, preset) {
+            Err(error) => self.error = Some(Trouble::reading(&lesson.name, &error)),
+            Ok((trace, script)) => {
+                let elsewhere = lesson.profile(preset).ok().and_then(|profile| lesson.holds(&profile).err());
+                self.show(Arc::new(trace), false);
+                self.hint = None;
+                let mut walk = Walk::new(script);
+                walk.go_to(at);
+                self.taught = Some(Taught { lesson, walk, elsewhere, directs: true });
+                self.to_beat();
+            }
+        }
+    }
+
+    /// Changes where the lesson stands, and goes there.
+    pub(super) fn beat(&mut self, change: impl FnOnce(&mut Walk) -> bool) {
+        if let Some(taught) = &mut self.taught {
+            change(&mut taught.walk);
+            taught.directs = true;
+            self.to_beat();
+        }
+    }
+
+    /// Takes an answer.
+    pub(super) fn answer(&mut self, answer: Answer) {
+        if let Some(taught) = &mut self.taught {
+            taught.walk.answer(answer);
+            self.to_beat();
+        }
+    }
+
+    /// Whether a click on the map is an answer.
+    pub(super) fn asks_for_a_place(&self) -> bool {
+        let task = self.lesson_view().and_then(|view| view.beat.task);
+        task.is_some_and(|task| task.open() && matches!(task, TaskView::Click { .. } | TaskView::Play { .. }))
+    }
+
+    /// Sets out for the beat's step.
+    fn to_beat(&mut self) {
+        if let (Some(taught), Some(session)) = (&self.taught, &mut self.session) {
+            session.playback.playing = false;
+            session.seek(taught.walk.step());
+        }
+    }
+
+    /// Puts what the beat is about in front, once its state is there.
+    pub(super) fn direct(&mut self) {
+        let (Some(taught), Some(session)) = (&mut self.taught, &self.session) else { return };
+        if !taught.directs || session.travels() || session.step() != taught.walk.step() {
+            return;
+        }
+        taught.directs = false;
+        let Some(view) = taught.walk.view(None) else { return };
+        let heap = session.heap();
+        self.selection = Selection { fold: self.selection.fold, ..Selection::default() };
+        if let Some(place) = view.beat.select.or_else(|| session.focus()) {
+            self.selection.look_at(heap, place);
+        }
+        self.selection.pinned = view.beat.select;
+        self.selection.level = match view.beat.show {
+            Show::Pools => Level::Arena,
+            Show::Blocks => Level::Pool,
+            _ => Level::Heap,
+        };
+        self.selection.repair(heap);
+        self.told.stale = true;
+    }
+
+    /// What a front shows of the lesson.
+    pub(super) fn lesson_view(&self) -> Option<LessonView> {
+        let taught = self.taught.as_ref()?;
+        taught.walk.view(taught.elsewhere.clone())
+    }
+}

@@ -1,0 +1,180 @@
+//! The part of [`Engine`] that runs the playground: a program that is written beside the picture.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sim_core::{Call, Domain, Trace};
+use trace_io::lesson::{Lesson, Step};
+use trace_io::program::{Bounds, Fault, Program};
+
+use crate::run::Session;
+use crate::setup::Overrides;
+
+use super::Engine;
+
+/// The playground as a front shows it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Played {
+    /// A text that the editor takes over, for who forked something; its number tells whether it did already.
+    pub forked: Option<(u64, String)>,
+    /// What is wrong with the program that was written last.
+    pub fault: Option<ProgramFault>,
+    /// The line of the operation that led to the step shown.
+    pub line: Option<u32>,
+}
+
+/// What is wrong with a program, and where.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ProgramFault {
+    /// The line, from 1.
+    pub line: u64,
+    /// The column, from 1.
+    pub column: u64,
+    /// What is wrong.
+    pub problem: String,
+    /// What to write.
+    pub remedy: String,
+}
+
+impl From<Fault> for ProgramFault {
+    fn from(fault: Fault) -> Self {
+        let Fault { at, problem, remedy } = fault;
+        Self { line: at.line, column: at.column, problem, remedy }
+    }
+}
+
+/// What the engine keeps of the playground.
+#[derive(Default)]
+pub(super) struct Playground {
+    shown: Played,
+    lines: Vec<u32>,
+    forks: u64,
+}
+
+/// What the playground's trace is called.
+const NAME: &str = "Playground";
+/// Operations of a piece of a trace that can be forked: more is no text to read.
+const FORK_MAX: u64 = 2_000;
+
+impl Engine {
+    /// Runs a program, under the profile that is open, and stands after its last operation. What was there stays if the
+    /// program has a fault.
+    pub(super) fn run_program(&mut self, text: &str) {
+        let profile = self.session.as_ref().map(|session| session.profile().clone()).unwrap_or_default();
+        let expanded =
+            Program::parse(text).and_then(|program| program.expand(NAME, &profile, Bounds::default()));
+        let playground = self.playground.get_or_insert_default();
+        match expanded {
+            Err(fault) => playground.shown.fault = Some(fault.into()),
+            Ok(expanded) => {
+                playground.shown.fault = None;
+                playground.lines = expanded.lines;
+                let mut trace = expanded.trace;
+                trace.head.lesson = true;
+                self.stand_at_end(trace, &profile.name);
+            }
+        }
+    }
+
+    fn stand_at_end(&mut self, trace: Trace, preset: &str) {
+        let overrides = Overrides::preset(preset);
+        match Session::new(Arc::new(trace), &overrides, self.next_revision()) {
+            Err(error) => self.error = Some(crate::trouble::Trouble::running(NAME, &error)),
+            Ok(mut session) => {
+                session.seek(session.len());
+                self.taught = None;
+                self.real = None;
+                self.hint = None;
+                self.checked = None;
+                self.selection.pinned = None;
+                self.session = Some(session);
+                self.told.head = false;
+                self.seen = None;
+            }
+        }
+    }
+
+    /// Takes what is open into the playground: a lesson's program up to its beat, or the operations before the step.
+    pub(super) fn fork(&mut self) {
+        let text = match (&self.taught, &self.session) {
+            (Some(taught), _) => program_of(&taught.lesson),
+            (None, Some(session)) => program_of_trace(session.trace(), session.step()),
+            (None, None) => String::new(),
+        };
+        let playground = self.playground.get_or_insert_default();
+        playground.forks += 1;
+        playground.shown.forked = Some((playground.forks, text.clone()));
+        self.run_program(&text);
+    }
+
+    /// The playground as a front shows it, where it was used.
+    pub(super) fn played(&self) -> Option<Played> {
+        let playground = self.playground.as_ref()?;
+        let step = self.session.as_ref().map_or(0, Session::step);
+        let ours = self.session.as_ref().is_some_and(|session| session.trace().head.name == NAME);
+        let line =
+            step.checked_sub(1).filter(|_| ours).and_then(|at| playground.lines.get(at as usize)).copied();
+        Some(Played { line, ..playground.shown.clone() })
+    }
+}
+
+/// A lesson's program, piece by piece.
+fn program_of(lesson: &Lesson) -> String {
+    let pieces = lesson.steps.iter().filter_map(|step| match step {
+        Step::Run(text) => Some(text.trim_end()),
+        _ => None,
+    });
+    let mut text = format!("# From lesson \"{}\"\n", lesson.name);
+    for piece in pieces {
+        text.push_str(piece);
+        text.push('\n');
+    }
+    text
+}
+
+/// The last operations before a step as a program. What was there before them is not made again, so frees of it are left out.
+fn program_of_trace(trace: &Trace, step: u64) -> String {
+    let from = step.saturating_sub(FORK_MAX);
+    let mut text = format!("# From \"{}\", operations {} to {step}\n", trace.head.name, from + 1);
+    let mut known = std::collections::BTreeSet::new();
+    let names: std::collections::BTreeMap<u64, &String> =
+        trace.head.names.iter().map(|(id, name)| (*id, name)).collect();
+    let name = |id: u64| names.get(&id).map_or_else(|| format!("b[{id}]"), |name| (*name).clone());
+    for index in from..step {
+        let Some(op) = trace.op(index) else { break };
+        let domain = match op.domain {
+            Domain::Raw => ", raw",
+            Domain::Mem => ", mem",
+            Domain::Obj => "",
+        };
+        let thread = if op.thread == 0 { String::new() } else { format!(", thread={}", op.thread) };
+        // Writing to a string cannot fail.
+        let _ = match op.call {
+            Call::Malloc { id, size } => {
+                known.insert(id);
+                writeln!(text, "{} = malloc({size}{domain}{thread})", name(id))
+            }
+            Call::Calloc { id, nelem, elsize } => {
+                known.insert(id);
+                writeln!(text, "{} = calloc({nelem}, {elsize}{domain}{thread})", name(id))
+            }
+            Call::Realloc { id, newid, size } if id == 0 || known.remove(&id) => {
+                known.insert(newid);
+                let from = if id == 0 { "NULL".to_owned() } else { name(id) };
+                writeln!(text, "{} = realloc({from}, {size}{domain}{thread})", name(newid))
+            }
+            // A block from before becomes one that begins here.
+            Call::Realloc { newid, size, .. } => {
+                known.insert(newid);
+                writeln!(text, "{} = malloc({size}{domain}{thread})", name(newid))
+            }
+            Call::Free { id } if known.remove(&id) => writeln!(text, "free({}{domain}{thread})", name(id)),
+            Call::FreeKeep { id } if known.contains(&id) => {
+                writeln!(text, "free_keep({}{domain}{thread})", name(id))
+            }
+            Call::Free { .. } | Call::FreeKeep { .. } | Call::Act(_) => Ok(()),
+        };
+    }
+    text
+}

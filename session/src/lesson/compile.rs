@@ -1,0 +1,455 @@
+//! Runs a lesson once and works out everything that it says.
+
+use std::collections::BTreeMap;
+
+use sim_core::arena::{ArenaBackend as _, SimArenas, SimPtr, Target};
+use sim_core::event::narrate_operation;
+use sim_core::report::Placement;
+use sim_core::{Call, Event, Machine, Profile, Trace};
+use trace_io::TraceError;
+use trace_io::lesson::text;
+use trace_io::lesson::{Ask, Lesson, Play, Say, Staged, Step, truth};
+use trace_io::program::Bounds;
+use trace_io::program::expr::Expr;
+
+use super::scope::{Moment, Spot};
+use super::script::{Beat, Choice, Outcome, Point, Round, Script, Shown, Task};
+use crate::facts;
+use crate::place::Place;
+use crate::setup::{Overrides, Setup};
+
+/// Sentences that explain an answer, at most.
+const SENTENCES: usize = 8;
+
+/// A lesson's trace under a profile, and the lesson worked out. The error is one of its form; what is not true of the
+/// machine stands in [`Script::faults`].
+pub fn compile(lesson: &Lesson, preset: Option<&str>) -> Result<(Trace, Script), TraceError> {
+    let profile = lesson.profile(preset)?;
+    let Staged { expanded, at } = lesson.stage(&profile, Bounds::default())?;
+    let trace = expanded.trace;
+    let script = Script {
+        id: lesson.id.clone(),
+        number: lesson.number,
+        name: lesson.name.clone(),
+        goal: lesson.goal.clone(),
+        minutes: lesson.minutes,
+        terms: lesson.terms.clone(),
+        ..Script::default()
+    };
+    let machine = Setup::resolve(&trace, &Overrides::default()).and_then(|setup| setup.machine(&trace));
+    let machine = match machine {
+        Ok(machine) => machine,
+        Err(error) => {
+            let script = Script { faults: vec![error.to_string()], ..script };
+            return Ok((trace, script));
+        }
+    };
+    let mut run = Run {
+        names: trace.head.names.iter().cloned().collect(),
+        trace: &trace,
+        profile: &profile,
+        machine,
+        step: 0,
+        spots: BTreeMap::new(),
+        kept: BTreeMap::new(),
+        obtained: 0,
+        released: 0,
+        rounds: Vec::new(),
+        sentences: Vec::new(),
+        script,
+    };
+    run.steps(lesson, &at);
+    let script = run.script;
+    Ok((trace, script))
+}
+
+struct Run<'a> {
+    trace: &'a Trace,
+    profile: &'a Profile,
+    names: BTreeMap<u64, String>,
+    machine: Machine,
+    step: u64,
+    spots: BTreeMap<String, Spot>,
+    kept: BTreeMap<String, i64>,
+    obtained: u64,
+    released: u64,
+    /// What the last piece of the program did, one by one.
+    rounds: Vec<Round>,
+    /// The last sentences of it.
+    sentences: Vec<String>,
+    script: Script,
+}
+
+/// What waits for the next piece of the program.
+enum Waiting<'a> {
+    Ask(usize, &'a Ask),
+    Play(usize),
+}
+
+impl Run<'_> {
+    fn steps(&mut self, lesson: &Lesson, at: &[u64]) {
+        let mut waiting: Vec<Waiting<'_>> = Vec::new();
+        for (index, step) in lesson.steps.iter().enumerate() {
+            let place = format!("step {}", index + 1);
+            match step {
+                Step::Run(_) => {
+                    // Rounds are kept only for who plays them: a piece may have thousands of operations.
+                    let plays = waiting.iter().any(|w| matches!(w, Waiting::Play(_)));
+                    self.run_to(at[index], plays);
+                    for waiting in waiting.drain(..) {
+                        self.settle(&waiting, &place);
+                    }
+                }
+                Step::Keep(name, formula) => match self.value(formula) {
+                    Ok(value) => {
+                        self.kept.insert(name.clone(), value);
+                    }
+                    Err(why) => self.fault(&place, formula, &why),
+                },
+                Step::Say(say) => self.say(&place, say),
+                Step::Ask(ask) => {
+                    match ask.when.as_deref().map_or(Ok(true), |when| truth(when, self.profile)) {
+                        Ok(true) => {
+                            let beat = self.ask(&place, ask);
+                            if ask.now {
+                                self.sentences.clear();
+                                self.settle(&Waiting::Ask(beat, ask), &place);
+                            } else {
+                                waiting.push(Waiting::Ask(beat, ask));
+                            }
+                        }
+                        Ok(false) => {}
+                        Err(error) => self.fault(&place, "when", &error.to_string()),
+                    }
+                }
+                Step::Play(play) => {
+                    let beat = self.play(&place, play);
+                    waiting.push(Waiting::Play(beat));
+                }
+            }
+        }
+        for waiting in waiting {
+            self.settle(&waiting, "the end");
+        }
+    }
+
+    fn fault(&mut self, place: &str, what: &str, why: &str) {
+        let build = &self.profile.name;
+        self.script.faults.push(format!("{place}, under {build}: `{what}`: {why}"));
+    }
+
+    /// Does operations up to a step.
+    fn run_to(&mut self, target: u64, plays: bool) {
+        self.rounds.clear();
+        self.sentences.clear();
+        let mut events: Vec<Event> = Vec::new();
+        while self.step < target {
+            let index = self.step as usize;
+            events.clear();
+            let pointer = self.machine.step(self.trace, index, &mut events);
+            self.step += 1;
+            self.obtained +=
+                events.iter().filter(|e| matches!(e, Event::ArenaObtained { .. })).count() as u64;
+            self.released +=
+                events.iter().filter(|e| matches!(e, Event::ArenaReleased { .. })).count() as u64;
+            let Some(op) = self.trace.op(index as u64) else { continue };
+            self.note(&op.call, pointer);
+            let last = target - self.step < SENTENCES as u64;
+            if plays || last {
+                let told = narrate_operation(&op, &events, self.profile);
+                let told: Vec<String> = told.into_iter().map(|sentence| sentence.text).collect();
+                if last {
+                    self.sentences.extend(told.iter().cloned());
+                }
+                if plays {
+                    let outcome = self.outcome(&op.call, &events);
+                    let call = self.call_text(&op.call);
+                    self.rounds.push(Round { step: index as u64, call, outcome, because: told });
+                }
+            }
+        }
+        let surplus = self.sentences.len().saturating_sub(SENTENCES);
+        self.sentences.drain(..surplus);
+    }
+
+    /// Keeps where a block lies, or that it went.
+    fn note(&mut self, call: &Call, pointer: SimPtr) {
+        let (id, size) = match *call {
+            Call::Malloc { id, size } => (id, size),
+            Call::Calloc { id, nelem, elsize } => (id, nelem.saturating_mul(elsize)),
+            Call::Realloc { id, newid, size } => {
+                if id != newid
+                    && let Some(spot) = self.names.get(&id).and_then(|name| self.spots.get_mut(name))
+                {
+                    spot.live = false;
+                }
+                (newid, size)
+            }
+            Call::Free { id } | Call::FreeKeep { id } => {
+                if let Some(spot) = self.names.get(&id).and_then(|name| self.spots.get_mut(name)) {
+                    spot.live = false;
+                }
+                return;
+            }
+            Call::Act(_) => return,
+        };
+        let Some(name) = self.names.get(&id) else { return };
+        let spot = self.spot(pointer, size);
+        self.spots.insert(name.clone(), spot);
+    }
+
+    fn spot(&self, pointer: SimPtr, size: u64) -> Spot {
+        let machine = &self.machine;
+        if let Some(run) = machine.mimalloc() {
+            let addr = run.returned_addr().unwrap_or_default();
+            let placement = match run.returned_place() {
+                Some((ordinal, offset, _)) => Placement::Arena { ordinal: u64::from(ordinal), offset },
+                None => Placement::Raw,
+            };
+            return Spot { placement: Some(placement), addr, pool: None, offset: 0, size, live: true };
+        }
+        let placement = Placement::of_last(machine, pointer);
+        let addr = match (machine.layers(), SimArenas::target(pointer)) {
+            (Some(layers), _) => layers.returned(),
+            (None, Target::Block(block)) => machine.pymalloc().memory().block_addr(block),
+            (None, _) => sim_core::Addr(0),
+        };
+        let pool = facts::pool_at(machine.pymalloc(), addr);
+        Spot {
+            placement: Some(placement),
+            addr,
+            pool: pool.map(|pool| pool.index),
+            offset: pool.map_or(0, |pool| addr.bytes_from(pool.addr)),
+            size,
+            live: true,
+        }
+    }
+
+    /// What came of an operation that a learner does.
+    fn outcome(&self, call: &Call, events: &[Event]) -> Option<Outcome> {
+        let id = match *call {
+            Call::Malloc { id, .. } | Call::Calloc { id, .. } => id,
+            Call::Realloc { newid, .. } => newid,
+            Call::Free { .. } | Call::FreeKeep { .. } | Call::Act(_) => return None,
+        };
+        let spot = self.names.get(&id).and_then(|name| self.spots.get(name))?;
+        Some(match spot.placement? {
+            Placement::Null => Outcome::Null,
+            Placement::Raw => Outcome::Raw,
+            Placement::Arena { .. } => {
+                let place =
+                    facts::block_at(self.machine.pymalloc(), spot.addr).map(|b| Place::Block(b.addr))?;
+                if events.iter().any(|e| matches!(e, Event::ArenaObtained { .. })) {
+                    Outcome::NewArena(place)
+                } else if events.iter().any(|e| {
+                    matches!(e, Event::PoolCarved { .. } | Event::PoolReused { .. } | Event::PoolTaken { .. })
+                }) {
+                    Outcome::NewPool(place)
+                } else {
+                    Outcome::Block(place)
+                }
+            }
+        })
+    }
+
+    /// A call in the lesson's own names.
+    fn call_text(&self, call: &Call) -> String {
+        let name = |id: u64| self.names.get(&id).cloned().unwrap_or_else(|| "NULL".to_owned());
+        match *call {
+            Call::Malloc { id, size } => format!("{} = malloc({size})", name(id)),
+            Call::Calloc { id, nelem, elsize } => format!("{} = calloc({nelem}, {elsize})", name(id)),
+            Call::Realloc { id, newid, size } => format!("{} = realloc({}, {size})", name(newid), name(id)),
+            Call::Free { id } => format!("free({})", name(id)),
+            Call::FreeKeep { id } => format!("free_keep({})", name(id)),
+            Call::Act(action) => crate::actions::explain(self.trace, action, sim_core::Domain::Obj),
+        }
+    }
+
+    fn moment(&self) -> Moment<'_> {
+        Moment {
+            machine: &self.machine,
+            profile: self.profile,
+            spots: &self.spots,
+            kept: &self.kept,
+            step: self.step,
+            obtained: self.obtained,
+            released: self.released,
+        }
+    }
+
+    fn value(&self, formula: &str) -> Result<i64, String> {
+        let formula = Expr::parse(formula).map_err(|fault| format!("{}: {}", fault.at, fault.problem))?;
+        formula.value(&self.moment()).map_err(|fault| fault.problem)
+    }
+
+    fn text(&mut self, place: &str, written: &str) -> Vec<Shown> {
+        let moment = self.moment();
+        match text::shown(written, &moment) {
+            Ok(pieces) => {
+                pieces.into_iter().map(|piece| Shown { place: moment.place_of_code(&piece), piece }).collect()
+            }
+            Err(fault) => {
+                self.fault(place, written, &fault.problem);
+                Vec::new()
+            }
+        }
+    }
+
+    fn place(&mut self, at: &str, written: &str) -> Option<Place> {
+        match self.moment().place(written) {
+            Ok(place) => Some(place),
+            Err(why) => {
+                self.fault(at, written, &why);
+                None
+            }
+        }
+    }
+
+    fn say(&mut self, place: &str, say: &Say) {
+        let (written, claims) = match (say.text_under(self.profile), say.claims_under(self.profile)) {
+            (Ok(text), Ok(claims)) => (text, claims),
+            (Err(error), _) | (_, Err(error)) => {
+                self.fault(place, "variants", &error.to_string());
+                return;
+            }
+        };
+        for claim in claims {
+            self.script.claims += 1;
+            match self.value(claim) {
+                Ok(0) => self.fault(place, claim, "it is not true"),
+                Ok(_) => {}
+                Err(why) => self.fault(place, claim, &why),
+            }
+        }
+        let text = self.text(place, written);
+        let select = say.select.as_deref().and_then(|written| self.place(place, written));
+        let point = say.point.iter().filter_map(|written| {
+            if let Some(field) = written.strip_prefix("field:") {
+                return Some(Point::Field(field.to_owned()));
+            }
+            if let Some(line) = written.strip_prefix("line:") {
+                return Some(Point::Line(line.to_owned()));
+            }
+            self.place(place, written).map(Point::Place)
+        });
+        let point = point.collect();
+        self.script.beats.push(Beat { step: self.step, text, show: say.show, select, point, task: None });
+    }
+
+    fn ask(&mut self, place: &str, ask: &Ask) -> usize {
+        let text = self.text(place, &ask.text);
+        let select = ask.select.as_deref().and_then(|written| self.place(place, written));
+        self.script.beats.push(Beat {
+            step: self.step,
+            text,
+            show: ask.show,
+            select,
+            point: Vec::new(),
+            task: None,
+        });
+        self.script.beats.len() - 1
+    }
+
+    fn play(&mut self, place: &str, play: &Play) -> usize {
+        let text = self.text(place, &play.text);
+        let select = play.select.as_deref().and_then(|written| self.place(place, written));
+        self.script.beats.push(Beat {
+            step: self.step,
+            text,
+            show: play.show,
+            select,
+            point: Vec::new(),
+            task: None,
+        });
+        self.script.beats.len() - 1
+    }
+
+    /// Works out the key of what waited, now that it has happened.
+    fn settle(&mut self, waiting: &Waiting<'_>, place: &str) {
+        match waiting {
+            Waiting::Play(beat) => {
+                let rounds = self.rounds.clone();
+                if !rounds.iter().any(|round| round.outcome.is_some()) {
+                    self.fault(place, "play", "there is nothing to choose in it");
+                }
+                self.script.beats[*beat].task = Some(Task::Play { rounds });
+            }
+            Waiting::Ask(beat, ask) => {
+                let task = self.task(place, ask, *beat);
+                self.script.beats[*beat].task = task;
+            }
+        }
+    }
+
+    fn task(&mut self, place: &str, ask: &Ask, beat: usize) -> Option<Task> {
+        let mut because = self.text(place, &ask.because);
+        if because.is_empty() {
+            let words = self.sentences.join(" ");
+            because = vec![Shown { piece: text::Piece::Words(words), place: None }];
+        }
+        self.script.claims += 1;
+        if let Some(formula) = &ask.number {
+            let key = match self.value(formula) {
+                Ok(key) => key,
+                Err(why) => {
+                    self.fault(place, formula, &why);
+                    return None;
+                }
+            };
+            let mut wrong = Vec::new();
+            for (formula, number) in &ask.wrong {
+                match self.value(formula) {
+                    Ok(value) if value == key => {}
+                    Ok(value) => wrong.push((value, *number)),
+                    Err(why) => self.fault(place, formula, &why),
+                }
+            }
+            return Some(Task::Number { key, wrong, because });
+        }
+        if let Some(written) = &ask.click {
+            let key = self.place(place, written)?;
+            return Some(Task::Click { key, because });
+        }
+        let mut choices: Vec<(bool, Choice)> = Vec::new();
+        for option in &ask.options {
+            self.script.claims += 1;
+            let right = match self.value(&option.is) {
+                Ok(value) => value != 0,
+                Err(why) => {
+                    self.fault(place, &option.is, &why);
+                    continue;
+                }
+            };
+            let text = self.text(place, &option.say);
+            // What cannot be told apart under this build is no second choice.
+            if choices.iter().any(|(_, choice)| choice.text == text) {
+                continue;
+            }
+            choices.push((right, Choice { text, misconception: option.m }));
+        }
+        match choices.iter().filter(|(right, _)| *right).count() {
+            1 => {}
+            right => {
+                self.fault(place, &ask.text, &format!("{right} of its answers are true, and one has to be"));
+                return None;
+            }
+        }
+        shuffle(&mut choices, beat as u64 + u64::from(self.script.number) * 64);
+        let key = choices.iter().position(|(right, _)| *right)?;
+        let choices = choices.into_iter().map(|(_, choice)| choice).collect();
+        Some(Task::Choose { choices, key, because })
+    }
+}
+
+/// Puts answers in an order that tells nothing, the same each time.
+fn shuffle<T>(items: &mut [T], seed: u64) {
+    let mut state = seed;
+    for end in (1..items.len()).rev() {
+        // SplitMix64.
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        items.swap(end, ((z ^ (z >> 31)) % (end as u64 + 1)) as usize);
+    }
+}

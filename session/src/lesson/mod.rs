@@ -1,0 +1,19 @@
+//! Lessons: what the course says, shows and asks, held against the machine.
+//!
+//! A lesson is read by `trace_io::lesson`. [`Script::of`] runs it once under a profile and works everything out: numbers in texts, places that are
+//! pointed at, the keys of questions, and whether each claim is true ([`Script::faults`]). A [`Walk`] is a learner's way
+//! through a script; the engine does what it says. Nothing here draws.
+
+mod compile;
+mod glossary;
+mod misconceptions;
+mod scope;
+mod script;
+mod walk;
+
+pub use compile::compile;
+pub use glossary::{Entry, GLOSSARY, definition};
+pub use misconceptions::{MISCONCEPTIONS, Misconception, misconception};
+pub use scope::{STATE_FUNCTIONS, STATE_NAMES};
+pub use script::{Beat, Choice, Outcome, Point, Round, Script, Shown, Task};
+pub use walk::{Answer, BeatView, Given, LessonView, TaskView, Verdict, Walk};

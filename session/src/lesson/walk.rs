@@ -1,0 +1,358 @@
+//! A learner's way through a lesson.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sim_core::Addr;
+use trace_io::lesson::Show;
+
+use super::misconceptions::misconception;
+use super::script::{Beat, Choice, Outcome, Point, Round, Script, Shown, Task};
+use crate::place::Place;
+
+/// What a learner answers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Answer {
+    /// One of the choices.
+    Choice(usize),
+    /// A number.
+    Number(i64),
+    /// Something on the map.
+    Place(Place),
+    /// The first block of a pool that no class uses.
+    NewPool,
+    /// A new arena.
+    NewArena,
+    /// The C library.
+    Raw,
+    /// NULL.
+    Null,
+    /// None: what is right is to be shown.
+    Reveal,
+}
+
+/// What came of an answer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Given {
+    /// The answer.
+    pub answer: Answer,
+    /// Whether it was right.
+    pub verdict: Verdict,
+    /// What to say of it: the misconception that it belongs to.
+    pub belief: Option<u32>,
+}
+
+/// Whether an answer was right.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Verdict {
+    /// It was.
+    Right,
+    /// It was not.
+    Wrong,
+    /// It was shown.
+    Shown,
+}
+
+/// A learner's way through a script.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Walk {
+    script: Script,
+    beat: usize,
+    /// By beat.
+    given: BTreeMap<usize, Given>,
+    /// The operation of a played piece that comes next, by beat; wrong answers on the way.
+    rounds: BTreeMap<usize, Played>,
+}
+
+#[derive(Clone, PartialEq, Debug, Default)]
+struct Played {
+    round: usize,
+    right: u32,
+    /// The last operation that was answered otherwise than the machine does, and what it does.
+    differs: Option<(usize, Answer)>,
+}
+
+/// What a front shows of a lesson.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LessonView {
+    /// What links call it.
+    pub id: String,
+    /// Its title, with its number.
+    pub title: String,
+    /// What who did it can do.
+    pub goal: String,
+    /// Which beat is shown, from 0, and how many there are.
+    pub at: usize,
+    /// How many beats there are.
+    pub len: usize,
+    /// For which builds it does not hold, in a sentence.
+    pub elsewhere: Option<String>,
+    /// The beat.
+    pub beat: BeatView,
+}
+
+/// A beat as it is shown.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct BeatView {
+    /// What it says.
+    pub text: Vec<Shown>,
+    /// What is in front.
+    pub show: Show,
+    /// What is selected.
+    pub select: Option<Place>,
+    /// What is pointed at.
+    pub point: Vec<Point>,
+    /// What the learner does.
+    pub task: Option<TaskView>,
+}
+
+/// A task as it is shown: the key only once it was answered.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum TaskView {
+    /// One of several answers.
+    Choose {
+        /// The answers.
+        choices: Vec<Vec<Shown>>,
+        /// Which one is right, once that is to be shown.
+        key: Option<usize>,
+        /// What was answered.
+        given: Option<Given>,
+        /// Why, once it was answered.
+        because: Vec<Shown>,
+    },
+    /// A number.
+    Number {
+        /// The right one, once that is to be shown.
+        key: Option<i64>,
+        /// What was answered.
+        given: Option<Given>,
+        /// Why, once it was answered.
+        because: Vec<Shown>,
+    },
+    /// Something on the map.
+    Click {
+        /// The right place, once that is to be shown.
+        key: Option<Place>,
+        /// What was answered.
+        given: Option<Given>,
+        /// Why, once it was answered.
+        because: Vec<Shown>,
+    },
+    /// Operations, one after the other.
+    Play {
+        /// The operation that is asked about, as a call; none once all are done.
+        call: Option<String>,
+        /// Its place among those that are asked about, and how many there are.
+        round: usize,
+        /// How many are asked about.
+        rounds: usize,
+        /// How many were right at once.
+        right: u32,
+        /// The first answer that was not what the machine does: the call, and what happens there.
+        differs: Option<(String, Vec<String>)>,
+    },
+}
+
+impl TaskView {
+    /// Whether an answer is waited for.
+    pub fn open(&self) -> bool {
+        match self {
+            Self::Choose { given, .. } | Self::Number { given, .. } | Self::Click { given, .. } => {
+                given.is_none()
+            }
+            Self::Play { call, .. } => call.is_some(),
+        }
+    }
+}
+
+impl Walk {
+    /// At the first beat.
+    pub fn new(script: Script) -> Self {
+        Self { script, beat: 0, given: BTreeMap::new(), rounds: BTreeMap::new() }
+    }
+
+    /// The script.
+    pub fn script(&self) -> &Script {
+        &self.script
+    }
+
+    /// The beat that is shown, from 0.
+    pub fn at(&self) -> usize {
+        self.beat
+    }
+
+    fn beat(&self) -> Option<&Beat> {
+        self.script.beats.get(self.beat)
+    }
+
+    /// The step that the beat stands at.
+    pub fn step(&self) -> u64 {
+        let Some(beat) = self.beat() else { return 0 };
+        match (&beat.task, self.rounds.get(&self.beat)) {
+            (Some(Task::Play { rounds }), Some(played)) => rounds
+                .get(played.round)
+                .map_or_else(|| rounds.last().map_or(beat.step, |last| last.step + 1), |round| round.step),
+            (Some(Task::Play { rounds }), None) => rounds.first().map_or(beat.step, |round| round.step),
+            _ => beat.step,
+        }
+    }
+
+    /// What the beat selects.
+    pub fn select(&self) -> Option<Place> {
+        self.beat()?.select
+    }
+
+    /// Whether what the beat shows waits for an answer.
+    pub fn waits(&self) -> bool {
+        self.view_of_task().is_some_and(|task| task.open())
+    }
+
+    /// Goes to a beat; whether that is another one.
+    pub fn go_to(&mut self, beat: usize) -> bool {
+        let beat = beat.min(self.script.beats.len().saturating_sub(1));
+        std::mem::replace(&mut self.beat, beat) != beat
+    }
+
+    /// Goes on, or back.
+    pub fn go(&mut self, by: isize) -> bool {
+        self.go_to(self.beat.saturating_add_signed(by))
+    }
+
+    /// The beat that a step of the tape belongs to: the last one that stands there or before.
+    pub fn beat_at(&self, step: u64) -> usize {
+        self.script.beats.partition_point(|beat| beat.step <= step).saturating_sub(1)
+    }
+
+    /// Takes an answer, if one is waited for.
+    pub fn answer(&mut self, answer: Answer) {
+        if !self.waits() {
+            return;
+        }
+        let Some(beat) = self.script.beats.get(self.beat) else { return };
+        if let Some(Task::Play { rounds }) = &beat.task {
+            let played = self
+                .rounds
+                .entry(self.beat)
+                .or_insert_with(|| Played { round: first_asked(rounds, 0), ..Played::default() });
+            if let Some(round) = rounds.get(played.round) {
+                if round.outcome.is_some_and(|outcome| meets(&answer, outcome)) {
+                    played.right += 1;
+                } else if played.differs.is_none() {
+                    played.differs = Some((played.round, answer));
+                }
+                played.round = first_asked(rounds, played.round + 1);
+            }
+            return;
+        }
+        let (right, belief) = match &beat.task {
+            Some(Task::Choose { choices, key, .. }) => match answer {
+                Answer::Choice(index) => {
+                    (index == *key, choices.get(index).and_then(|choice| choice.misconception))
+                }
+                _ => (false, None),
+            },
+            Some(Task::Number { key, wrong, .. }) => match answer {
+                Answer::Number(number) => {
+                    (number == *key, wrong.iter().find(|(value, _)| *value == number).map(|(_, m)| *m))
+                }
+                _ => (false, None),
+            },
+            Some(Task::Click { key, .. }) => (answer == Answer::Place(*key), None),
+            Some(Task::Play { .. }) | None => return,
+        };
+        let verdict = match (&answer, right) {
+            (Answer::Reveal, _) => Verdict::Shown,
+            (_, true) => Verdict::Right,
+            (_, false) => Verdict::Wrong,
+        };
+        let belief = belief.filter(|number| !right && misconception(*number).is_some());
+        self.given.insert(self.beat, Given { answer, verdict, belief });
+    }
+
+    /// Forgets the answer to the beat that is shown.
+    pub fn again(&mut self) {
+        self.given.remove(&self.beat);
+        self.rounds.remove(&self.beat);
+    }
+
+    /// What a front shows; nothing in a lesson without beats.
+    pub fn view(&self, elsewhere: Option<String>) -> Option<LessonView> {
+        let beat = self.beat()?;
+        Some(LessonView {
+            id: self.script.id.clone(),
+            title: match self.script.number {
+                0 => self.script.name.clone(),
+                number => format!("{number} {}", self.script.name),
+            },
+            goal: self.script.goal.clone(),
+            at: self.beat,
+            len: self.script.beats.len(),
+            elsewhere,
+            beat: BeatView {
+                text: beat.text.clone(),
+                show: beat.show,
+                select: beat.select,
+                point: beat.point.clone(),
+                task: self.view_of_task(),
+            },
+        })
+    }
+
+    fn view_of_task(&self) -> Option<TaskView> {
+        let task = self.beat()?.task.as_ref()?;
+        let given = self.given.get(&self.beat).cloned();
+        let told = |because: &[Shown]| if given.is_some() { because.to_vec() } else { Vec::new() };
+        Some(match task {
+            Task::Choose { choices, key, because } => TaskView::Choose {
+                choices: choices.iter().map(|Choice { text, .. }| text.clone()).collect(),
+                key: given.is_some().then_some(*key),
+                because: told(because),
+                given,
+            },
+            Task::Number { key, because, .. } => {
+                TaskView::Number { key: given.is_some().then_some(*key), because: told(because), given }
+            }
+            Task::Click { key, because } => {
+                TaskView::Click { key: given.is_some().then_some(*key), because: told(because), given }
+            }
+            Task::Play { rounds } => {
+                let fresh = Played { round: first_asked(rounds, 0), ..Played::default() };
+                let played = self.rounds.get(&self.beat).unwrap_or(&fresh);
+                let asked =
+                    |upto: usize| rounds.iter().take(upto).filter(|round| round.outcome.is_some()).count();
+                TaskView::Play {
+                    call: rounds.get(played.round).map(|round| round.call.clone()),
+                    round: asked(played.round),
+                    rounds: asked(rounds.len()),
+                    right: played.right,
+                    differs: played.differs.as_ref().and_then(|(at, _)| {
+                        rounds.get(*at).map(|round| (round.call.clone(), round.because.clone()))
+                    }),
+                }
+            }
+        })
+    }
+}
+
+/// The first operation from `from` on that is asked about.
+fn first_asked(rounds: &[Round], from: usize) -> usize {
+    (from..rounds.len()).find(|&index| rounds[index].outcome.is_some()).unwrap_or(rounds.len())
+}
+
+/// Whether an answer is what the machine does. The block itself is right everywhere; that a pool or an arena begins there is
+/// enough, since its first block follows.
+fn meets(answer: &Answer, outcome: Outcome) -> bool {
+    match (answer, outcome) {
+        (Answer::Raw, Outcome::Raw) | (Answer::Null, Outcome::Null) => true,
+        (Answer::NewPool, Outcome::NewPool(_)) | (Answer::NewArena, Outcome::NewArena(_)) => true,
+        (Answer::Place(place), Outcome::Block(key)) => *place == key,
+        (Answer::Place(place), Outcome::NewPool(key) | Outcome::NewArena(key)) => {
+            *place == key
+                || matches!((place, key), (Place::Pool(pool), Place::Block(block)) if block.0.checked_sub(pool.0).is_some_and(|d| d < HEADER_MAX) && *pool != Addr(0))
+        }
+        _ => false,
+    }
+}
+
+/// No pool has a larger header.
+const HEADER_MAX: u64 = 64;

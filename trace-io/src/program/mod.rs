@@ -1,0 +1,38 @@
+//! The small language in which lessons, puzzles and the playground say what a program does: a few words of Python.
+//!
+//! `a = malloc(48)`, `free(a)`, `for i in range(100): x[i] = malloc(32)`. [`Program::parse`] reads it once;
+//! [`Program::expand`] makes the operations of it under a profile, since counts may be formulas over the build's
+//! constants ([`expr`]). `docs/program.md` has the grammar.
+
+mod expand;
+pub mod expr;
+mod parse;
+mod token;
+
+pub use expand::{Bounds, Expanded, Expander};
+pub use parse::Program;
+
+use crate::error::{LineColumn, TraceError};
+
+/// What is wrong with a program, where, and what to write instead.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// Where.
+    pub at: LineColumn,
+    /// What is wrong.
+    pub problem: String,
+    /// What to write.
+    pub remedy: String,
+}
+
+impl Fault {
+    pub(crate) fn new(at: LineColumn, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { at, problem: problem.into(), remedy: remedy.into() }
+    }
+}
+
+impl From<Fault> for TraceError {
+    fn from(fault: Fault) -> Self {
+        Self::Syntax { at: fault.at, problem: fault.problem, remedy: fault.remedy }
+    }
+}
