@@ -12,6 +12,7 @@ use session::{Opened, Selection};
 use crate::command::{Action, Command};
 use crate::examples::{EXAMPLES, Kind, of_kind};
 use crate::layout::{Layout, Pane};
+use crate::progress::Progress;
 use crate::words;
 
 /// A window over the others.
@@ -74,6 +75,10 @@ pub(crate) struct State {
     before_lesson: Option<Layout>,
     /// The lesson and beat whose pane was brought to the front.
     beat: Option<(String, usize)>,
+    /// How far somebody came in lessons.
+    pub(crate) progress: Progress,
+    /// Whether the layout is a narrow window's.
+    narrow: bool,
     /// How wide the window is.
     pub(crate) width: f32,
     /// Light, dark or the system's.
@@ -102,6 +107,8 @@ impl State {
             layout: Layout::default(),
             before_lesson: None,
             beat: None,
+            progress: Progress::default(),
+            narrow: false,
             width: 1280.0,
             theme: ThemePreference::System,
             reduce_motion: false,
@@ -294,17 +301,23 @@ impl State {
 
     /// Lays the window out for a lesson that was opened, brings what its beat shows to the front, and gives the layout
     /// back afterwards.
-    fn lay_out(&mut self) {
+    pub(crate) fn lay_out(&mut self) {
         let lesson = self.shown.picture.as_ref().and_then(|picture| picture.lesson.as_ref());
         let now = lesson.map(|lesson| (lesson.id.clone(), lesson.at));
-        if now == self.beat {
+        let narrow = Layout::is_narrow(self.width);
+        if now == self.beat && (now.is_none() || narrow == self.narrow) {
             return;
         }
         if let Some(lesson) = lesson {
             if self.before_lesson.is_none() {
-                self.before_lesson = Some(std::mem::replace(&mut self.layout, Layout::lesson(self.width)));
+                self.before_lesson = Some(std::mem::replace(&mut self.layout, Layout::lesson(narrow)));
+            } else if narrow != self.narrow {
+                self.layout = Layout::lesson(narrow);
             }
+            self.narrow = narrow;
+            self.progress.reach(&lesson.id, lesson.at, lesson.len);
             self.layout.show(Pane::of(lesson.beat.show));
+            self.layout.show(Pane::Learn);
         } else if let Some(before) = self.before_lesson.take() {
             self.layout = before;
         }

@@ -178,6 +178,7 @@ impl App {
         }
         let actions = consume_shortcuts(&ctx);
         self.state.width = ctx.content_rect().width();
+        self.state.lay_out();
         let hurried = !actions.is_empty();
         for action in actions {
             self.apply(&ctx, Command::Do(action));
@@ -363,7 +364,8 @@ impl App {
         }
         let center = egui::Frame::new().fill(ui.visuals().panel_fill);
         CentralPanel::default().frame(center).show(ui, |ui| {
-            let mut host = Host { view: &view, local: &mut self.local, wishes };
+            let progress = &self.state.progress;
+            let mut host = Host { view: &view, local: &mut self.local, progress, wishes };
             self.state.layout.tree.ui(&mut host, ui);
         });
         drop_overlay(ui.ctx(), &self.theme);

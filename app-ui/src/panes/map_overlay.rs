@@ -136,7 +136,12 @@ pub(super) fn labels(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, fram
                 if (index as usize) < states.len() && rect.intersects(frame.rect) {
                     let offset = facts::block_offset(view.profile(), pool, index);
                     let at = Pos2::new(frame.rect.left() + 2.0, rect.center().y);
-                    mono(painter, at, Align2::LEFT_CENTER, &format!("+{offset:#06x}"), 10.5, view.theme.weak);
+                    let offset = if view.picture.lesson.is_some() {
+                        view.offset(u64::from(offset))
+                    } else {
+                        format!("+{offset:#06x}")
+                    };
+                    mono(painter, at, Align2::LEFT_CENTER, &offset, 10.5, view.theme.weak);
                 }
             }
             if let Some((cell, left_out)) = folded {
@@ -302,10 +307,16 @@ fn header_labels(
     let fields = match header {
         None => "never carved: these bytes are part of the arena but no pool yet".to_owned(),
         Some(h) => {
-            let freeblock = address(h.freeblock);
+            // A lesson counts from the pool's start, and in decimal.
+            let (freeblock, next, last) = if view.picture.lesson.is_some() {
+                let freeblock = h.freeblock.map(|block| view.offset(block.bytes_from(pool.addr)));
+                (freeblock.unwrap_or_else(|| "NULL".to_owned()), h.nextoffset.to_string(), h.maxnextoffset.to_string())
+            } else {
+                (address(h.freeblock), format!("{:#x}", h.nextoffset), format!("{:#x}", h.maxnextoffset))
+            };
             format!(
-                "ref.count {}  freeblock {freeblock}  szidx {}  nextoffset {:#x}  maxnextoffset {:#x}  arenaindex {}",
-                h.ref_count, h.szidx, h.nextoffset, h.maxnextoffset, h.arenaindex
+                "ref.count {}  freeblock {freeblock}  szidx {}  nextoffset {next}  maxnextoffset {last}  arenaindex {}",
+                h.ref_count, h.szidx, h.arenaindex
             )
         }
     };
@@ -324,10 +335,10 @@ fn block_label(
     let theme = view.theme;
     let class = theme.class(pool.class.map_or(0, |c| c.0));
     let roomy = rect.width() >= 64.0 && rect.height() >= 30.0;
-    let offset = || format!("+{:#x}", facts::block_offset(view.profile(), pool, index));
+    let offset = || view.offset(u64::from(facts::block_offset(view.profile(), pool, index)));
     let inner = rect.shrink(5.0);
     let addr = pool.addr.offset(u64::from(facts::block_offset(view.profile(), pool, index)));
-    let name = view.picture.names.iter().find(|(at, _)| *at == addr).map(|(_, name)| name.as_str());
+    let name = view.name_of(addr);
     match state {
         BlockState::Live if name.is_some() => {
             let name = name.unwrap_or_default();
@@ -353,8 +364,14 @@ fn block_label(
             let what = if position == 0 { "head".to_owned() } else { position.to_string() };
             if roomy {
                 mono(painter, inner.left_top(), TOP_LEFT, &offset(), 10.5, theme.weak);
-                let what = format!("free {what}");
-                text(painter, inner.left_bottom(), Align2::LEFT_BOTTOM, &what, 10.5, theme.text, 80.0);
+                let what = match view.former_name_of(addr) {
+                    Some(name) => format!("free {what}, was {name}"),
+                    None => format!("free {what}"),
+                };
+                if !text(painter, inner.left_bottom(), Align2::LEFT_BOTTOM, &what, 10.5, theme.text, inner.width()) {
+                    let short = what.split(',').next().unwrap_or_default();
+                    text(painter, inner.left_bottom(), Align2::LEFT_BOTTOM, short, 10.5, theme.text, 80.0);
+                }
             } else if !text(
                 painter,
                 rect.center(),
