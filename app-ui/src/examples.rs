@@ -37,6 +37,11 @@ impl Example {
     }
 }
 
+/// The scene that window and page begin with, which is a lesson.
+pub(crate) const OPENING_SCENE: &[u8] = include_bytes!("../../traces/opening.ron");
+/// What it calls itself.
+pub(crate) const OPENING: &str = "opening";
+
 macro_rules! example {
     ($file:literal, $kind:ident, $label:literal, $about:literal) => {
         Example {

@@ -67,7 +67,11 @@ fn every_claim_is_true_under_every_profile_that_it_is_made_for() {
             faults.extend(script.faults.iter().map(|fault| format!("{}: {fault}", lesson.id)));
             for (index, beat) in script.beats.iter().enumerate() {
                 let text = format!("{:?}", beat.text);
-                assert!(!beat.text.is_empty() && !text.contains('{'.to_string().repeat(2).as_str()), "{} beat {index}", lesson.id);
+                assert!(
+                    !beat.text.is_empty() && !text.contains('{'.to_string().repeat(2).as_str()),
+                    "{} beat {index}",
+                    lesson.id
+                );
             }
         }
         assert!(held > 0, "{} holds for no profile", lesson.id);
@@ -76,20 +80,43 @@ fn every_claim_is_true_under_every_profile_that_it_is_made_for() {
     println!("{claims} claims of lessons in {runs} runs");
 }
 
+/// What is said in the first twenty seconds is what the machine does.
+#[test]
+fn the_opening_scene_is_true() {
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces/opening.ron")).unwrap();
+    let lesson = Lesson::parse(&text).unwrap();
+    for (preset, _) in PRESETS {
+        if lesson.holds(&lesson.profile(Some(preset)).unwrap()).is_ok() {
+            let (_, script) = compile(&lesson, Some(preset)).unwrap();
+            assert_eq!((script.faults.as_slice(), script.beats.len()), (&[][..], 8), "{preset}");
+        }
+    }
+    let (_, script) = compile(&lesson, None).unwrap();
+    let said = format!("{:?}", script.beats[6].text);
+    assert!(said.contains("These 4 blocks hold 2 arenas: 128 KiB"), "{said}");
+}
+
 #[test]
 fn no_term_is_used_before_the_lesson_that_explains_it() {
     let lessons = course();
     let mut explained: BTreeSet<String> = BTreeSet::new();
     for lesson in &lessons {
         for term in &lesson.terms {
-            let entry = definition(term).unwrap_or_else(|| panic!("{}: `{term}` is not in the glossary", lesson.id));
+            let entry =
+                definition(term).unwrap_or_else(|| panic!("{}: `{term}` is not in the glossary", lesson.id));
             assert_eq!(entry.lesson, lesson.id, "{term}");
             explained.insert(term.to_lowercase());
         }
         for text in texts(lesson) {
-            for piece in read(text).unwrap_or_else(|fault| panic!("{}: {text}: {}", lesson.id, fault.problem)) {
+            for piece in read(text).unwrap_or_else(|fault| panic!("{}: {text}: {}", lesson.id, fault.problem))
+            {
                 if let Written::Term(term, _) = piece {
-                    assert!(explained.contains(&term.to_lowercase()), "{}: [[{term}]] comes before its explanation", lesson.id);
+                    assert!(
+                        explained.contains(&term.to_lowercase()),
+                        "{}: [[{term}]] comes before its explanation",
+                        lesson.id
+                    );
                 }
             }
         }
@@ -133,7 +160,11 @@ fn lessons_build_on_each_other() {
     let mut known: BTreeSet<&str> = BTreeSet::new();
     for lesson in &lessons {
         for need in &lesson.needs {
-            assert!(known.contains(need.as_str()), "{} needs {need}, which does not come before it", lesson.id);
+            assert!(
+                known.contains(need.as_str()),
+                "{} needs {need}, which does not come before it",
+                lesson.id
+            );
         }
         assert!(known.insert(&lesson.id), "{} twice", lesson.id);
         assert!((5..=15).contains(&lesson.minutes), "{}: {} minutes", lesson.id, lesson.minutes);

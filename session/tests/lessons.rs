@@ -105,6 +105,18 @@ fn what_is_asked_is_answered_by_the_machine() {
     assert!(text(key).contains("80 bytes into the pool") && !because.is_empty(), "{}", text(key));
     assert_eq!(front.picture().step, step, "the result comes with the next beat");
     front.order(Order::Again);
+    front.order(Order::Beat(1));
+    let given = |front: &Front| match &front.lesson().beat.task {
+        Some(TaskView::Choose { given: Some(given), .. }) => Some(given.verdict),
+        _ => None,
+    };
+    assert_eq!(
+        (given(&front), front.picture().step),
+        (Some(Verdict::Shown), step),
+        "nobody passes over a result unseen"
+    );
+    front.order(Order::Again);
+    assert_eq!(given(&front), None);
     front.order(Order::Answer(Answer::Choice(key)));
     assert!(
         matches!(&front.lesson().beat.task, Some(TaskView::Choose { given: Some(given), .. }) if given.verdict == Verdict::Right)

@@ -45,7 +45,9 @@ impl egui_tiles::Behavior<Pane> for Host<'_, '_> {
                     wishes.look.callers = true;
                     panes::callers::ui(ui, view, &mut self.local.callers);
                 }
-                Pane::Learn => panes::lesson::ui(ui, view, self.progress, &mut self.local.lesson, &mut wishes.commands),
+                Pane::Learn => {
+                    panes::lesson::ui(ui, view, self.progress, &mut self.local.lesson, &mut wishes.commands)
+                }
                 Pane::Playground => {
                     panes::playground::ui(ui, view, &mut self.local.playground, &mut wishes.commands);
                 }

@@ -10,7 +10,6 @@ pub(crate) mod domains;
 pub(crate) mod find_bar;
 pub(crate) mod help;
 pub(crate) mod inspector;
-mod learn;
 pub(crate) mod lesson;
 pub(crate) mod malloc_stats;
 pub(crate) mod map;

@@ -342,7 +342,15 @@ impl Run<'_> {
         });
         let point = point.collect();
         let former = self.former();
-        self.script.beats.push(Beat { step: self.step, text, show: say.show, select, point, former, task: None });
+        self.script.beats.push(Beat {
+            step: self.step,
+            text,
+            show: say.show,
+            select,
+            point,
+            former,
+            task: None,
+        });
     }
 
     fn ask(&mut self, place: &str, ask: &Ask) -> usize {
@@ -355,7 +363,9 @@ impl Run<'_> {
             show: ask.show,
             select,
             point: Vec::new(),
-            former, task: None });
+            former,
+            task: None,
+        });
         self.script.beats.len() - 1
     }
 
@@ -369,7 +379,9 @@ impl Run<'_> {
             show: play.show,
             select,
             point: Vec::new(),
-            former, task: None });
+            former,
+            task: None,
+        });
         self.script.beats.len() - 1
     }
 

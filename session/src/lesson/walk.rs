@@ -175,6 +175,18 @@ impl TaskView {
     }
 }
 
+impl TaskView {
+    /// Whether it was done as the machine does it.
+    pub fn right(&self) -> bool {
+        match self {
+            Self::Choose { given, .. } | Self::Number { given, .. } | Self::Click { given, .. } => {
+                given.as_ref().is_some_and(|given| given.verdict == Verdict::Right)
+            }
+            Self::Play { call, rounds, right, .. } => call.is_none() && *right as usize == *rounds,
+        }
+    }
+}
+
 impl Walk {
     /// At the first beat.
     pub fn new(script: Script) -> Self {
@@ -223,8 +235,12 @@ impl Walk {
         std::mem::replace(&mut self.beat, beat) != beat
     }
 
-    /// Goes on, or back.
-    pub fn go(&mut self, by: isize) -> bool {
+    /// Goes on, or back. On from a question that waits shows its answer first: nobody passes over a result unseen.
+    pub fn go_on(&mut self, by: isize) -> bool {
+        if by > 0 && self.waits() {
+            self.answer(Answer::Reveal);
+            return false;
+        }
         self.go_to(self.beat.saturating_add_signed(by))
     }
 
@@ -342,9 +358,9 @@ impl Walk {
                     right: played.right,
                     last: played.last.and_then(|(at, right)| Some((rounds.get(at)?.call.clone(), right))),
                     shown: played.shown,
-                    differs: played
-                        .differs
-                        .and_then(|at| rounds.get(at).map(|round| (round.call.clone(), round.because.clone()))),
+                    differs: played.differs.and_then(|at| {
+                        rounds.get(at).map(|round| (round.call.clone(), round.because.clone()))
+                    }),
                 }
             }
         })

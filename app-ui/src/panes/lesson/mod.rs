@@ -1,9 +1,9 @@
 //! The lesson that is open: what the beat says and asks, and the way to the next one.
 
+mod index;
+
 use egui::{Align, Button, Frame, Key, Layout, RichText, ScrollArea, Ui};
-use session::lesson::{
-    Answer, Given, LessonView, Shown, TaskView, Verdict, definition, misconception,
-};
+use session::lesson::{Answer, Given, LessonView, Shown, TaskView, Verdict, definition, misconception};
 use session::order::Order;
 use trace_io::lesson::text::Piece;
 
@@ -11,6 +11,7 @@ use super::View;
 use crate::command::{Action, Command};
 use crate::progress::Progress;
 use crate::theme::Theme;
+use index::LearnState;
 
 /// What the pane keeps between frames.
 #[derive(Default)]
@@ -19,7 +20,9 @@ pub(crate) struct LessonState {
     number: String,
     /// The lesson and the beat that it is typed for.
     typed_for: (String, usize),
-    learn: super::learn::LearnState,
+    learn: LearnState,
+    /// Whether what is said of the answer was shown.
+    told: bool,
 }
 
 /// Size of a beat's text.
@@ -34,12 +37,13 @@ pub(crate) fn ui(
     commands: &mut Vec<Command>,
 ) {
     let Some(lesson) = &view.picture.lesson else {
-        super::learn::ui(ui, &mut state.learn, progress, commands);
+        index::ui(ui, &mut state.learn, progress, commands);
         return;
     };
     if state.typed_for != (lesson.id.clone(), lesson.at) {
         state.typed_for = (lesson.id.clone(), lesson.at);
         state.number.clear();
+        state.told = false;
     }
     let beat = &lesson.beat;
     egui::Panel::bottom("lesson-buttons").show_separator_line(false).frame(Frame::new()).show(ui, |ui| {
@@ -53,6 +57,10 @@ pub(crate) fn ui(
         if let Some(task) = &beat.task {
             ui.add_space(10.0);
             ui.push_id("task", |ui| task_ui(ui, view.theme, task, state, commands));
+            // What is said of an answer comes into view with it.
+            if std::mem::replace(&mut state.told, !task.open()) != !task.open() && !task.open() {
+                ui.scroll_to_cursor(Some(Align::BOTTOM));
+            }
         }
     });
 }
@@ -87,6 +95,7 @@ fn head(ui: &mut Ui, view: &View<'_>, lesson: &LessonView, commands: &mut Vec<Co
 
 fn buttons(ui: &mut Ui, lesson: &LessonView, commands: &mut Vec<Command>) {
     let waits = lesson.beat.task.as_ref().is_some_and(TaskView::open);
+    let again = lesson.beat.task.as_ref().is_some_and(|task| !task.open() && !task.right());
     ui.horizontal(|ui| {
         let back =
             ui.add_enabled(lesson.at > 0, Button::new("Back")).on_hover_text(Action::Back.tooltip(ui.ctx()));
@@ -107,6 +116,9 @@ fn buttons(ui: &mut Ui, lesson: &LessonView, commands: &mut Vec<Command>) {
             if next.on_hover_text(Action::Forward.tooltip(ui.ctx())).clicked() {
                 commands.push(Command::Order(Order::Beat(1)));
             }
+        }
+        if again && ui.button("Try again").on_hover_text("Forget this answer").clicked() {
+            commands.push(Command::Order(Order::Again));
         }
         ui.weak(format!("{} of {}", lesson.at + 1, lesson.len));
     });
@@ -245,13 +257,12 @@ fn task_ui(
                     format!("{right} of {rounds} as the machine does it.")
                 };
                 ui.label(RichText::new(said).strong().size(TEXT));
-                if ui.button("Try again").clicked() {
-                    commands.push(Command::Order(Order::Again));
-                }
             }
             if let Some((call, because)) = differs {
                 ui.add_space(6.0);
-                ui.label(RichText::new(format!("The first that differs is {call}. What happens there:")).strong());
+                ui.label(
+                    RichText::new(format!("The first that differs is {call}. What happens there:")).strong(),
+                );
                 for sentence in because {
                     ui.label(format!("\u{2022} {sentence}"));
                 }
@@ -283,9 +294,6 @@ fn verdict(
             );
         }
         pieces(ui, because, TEXT - 1.0, commands);
-        if given.verdict == Verdict::Wrong && ui.button("Try again").clicked() {
-            commands.push(Command::Order(Order::Again));
-        }
     });
 }
 

@@ -18,12 +18,16 @@ pub(super) fn ui(ui: &mut Ui, state: &mut LearnState, progress: &Progress, comma
     ui.label(RichText::new("Learn").heading());
     ui.label("Each lesson moves the picture, asks before it shows, and lets you play the allocator.");
     ui.add_space(4.0);
-    let field = TextEdit::singleline(&mut state.wanted).desired_width(f32::INFINITY).hint_text("Search lessons and terms");
+    let field = TextEdit::singleline(&mut state.wanted)
+        .desired_width(f32::INFINITY)
+        .hint_text("Search lessons and terms");
     let response = ui.add(field);
-    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Search lessons and terms"));
+    response
+        .widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Search lessons and terms"));
     ui.add_space(4.0);
     let wanted = state.wanted.trim().to_lowercase();
-    let meets = |texts: &[&str]| wanted.is_empty() || texts.iter().any(|text| text.to_lowercase().contains(&wanted));
+    let meets =
+        |texts: &[&str]| wanted.is_empty() || texts.iter().any(|text| text.to_lowercase().contains(&wanted));
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         let mut found = false;
         for (index, example) in of_kind(Kind::Lesson).filter(|(_, e)| meets(&[e.label, e.about])) {
@@ -33,35 +37,40 @@ pub(super) fn ui(ui: &mut Ui, state: &mut LearnState, progress: &Progress, comma
         let terms: Vec<_> = GLOSSARY.iter().filter(|e| meets(&[e.term, e.meaning, e.home])).collect();
         if !terms.is_empty() {
             found = true;
-            egui::CollapsingHeader::new(format!("Glossary ({})", terms.len())).open((!wanted.is_empty()).then_some(true)).show(ui, |ui| {
-                for entry in terms {
-                    ui.horizontal_wrapped(|ui| {
-                        ui.label(RichText::new(entry.term).strong());
-                        ui.label(entry.meaning);
-                    });
-                    ui.horizontal_wrapped(|ui| {
-                        ui.weak("In CPython:");
-                        ui.label(RichText::new(entry.home).monospace().size(11.5));
-                        if let Some((index, example)) = of_kind(Kind::Lesson).find(|(_, e)| e.lesson_id() == Some(entry.lesson))
-                            && ui.link(format!("Lesson {}", example.label)).clicked()
-                        {
-                            commands.push(Command::Example(index));
-                        }
-                    });
-                    ui.add_space(4.0);
-                }
-            });
+            egui::CollapsingHeader::new(format!("Glossary ({})", terms.len()))
+                .open((!wanted.is_empty()).then_some(true))
+                .show(ui, |ui| {
+                    for entry in terms {
+                        ui.horizontal_wrapped(|ui| {
+                            ui.label(RichText::new(entry.term).strong());
+                            ui.label(entry.meaning);
+                        });
+                        ui.horizontal_wrapped(|ui| {
+                            ui.weak("In CPython:");
+                            ui.label(RichText::new(entry.home).monospace().size(11.5));
+                            if let Some((index, example)) =
+                                of_kind(Kind::Lesson).find(|(_, e)| e.lesson_id() == Some(entry.lesson))
+                                && ui.link(format!("Lesson {}", example.label)).clicked()
+                            {
+                                commands.push(Command::Example(index));
+                            }
+                        });
+                        ui.add_space(4.0);
+                    }
+                });
         }
         let pitfalls: Vec<_> = of_kind(Kind::Pitfall).filter(|(_, e)| meets(&[e.label, e.about])).collect();
         if !pitfalls.is_empty() {
             found = true;
-            egui::CollapsingHeader::new(format!("Pitfalls ({})", pitfalls.len())).open((!wanted.is_empty()).then_some(true)).show(ui, |ui| {
-                for (index, example) in pitfalls {
-                    if ui.link(example.label).on_hover_text(example.about).clicked() {
-                        commands.push(Command::Example(index));
+            egui::CollapsingHeader::new(format!("Pitfalls ({})", pitfalls.len()))
+                .open((!wanted.is_empty()).then_some(true))
+                .show(ui, |ui| {
+                    for (index, example) in pitfalls {
+                        if ui.link(example.label).on_hover_text(example.about).clicked() {
+                            commands.push(Command::Example(index));
+                        }
                     }
-                }
-            });
+                });
         }
         if !found {
             ui.weak(format!("No lesson, term or pitfall has \u{201c}{}\u{201d} in it.", state.wanted.trim()));
