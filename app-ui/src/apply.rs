@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use egui::ThemePreference;
+use session::link::{Link, What};
 use session::open::Still;
 use session::order::{Direction, Order};
 use session::port::Port;
+use session::view::Look;
 use session::view::program::PLAYGROUND;
-use session::view::{Look, Shown};
 use session::{Opened, Selection};
+use sim_core::Profile;
 
 use crate::command::{Action, Command};
 use crate::examples::{EXAMPLES, Kind, OPENING, of_kind};
@@ -31,6 +33,18 @@ pub(crate) enum Overlay {
     Path,
 }
 
+/// How much of the window is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Shown {
+    /// All of it.
+    #[default]
+    Whole,
+    /// A lesson alone, large, for a class.
+    Present,
+    /// A lesson alone, in a frame of another page.
+    Embed,
+}
+
 /// What the shell or the toolkit has to do, since nothing here can.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Request {
@@ -40,6 +54,8 @@ pub(crate) enum Request {
     OpenPath(String),
     /// Put this on the clipboard.
     Copy(String),
+    /// Put the address with this fragment on the clipboard.
+    CopyLink(String),
     /// Put the text cursor into the operations' filter.
     FocusFilter,
     /// Put the text cursor into the condition field, after writing something there if there is something.
@@ -59,7 +75,7 @@ pub(crate) struct State {
     /// The way to what is open.
     pub(crate) port: Box<dyn Port>,
     /// What it said last.
-    pub(crate) shown: Shown,
+    pub(crate) shown: session::view::Shown,
     /// What went wrong outside of it, in one line.
     pub(crate) error: Option<String>,
     /// What went wrong in the engine, in a window's words.
@@ -76,6 +92,10 @@ pub(crate) struct State {
     before_lesson: Option<Layout>,
     /// The lesson and beat whose pane was brought to the front.
     beat: Option<(String, usize)>,
+    /// How much of the window is shown.
+    pub(crate) extent: Shown,
+    /// A link whose lesson is being opened.
+    waiting: Option<Link>,
     /// How far somebody came in lessons.
     pub(crate) progress: Progress,
     /// Whether the playground was opened for itself, and the window is laid out for it.
@@ -101,7 +121,7 @@ impl State {
     pub(crate) fn new(port: Box<dyn Port>) -> Self {
         Self {
             port,
-            shown: Shown::default(),
+            shown: session::view::Shown::default(),
             error: None,
             said: None,
             overlay: None,
@@ -110,6 +130,8 @@ impl State {
             layout: Layout::default(),
             before_lesson: None,
             beat: None,
+            extent: Shown::Whole,
+            waiting: None,
             progress: Progress::default(),
             playing: false,
             narrow: false,
@@ -151,6 +173,16 @@ impl State {
             Command::Do(action) => return self.act(action),
             Command::Order(order) => self.order(order),
             Command::Example(index) => self.open_example(index),
+            Command::Share(mut link) => {
+                let head = self.shown.head.as_ref();
+                link.profile = head
+                    .map(|head| head.profile.name.clone())
+                    .filter(|name| *name != Profile::default().name);
+                match link.fragment() {
+                    Ok(fragment) => return Some(Request::CopyLink(fragment)),
+                    Err(why) => self.error = Some(why),
+                }
+            }
             Command::Fork => {
                 self.order(Order::Fork);
                 self.playing = true;
@@ -213,6 +245,14 @@ impl State {
             Action::Follow => Order::Follow(!self.selection().follow),
             Action::Fold => Order::Fold(!self.selection().fold),
             Action::Verify => Order::Verify,
+            Action::Clear if self.extent == Shown::Present => {
+                self.extent = Shown::Whole;
+                return None;
+            }
+            Action::Present => {
+                self.extent = if self.extent == Shown::Whole { Shown::Present } else { Shown::Whole };
+                return None;
+            }
             Action::Clear if self.overlay.take().is_some() => return None,
             Action::Clear => Order::Clear,
             Action::Cancel => Order::Cancel,
@@ -343,11 +383,72 @@ impl State {
             self.layout = before;
         }
         self.beat = now;
+        self.follow_link();
     }
 
     /// What is kept of the layout: never that of a lesson.
     pub(crate) fn kept_layout(&mut self) -> &mut Layout {
         self.before_lesson.as_mut().unwrap_or(&mut self.layout)
+    }
+
+    /// Does what a link says: a lesson at a beat, or a program.
+    pub(crate) fn open_link(&mut self, fragment: &str) {
+        let link = match Link::parse(fragment) {
+            Ok(link) => link,
+            Err(why) => {
+                self.error = Some(why);
+                return;
+            }
+        };
+        if link.embed {
+            self.extent = Shown::Embed;
+        } else if link.present {
+            self.extent = Shown::Present;
+        }
+        match &link.what {
+            What::Nothing => {}
+            What::Lesson { id, .. } => {
+                let lesson = of_kind(Kind::Lesson).find(|(_, example)| example.lesson_id() == Some(id));
+                match lesson {
+                    Some((index, _)) => {
+                        self.open_example(index);
+                        self.waiting = Some(link);
+                    }
+                    None => {
+                        self.error = Some(format!(
+                            "the link asks for the lesson `{id}`, which this version does not have"
+                        ))
+                    }
+                }
+            }
+            What::Program(text) => {
+                self.playing = true;
+                self.order(Order::Take(text.clone()));
+                if let Some(profile) = &link.profile {
+                    self.order(Order::Profile(profile.clone()));
+                }
+                if let Some(step) = link.step {
+                    self.order(Order::Seek(step));
+                }
+            }
+        }
+    }
+
+    /// The rest of a link, once its lesson is there.
+    fn follow_link(&mut self) {
+        let here = self.beat.as_ref().map(|(id, _)| id.as_str());
+        let Some(link) = self
+            .waiting
+            .take_if(|link| matches!(&link.what, What::Lesson { id, .. } if Some(id.as_str()) == here))
+        else {
+            return;
+        };
+        if let Some(profile) = link.profile {
+            self.order(Order::Profile(profile));
+        }
+        if let What::Lesson { beat, .. } = link.what {
+            self.order(Order::BeatAt(beat.saturating_sub(1)));
+        }
     }
 
     fn next_lesson(&mut self) {

@@ -15,6 +15,7 @@ pub mod filter;
 pub mod find;
 pub mod format;
 pub mod lesson;
+pub mod link;
 pub mod names;
 pub mod open;
 pub mod order;

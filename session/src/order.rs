@@ -31,6 +31,8 @@ pub enum Order {
     Program(String),
     /// Take what is open into the playground.
     Fork,
+    /// Take a program into the playground, and run it.
+    Take(String),
     /// Forget the answer, to try again.
     Again,
     /// Go to the author's next note.

@@ -4,6 +4,7 @@ mod index;
 
 use egui::{Align, Button, Frame, Key, Layout, RichText, ScrollArea, Ui};
 use session::lesson::{Answer, Given, LessonView, Shown, TaskView, Verdict, definition, misconception};
+use session::link::{Link, What};
 use session::order::Order;
 use trace_io::lesson::text::Piece;
 
@@ -74,6 +75,10 @@ fn head(ui: &mut Ui, view: &View<'_>, lesson: &LessonView, commands: &mut Vec<Co
                 .clicked()
             {
                 commands.push(Command::LeaveLesson);
+            }
+            if ui.button("Copy link").on_hover_text("A link to this place in the lesson").clicked() {
+                let what = What::Lesson { id: lesson.id.clone(), beat: lesson.at + 1 };
+                commands.push(Command::Share(Link { what, ..Link::default() }));
             }
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                 ui.add(egui::Label::new(RichText::new(&lesson.title).heading()).truncate());
