@@ -8,7 +8,7 @@ use sim_core::report::Placement;
 use sim_core::{Addr, Call, Event, Machine, Profile, Trace};
 use trace_io::TraceError;
 use trace_io::lesson::text;
-use trace_io::lesson::{Ask, Lesson, Play, Say, Staged, Step, truth};
+use trace_io::lesson::{Ask, Lesson, Play, Say, Show, Staged, Step, truth};
 use trace_io::program::Bounds;
 use trace_io::program::expr::Expr;
 
@@ -164,7 +164,8 @@ impl Run<'_> {
                 if plays {
                     let outcome = self.outcome(&op.call, &events);
                     let call = self.call_text(&op.call);
-                    self.rounds.push(Round { step: index as u64, call, outcome, because: told });
+                    let pool = outcome.and_then(|outcome| self.pool_of(outcome));
+                    self.rounds.push(Round { step: index as u64, call, outcome, pool, because: told });
                 }
             }
         }
@@ -241,15 +242,24 @@ impl Run<'_> {
                     facts::block_at(self.machine.pymalloc(), spot.addr).map(|b| Place::Block(b.addr))?;
                 if events.iter().any(|e| matches!(e, Event::ArenaObtained { .. })) {
                     Outcome::NewArena(place)
-                } else if events.iter().any(|e| {
-                    matches!(e, Event::PoolCarved { .. } | Event::PoolReused { .. } | Event::PoolTaken { .. })
-                }) {
+                } else if events.iter().any(|e| matches!(e, Event::PoolCarved { .. })) {
                     Outcome::NewPool(place)
                 } else {
                     Outcome::Block(place)
                 }
             }
         })
+    }
+
+    /// The pool of the block that came of an operation.
+    fn pool_of(&self, outcome: Outcome) -> Option<Place> {
+        match outcome {
+            Outcome::Block(place) | Outcome::NewPool(place) | Outcome::NewArena(place) => {
+                let Place::Block(addr) = place else { return None };
+                facts::pool_at(self.machine.pymalloc(), addr).map(|pool| Place::Pool(pool.addr))
+            }
+            Outcome::Raw | Outcome::Null => None,
+        }
     }
 
     /// A call in the lesson's own names.
@@ -389,7 +399,10 @@ impl Run<'_> {
     fn settle(&mut self, waiting: &Waiting<'_>, place: &str) {
         match waiting {
             Waiting::Play(beat) => {
-                let rounds = self.rounds.clone();
+                let mut rounds = self.rounds.clone();
+                if self.script.beats[*beat].show == Show::Blocks {
+                    rounds.iter_mut().for_each(|round| round.pool = None);
+                }
                 if !rounds.iter().any(|round| round.outcome.is_some()) {
                     self.fault(place, "play", "there is nothing to choose in it");
                 }

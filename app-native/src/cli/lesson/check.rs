@@ -128,8 +128,9 @@ fn print_task(text: &mut String, task: &Task) -> Result<()> {
         }
         Task::Play { rounds } => {
             for round in rounds {
-                let outcome = round.outcome.map_or_else(String::new, |outcome| format!(": {outcome:?}"));
-                writeln!(text, "      {}{outcome}", round.call)?;
+                if let Some(outcome) = round.outcome {
+                    writeln!(text, "      {}: {outcome:?}", round.call)?;
+                }
             }
             return Ok(());
         }
