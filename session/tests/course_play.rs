@@ -6,13 +6,13 @@ use trace_io::lesson::Lesson;
 
 /// A lesson that is played on the map's level `show`: the request goes into the pool that is there, behind `a`.
 fn walk(show: &str) -> Walk {
-    played(show, "a = malloc(24)\\nb = malloc(100)", "c = malloc(24)")
+    play(show, "a = malloc(24)\\nb = malloc(100)", "c = malloc(24)")
 }
 
-fn played(show: &str, before: &str, play: &str) -> Walk {
+fn play(show: &str, before: &str, play: &str) -> Walk {
     let text = format!(
         "Lesson(id: \"x\", name: \"X\", goal: \"X.\", minutes: 1, steps: [run(\"{before}\"), \
-         play(text: \"Do it.\", show: {show}), run(\"{play}\")])"
+         play(text: \"Do it.\", show: {show}, select: \"pool(a)\"), run(\"{play}\")])"
     );
     let lesson = Lesson::parse(&text).expect("a lesson");
     let (_, script) = compile(&lesson, None).expect("a script");
@@ -59,6 +59,12 @@ fn a_block_is_needed_where_the_map_shows_blocks() {
     let mut played = walk("blocks");
     let (pool, _) = pools(key(&played));
     assert_eq!(right(&mut played, Answer::Place(pool)), 0);
+    // In a pool whose blocks are not shown, the pool is all that can be clicked.
+    let mut elsewhere = play("blocks", "a = malloc(24)\\nb = malloc(100)", "c = malloc(100)");
+    let (pool, behind) = pools(key(&elsewhere));
+    assert_eq!(right(&mut elsewhere, Answer::Place(pool)), 1);
+    let mut elsewhere = play("blocks", "a = malloc(24)\\nb = malloc(100)", "c = malloc(100)");
+    assert_eq!(right(&mut elsewhere, Answer::Place(behind)), 0);
     let mut played = walk("blocks");
     let block = key(&played);
     assert_eq!(right(&mut played, Answer::Place(block)), 1);
@@ -66,11 +72,11 @@ fn a_block_is_needed_where_the_map_shows_blocks() {
 
 #[test]
 fn an_emptied_pool_is_not_one_that_was_not_used_yet() {
-    let emptied = || played("pools", "a = malloc(24)\\nfree(a)", "c = malloc(100)");
+    let emptied = || play("pools", "a = malloc(24)\\nfree(a)", "c = malloc(100)");
     assert_eq!(right(&mut emptied(), Answer::NewPool), 0);
     let mut played = emptied();
     let (pool, _) = pools(key(&played));
     assert_eq!(right(&mut played, Answer::Place(pool)), 1);
-    let mut fresh = self::played("pools", "a = malloc(24)", "c = malloc(100)");
+    let mut fresh = play("pools", "a = malloc(24)", "c = malloc(100)");
     assert_eq!(right(&mut fresh, Answer::NewPool), 1);
 }

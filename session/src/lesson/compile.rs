@@ -255,10 +255,20 @@ impl Run<'_> {
     fn pool_of(&self, outcome: Outcome) -> Option<Place> {
         match outcome {
             Outcome::Block(place) | Outcome::NewPool(place) | Outcome::NewArena(place) => {
-                let Place::Block(addr) = place else { return None };
-                facts::pool_at(self.machine.pymalloc(), addr).map(|pool| Place::Pool(pool.addr))
+                self.pool_around(place)
             }
             Outcome::Raw | Outcome::Null => None,
+        }
+    }
+
+    /// The pool that a place lies in, or is.
+    fn pool_around(&self, place: Place) -> Option<Place> {
+        match place {
+            Place::Block(addr) => {
+                facts::pool_at(self.machine.pymalloc(), addr).map(|pool| Place::Pool(pool.addr))
+            }
+            Place::Pool(_) => Some(place),
+            _ => None,
         }
     }
 
@@ -400,8 +410,11 @@ impl Run<'_> {
         match waiting {
             Waiting::Play(beat) => {
                 let mut rounds = self.rounds.clone();
-                if self.script.beats[*beat].show == Show::Blocks {
-                    rounds.iter_mut().for_each(|round| round.pool = None);
+                let shown_on = &self.script.beats[*beat];
+                if shown_on.show == Show::Blocks {
+                    // Of the pool whose blocks are shown, the block is wanted.
+                    let shown = shown_on.select.and_then(|place| self.pool_around(place));
+                    rounds.iter_mut().filter(|round| round.pool == shown).for_each(|round| round.pool = None);
                 }
                 if !rounds.iter().any(|round| round.outcome.is_some()) {
                     self.fault(place, "play", "there is nothing to choose in it");

@@ -122,7 +122,7 @@ pub struct Round {
     pub call: String,
     /// What comes of it; none where there is nothing to choose.
     pub outcome: Option<Outcome>,
-    /// The pool of its block where the map shows pools and no blocks: whoever clicks it said all that can be said there.
+    /// The pool of its block, unless the map shows the blocks of just that pool: whoever clicks it said all that can be said there.
     pub pool: Option<Place>,
     /// What happens, in sentences.
     pub because: Vec<String>,

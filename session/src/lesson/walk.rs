@@ -372,8 +372,8 @@ fn first_asked(rounds: &[Round], from: usize) -> usize {
     (from..rounds.len()).find(|&index| rounds[index].outcome.is_some()).unwrap_or(rounds.len())
 }
 
-/// Whether an answer is what the machine does. The block itself is right everywhere, its pool where the map shows no blocks or where
-/// the pool begins with it.
+/// Whether an answer is what the machine does. The block itself is right everywhere, its pool where the map does not show that pool's
+/// blocks or where the pool begins with it.
 fn meets(answer: &Answer, round: &Round) -> bool {
     match (answer, round.outcome) {
         (Answer::Raw, Some(Outcome::Raw)) | (Answer::Null, Some(Outcome::Null)) => true,
