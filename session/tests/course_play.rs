@@ -2,22 +2,23 @@
 
 use session::Place;
 use session::lesson::{Answer, Outcome, Task, Walk, compile};
+use trace_io::TraceError;
 use trace_io::lesson::Lesson;
 
 /// A lesson that is played on the map's level `show`: the request goes into the pool that is there, behind `a`.
-fn walk(show: &str) -> Walk {
+fn walk(show: &str) -> Result<Walk, TraceError> {
     play(show, "a = malloc(24)\\nb = malloc(100)", "c = malloc(24)")
 }
 
-fn play(show: &str, before: &str, play: &str) -> Walk {
+fn play(show: &str, before: &str, play: &str) -> Result<Walk, TraceError> {
     let text = format!(
         "Lesson(id: \"x\", name: \"X\", goal: \"X.\", minutes: 1, steps: [run(\"{before}\"), \
          play(text: \"Do it.\", show: {show}, select: \"pool(a)\"), run(\"{play}\")])"
     );
-    let lesson = Lesson::parse(&text).expect("a lesson");
-    let (_, script) = compile(&lesson, None).expect("a script");
+    let lesson = Lesson::parse(&text)?;
+    let (_, script) = compile(&lesson, None)?;
     assert_eq!(script.faults, [""; 0]);
-    Walk::new(script)
+    Ok(Walk::new(script))
 }
 
 fn key(walk: &Walk) -> Place {
@@ -43,40 +44,43 @@ fn pools(block: Place) -> (Place, Place) {
 }
 
 #[test]
-fn a_pool_is_an_answer_where_the_map_shows_pools() {
+fn a_pool_is_an_answer_where_the_map_shows_pools() -> Result<(), TraceError> {
     for show in ["pools", "arenas"] {
-        let mut played = walk(show);
+        let mut played = walk(show)?;
         let (pool, _) = pools(key(&played));
         assert_eq!(right(&mut played, Answer::Place(pool)), 1, "{show}");
-        let mut played = walk(show);
+        let mut played = walk(show)?;
         let (_, behind) = pools(key(&played));
         assert_eq!(right(&mut played, Answer::Place(behind)), 0, "{show}: it is another pool");
     }
+    Ok(())
 }
 
 #[test]
-fn a_block_is_needed_where_the_map_shows_blocks() {
-    let mut played = walk("blocks");
+fn a_block_is_needed_where_the_map_shows_blocks() -> Result<(), TraceError> {
+    let mut played = walk("blocks")?;
     let (pool, _) = pools(key(&played));
     assert_eq!(right(&mut played, Answer::Place(pool)), 0);
     // In a pool whose blocks are not shown, the pool is all that can be clicked.
-    let mut elsewhere = play("blocks", "a = malloc(24)\\nb = malloc(100)", "c = malloc(100)");
+    let mut elsewhere = play("blocks", "a = malloc(24)\\nb = malloc(100)", "c = malloc(100)")?;
     let (pool, behind) = pools(key(&elsewhere));
     assert_eq!(right(&mut elsewhere, Answer::Place(pool)), 1);
-    let mut elsewhere = play("blocks", "a = malloc(24)\\nb = malloc(100)", "c = malloc(100)");
+    let mut elsewhere = play("blocks", "a = malloc(24)\\nb = malloc(100)", "c = malloc(100)")?;
     assert_eq!(right(&mut elsewhere, Answer::Place(behind)), 0);
-    let mut played = walk("blocks");
+    let mut played = walk("blocks")?;
     let block = key(&played);
     assert_eq!(right(&mut played, Answer::Place(block)), 1);
+    Ok(())
 }
 
 #[test]
-fn an_emptied_pool_is_not_one_that_was_not_used_yet() {
+fn an_emptied_pool_is_not_one_that_was_not_used_yet() -> Result<(), TraceError> {
     let emptied = || play("pools", "a = malloc(24)\\nfree(a)", "c = malloc(100)");
-    assert_eq!(right(&mut emptied(), Answer::NewPool), 0);
-    let mut played = emptied();
+    assert_eq!(right(&mut emptied()?, Answer::NewPool), 0);
+    let mut played = emptied()?;
     let (pool, _) = pools(key(&played));
     assert_eq!(right(&mut played, Answer::Place(pool)), 1);
-    let mut fresh = play("pools", "a = malloc(24)", "c = malloc(100)");
+    let mut fresh = play("pools", "a = malloc(24)", "c = malloc(100)")?;
     assert_eq!(right(&mut fresh, Answer::NewPool), 1);
+    Ok(())
 }

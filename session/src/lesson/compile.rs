@@ -268,7 +268,7 @@ impl Run<'_> {
                 facts::pool_at(self.machine.pymalloc(), addr).map(|pool| Place::Pool(pool.addr))
             }
             Place::Pool(_) => Some(place),
-            _ => None,
+            Place::Arena(_) => None,
         }
     }
 

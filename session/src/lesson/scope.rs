@@ -295,7 +295,7 @@ impl Scope for Moment<'_> {
                 let fingers = heap.nfp2lasta();
                 let finger = usize::try_from(free).ok().and_then(|free| fingers.get(free));
                 let finger = finger.ok_or_else(|| format!("no arena has {free} free pools"))?;
-                Ok(finger.map_or(-1, |index| heap.arenas()[index as usize].ordinal as i64))
+                Ok(finger.map_or(-1, |index| heap.arenas()[index as usize].ordinal.cast_signed()))
             }),
             "byte" => self.spot(arguments).and_then(|spot| {
                 let at = self.number(arguments, 1)?;

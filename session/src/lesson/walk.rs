@@ -376,8 +376,10 @@ fn first_asked(rounds: &[Round], from: usize) -> usize {
 /// blocks or where the pool begins with it.
 fn meets(answer: &Answer, round: &Round) -> bool {
     match (answer, round.outcome) {
-        (Answer::Raw, Some(Outcome::Raw)) | (Answer::Null, Some(Outcome::Null)) => true,
-        (Answer::NewPool, Some(Outcome::NewPool(_))) | (Answer::NewArena, Some(Outcome::NewArena(_))) => true,
+        (Answer::Raw, Some(Outcome::Raw))
+        | (Answer::Null, Some(Outcome::Null))
+        | (Answer::NewPool, Some(Outcome::NewPool(_)))
+        | (Answer::NewArena, Some(Outcome::NewArena(_))) => true,
         (Answer::Place(place), Some(Outcome::Block(key))) => *place == key || Some(*place) == round.pool,
         (Answer::Place(place), Some(Outcome::NewPool(key) | Outcome::NewArena(key))) => {
             *place == key
