@@ -246,6 +246,20 @@ fn operations_of_mimalloc_survive() {
 fn a_lesson_is_what_says_so() {
     let is_lesson = |bytes: &[u8]| open(bytes).unwrap().is_lesson();
     assert!(is_lesson(include_bytes!("../../traces/lessons/2-free-list.ron")));
+    assert!(is_lesson(include_bytes!("../../traces/course/01-first-block.ron")));
+    for head in
+        ["Lesson(", "(", "\u{feff} Lesson (", "// ours\nLesson(", "#![enable(implicit_some)]\nLesson("]
+    {
+        let course = format!(
+            "{head}id: \"x\", name: \"X\", goal: \"X.\", minutes: 1, steps: [run(\"a = malloc(8)\")])"
+        );
+        assert!(is_lesson(course.as_bytes()), "{head}");
+        let plain = format!("{head}name: \"x\", operations: [malloc(id: 1, size: 8)])");
+        assert!(is_lesson(plain.as_bytes()), "{head}");
+        // It may quote what another format begins with.
+        let quoting = course.replace("X.", "X:\nSmall block threshold = 512, in 32 size classes.\n");
+        assert!(is_lesson(quoting.as_bytes()), "{head}");
+    }
     assert!(is_lesson(b"#! lesson=yes\nm o 1 8\n"));
     // Not by being short.
     assert!(

@@ -8,7 +8,7 @@ use sim_core::report::Placement;
 use sim_core::{Addr, Call, Event, Machine, Profile, Trace};
 use trace_io::TraceError;
 use trace_io::lesson::text;
-use trace_io::lesson::{Ask, Lesson, Play, Say, Staged, Step, truth};
+use trace_io::lesson::{Ask, Lesson, Play, Say, Show, Staged, Step, truth};
 use trace_io::program::Bounds;
 use trace_io::program::expr::Expr;
 
@@ -164,7 +164,8 @@ impl Run<'_> {
                 if plays {
                     let outcome = self.outcome(&op.call, &events);
                     let call = self.call_text(&op.call);
-                    self.rounds.push(Round { step: index as u64, call, outcome, because: told });
+                    let pool = outcome.and_then(|outcome| self.pool_of(outcome));
+                    self.rounds.push(Round { step: index as u64, call, outcome, pool, because: told });
                 }
             }
         }
@@ -241,15 +242,34 @@ impl Run<'_> {
                     facts::block_at(self.machine.pymalloc(), spot.addr).map(|b| Place::Block(b.addr))?;
                 if events.iter().any(|e| matches!(e, Event::ArenaObtained { .. })) {
                     Outcome::NewArena(place)
-                } else if events.iter().any(|e| {
-                    matches!(e, Event::PoolCarved { .. } | Event::PoolReused { .. } | Event::PoolTaken { .. })
-                }) {
+                } else if events.iter().any(|e| matches!(e, Event::PoolCarved { .. })) {
                     Outcome::NewPool(place)
                 } else {
                     Outcome::Block(place)
                 }
             }
         })
+    }
+
+    /// The pool of the block that came of an operation.
+    fn pool_of(&self, outcome: Outcome) -> Option<Place> {
+        match outcome {
+            Outcome::Block(place) | Outcome::NewPool(place) | Outcome::NewArena(place) => {
+                self.pool_around(place)
+            }
+            Outcome::Raw | Outcome::Null => None,
+        }
+    }
+
+    /// The pool that a place lies in, or is.
+    fn pool_around(&self, place: Place) -> Option<Place> {
+        match place {
+            Place::Block(addr) => {
+                facts::pool_at(self.machine.pymalloc(), addr).map(|pool| Place::Pool(pool.addr))
+            }
+            Place::Pool(_) => Some(place),
+            Place::Arena(_) => None,
+        }
     }
 
     /// A call in the lesson's own names.
@@ -389,7 +409,13 @@ impl Run<'_> {
     fn settle(&mut self, waiting: &Waiting<'_>, place: &str) {
         match waiting {
             Waiting::Play(beat) => {
-                let rounds = self.rounds.clone();
+                let mut rounds = self.rounds.clone();
+                let shown_on = &self.script.beats[*beat];
+                if shown_on.show == Show::Blocks {
+                    // Of the pool whose blocks are shown, the block is wanted.
+                    let shown = shown_on.select.and_then(|place| self.pool_around(place));
+                    rounds.iter_mut().filter(|round| round.pool == shown).for_each(|round| round.pool = None);
+                }
                 if !rounds.iter().any(|round| round.outcome.is_some()) {
                     self.fault(place, "play", "there is nothing to choose in it");
                 }

@@ -94,6 +94,8 @@ pub const STATE_FUNCTIONS: &[(&str, &str)] = &[
     ("arena_free(n)", "nfreepools of arena n"),
     ("arena_place(n)", "place of arena n in usable_arenas, from 0; -1 if it is not there"),
     ("arena_blocks(n)", "blocks in use in arena n"),
+    ("arena_record(n)", "index of arena n's record in the arenas array"),
+    ("nfp2lasta(k)", "number of the arena that nfp2lasta[k] names; -1 for NULL"),
     ("byte(x, k)", "the byte k behind its pointer, as it lies in memory"),
     ("stat(\"words\")", "the last number of the line of _debugmallocstats() that begins so"),
     ("printed(\"words\")", "1 if what ends the process was printed with these words"),
@@ -287,6 +289,13 @@ impl Scope for Moment<'_> {
                 .map(|index| heap.usable_arenas().position(|i| i == index).map_or(-1, |at| at as i64)),
             "arena_blocks" => self.arena(arguments).map(|index| {
                 heap.carved_pools(index).map(|pool| i64::from(heap.memory().header(pool).ref_count)).sum()
+            }),
+            "arena_record" => self.arena(arguments).map(i64::from),
+            "nfp2lasta" => self.number(arguments, 0).and_then(|free| {
+                let fingers = heap.nfp2lasta();
+                let finger = usize::try_from(free).ok().and_then(|free| fingers.get(free));
+                let finger = finger.ok_or_else(|| format!("no arena has {free} free pools"))?;
+                Ok(finger.map_or(-1, |index| heap.arenas()[index as usize].ordinal.cast_signed()))
             }),
             "byte" => self.spot(arguments).and_then(|spot| {
                 let at = self.number(arguments, 1)?;

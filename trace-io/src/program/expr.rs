@@ -387,7 +387,7 @@ pub const CONSTANTS: &[(&str, &str)] = &[
 /// The functions that [`Constants`] knows, with what they are.
 pub const FUNCTIONS: &[(&str, &str)] = &[
     ("block(n)", "INDEX2SIZE: bytes of the block that a request of n bytes takes"),
-    ("size_class(n)", "size2index: the class of a request of n bytes"),
+    ("size_class(n)", "the class of a request of n bytes, as in szidx"),
     ("blocks(n)", "NUMBLOCKS: blocks of a pool that serves requests of n bytes"),
     ("lost(n)", "bytes at the end of such a pool that hold no block"),
     ("waste(n)", "bytes of its block that a request of n bytes does not use"),
