@@ -12,7 +12,7 @@ use trace_io::lesson::{Ask, Lesson, Play, Say, Staged, Step, truth};
 use trace_io::program::Bounds;
 use trace_io::program::expr::Expr;
 
-use super::scope::{Moment, Spot};
+use super::moment::{Moment, Spot};
 use super::script::{Beat, Choice, Outcome, Point, Round, Script, Shown, Task};
 use crate::facts;
 use crate::place::Place;
@@ -269,6 +269,7 @@ impl Run<'_> {
         Moment {
             machine: &self.machine,
             profile: self.profile,
+            trace: self.trace,
             spots: &self.spots,
             kept: &self.kept,
             step: self.step,

@@ -1,12 +1,14 @@
 //! Lessons: what the course says, shows and asks, held against the machine.
 //!
-//! A lesson is read by `trace_io::lesson`. [`Script::of`] runs it once under a profile and works everything out: numbers in texts, places that are
+//! A lesson is read by `trace_io::lesson`. [`compile`] runs it once under a profile and works everything out: numbers in texts, places that are
 //! pointed at, the keys of questions, and whether each claim is true ([`Script::faults`]). A [`Walk`] is a learner's way
 //! through a script; the engine does what it says. Nothing here draws.
 
+mod beyond;
 mod compile;
 mod glossary;
 mod misconceptions;
+mod moment;
 mod scope;
 mod script;
 mod walk;
