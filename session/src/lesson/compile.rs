@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sim_core::arena::{ArenaBackend as _, SimArenas, SimPtr, Target};
 use sim_core::event::narrate_operation;
 use sim_core::report::Placement;
-use sim_core::{Call, Event, Machine, Profile, Trace};
+use sim_core::{Call, Domain, Event, Machine, Op, Profile, Trace};
 use trace_io::TraceError;
 use trace_io::lesson::text;
 use trace_io::lesson::{Ask, Lesson, Play, Say, Staged, Step, truth};
@@ -163,7 +163,7 @@ impl Run<'_> {
                 }
                 if plays {
                     let outcome = self.outcome(&op.call, &events);
-                    let call = self.call_text(&op.call);
+                    let call = self.call_text(&op);
                     self.rounds.push(Round { step: index as u64, call, outcome, because: told });
                 }
             }
@@ -252,16 +252,25 @@ impl Run<'_> {
         })
     }
 
-    /// A call in the lesson's own names.
-    fn call_text(&self, call: &Call) -> String {
+    /// A call in the lesson's own names, with its domain where that is not OBJ.
+    fn call_text(&self, op: &Op) -> String {
         let name = |id: u64| self.names.get(&id).cloned().unwrap_or_else(|| "NULL".to_owned());
-        match *call {
-            Call::Malloc { id, size } => format!("{} = malloc({size})", name(id)),
-            Call::Calloc { id, nelem, elsize } => format!("{} = calloc({nelem}, {elsize})", name(id)),
-            Call::Realloc { id, newid, size } => format!("{} = realloc({}, {size})", name(newid), name(id)),
-            Call::Free { id } => format!("free({})", name(id)),
-            Call::FreeKeep { id } => format!("free_keep({})", name(id)),
-            Call::Act(action) => crate::actions::explain(self.trace, action, sim_core::Domain::Obj),
+        let domain = match op.domain {
+            Domain::Raw => ", raw",
+            Domain::Mem => ", mem",
+            Domain::Obj => "",
+        };
+        match op.call {
+            Call::Malloc { id, size } => format!("{} = malloc({size}{domain})", name(id)),
+            Call::Calloc { id, nelem, elsize } => {
+                format!("{} = calloc({nelem}, {elsize}{domain})", name(id))
+            }
+            Call::Realloc { id, newid, size } => {
+                format!("{} = realloc({}, {size}{domain})", name(newid), name(id))
+            }
+            Call::Free { id } => format!("free({}{domain})", name(id)),
+            Call::FreeKeep { id } => format!("free_keep({}{domain})", name(id)),
+            Call::Act(action) => crate::actions::explain(self.trace, action, op.domain),
         }
     }
 
