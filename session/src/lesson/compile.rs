@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sim_core::arena::{ArenaBackend as _, SimArenas, SimPtr, Target};
 use sim_core::event::narrate_operation;
-use sim_core::report::Placement;
+use sim_core::report::{Placement, malloc_stats};
 use sim_core::{Call, Domain, Event, Machine, Op, Profile, Trace};
 use trace_io::TraceError;
 use trace_io::lesson::text;
@@ -315,6 +315,13 @@ impl Run<'_> {
         }
     }
 
+    /// The beginning of a line of the statistics, with its numbers; nothing where no line begins so.
+    fn line(&self, written: &str) -> Option<String> {
+        let words = text::words(written, &self.moment()).ok()?;
+        let printed = malloc_stats(&self.machine);
+        printed.lines().any(|line| line.trim_start().starts_with(&words)).then_some(words)
+    }
+
     fn say(&mut self, place: &str, say: &Say) {
         let (written, claims) = match (say.text_under(self.profile), say.claims_under(self.profile)) {
             (Ok(text), Ok(claims)) => (text, claims),
@@ -331,6 +338,7 @@ impl Run<'_> {
                 Err(why) => self.fault(place, claim, &why),
             }
         }
+        let varied = written != say.text;
         let text = self.text(place, written);
         let select = say.select.as_deref().and_then(|written| self.place(place, written));
         let point = say.point.iter().filter_map(|written| {
@@ -338,7 +346,15 @@ impl Run<'_> {
                 return Some(Point::Field(field.to_owned()));
             }
             if let Some(line) = written.strip_prefix("line:") {
-                return Some(Point::Line(line.to_owned()));
+                let line = self.line(line);
+                // What a build does not print, another text of the beat's is for.
+                if line.is_none() && varied {
+                    return None;
+                }
+                return line.map(Point::Line).or_else(|| {
+                    self.fault(place, written, "no line of the statistics begins so");
+                    None
+                });
             }
             self.place(place, written).map(Point::Place)
         });

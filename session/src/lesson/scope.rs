@@ -3,6 +3,7 @@
 use sim_core::Addr;
 use sim_core::arena::{ArenaBackend as _, PoolHeader, SimBlock, SimPool};
 use sim_core::report::{Occupancy, Placement, malloc_stats};
+use trace_io::lesson::text::words as words_with_numbers;
 use trace_io::program::expr::{Argument, Constants, Scope, constant_call};
 
 use super::beyond;
@@ -214,7 +215,11 @@ impl Scope for Moment<'_> {
                 let addr = Addr(spot.addr.0.wrapping_add_signed(at));
                 layers.bytes().get(addr).map(i64::from).map_err(|_| "no memory is there".to_owned())
             }),
-            "stat" => text_of(arguments).and_then(|words| stat(&malloc_stats(self.machine), words)),
+            "stat" => text_of(arguments).and_then(|words| {
+                // Some lines begin with a number, which is a formula as well.
+                let words = words_with_numbers(words, self).map_err(|fault| fault.problem)?;
+                stat(&malloc_stats(self.machine), &words)
+            }),
             "printed" => text_of(arguments).map(|words| {
                 i64::from(self.machine.stopped().is_some_and(|fatal| fatal.to_string().contains(words)))
             }),
