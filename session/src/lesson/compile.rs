@@ -14,6 +14,7 @@ use trace_io::program::expr::Expr;
 
 use super::moment::{Moment, Spot};
 use super::script::{Beat, Choice, Outcome, Point, Round, Script, Shown, Task};
+use super::terms::faults as term_faults;
 use crate::facts;
 use crate::place::Place;
 use crate::setup::{Overrides, Setup};
@@ -44,6 +45,8 @@ pub fn compile(lesson: &Lesson, preset: Option<&str>) -> Result<(Trace, Script),
             return Ok((trace, script));
         }
     };
+    let mut script = script;
+    script.faults = term_faults(lesson);
     let mut run = Run {
         names: trace.head.names.iter().cloned().collect(),
         trace: &trace,

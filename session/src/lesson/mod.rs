@@ -11,6 +11,7 @@ mod misconceptions;
 mod moment;
 mod scope;
 mod script;
+mod terms;
 mod walk;
 
 pub use compile::compile;
