@@ -78,7 +78,7 @@ pub const GLOSSARY: &[Entry] = &[
     row("traceback", "tracemalloc", "The lines of Python code that were at work when a block was asked for, the most recent one first in C.", "traceback_t"),
     row("snapshot", "tracemalloc", "A copy of all traces of one moment, to be compared with that of another.", "tracemalloc.Snapshot"),
     row("phantom leak", "tracemalloc", "Growth between two snapshots that is no leak, as of a block that is older than the watching, or of a cache that fills up.", "no name of its own in CPython"),
-    row("peak", "tracemalloc", "The most bytes that were traced at once since tracemalloc began or the peak was reset.", "peak_traced_memory"),
+    row("peak", "tracemalloc", "The most bytes that were traced at once since tracemalloc began, or since the peak was reset (3.9 and later).", "peak_traced_memory"),
     row("available blocks", "stats", "The free places of pools in use, carved before or not, which only requests of the same class can have.", "_PyObject_DebugMallocStats"),
     row("unused pools", "stats", "The pools without a block in use, emptied ones and those that were never carved, as the statistics count them.", "_PyObject_DebugMallocStats"),
     row("high-water mark", "stats", "The largest number of arenas that existed at once.", "narenas_highwater"),
