@@ -6,12 +6,14 @@ use egui::ThemePreference;
 use session::open::Still;
 use session::order::{Direction, Order};
 use session::port::Port;
+use session::view::program::PLAYGROUND;
 use session::view::{Look, Shown};
 use session::{Opened, Selection};
 
 use crate::command::{Action, Command};
-use crate::examples::{EXAMPLES, Kind, of_kind};
+use crate::examples::{EXAMPLES, Kind, OPENING, of_kind};
 use crate::layout::{Layout, Pane};
+use crate::progress::Progress;
 use crate::words;
 
 /// A window over the others.
@@ -74,6 +76,12 @@ pub(crate) struct State {
     before_lesson: Option<Layout>,
     /// The lesson and beat whose pane was brought to the front.
     beat: Option<(String, usize)>,
+    /// How far somebody came in lessons.
+    pub(crate) progress: Progress,
+    /// Whether the playground was opened for itself, and the window is laid out for it.
+    playing: bool,
+    /// Whether the layout is a narrow window's.
+    narrow: bool,
     /// How wide the window is.
     pub(crate) width: f32,
     /// Light, dark or the system's.
@@ -102,6 +110,9 @@ impl State {
             layout: Layout::default(),
             before_lesson: None,
             beat: None,
+            progress: Progress::default(),
+            playing: false,
+            narrow: false,
             width: 1280.0,
             theme: ThemePreference::System,
             reduce_motion: false,
@@ -140,6 +151,10 @@ impl State {
             Command::Do(action) => return self.act(action),
             Command::Order(order) => self.order(order),
             Command::Example(index) => self.open_example(index),
+            Command::Fork => {
+                self.order(Order::Fork);
+                self.playing = true;
+            }
             Command::LeaveLesson => self.order(Order::LeaveLesson),
             Command::NextLesson => self.next_lesson(),
             Command::Copy(text) => return Some(Request::Copy(text)),
@@ -158,7 +173,7 @@ impl State {
 
     fn act(&mut self, action: Action) -> Option<Request> {
         use Direction::{Ahead, Back};
-        let in_lesson = self.beat.is_some();
+        let in_lesson = self.shown.picture.as_ref().is_some_and(|picture| picture.lesson.is_some());
         let order = match action {
             Action::Forward | Action::NextNote if in_lesson => Order::Beat(1),
             Action::Back | Action::PreviousNote if in_lesson => Order::Beat(-1),
@@ -294,18 +309,37 @@ impl State {
 
     /// Lays the window out for a lesson that was opened, brings what its beat shows to the front, and gives the layout
     /// back afterwards.
-    fn lay_out(&mut self) {
+    pub(crate) fn lay_out(&mut self) {
         let lesson = self.shown.picture.as_ref().and_then(|picture| picture.lesson.as_ref());
-        let now = lesson.map(|lesson| (lesson.id.clone(), lesson.at));
-        if now == self.beat {
+        // The scene of the beginning has a layout of its own.
+        let lesson = lesson.filter(|lesson| lesson.id != OPENING);
+        let played = self.shown.head.as_ref().is_some_and(|head| head.name == PLAYGROUND);
+        let now = match lesson {
+            Some(lesson) => Some((lesson.id.clone(), lesson.at)),
+            None if self.playing && played => Some((PLAYGROUND.to_owned(), 0)),
+            None => None,
+        };
+        let narrow = Layout::is_narrow(self.width);
+        if now == self.beat && (now.is_none() || narrow == self.narrow) {
             return;
         }
-        if let Some(lesson) = lesson {
+        if now.is_some() {
             if self.before_lesson.is_none() {
-                self.before_lesson = Some(std::mem::replace(&mut self.layout, Layout::lesson(self.width)));
+                self.before_lesson = Some(std::mem::replace(&mut self.layout, Layout::lesson(narrow)));
+            } else if narrow != self.narrow {
+                self.layout = Layout::lesson(narrow);
             }
+            self.narrow = narrow;
+        }
+        if let Some(lesson) = lesson {
+            self.playing = false;
+            self.progress.reach(&lesson.id, lesson.at, lesson.len);
             self.layout.show(Pane::of(lesson.beat.show));
+            self.layout.show(Pane::Learn);
+        } else if now.is_some() {
+            self.layout.show(Pane::Playground);
         } else if let Some(before) = self.before_lesson.take() {
+            self.playing = false;
             self.layout = before;
         }
         self.beat = now;

@@ -13,6 +13,8 @@ pub(crate) enum Command {
     Order(Order),
     /// Open a bundled trace.
     Example(usize),
+    /// Take what is open into the playground.
+    Fork,
     /// Leave the lesson that is open.
     LeaveLesson,
     /// Open the lesson after the one that is open.

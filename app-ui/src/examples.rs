@@ -23,6 +23,8 @@ pub(crate) struct Example {
     pub(crate) about: &'static str,
     /// What it is there for.
     pub(crate) kind: Kind,
+    /// How long a lesson takes.
+    pub(crate) minutes: Option<u32>,
     /// The file.
     pub(crate) bytes: &'static [u8],
 }
@@ -35,6 +37,11 @@ impl Example {
     }
 }
 
+/// The scene that window and page begin with, which is a lesson.
+pub(crate) const OPENING_SCENE: &[u8] = include_bytes!("../../traces/opening.ron");
+/// What it calls itself.
+pub(crate) const OPENING: &str = "opening";
+
 macro_rules! example {
     ($file:literal, $kind:ident, $label:literal, $about:literal) => {
         Example {
@@ -42,8 +49,15 @@ macro_rules! example {
             label: $label,
             about: $about,
             kind: Kind::$kind,
+            minutes: None,
             bytes: include_bytes!(concat!("../../traces/", $file)),
         }
+    };
+}
+
+macro_rules! lesson {
+    ($file:literal, $minutes:literal, $label:literal, $about:literal) => {
+        Example { minutes: Some($minutes), ..example!($file, Lesson, $label, $about) }
     };
 }
 
@@ -53,7 +67,7 @@ pub(crate) const EXAMPLES: &[Example] = &[
     #[cfg(feature = "large-examples")]
     example!("tiny-script-3.11.ptrace.zst", Recording, "A small script under Python 3.11", "Start-up, a few imports and some work of a real interpreter: 126,631 operations, three arenas"),
     example!("tiny-script-3.14.ptrace.zst", Recording, "A small script under Python 3.14", "Start-up, a few imports and some work of a newer interpreter, which asks its allocator for less"),
-    example!("course/01-first-block.ron", Lesson, "1 A first block", "Say which three things one request creates, and why each lies where it does."),
+    lesson!("course/01-first-block.ron", 6, "1 A first block", "Say which three things one request creates, and why each lies where it does."),
     example!("lessons/1-first-blocks.ron", Lesson, "1 The first blocks", "How an arena, a pool and a block come to be, and which requests pymalloc does not serve"),
     example!("lessons/2-free-list.ron", Lesson, "2 The free list", "Why the block freed last is handed out first"),
     example!("lessons/3-full-pools.ron", Lesson, "3 A pool fills up", "What happens when a pool has no free block, and when it gets one back"),

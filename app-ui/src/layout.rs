@@ -137,8 +137,13 @@ impl Default for Layout {
 const NARROW: f32 = 700.0;
 
 impl Layout {
+    /// Whether a window is too narrow for a lesson's text beside its picture.
+    pub(crate) fn is_narrow(width: f32) -> bool {
+        width < NARROW
+    }
+
     /// For a lesson: its text and what happened, the picture large, the rest behind tabs.
-    pub(crate) fn lesson(width: f32) -> Self {
+    pub(crate) fn lesson(narrow: bool) -> Self {
         let mut tiles = Tiles::default();
         let tab = |tiles: &mut Tiles<Pane>, panes: &[Pane]| -> TileId {
             let children: Vec<TileId> = panes.iter().map(|p| tiles.insert_pane(*p)).collect();
@@ -160,7 +165,7 @@ impl Layout {
             Pane::Operations,
         ];
         let text = tab(&mut tiles, &[Pane::Learn, Pane::Playground]);
-        let root = if width < NARROW {
+        let root = if narrow {
             let picture = tab(&mut tiles, &[&picture[..], &[Pane::Narration, Pane::Inspector]].concat());
             tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [picture, text], 0.5))
         } else {

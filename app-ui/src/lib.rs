@@ -14,6 +14,7 @@ mod icons;
 mod layout;
 mod panes;
 mod platform;
+mod progress;
 mod raster;
 mod theme;
 mod words;

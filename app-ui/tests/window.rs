@@ -55,6 +55,11 @@ fn opened(name: &str, bytes: &[u8]) -> Opened {
     Opened::new(name, Box::new(Cursor::new(bytes.to_vec())), Some(bytes.len() as u64))
 }
 
+/// The bundled run of a small script.
+fn recording() -> Opened {
+    opened("tiny-script-3.11.ptrace.zst", include_bytes!("../../traces/tiny-script-3.11.ptrace.zst"))
+}
+
 struct Window {
     harness: Harness<'static, App>,
     desk: Rc<RefCell<Desk>>,
@@ -78,6 +83,10 @@ impl Window {
         window.settle();
         assert_eq!(window.harness.ctx.theme(), theme);
         window
+    }
+
+    fn recording(size: (f32, f32), theme: Theme) -> Self {
+        Self::new(Some(recording()), size, theme)
     }
 
     fn lesson() -> Self {
@@ -146,8 +155,8 @@ impl Window {
 }
 
 #[test]
-fn the_default_trace_opens_half_way() {
-    let window = Window::new(None, (1400.0, 900.0), Theme::Dark);
+fn a_recording_opens_half_way() {
+    let window = Window::recording((1400.0, 900.0), Theme::Dark);
     let app = window.harness.state();
     assert_eq!(app.trace_name(), Some("tiny-script-3.11"));
     assert_eq!(app.step(), Some((63_316, 126_631)));
@@ -358,7 +367,7 @@ fn every_pane_draws_at_every_size_and_theme() {
                 }
             }
             // With something to draw on each level of the map.
-            let mut window = Window::new(None, size, theme);
+            let mut window = Window::recording(size, theme);
             for (key, label) in [
                 (Key::Num1, "Map of 3 arenas, "),
                 (Key::Plus, "Map of arena 2"),
@@ -427,7 +436,7 @@ fn the_layout_survives_saving_and_nonsense_is_ignored() {
 
 #[test]
 fn lessons_open_from_the_menu_and_explain_each_step() {
-    let mut window = Window::new(None, (1400.0, 900.0), Theme::Dark);
+    let mut window = Window::recording((1400.0, 900.0), Theme::Dark);
     window.click("Lessons");
     window.click("2 The free list");
     assert_eq!(window.harness.state().trace_name(), Some("2 The free list"));
@@ -557,7 +566,7 @@ fn operations_can_be_filtered() {
 #[test]
 fn a_dense_screen_draws() {
     let desk = Rc::new(RefCell::new(Desk::default()));
-    let app = App::new(Box::new(TestPlatform(Rc::clone(&desk))), Startup::default());
+    let app = App::new(Box::new(TestPlatform(Rc::clone(&desk))), Startup { file: Some(recording()) });
     let harness =
         Harness::builder().with_size(vec2(1600.0, 1000.0)).with_pixels_per_point(2.5).build_ui_state(
             |ui, app: &mut App| {
@@ -585,7 +594,7 @@ fn a_dense_screen_draws() {
 #[test]
 fn the_controls_fit_a_phone() {
     // The harness leaves a margin free.
-    let window = Window::new(None, (390.0 + 16.0, 844.0 + 16.0), Theme::Dark);
+    let window = Window::recording((390.0 + 16.0, 844.0 + 16.0), Theme::Dark);
     let screen = egui::Rect::from_min_size(egui::Pos2::new(8.0, 8.0), vec2(390.0, 844.0));
     let within = |label: &str, least: egui::Vec2| {
         let rect = window.harness.get_by_label(label).rect();
@@ -933,7 +942,7 @@ fn what_is_said_of_a_trace_stays_true() {
     window.key(Key::Space);
     assert!(!window.says("This is before the first of"), "it plays");
     // A warning is not lost to what is asked in between.
-    let mut window = Window::new(None, (1400.0, 900.0), Theme::Dark);
+    let mut window = Window::recording((1400.0, 900.0), Theme::Dark);
     let about = "CPython's heap during a run of tiny-script-3.11";
     assert!(window.says(about));
     window.key(Key::V);
@@ -961,7 +970,7 @@ fn a_system_that_asks_for_less_motion_is_heeded() {
 
 #[test]
 fn following_does_not_end_in_silence() {
-    let mut window = Window::new(None, (1400.0, 900.0), Theme::Dark);
+    let mut window = Window::recording((1400.0, 900.0), Theme::Dark);
     window.key(Key::G);
     window
         .field("A step from 0 to 126,631, a share such as 50%, or an address such as 0x7e0000004030")
@@ -971,9 +980,66 @@ fn following_does_not_end_in_silence() {
     assert!(window.says("The map stays here; Follow (F) has it go with the steps again"));
 }
 
+/// What a visitor sees first moves by itself until it is touched, and has three ways on.
+#[test]
+fn without_a_file_it_begins_with_a_scene() {
+    let mut window = Window::new(None, (1280.0, 720.0), Theme::Dark);
+    assert!(window.says("A program asks for a few bytes."));
+    for caption in ["Python fetches a whole arena", "More requests: same place", "The heap grows"] {
+        let mut frames = 0;
+        while !window.says(caption) {
+            window.harness.step();
+            frames += 1;
+            assert!(frames < 1_000, "{caption}");
+        }
+    }
+    window.key(Key::ArrowRight);
+    assert!(window.says("Almost everything is freed again."));
+    window.harness.run_steps(200);
+    assert!(window.says("Almost everything is freed again."), "who touches it has it stay");
+    window.key(Key::ArrowRight);
+    window.key(Key::ArrowRight);
+    assert!(window.says("These 4 blocks hold 2 arenas: 128 KiB."));
+    window.click("Play with it");
+    assert_eq!(window.harness.state().trace_name(), Some("Playground"));
+    assert_eq!(window.harness.state().step(), Some((740, 740)));
+    assert!(window.says("Map of 2 arenas"), "arenas are as small as they were");
+    window.click("Lessons");
+    window.harness.get_by_role_and_label(egui::accesskit::Role::Button, "1 A first block").click();
+    window.settle();
+    assert!(window.says("Here is a Python program"));
+    assert!(!window.says("Go to start"), "a lesson has its own way along the tape");
+    window.click("All lessons");
+    assert!(window.says("Go to start") && window.says("Operations"), "the layout is given back");
+}
+
+/// A lesson opened, read and answered with the mouse alone.
+#[test]
+fn a_lesson_is_read_and_answered() {
+    let file = opened("01-first-block.ron", include_bytes!("../../traces/course/01-first-block.ron"));
+    let mut window = Window::new(Some(file), (1280.0, 720.0), Theme::Dark);
+    for _ in 0..5 {
+        window.click("Next");
+    }
+    assert!(window.says("Where will") && !window.says("Right."));
+    window.click("72 bytes into the pool, right behind the 24 bytes of a");
+    assert!(
+        window.says("Not so.") && window.says("Many believe that a block has exactly the size asked for")
+    );
+    assert!(window.says("Right: 80 bytes into the pool"));
+    window.click("Next");
+    assert!(window.says("lies right behind") && window.says("Map of pool 0 of arena 0"));
+    window.click("Back");
+    assert!(window.says("Not so."), "the answer stays");
+    window.click("Try again");
+    assert!(!window.says("Not so."));
+    window.key(Key::ArrowRight);
+    assert!(window.says("The answer:"), "nobody passes over a result unseen");
+}
+
 #[test]
 fn the_pitfalls_open_from_the_menu() {
-    let mut window = Window::new(None, (1400.0, 900.0), Theme::Dark);
+    let mut window = Window::recording((1400.0, 900.0), Theme::Dark);
     window.click("Lessons");
     window.harness.get_by_label_contains("The 30 pitfalls").click();
     window.settle();

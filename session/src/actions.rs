@@ -15,7 +15,27 @@ pub fn call(trace: &Trace, op: &Op) -> String {
         Call::Act(Action::TracemallocSnapshot(name)) => {
             format!("{} = tracemalloc.take_snapshot()", trace.name_of(name))
         }
-        _ => format::call(op),
+        _ => named(trace, op, format::call(op)),
+    }
+}
+
+/// A call in the words of a trace whose author has names for blocks.
+fn named(trace: &Trace, op: &Op, call: String) -> String {
+    let names = &trace.head.names;
+    let name = |id: u64| names.binary_search_by_key(&id, |(id, _)| *id).ok().map(|at| names[at].1.as_str());
+    let (given, made) = match op.call {
+        Call::Malloc { id, .. } | Call::Calloc { id, .. } => (None, Some(id)),
+        Call::Realloc { id, newid, .. } => (Some(id), Some(newid)),
+        Call::Free { id } | Call::FreeKeep { id } | Call::Act(Action::Poke { id, .. }) => (Some(id), None),
+        Call::Act(_) => (None, None),
+    };
+    let call = match given.and_then(|id| Some((id, name(id)?))) {
+        Some((id, name)) => call.replacen(&format!("#{id}"), name, 1),
+        None => call,
+    };
+    match made.and_then(name) {
+        Some(name) => format!("{name} = {call}"),
+        None => call,
     }
 }
 

@@ -91,6 +91,8 @@ fn text_format(head: &[u8]) -> Result<Format, TraceError> {
     match text.iter().find(|b| !b.is_ascii_whitespace()) {
         None if head.len() < HEAD_BYTES => Err(TraceError::Empty),
         Some(b'(' | b'/') => Ok(Format::Ron),
+        // A lesson may give its own name.
+        Some(b'L') if text.trim_ascii_start().starts_with(b"Lesson") => Ok(Format::Ron),
         Some(b'#') if text.trim_ascii_start().starts_with(b"#![") => Ok(Format::Ron),
         _ => Ok(Format::Ptrace),
     }

@@ -20,6 +20,7 @@ mod format;
 mod heaptrack;
 mod input;
 pub mod lesson;
+mod lesson_reader;
 mod lines;
 mod loader;
 mod loss;

@@ -15,10 +15,11 @@ use crate::error::TraceError;
 use crate::format::{Format, HEAD_BYTES, stem};
 use crate::input::{Came, Input, Packing};
 use crate::lesson::Lesson;
+use crate::lesson_reader::LessonReader;
 use crate::lines::Lined;
 use crate::reader::Reader;
 use crate::stats_text::StatsText;
-use crate::{atrace, csv, heaptrack, lesson, memray, mtrace, mtrace_utils, ptrace, stats_reader};
+use crate::{atrace, csv, heaptrack, memray, mtrace, mtrace_utils, ptrace, stats_reader};
 
 /// How far a loader is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -326,7 +327,7 @@ pub fn open(name: &str, source: Box<dyn Read>) -> Result<Trace, TraceError> {
 fn reader(format: Format, name: &str) -> Box<dyn Reader> {
     match format {
         Format::Ptrace => Box::new(ptrace::Parser::new(name)),
-        Format::Ron => Box::new(lesson::Parser::new(name)),
+        Format::Ron => Box::new(LessonReader::new(name)),
         Format::Memray => Box::new(memray::Parser::new(name)),
         Format::Csv => Box::new(csv::Parser::new(name)),
         Format::Heaptrack => Box::new(Lined::new(heaptrack::Format::new(name))),

@@ -2,6 +2,7 @@
 
 mod banners;
 mod input;
+mod opening;
 mod saved;
 mod status;
 mod tiles;
@@ -19,6 +20,7 @@ use welcome::{drop_overlay, welcome};
 
 use crate::apply::{Request, State};
 use crate::command::{Command, consume_shortcuts};
+use crate::examples::OPENING;
 use crate::frame_times::{FrameSummary, FrameTimes};
 use crate::panes::callers::CallersState;
 use crate::panes::find_bar::FindBarState;
@@ -73,6 +75,8 @@ pub struct App {
     held: Held,
     /// Whether egui knows that nothing is to move.
     still: bool,
+    /// Whether the scene of the beginning moves.
+    opening: opening::Opening,
 }
 
 /// What panes keep for themselves: scroll positions, textures, typed text.
@@ -89,12 +93,12 @@ struct Local {
 }
 
 impl App {
-    /// A window over a shell. Without a file the first bundled trace opens.
+    /// A window over a shell. Without a file it begins with a scene.
     pub fn new(platform: Box<dyn Platform>, startup: Startup) -> Self {
         let mut app = Self::waiting(platform);
         match startup.file {
             Some(file) => app.state.open(file),
-            None => app.state.open_example(0),
+            None => app.open_scene(),
         }
         app
     }
@@ -119,6 +123,7 @@ impl App {
             digests: false,
             held: Held::default(),
             still: false,
+            opening: opening::Opening::default(),
         }
     }
 
@@ -176,8 +181,10 @@ impl App {
             let seconds = if self.still { 0.0 } else { egui::Style::default().animation_time };
             ctx.all_styles_mut(|style| style.animation_time = seconds);
         }
+        self.play_scene(&ctx);
         let actions = consume_shortcuts(&ctx);
         self.state.width = ctx.content_rect().width();
+        self.state.lay_out();
         let hurried = !actions.is_empty();
         for action in actions {
             self.apply(&ctx, Command::Do(action));
@@ -350,6 +357,11 @@ impl App {
         };
         let local = &mut self.local;
         self.timeline = None;
+        if let Some(lesson) = picture.lesson.as_ref().filter(|lesson| lesson.id == OPENING) {
+            opening::ui(ui, &view, lesson, &mut local.map, wishes);
+            drop_overlay(ui.ctx(), &self.theme);
+            return;
+        }
         // A lesson has its own way along the tape, and needs the room.
         if view.picture.lesson.is_none() {
             let timeline = Panel::bottom("transport").frame(bar).show(ui, |ui| {
@@ -363,7 +375,8 @@ impl App {
         }
         let center = egui::Frame::new().fill(ui.visuals().panel_fill);
         CentralPanel::default().frame(center).show(ui, |ui| {
-            let mut host = Host { view: &view, local: &mut self.local, wishes };
+            let progress = &self.state.progress;
+            let mut host = Host { view: &view, local: &mut self.local, progress, wishes };
             self.state.layout.tree.ui(&mut host, ui);
         });
         drop_overlay(ui.ctx(), &self.theme);

@@ -6,6 +6,7 @@ use session::order::Order;
 
 use super::App;
 use crate::layout::Layout;
+use crate::progress::Progress;
 
 /// Raised when a saved layout no longer means what it did.
 const SAVED_VERSION: u32 = 1;
@@ -21,6 +22,9 @@ struct Saved {
     /// Conditions where Play stops, by the name of their trace.
     #[serde(default)]
     kept: Vec<(String, Breakpoints)>,
+    /// How far somebody came in lessons.
+    #[serde(default)]
+    progress: Progress,
 }
 
 impl App {
@@ -35,6 +39,7 @@ impl App {
         self.state.reduce_motion = saved.reduce_motion || self.platform.reduces_motion();
         self.state.order(Order::Follow(saved.follow));
         self.state.order(Order::Restore(saved.kept));
+        self.state.progress = saved.progress;
         if saved.layout.sound() {
             saved.layout.tree.tiles.recompute_next_tile_id();
             self.state.layout = saved.layout;
@@ -51,6 +56,7 @@ impl App {
             reduce_motion: self.state.reduce_motion,
             follow: self.state.selection().follow,
             layout,
+            progress: self.state.progress.clone(),
             kept: self.state.shown.status.finding.kept.clone(),
         };
         // A tree of plain numbers and names always has a form in RON.

@@ -6,11 +6,13 @@ use egui_tiles::{SimplificationOptions, TileId, UiResponse};
 use super::Local;
 use crate::layout::Pane;
 use crate::panes::{self, View, Wishes};
+use crate::progress::Progress;
 
 /// Gives each tile its pane.
 pub(super) struct Host<'a, 'v> {
     pub(super) view: &'a View<'v>,
     pub(super) local: &'a mut Local,
+    pub(super) progress: &'a Progress,
     pub(super) wishes: &'a mut Wishes,
 }
 
@@ -43,7 +45,9 @@ impl egui_tiles::Behavior<Pane> for Host<'_, '_> {
                     wishes.look.callers = true;
                     panes::callers::ui(ui, view, &mut self.local.callers);
                 }
-                Pane::Learn => panes::lesson::ui(ui, view, &mut self.local.lesson, &mut wishes.commands),
+                Pane::Learn => {
+                    panes::lesson::ui(ui, view, self.progress, &mut self.local.lesson, &mut wishes.commands)
+                }
                 Pane::Playground => {
                     panes::playground::ui(ui, view, &mut self.local.playground, &mut wishes.commands);
                 }

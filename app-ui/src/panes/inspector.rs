@@ -188,7 +188,7 @@ fn fields(ui: &mut Ui, salt: &str, fields: &[Field], commands: &mut Vec<Command>
 
 fn block_ui(ui: &mut Ui, view: &View<'_>, sheet: &BlockSheet, commands: &mut Vec<Command>) {
     let block = &sheet.block;
-    let name = view.picture.names.iter().find(|(addr, _)| *addr == block.addr).map(|(_, name)| name.as_str());
+    let name = view.name_of(block.addr);
     let heading = match name {
         Some(name) => format!("{name}, at place {} of its pool", block.index),
         None => format!("Place {} of its pool", block.index),
@@ -208,7 +208,7 @@ fn block_ui(ui: &mut Ui, view: &View<'_>, sheet: &BlockSheet, commands: &mut Vec
             "Live: the program holds it. Free: on the pool's free list. Never carved: beyond nextoffset",
         ),
         plain("address", block.addr.to_string(), "What the program's pointer is"),
-        plain("offset", format!("{:#x}", block.offset), "Bytes from the start of its pool"),
+        plain("offset", view.offset(u64::from(block.offset)), "Bytes from the start of its pool"),
         plain("size", format!("{} bytes", block.size), "INDEX2SIZE(szidx): every block of the pool has it"),
         plain("size class", block.class.to_string(), "szidx of its pool"),
     ];
@@ -281,7 +281,7 @@ fn pool_ui(ui: &mut Ui, view: &View<'_>, sheet: &PoolSheet, commands: &mut Vec<C
         ui.label("The program overwrote headers or links of this heap, or used a block after its free. This is what memory holds; links may point anywhere.");
     }
     fields(ui, "pool", &pool_fields(view, pool, header), commands);
-    free_list_ui(ui, sheet, commands);
+    free_list_ui(ui, view, sheet, commands);
     CollapsingHeader::new("Header bytes in memory").id_salt("bytes").show(ui, |ui| {
         ui.weak("Little-endian, as a debugger would show them; \u{b7}\u{b7} is an address inside usedpools");
         for (name, text) in header_bytes(view, pool, header) {
@@ -369,7 +369,7 @@ fn pool_fields(view: &View<'_>, pool: &PoolFacts, header: &HeaderFacts) -> Vec<F
     ]
 }
 
-fn free_list_ui(ui: &mut Ui, sheet: &PoolSheet, commands: &mut Vec<Command>) {
+fn free_list_ui(ui: &mut Ui, view: &View<'_>, sheet: &PoolSheet, commands: &mut Vec<Command>) {
     let (pool, list) = (&sheet.pool, &sheet.free);
     let title = format!("Free list ({})", grouped(list.len() as u64));
     CollapsingHeader::new(title).id_salt("free list").default_open(true).show(ui, |ui| {
@@ -391,7 +391,10 @@ fn free_list_ui(ui: &mut Ui, sheet: &PoolSheet, commands: &mut Vec<Command>) {
                         ui.weak(format!("{at:>4}"));
                         let block = list[at];
                         place_link(ui, &block.to_string(), Place::Block(block), commands);
-                        ui.weak(format!("+{:#x}", block.bytes_from(pool.addr)));
+                        ui.weak(view.offset(block.bytes_from(pool.addr)));
+                        if let Some(name) = view.former_name_of(block) {
+                            ui.weak(format!("was {name}"));
+                        }
                     });
                 }
             },

@@ -7,6 +7,7 @@ use egui::{
 };
 use session::facts;
 use session::format::grouped;
+use session::lesson::Point;
 use session::order::Order;
 use session::view::map::MapLook;
 use session::{Level, Place};
@@ -46,6 +47,22 @@ struct PictureKey {
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut MapState, wishes: &mut Wishes) {
     breadcrumb(ui, view, &mut wishes.commands);
+    if picture_ui(ui, view, map_legend::legend_height(ui) + ui.spacing().item_spacing.y, state, wishes) {
+        map_legend::legend(ui, view);
+    }
+}
+
+/// The picture alone, for who has not met arenas and classes yet.
+pub(crate) fn bare_ui(ui: &mut Ui, view: &View<'_>, state: &mut MapState, wishes: &mut Wishes) {
+    if view.picture.arenas == 0 {
+        wishes.look.map.get_or_insert_default();
+        return;
+    }
+    picture_ui(ui, view, 0.0, state, wishes);
+}
+
+/// Draws the picture, with room left under it; whether there was one.
+fn picture_ui(ui: &mut Ui, view: &View<'_>, below: f32, state: &mut MapState, wishes: &mut Wishes) -> bool {
     let look = wishes.look.map.insert(MapLook::default());
     if view.picture.arenas == 0 {
         let sentence = if view.travel.seeking.is_some() {
@@ -56,17 +73,16 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut MapState, wishes: &mu
             "No arena: nothing small is allocated at this step."
         };
         empty(ui, sentence);
-        return;
+        return false;
     }
     if view.picture.map.is_none() {
-        return;
+        return false;
     }
-    let legend = map_legend::legend_height(ui);
-    let size = ui.available_size() - Vec2::new(0.0, legend + ui.spacing().item_spacing.y);
+    let size = ui.available_size() - Vec2::new(0.0, below);
     if let Some(tiles) = picture(ui, view, size.max(Vec2::splat(40.0)), state, &mut wishes.commands) {
         look.tiles = with_margin(&tiles);
     }
-    map_legend::legend(ui, view);
+    true
 }
 
 /// Arenas in view with as many around them, in whole pieces, so that scrolling asks seldom.
@@ -190,6 +206,7 @@ fn picture(
         let response = ui.interact(rect, ui.scope_id().with("map"), Sense::click());
         response.widget_info(|| WidgetInfo::labeled(Role::Image, true, map_overlay::description(view)));
         interact(ui, view, &scene, &frame, &response, content > height, state, commands);
+        named_places(ui, view, &scene, &frame);
         viewport.min.y
     });
     ui.data_mut(|d| d.insert_temp(ui.scope_id().with("scroll"), output.inner));
@@ -225,6 +242,30 @@ fn paint(ui: &Ui, view: &View<'_>, scene: &Scene<'_>, frame: &Frame, size: (i32,
     }
     map_overlay::labels(&painter, view, scene, frame);
     map_overlay::marks(&painter, view, scene, frame);
+}
+
+/// Gives what a lesson's beat speaks of a name and a place of its own, for who does not see the picture.
+fn named_places(ui: &Ui, view: &View<'_>, scene: &Scene<'_>, frame: &Frame) {
+    let Some(lesson) = &view.picture.lesson else { return };
+    let beat = &lesson.beat;
+    let pointed = beat.point.iter().filter_map(|point| match point {
+        Point::Place(place) => Some(*place),
+        Point::Field(_) | Point::Line(_) => None,
+    });
+    let spoken = beat.text.iter().filter_map(|shown| shown.place);
+    let mut named = Vec::new();
+    for place in pointed.chain(beat.select).chain(spoken) {
+        let Some(r) = scene.rect_of(view, place, frame.unit).filter(|_| !named.contains(&place)) else {
+            continue;
+        };
+        let rect = frame.screen(r).intersect(frame.rect);
+        if rect.is_positive() {
+            let id = ui.scope_id().with(("place", named.len()));
+            let response = ui.interact(rect, id, Sense::hover());
+            response.widget_info(|| WidgetInfo::labeled(Role::Label, true, map_overlay::spoken(view, place)));
+        }
+        named.push(place);
+    }
 }
 
 #[expect(clippy::too_many_arguments, reason = "all that a pointer can mean on the map, in one place")]

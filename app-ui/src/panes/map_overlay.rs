@@ -79,13 +79,18 @@ pub(super) fn labels(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, fram
                     }
                 }
                 let cells = grid.cells(index);
-                if cells.cell_w as f32 / frame.unit < 20.0 {
+                let width = cells.cell_w as f32 / frame.unit;
+                if width < 20.0 {
                     continue;
                 }
                 for at in 0..cells.count {
                     let Some(pool) = tile.pool(view.profile(), at) else {
                         continue;
                     };
+                    if width >= 60.0 {
+                        pool_labels(painter, view, &pool, frame.screen(cells.cell(at)), &[], false);
+                        continue;
+                    }
                     if left == 0 {
                         break;
                     }
@@ -136,7 +141,12 @@ pub(super) fn labels(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, fram
                 if (index as usize) < states.len() && rect.intersects(frame.rect) {
                     let offset = facts::block_offset(view.profile(), pool, index);
                     let at = Pos2::new(frame.rect.left() + 2.0, rect.center().y);
-                    mono(painter, at, Align2::LEFT_CENTER, &format!("+{offset:#06x}"), 10.5, view.theme.weak);
+                    let offset = if view.picture.lesson.is_some() {
+                        view.offset(u64::from(offset))
+                    } else {
+                        format!("+{offset:#06x}")
+                    };
+                    mono(painter, at, Align2::LEFT_CENTER, &offset, 10.5, view.theme.weak);
                 }
             }
             if let Some((cell, left_out)) = folded {
@@ -223,7 +233,12 @@ fn pool_labels(
             }
             if rect.height() >= 62.0 {
                 let size = format!("{} bytes", pool.block_size);
-                gauge.text(painter, inner.left_center(), Align2::LEFT_CENTER, &size, 11.0);
+                let names = names_in(view, pool);
+                let named = !names.is_empty()
+                    && gauge.text(painter, inner.left_center(), Align2::LEFT_CENTER, &names, 11.0);
+                if !named {
+                    gauge.text(painter, inner.left_center(), Align2::LEFT_CENTER, &size, 11.0);
+                }
             }
             let used = if pool.state == PoolState::Full {
                 format!("full, {}", pool.used)
@@ -245,6 +260,32 @@ fn pool_labels(
             }
         }
     }
+}
+
+/// What a place is called aloud.
+pub(super) fn spoken(view: &View<'_>, place: Place) -> String {
+    match place {
+        Place::Arena(id) => id.to_string(),
+        Place::Pool(addr) => {
+            let pool = view.picture.map.as_ref().and_then(|map| map.pool(view.profile(), addr));
+            pool.map_or_else(
+                || format!("pool {addr}"),
+                |pool| format!("pool {} of {}", pool.index, pool.arena),
+            )
+        }
+        Place::Block(addr) => match (view.name_of(addr), view.former_name_of(addr)) {
+            (Some(name), _) => format!("block {name}"),
+            (None, Some(name)) => format!("place of {name}"),
+            (None, None) => format!("block {addr}"),
+        },
+    }
+}
+
+/// The author's names of a pool's blocks, in order of address.
+fn names_in(view: &View<'_>, pool: &PoolFacts) -> String {
+    let end = pool.addr.offset(view.profile().pool_size);
+    let inside = view.picture.names.iter().filter(|(addr, _)| (pool.addr..end).contains(addr));
+    inside.map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// A pool's cell as a ground for text: filled from below, pale above.
@@ -290,22 +331,34 @@ fn header_labels(
     let theme = view.theme;
     let left = rect.left() + 8.0;
     let overhead = view.profile().pool_overhead();
-    let title = format!(
-        "pool_header, {overhead} bytes at {} \u{b7} pool {} of {} \u{b7} {}",
-        pool.addr,
-        pool.index,
-        pool.arena,
-        facts::state_word(pool.state)
+    let state = facts::state_word(pool.state);
+    let long = format!(
+        "pool_header, {overhead} bytes at {} \u{b7} pool {} of {} \u{b7} {state}",
+        pool.addr, pool.index, pool.arena
     );
+    let short = format!("pool_header, {overhead} bytes \u{b7} {state}");
     let on = theme.text;
-    text(painter, Pos2::new(left, rect.top() + 5.0), TOP_LEFT, &title, 12.0, on, rect.width() - 12.0);
+    let (at, room) = (Pos2::new(left, rect.top() + 5.0), rect.width() - 12.0);
+    if !text(painter, at, TOP_LEFT, &long, 12.0, on, room) {
+        text(painter, at, TOP_LEFT, &short, 12.0, on, room);
+    }
     let fields = match header {
         None => "never carved: these bytes are part of the arena but no pool yet".to_owned(),
         Some(h) => {
-            let freeblock = address(h.freeblock);
+            // A lesson counts from the pool's start, and in decimal.
+            let (freeblock, next, last) = if view.picture.lesson.is_some() {
+                let freeblock = h.freeblock.map(|block| view.offset(block.bytes_from(pool.addr)));
+                (
+                    freeblock.unwrap_or_else(|| "NULL".to_owned()),
+                    h.nextoffset.to_string(),
+                    h.maxnextoffset.to_string(),
+                )
+            } else {
+                (address(h.freeblock), format!("{:#x}", h.nextoffset), format!("{:#x}", h.maxnextoffset))
+            };
             format!(
-                "ref.count {}  freeblock {freeblock}  szidx {}  nextoffset {:#x}  maxnextoffset {:#x}  arenaindex {}",
-                h.ref_count, h.szidx, h.nextoffset, h.maxnextoffset, h.arenaindex
+                "ref.count {}  freeblock {freeblock}  szidx {}  nextoffset {next}  maxnextoffset {last}  arenaindex {}",
+                h.ref_count, h.szidx, h.arenaindex
             )
         }
     };
@@ -324,10 +377,10 @@ fn block_label(
     let theme = view.theme;
     let class = theme.class(pool.class.map_or(0, |c| c.0));
     let roomy = rect.width() >= 64.0 && rect.height() >= 30.0;
-    let offset = || format!("+{:#x}", facts::block_offset(view.profile(), pool, index));
+    let offset = || view.offset(u64::from(facts::block_offset(view.profile(), pool, index)));
     let inner = rect.shrink(5.0);
     let addr = pool.addr.offset(u64::from(facts::block_offset(view.profile(), pool, index)));
-    let name = view.picture.names.iter().find(|(at, _)| *at == addr).map(|(_, name)| name.as_str());
+    let name = view.name_of(addr);
     match state {
         BlockState::Live if name.is_some() => {
             let name = name.unwrap_or_default();
@@ -353,8 +406,22 @@ fn block_label(
             let what = if position == 0 { "head".to_owned() } else { position.to_string() };
             if roomy {
                 mono(painter, inner.left_top(), TOP_LEFT, &offset(), 10.5, theme.weak);
-                let what = format!("free {what}");
-                text(painter, inner.left_bottom(), Align2::LEFT_BOTTOM, &what, 10.5, theme.text, 80.0);
+                let what = match view.former_name_of(addr) {
+                    Some(name) => format!("free {what}, was {name}"),
+                    None => format!("free {what}"),
+                };
+                if !text(
+                    painter,
+                    inner.left_bottom(),
+                    Align2::LEFT_BOTTOM,
+                    &what,
+                    10.5,
+                    theme.text,
+                    inner.width(),
+                ) {
+                    let short = what.split(',').next().unwrap_or_default();
+                    text(painter, inner.left_bottom(), Align2::LEFT_BOTTOM, short, 10.5, theme.text, 80.0);
+                }
             } else if !text(
                 painter,
                 rect.center(),

@@ -10,7 +10,6 @@ pub(crate) mod domains;
 pub(crate) mod find_bar;
 pub(crate) mod help;
 pub(crate) mod inspector;
-mod learn;
 pub(crate) mod lesson;
 pub(crate) mod malloc_stats;
 pub(crate) mod map;
@@ -34,7 +33,7 @@ use session::format::count;
 use session::order::Order;
 use session::view::tape::FrameFacts;
 use session::view::{Curves, Head, Look, Picture, Status, Travel};
-use sim_core::Profile;
+use sim_core::{Addr, Profile};
 
 use crate::command::{Action, Command};
 use crate::icons::{Icon, icon_button};
@@ -62,6 +61,22 @@ impl<'a> View<'a> {
     /// The constants of the build.
     pub(crate) fn profile(&self) -> &'a Profile {
         &self.head.profile
+    }
+
+    /// Bytes from a pool's start: in decimal in a lesson, whose sentences count so.
+    pub(crate) fn offset(&self, bytes: u64) -> String {
+        if self.picture.lesson.is_some() { format!("+{bytes}") } else { format!("+{bytes:#x}") }
+    }
+
+    /// What the trace's author calls the block at an address.
+    pub(crate) fn name_of(&self, addr: Addr) -> Option<&'a str> {
+        self.picture.names.iter().find(|(at, _)| *at == addr).map(|(_, name)| name.as_str())
+    }
+
+    /// What a free block was called when it was in use, in a lesson.
+    pub(crate) fn former_name_of(&self, addr: Addr) -> Option<&'a str> {
+        let former = &self.picture.lesson.as_ref()?.beat.former;
+        former.iter().find(|(at, _)| *at == addr).map(|(_, name)| name.as_str())
     }
 
     /// What the inspector is pinned to.

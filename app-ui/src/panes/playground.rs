@@ -62,7 +62,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut PlaygroundState, comm
             .on_hover_text("Put the lesson's program, or the operations up to this step, into the editor")
             .clicked()
         {
-            commands.push(Command::Order(Order::Fork));
+            commands.push(Command::Fork);
         }
     });
     if state.run.is_none() && state.text.is_empty() {

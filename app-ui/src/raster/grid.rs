@@ -127,7 +127,9 @@ impl TileGrid {
         let points = |p: f32| ((p * unit).round() as i32).max(1);
         let columns = pool_columns(pools);
         let smallest = if columns > 16 { 1 } else { points(2.5) };
-        let mut cell = points(34.0).min((w - points(24.0)) / columns as i32).max(smallest);
+        // Arenas of a few pools, as lessons have them, are not drawn smaller for it.
+        let largest = points(34.0).max(points(272.0) / columns as i32);
+        let mut cell = largest.min((w - points(24.0)) / columns as i32).max(smallest);
         loop {
             let mut grid = Self {
                 pool_columns: columns,

@@ -32,7 +32,6 @@ use crate::view::tracemalloc::Statistics;
 use crate::view::{Hint, Look};
 use lessons::Taught;
 use playing::Playground;
-pub use playing::{Played, ProgramFault};
 use telling::Told;
 
 /// Everything but the front.
@@ -206,7 +205,7 @@ impl Engine {
         self.told.stale = true;
         self.told.asked = true;
         match order {
-            Order::Beat(by) => self.beat(|walk| walk.go(by)),
+            Order::Beat(by) => self.beat(|walk| walk.go_on(by)),
             Order::BeatAt(beat) => self.beat(|walk| walk.go_to(beat)),
             Order::Answer(answer) => self.answer(answer),
             Order::LeaveLesson => self.taught = None,

@@ -3,46 +3,16 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use sim_core::{Call, Domain, Trace};
+use sim_core::{Call, Domain, Profile, ProfileError, Trace};
+use trace_io::LineColumn;
 use trace_io::lesson::{Lesson, Step};
 use trace_io::program::{Bounds, Fault, Program};
 
 use crate::run::Session;
 use crate::setup::Overrides;
+use crate::view::program::{PLAYGROUND, Played};
 
 use super::Engine;
-
-/// The playground as a front shows it.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Played {
-    /// A text that the editor takes over, for who forked something; its number tells whether it did already.
-    pub forked: Option<(u64, String)>,
-    /// What is wrong with the program that was written last.
-    pub fault: Option<ProgramFault>,
-    /// The line of the operation that led to the step shown.
-    pub line: Option<u32>,
-}
-
-/// What is wrong with a program, and where.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ProgramFault {
-    /// The line, from 1.
-    pub line: u64,
-    /// The column, from 1.
-    pub column: u64,
-    /// What is wrong.
-    pub problem: String,
-    /// What to write.
-    pub remedy: String,
-}
-
-impl From<Fault> for ProgramFault {
-    fn from(fault: Fault) -> Self {
-        let Fault { at, problem, remedy } = fault;
-        Self { line: at.line, column: at.column, problem, remedy }
-    }
-}
 
 /// What the engine keeps of the playground.
 #[derive(Default)]
@@ -52,8 +22,6 @@ pub(super) struct Playground {
     forks: u64,
 }
 
-/// What the playground's trace is called.
-const NAME: &str = "Playground";
 /// Operations of a piece of a trace that can be forked: more is no text to read.
 const FORK_MAX: u64 = 2_000;
 
@@ -61,17 +29,21 @@ impl Engine {
     /// Runs a program, under the profile that is open, and stands after its last operation. What was there stays if the
     /// program has a fault.
     pub(super) fn run_program(&mut self, text: &str) {
-        let profile = self.session.as_ref().map(|session| session.profile().clone()).unwrap_or_default();
-        let expanded =
-            Program::parse(text).and_then(|program| program.expand(NAME, &profile, Bounds::default()));
+        let preset = self.session.as_ref().map(|session| session.profile().name.clone());
+        let expanded = Program::parse(text).and_then(|program| {
+            let profile = profile_of(&program, preset.as_deref())?;
+            let expanded = program.expand(PLAYGROUND, &profile, Bounds::default())?;
+            Ok((program, profile, expanded))
+        });
         let playground = self.playground.get_or_insert_default();
         match expanded {
             Err(fault) => playground.shown.fault = Some(fault.into()),
-            Ok(expanded) => {
+            Ok((program, profile, expanded)) => {
                 playground.shown.fault = None;
                 playground.lines = expanded.lines;
                 let mut trace = expanded.trace;
                 trace.head.lesson = true;
+                trace.head.settings = program.settings;
                 self.stand_at_end(trace, &profile.name);
             }
         }
@@ -80,7 +52,7 @@ impl Engine {
     fn stand_at_end(&mut self, trace: Trace, preset: &str) {
         let overrides = Overrides::preset(preset);
         match Session::new(Arc::new(trace), &overrides, self.next_revision()) {
-            Err(error) => self.error = Some(crate::trouble::Trouble::running(NAME, &error)),
+            Err(error) => self.error = Some(crate::trouble::Trouble::running(PLAYGROUND, &error)),
             Ok(mut session) => {
                 session.seek(session.len());
                 self.taught = None;
@@ -98,7 +70,10 @@ impl Engine {
     /// Takes what is open into the playground: a lesson's program up to its beat, or the operations before the step.
     pub(super) fn fork(&mut self) {
         let text = match (&self.taught, &self.session) {
-            (Some(taught), _) => program_of(&taught.lesson),
+            (Some(taught), session) => {
+                let settings = session.as_ref().map(|session| session.trace().head.settings.clone());
+                program_of(&taught.lesson, &settings.unwrap_or_default())
+            }
             (None, Some(session)) => program_of_trace(session.trace(), session.step()),
             (None, None) => String::new(),
         };
@@ -112,20 +87,41 @@ impl Engine {
     pub(super) fn played(&self) -> Option<Played> {
         let playground = self.playground.as_ref()?;
         let step = self.session.as_ref().map_or(0, Session::step);
-        let ours = self.session.as_ref().is_some_and(|session| session.trace().head.name == NAME);
+        let ours = self.session.as_ref().is_some_and(|session| session.trace().head.name == PLAYGROUND);
         let line =
             step.checked_sub(1).filter(|_| ours).and_then(|at| playground.lines.get(at as usize)).copied();
         Some(Played { line, ..playground.shown.clone() })
     }
 }
 
+/// What a program runs under: the profile that it names, else the one that is open.
+fn profile_of(program: &Program, open: Option<&str>) -> Result<Profile, Fault> {
+    let fault = |error: ProfileError| Fault {
+        at: LineColumn { line: 1, column: 1 },
+        problem: error.to_string(),
+        remedy: "change or leave out the line with `#!`".to_owned(),
+    };
+    let mut profile = match program.profile.as_deref().or(open) {
+        Some(name) => Profile::named(name).map_err(fault)?,
+        None => Profile::default(),
+    };
+    for (key, value) in &program.settings {
+        profile.set(key, value).map_err(fault)?;
+    }
+    profile.validate().map_err(fault)?;
+    Ok(profile)
+}
+
 /// A lesson's program, piece by piece.
-fn program_of(lesson: &Lesson) -> String {
+fn program_of(lesson: &Lesson, settings: &[(String, String)]) -> String {
     let pieces = lesson.steps.iter().filter_map(|step| match step {
         Step::Run(text) => Some(text.trim_end()),
         _ => None,
     });
-    let mut text = format!("# From lesson \"{}\"\n", lesson.name);
+    let mut text = format!("# From \"{}\"\n", lesson.name);
+    for (key, value) in settings {
+        let _ = writeln!(text, "#! {key}={value}");
+    }
     for piece in pieces {
         text.push_str(piece);
         text.push('\n');

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sim_core::arena::{ArenaBackend as _, SimArenas, SimPtr, Target};
 use sim_core::event::narrate_operation;
 use sim_core::report::{Placement, malloc_stats};
-use sim_core::{Call, Domain, Event, Machine, Op, Profile, Trace};
+use sim_core::{Addr, Call, Domain, Event, Machine, Op, Profile, Trace};
 use trace_io::TraceError;
 use trace_io::lesson::text;
 use trace_io::lesson::{Ask, Lesson, Play, Say, Staged, Step, truth};
@@ -215,7 +215,7 @@ impl Run<'_> {
         let addr = match (machine.layers(), SimArenas::target(pointer)) {
             (Some(layers), _) => layers.returned(),
             (None, Target::Block(block)) => machine.pymalloc().memory().block_addr(block),
-            (None, _) => sim_core::Addr(0),
+            (None, _) => Addr(0),
         };
         let pool = facts::pool_at(machine.pymalloc(), addr);
         Spot {
@@ -325,6 +325,14 @@ impl Run<'_> {
         printed.lines().any(|line| line.trim_start().starts_with(&words)).then_some(words)
     }
 
+    /// Freed blocks whose places a picture can still name.
+    fn former(&self) -> Vec<(Addr, String)> {
+        /// More names than a pool has room for on a screen.
+        const MOST: usize = 256;
+        let gone = self.spots.iter().filter(|(_, spot)| !spot.live && spot.pool.is_some());
+        gone.take(MOST).map(|(name, spot)| (spot.addr, name.clone())).collect()
+    }
+
     fn say(&mut self, place: &str, say: &Say) {
         let (written, claims) = match (say.text_under(self.profile), say.claims_under(self.profile)) {
             (Ok(text), Ok(claims)) => (text, claims),
@@ -362,18 +370,29 @@ impl Run<'_> {
             self.place(place, written).map(Point::Place)
         });
         let point = point.collect();
-        self.script.beats.push(Beat { step: self.step, text, show: say.show, select, point, task: None });
+        let former = self.former();
+        self.script.beats.push(Beat {
+            step: self.step,
+            text,
+            show: say.show,
+            select,
+            point,
+            former,
+            task: None,
+        });
     }
 
     fn ask(&mut self, place: &str, ask: &Ask) -> usize {
         let text = self.text(place, &ask.text);
         let select = ask.select.as_deref().and_then(|written| self.place(place, written));
+        let former = self.former();
         self.script.beats.push(Beat {
             step: self.step,
             text,
             show: ask.show,
             select,
             point: Vec::new(),
+            former,
             task: None,
         });
         self.script.beats.len() - 1
@@ -382,12 +401,14 @@ impl Run<'_> {
     fn play(&mut self, place: &str, play: &Play) -> usize {
         let text = self.text(place, &play.text);
         let select = play.select.as_deref().and_then(|written| self.place(place, written));
+        let former = self.former();
         self.script.beats.push(Beat {
             step: self.step,
             text,
             show: play.show,
             select,
             point: Vec::new(),
+            former,
             task: None,
         });
         self.script.beats.len() - 1

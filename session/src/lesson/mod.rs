@@ -1,6 +1,6 @@
 //! Lessons: what the course says, shows and asks, held against the machine.
 //!
-//! A lesson is read by `trace_io::lesson`. [`compile`] runs it once under a profile and works everything out: numbers in texts, places that are
+//! A lesson is read by `trace_io::lesson`. [`compile()`] runs it once under a profile and works everything out: numbers in texts, places that are
 //! pointed at, the keys of questions, and whether each claim is true ([`Script::faults`]). A [`Walk`] is a learner's way
 //! through a script; the engine does what it says. Nothing here draws.
 

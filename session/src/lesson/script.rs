@@ -1,6 +1,7 @@
 //! A lesson under a profile, with everything worked out.
 
 use serde::{Deserialize, Serialize};
+use sim_core::Addr;
 use trace_io::lesson::Show;
 use trace_io::lesson::text::Piece;
 
@@ -42,6 +43,8 @@ pub struct Beat {
     pub select: Option<Place>,
     /// What is pointed at.
     pub point: Vec<Point>,
+    /// Where blocks lay that were freed, by the names that they had.
+    pub former: Vec<(Addr, String)>,
     /// What the learner does, if it is not only read.
     pub task: Option<Task>,
 }

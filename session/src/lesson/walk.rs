@@ -68,8 +68,12 @@ pub struct Walk {
 struct Played {
     round: usize,
     right: u32,
-    /// The last operation that was answered otherwise than the machine does, and what it does.
-    differs: Option<(usize, Answer)>,
+    /// The first operation that was answered otherwise than the machine does.
+    differs: Option<usize>,
+    /// The last one that was answered, and whether as the machine does.
+    last: Option<(usize, bool)>,
+    /// The rest was not answered but shown.
+    shown: bool,
 }
 
 /// What a front shows of a lesson.
@@ -102,6 +106,8 @@ pub struct BeatView {
     pub select: Option<Place>,
     /// What is pointed at.
     pub point: Vec<Point>,
+    /// Where blocks lay that were freed, by the names that they had.
+    pub former: Vec<(Addr, String)>,
     /// What the learner does.
     pub task: Option<TaskView>,
 }
@@ -148,6 +154,10 @@ pub enum TaskView {
         rounds: usize,
         /// How many were right at once.
         right: u32,
+        /// The last one that was answered, and whether as the machine does.
+        last: Option<(String, bool)>,
+        /// Whether the rest was shown instead of answered.
+        shown: bool,
         /// The first answer that was not what the machine does: the call, and what happens there.
         differs: Option<(String, Vec<String>)>,
     },
@@ -161,6 +171,18 @@ impl TaskView {
                 given.is_none()
             }
             Self::Play { call, .. } => call.is_some(),
+        }
+    }
+}
+
+impl TaskView {
+    /// Whether it was done as the machine does it.
+    pub fn right(&self) -> bool {
+        match self {
+            Self::Choose { given, .. } | Self::Number { given, .. } | Self::Click { given, .. } => {
+                given.as_ref().is_some_and(|given| given.verdict == Verdict::Right)
+            }
+            Self::Play { call, rounds, right, .. } => call.is_none() && *right as usize == *rounds,
         }
     }
 }
@@ -213,8 +235,12 @@ impl Walk {
         std::mem::replace(&mut self.beat, beat) != beat
     }
 
-    /// Goes on, or back.
-    pub fn go(&mut self, by: isize) -> bool {
+    /// Goes on, or back. On from a question that waits shows its answer first: nobody passes over a result unseen.
+    pub fn go_on(&mut self, by: isize) -> bool {
+        if by > 0 && self.waits() {
+            self.answer(Answer::Reveal);
+            return false;
+        }
         self.go_to(self.beat.saturating_add_signed(by))
     }
 
@@ -234,11 +260,15 @@ impl Walk {
                 .rounds
                 .entry(self.beat)
                 .or_insert_with(|| Played { round: first_asked(rounds, 0), ..Played::default() });
-            if let Some(round) = rounds.get(played.round) {
-                if round.outcome.is_some_and(|outcome| meets(&answer, outcome)) {
-                    played.right += 1;
-                } else if played.differs.is_none() {
-                    played.differs = Some((played.round, answer));
+            if answer == Answer::Reveal {
+                played.shown = true;
+                played.round = rounds.len();
+            } else if let Some(round) = rounds.get(played.round) {
+                let right = round.outcome.is_some_and(|outcome| meets(&answer, outcome));
+                played.right += u32::from(right);
+                played.last = Some((played.round, right));
+                if !right {
+                    played.differs.get_or_insert(played.round);
                 }
                 played.round = first_asked(rounds, played.round + 1);
             }
@@ -293,6 +323,7 @@ impl Walk {
                 show: beat.show,
                 select: beat.select,
                 point: beat.point.clone(),
+                former: beat.former.clone(),
                 task: self.view_of_task(),
             },
         })
@@ -325,8 +356,10 @@ impl Walk {
                     round: asked(played.round),
                     rounds: asked(rounds.len()),
                     right: played.right,
-                    differs: played.differs.as_ref().and_then(|(at, _)| {
-                        rounds.get(*at).map(|round| (round.call.clone(), round.because.clone()))
+                    last: played.last.and_then(|(at, right)| Some((rounds.get(at)?.call.clone(), right))),
+                    shown: played.shown,
+                    differs: played.differs.and_then(|at| {
+                        rounds.get(at).map(|round| (round.call.clone(), round.because.clone()))
                     }),
                 }
             }

@@ -233,14 +233,15 @@ fn block_sheet(session: &Session, block: BlockFacts) -> BlockSheet {
         }
         BlockState::Live | BlockState::NeverCarved => None,
     };
-    let holder =
-        (block.state == BlockState::Live).then(|| match session.owner(block.addr) {
-            Owner::Searching => Holder::Searching,
-            Owner::Nobody => Holder::Nobody,
-            Owner::Operation(index) => session.trace().op(index).map_or(Holder::Nobody, |op| {
-                Holder::Operation { step: index + 1, call: format::call(&op), id: format::id_after(&op) }
-            }),
-        });
+    let holder = (block.state == BlockState::Live).then(|| match session.owner(block.addr) {
+        Owner::Searching => Holder::Searching,
+        Owner::Nobody => Holder::Nobody,
+        Owner::Operation(index) => session.trace().op(index).map_or(Holder::Nobody, |op| Holder::Operation {
+            step: index + 1,
+            call: crate::actions::call(session.trace(), &op),
+            id: format::id_after(&op),
+        }),
+    });
     BlockSheet { block, next_free, holder }
 }
 

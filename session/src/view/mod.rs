@@ -6,6 +6,7 @@
 pub mod inspect;
 pub mod layers;
 pub mod map;
+pub mod program;
 pub mod tables;
 pub mod tape;
 pub mod tracemalloc;
@@ -20,7 +21,6 @@ use sim_core::{Addr, ArenaId, Profile, SizeClass};
 
 use crate::analysis::overview::{ArenaMark, Bucket, Overview};
 use crate::contents::Callers;
-use crate::engine::Played;
 use crate::find::{Aspect, Breakpoints, Find};
 use crate::lesson::LessonView;
 use crate::open::Still;
@@ -32,6 +32,7 @@ use crate::trouble::Trouble;
 use inspect::Inspected;
 use layers::{DebugHooks, Domains};
 use map::{Crumbs, MapLook, MapPicture};
+use program::Played;
 use tables::{ArenaTable, ClassRow, SegmentTable};
 use tape::{LastCall, Narration, Operations, OperationsLook};
 use tracemalloc::{TracemallocLook, TracemallocPicture};
@@ -383,9 +384,14 @@ impl StatsFacts {
     }
 }
 
-/// Names of the blocks of the pool that is shown, and of the place that is inspected.
+/// Names of the blocks of the pool or arena that is shown, and of the place that is inspected.
 fn names(session: &Session, selection: &Selection, inspected: Option<Place>) -> Vec<(Addr, String)> {
+    /// So few names can be written on the pools of a whole arena.
+    const FEW: usize = 64;
     let heap = session.heap();
+    if session.names().len() <= FEW {
+        return session.names().to_vec();
+    }
     let pools = [selection.pool, inspected.and_then(|place| place.resolve(heap).1)];
     let shown = |addr: Addr| {
         let within = |pool: Addr| addr >= pool && addr.bytes_from(pool) < heap.profile().pool_size;

@@ -128,7 +128,7 @@ impl LastCall {
         let op = session.last_op()?;
         Some(Self {
             call: actions::call(session.trace(), &op),
-            plain: crate::format::call(&op),
+            plain: actions::call(session.trace(), &op),
             result: session.last_result(),
             thread: session.trace().has_threads().then(|| thread_name(session, op.thread)),
             remote_free: session.events().iter().any(|event| {

@@ -238,7 +238,7 @@ impl Lesson {
     /// Reads a lesson.
     pub fn parse(text: &str) -> Result<Self, TraceError> {
         // `say(text: "…")`, not `say(Say(text: "…"))`.
-        super::parse::from_ron(text, ron::extensions::Extensions::UNWRAP_VARIANT_NEWTYPES)
+        super::form::from_ron(text, ron::extensions::Extensions::UNWRAP_VARIANT_NEWTYPES)
     }
 
     /// The build that it runs on where no other is asked for.
@@ -302,7 +302,7 @@ impl Lesson {
     }
 
     /// A trace for who reads it without its pictures: texts are notes, with the numbers that follow from the build.
-    pub(super) fn builder(&self) -> Result<TraceBuilder, TraceError> {
+    pub(crate) fn builder(&self) -> Result<TraceBuilder, TraceError> {
         let profile = self.profile(None)?;
         let Staged { mut expanded, at } = self.stage(&profile, Bounds::default())?;
         for (step, at) in self.steps.iter().zip(at) {

@@ -4,6 +4,7 @@
 //! what the course is made of: a program in pieces, with what is said, asked and shown in between.
 
 mod course;
+mod form;
 mod parse;
 pub mod text;
 mod write;
@@ -12,5 +13,6 @@ pub use course::{Answer, Ask, Holds, Lesson, Play, Say, Show, Staged, Step, Vari
 pub use parse::parse;
 pub use write::write;
 
-pub(crate) use parse::Parser;
+pub(crate) use form::{has_steps, utf8};
+pub(crate) use parse::build;
 pub(crate) use write::{write_footer, write_header, write_rows};

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use ron::extensions::Extensions;
 use serde::Deserialize;
 use sim_core::domains::AllocatorName;
 use sim_core::tape::{Action, Poked, SourceLine};
 use sim_core::{Call, Domain, Note, ObjectHeap, Op, Profile, Trace, TraceBuilder};
 
-use super::course::Lesson;
+use super::form::{from_ron, line_column_of, skipped, utf8};
 use crate::error::{LineColumn, TraceError};
-use crate::reader::Reader;
 
 #[derive(Deserialize)]
 // A lesson may give its own name: `Lesson(…)`.
@@ -212,94 +210,14 @@ impl From<Dom> for ObjectHeap {
 /// A lesson's operations after its `_many` forms are written out.
 const OPERATIONS_MAX: u64 = 10_000_000;
 
-/// A lesson is written by hand; anything larger is not one.
-const LESSON_BYTES_MAX: usize = 64 << 20;
-
-/// Parses a lesson once all of it is here.
-#[derive(Debug, Default)]
-pub(crate) struct Parser {
-    name: String,
-    text: Vec<u8>,
-    builder: TraceBuilder,
-    lesson: Option<Box<Lesson>>,
-}
-
-impl Parser {
-    /// For a lesson that is called `name` where it gives itself no name.
-    pub(crate) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), ..Self::default() }
-    }
-}
-
-impl Reader for Parser {
-    fn feed(&mut self, bytes: &[u8]) -> Result<(), TraceError> {
-        self.text.extend_from_slice(bytes);
-        if self.text.len() > LESSON_BYTES_MAX {
-            return Err(TraceError::UnknownFormat {
-                offset: LESSON_BYTES_MAX as u64,
-                what: "it begins like RON but is larger than a lesson can be (64 MiB)".to_owned(),
-            });
-        }
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<(), TraceError> {
-        let text = utf8(&self.text)?;
-        if has_steps(text) {
-            let lesson = Lesson::parse(text)?;
-            self.builder = lesson.builder()?;
-            self.lesson = Some(Box::new(lesson));
-        } else {
-            self.builder = build(&self.name, text)?;
-        }
-        self.text = Vec::new();
-        Ok(())
-    }
-
-    fn lesson(&mut self) -> Option<Box<Lesson>> {
-        self.lesson.take()
-    }
-
-    fn builder(&self) -> &TraceBuilder {
-        &self.builder
-    }
-
-    fn builder_mut(&mut self) -> &mut TraceBuilder {
-        &mut self.builder
-    }
-}
-
 /// Parses a lesson. `name` stands in where the lesson gives an empty one.
 pub fn parse(name: &str, text: &[u8]) -> Result<Trace, TraceError> {
     build(name, utf8(text)?).map(TraceBuilder::finish)
 }
 
-fn utf8(text: &[u8]) -> Result<&str, TraceError> {
-    std::str::from_utf8(text).map_err(|error| {
-        let at = line_column_of(&text[..error.valid_up_to()], error.valid_up_to());
-        TraceError::Ron { at, message: "the text is not UTF-8".to_owned() }
-    })
-}
-
-/// Reads RON that a person wrote.
-pub(super) fn from_ron<T: serde::de::DeserializeOwned>(
-    text: &str,
-    more: Extensions,
-) -> Result<T, TraceError> {
-    // A person writes `profile: "cpython-3.9"`, not `Some("cpython-3.9")`.
-    let form = ron::Options::default().with_default_extension(Extensions::IMPLICIT_SOME | more);
-    form.from_str(text).map_err(|error| {
-        let at = error.span.start;
-        let message = error.code.to_string();
-        TraceError::Ron {
-            at: LineColumn { line: at.line as u64, column: at.col as u64 },
-            message: message.split_whitespace().collect::<Vec<_>>().join(" "),
-        }
-    })
-}
-
-fn build(name: &str, text: &str) -> Result<TraceBuilder, TraceError> {
-    let lesson: Written = from_ron(text, Extensions::empty())?;
+/// The same of text, to go on with.
+pub(crate) fn build(name: &str, text: &str) -> Result<TraceBuilder, TraceError> {
+    let lesson: Written = from_ron(text, ron::extensions::Extensions::empty())?;
     let mut builder = TraceBuilder::new(if lesson.name.is_empty() { name } else { &lesson.name });
     builder.trace_mut().head.description = lesson.description;
     builder.trace_mut().head.settings = check_settings(text, lesson.profile.as_deref(), lesson.settings)?;
@@ -450,34 +368,6 @@ fn expand(builder: &mut TraceBuilder, item: Item, at: &dyn Fn() -> LineColumn) -
     }
 }
 
-fn line_column_of(text: &[u8], at: usize) -> LineColumn {
-    let before = &text[..at.min(text.len())];
-    let line_start = before.iter().rposition(|&b| b == b'\n').map_or(0, |p| p + 1);
-    let lines = before.split(|&b| b == b'\n').count();
-    LineColumn { line: lines as u64, column: (at - line_start) as u64 + 1 }
-}
-
-/// Whether it is a lesson of the course: one that has `steps` and not `operations`.
-fn has_steps(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let (mut at, mut depth) = (0, 0_usize);
-    while at < bytes.len() {
-        let rest = &bytes[at..];
-        if let Some(skip) = skipped(rest) {
-            at += skip;
-            continue;
-        }
-        match rest[0] {
-            b'(' | b'[' | b'{' => depth += 1,
-            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            b's' if depth == 1 && rest.starts_with(b"steps") => return true,
-            _ => {}
-        }
-        at += 1;
-    }
-    false
-}
-
 /// Where the item after `index` others of the `operations` list stands. The parser gives values without
 /// positions, so they are found again: brackets are counted, strings and comments skipped.
 fn item_start(text: &str, index: usize) -> LineColumn {
@@ -519,25 +409,4 @@ fn item_start(text: &str, index: usize) -> LineColumn {
         at += 1;
     }
     line_column_of(bytes, at)
-}
-
-/// Bytes of the string or comment that begins here, if one does.
-fn skipped(rest: &[u8]) -> Option<usize> {
-    match rest {
-        [b'r', b'#', b'"', body @ ..] => {
-            Some(body.windows(2).position(|w| w == b"\"#").map_or(rest.len(), |e| e + 5))
-        }
-        [b'"', body @ ..] => {
-            let mut escaped = false;
-            let end = body.iter().position(|&b| {
-                let end = b == b'"' && !escaped;
-                escaped = b == b'\\' && !escaped;
-                end
-            });
-            Some(end.map_or(rest.len(), |e| e + 2))
-        }
-        [b'/', b'/', ..] => Some(rest.iter().position(|&b| b == b'\n').unwrap_or(rest.len())),
-        [b'/', b'*', ..] => Some(rest.windows(2).position(|w| w == b"*/").map_or(rest.len(), |e| e + 2)),
-        _ => None,
-    }
 }

@@ -9,6 +9,10 @@ use crate::error::LineColumn;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Program {
     pub(super) body: Vec<Statement>,
+    /// Fields of the profile that it changes: lines such as `#! arena_size=64K`, with their values as they are written.
+    pub settings: Vec<(String, String)>,
+    /// The profile that it was written for: `#! profile=cpython-3.9`.
+    pub profile: Option<String>,
 }
 
 /// One statement, with the place where it begins.
@@ -52,9 +56,24 @@ const DEPTH_MAX: usize = 20;
 impl Program {
     /// Reads a program. An empty one is a program too.
     pub fn parse(text: &str) -> Result<Self, Fault> {
+        let mut program = Self::default();
         let mut lines = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let body = line.trim_start();
+            if let Some(directive) = body.strip_prefix("#!") {
+                let at = LineColumn { line: index as u64 + 1, column: 1 };
+                let Some((key, value)) = directive.split_once('=') else {
+                    return Err(Fault::new(
+                        at,
+                        "`#!` needs a field and a value",
+                        "write `#! arena_size=64K`, or `#` alone for a remark",
+                    ));
+                };
+                match (key.trim(), value.trim()) {
+                    ("profile", value) => program.profile = Some(value.to_owned()),
+                    (key, value) => program.settings.push((key.to_owned(), value.to_owned())),
+                }
+            }
             if !body.is_empty() && !body.starts_with('#') {
                 let indent = line.len() - body.len();
                 if line[..indent].contains('\t') {
@@ -68,8 +87,8 @@ impl Program {
             }
         }
         let mut left = lines.as_slice();
-        let body = block(&mut left, 0, 0)?;
-        Ok(Self { body })
+        program.body = block(&mut left, 0, 0)?;
+        Ok(program)
     }
 
     /// Whether it has no statement.

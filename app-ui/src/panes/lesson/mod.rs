@@ -1,15 +1,17 @@
 //! The lesson that is open: what the beat says and asks, and the way to the next one.
 
+mod index;
+
 use egui::{Align, Button, Frame, Key, Layout, RichText, ScrollArea, Ui};
-use session::lesson::{
-    Answer, BeatView, Given, LessonView, Shown, TaskView, Verdict, definition, misconception,
-};
+use session::lesson::{Answer, Given, LessonView, Shown, TaskView, Verdict, definition, misconception};
 use session::order::Order;
 use trace_io::lesson::text::Piece;
 
 use super::View;
 use crate::command::{Action, Command};
+use crate::progress::Progress;
 use crate::theme::Theme;
+use index::LearnState;
 
 /// What the pane keeps between frames.
 #[derive(Default)]
@@ -18,20 +20,30 @@ pub(crate) struct LessonState {
     number: String,
     /// The lesson and the beat that it is typed for.
     typed_for: (String, usize),
+    learn: LearnState,
+    /// Whether what is said of the answer was shown.
+    told: bool,
 }
 
 /// Size of a beat's text.
 const TEXT: f32 = 15.5;
 
 /// Draws the pane.
-pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut LessonState, commands: &mut Vec<Command>) {
+pub(crate) fn ui(
+    ui: &mut Ui,
+    view: &View<'_>,
+    progress: &Progress,
+    state: &mut LessonState,
+    commands: &mut Vec<Command>,
+) {
     let Some(lesson) = &view.picture.lesson else {
-        super::learn::ui(ui, view, commands);
+        index::ui(ui, &mut state.learn, progress, commands);
         return;
     };
     if state.typed_for != (lesson.id.clone(), lesson.at) {
         state.typed_for = (lesson.id.clone(), lesson.at);
         state.number.clear();
+        state.told = false;
     }
     let beat = &lesson.beat;
     egui::Panel::bottom("lesson-buttons").show_separator_line(false).frame(Frame::new()).show(ui, |ui| {
@@ -44,7 +56,11 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut LessonState, commands
         pieces(ui, &beat.text, TEXT, commands);
         if let Some(task) = &beat.task {
             ui.add_space(10.0);
-            ui.push_id("task", |ui| task_ui(ui, view.theme, beat, task, state, commands));
+            ui.push_id("task", |ui| task_ui(ui, view.theme, task, state, commands));
+            // What is said of an answer comes into view with it.
+            if std::mem::replace(&mut state.told, !task.open()) != !task.open() && !task.open() {
+                ui.scroll_to_cursor(Some(Align::BOTTOM));
+            }
         }
     });
 }
@@ -79,6 +95,7 @@ fn head(ui: &mut Ui, view: &View<'_>, lesson: &LessonView, commands: &mut Vec<Co
 
 fn buttons(ui: &mut Ui, lesson: &LessonView, commands: &mut Vec<Command>) {
     let waits = lesson.beat.task.as_ref().is_some_and(TaskView::open);
+    let again = lesson.beat.task.as_ref().is_some_and(|task| !task.open() && !task.right());
     ui.horizontal(|ui| {
         let back =
             ui.add_enabled(lesson.at > 0, Button::new("Back")).on_hover_text(Action::Back.tooltip(ui.ctx()));
@@ -99,6 +116,9 @@ fn buttons(ui: &mut Ui, lesson: &LessonView, commands: &mut Vec<Command>) {
             if next.on_hover_text(Action::Forward.tooltip(ui.ctx())).clicked() {
                 commands.push(Command::Order(Order::Beat(1)));
             }
+        }
+        if again && ui.button("Try again").on_hover_text("Forget this answer").clicked() {
+            commands.push(Command::Order(Order::Again));
         }
         ui.weak(format!("{} of {}", lesson.at + 1, lesson.len));
     });
@@ -139,7 +159,6 @@ pub(super) fn pieces(ui: &mut Ui, text: &[Shown], size: f32, commands: &mut Vec<
 fn task_ui(
     ui: &mut Ui,
     theme: &Theme,
-    beat: &BeatView,
     task: &TaskView,
     state: &mut LessonState,
     commands: &mut Vec<Command>,
@@ -147,26 +166,28 @@ fn task_ui(
     match task {
         TaskView::Choose { choices, key, given, because } => {
             for (index, choice) in choices.iter().enumerate() {
-                let chosen = matches!(given, Some(Given { answer: Answer::Choice(at), .. }) if *at == index);
-                let mark = match key {
-                    Some(key) if *key == index => "\u{2714} ",
-                    Some(_) if chosen => "\u{2718} ",
-                    _ => "",
-                };
                 let words: Vec<Piece> = choice.iter().map(|shown| shown.piece.clone()).collect();
-                let text = format!("{mark}{}", trace_io::lesson::text::plain(&words));
-                let mut text = RichText::new(text).size(TEXT - 1.0);
-                if *key == Some(index) {
-                    text = text.strong();
+                let text = trace_io::lesson::text::plain(&words);
+                let wide = egui::vec2(ui.available_width(), 30.0);
+                if given.is_none() {
+                    let button = Button::new(RichText::new(text).size(TEXT - 1.0)).wrap().min_size(wide);
+                    if ui.add(button).clicked() {
+                        commands.push(Command::Order(Order::Answer(Answer::Choice(index))));
+                    }
+                    continue;
                 }
-                let button = Button::new(text)
-                    .wrap()
-                    .min_size(egui::vec2(ui.available_width(), 30.0))
-                    .selected(chosen);
-                let response = ui.add_enabled(given.is_none(), button);
-                if response.clicked() {
-                    commands.push(Command::Order(Order::Answer(Answer::Choice(index))));
-                }
+                let chosen = matches!(given, Some(Given { answer: Answer::Choice(at), .. }) if *at == index);
+                let (mark, right) = match (*key == Some(index), chosen) {
+                    (true, true) => ("Right, and your answer: ", true),
+                    (true, false) => ("Right: ", true),
+                    (false, true) => ("Your answer: ", false),
+                    (false, false) => ("", false),
+                };
+                let mut text = RichText::new(format!("{mark}{text}")).size(TEXT - 1.0);
+                text = if right { text.strong() } else { text.color(theme.weak) };
+                let frame = Frame::new().corner_radius(3).inner_margin(egui::Margin::symmetric(7, 4));
+                let frame = if right { frame.fill(theme.hint) } else { frame };
+                frame.show(ui, |ui| ui.label(text));
             }
             verdict(ui, theme, given.as_ref(), because, commands);
         }
@@ -204,7 +225,14 @@ fn task_ui(
             }
             verdict(ui, theme, given.as_ref(), because, commands);
         }
-        TaskView::Play { call, round, rounds, right, differs } => {
+        TaskView::Play { call, round, rounds, right, last, shown, differs } => {
+            if let Some((call, right)) = last {
+                let said = if *right { "as the machine does it." } else { "the machine does it otherwise." };
+                ui.horizontal_wrapped(|ui| {
+                    ui.label(RichText::new(call).monospace().size(TEXT - 1.0));
+                    ui.label(RichText::new(said).size(TEXT - 1.0).strong());
+                });
+            }
             if let Some(call) = call {
                 ui.horizontal_wrapped(|ui| {
                     ui.weak(format!("{} of {rounds}", round + 1));
@@ -223,21 +251,24 @@ fn task_ui(
                     }
                 });
             } else {
-                ui.label(RichText::new(format!("{right} of {rounds} as the machine does it.")).strong());
-                if ui.button("Try again").clicked() {
-                    commands.push(Command::Order(Order::Again));
-                }
+                let said = if *shown {
+                    "The picture shows what the machine did.".to_owned()
+                } else {
+                    format!("{right} of {rounds} as the machine does it.")
+                };
+                ui.label(RichText::new(said).strong().size(TEXT));
             }
             if let Some((call, because)) = differs {
                 ui.add_space(6.0);
-                ui.label(RichText::new(format!("The first that differs is {call}:")).strong());
+                ui.label(
+                    RichText::new(format!("The first that differs is {call}. What happens there:")).strong(),
+                );
                 for sentence in because {
                     ui.label(format!("\u{2022} {sentence}"));
                 }
             }
         }
     }
-    let _ = beat;
 }
 
 /// What came of an answer, and why.
@@ -263,9 +294,6 @@ fn verdict(
             );
         }
         pieces(ui, because, TEXT - 1.0, commands);
-        if given.verdict == Verdict::Wrong && ui.button("Try again").clicked() {
-            commands.push(Command::Order(Order::Again));
-        }
     });
 }
 

@@ -1,0 +1,96 @@
+//! The index of the course: lessons in building order, the glossary, the pitfalls.
+
+use egui::{RichText, ScrollArea, TextEdit, Ui};
+use session::lesson::GLOSSARY;
+
+use crate::command::Command;
+use crate::examples::{Example, Kind, of_kind};
+use crate::progress::Progress;
+
+/// What is typed to search for.
+#[derive(Default)]
+pub(super) struct LearnState {
+    wanted: String,
+}
+
+/// Draws the index.
+pub(super) fn ui(ui: &mut Ui, state: &mut LearnState, progress: &Progress, commands: &mut Vec<Command>) {
+    ui.label(RichText::new("Learn").heading());
+    ui.label("Each lesson moves the picture, asks before it shows, and lets you play the allocator.");
+    ui.add_space(4.0);
+    let field = TextEdit::singleline(&mut state.wanted)
+        .desired_width(f32::INFINITY)
+        .hint_text("Search lessons and terms");
+    let response = ui.add(field);
+    response
+        .widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Search lessons and terms"));
+    ui.add_space(4.0);
+    let wanted = state.wanted.trim().to_lowercase();
+    let meets =
+        |texts: &[&str]| wanted.is_empty() || texts.iter().any(|text| text.to_lowercase().contains(&wanted));
+    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        let mut found = false;
+        for (index, example) in of_kind(Kind::Lesson).filter(|(_, e)| meets(&[e.label, e.about])) {
+            found = true;
+            lesson(ui, index, example, progress, commands);
+        }
+        let terms: Vec<_> = GLOSSARY.iter().filter(|e| meets(&[e.term, e.meaning, e.home])).collect();
+        if !terms.is_empty() {
+            found = true;
+            egui::CollapsingHeader::new(format!("Glossary ({})", terms.len()))
+                .open((!wanted.is_empty()).then_some(true))
+                .show(ui, |ui| {
+                    for entry in terms {
+                        ui.horizontal_wrapped(|ui| {
+                            ui.label(RichText::new(entry.term).strong());
+                            ui.label(entry.meaning);
+                        });
+                        ui.horizontal_wrapped(|ui| {
+                            ui.weak("In CPython:");
+                            ui.label(RichText::new(entry.home).monospace().size(11.5));
+                            if let Some((index, example)) =
+                                of_kind(Kind::Lesson).find(|(_, e)| e.lesson_id() == Some(entry.lesson))
+                                && ui.link(format!("Lesson {}", example.label)).clicked()
+                            {
+                                commands.push(Command::Example(index));
+                            }
+                        });
+                        ui.add_space(4.0);
+                    }
+                });
+        }
+        let pitfalls: Vec<_> = of_kind(Kind::Pitfall).filter(|(_, e)| meets(&[e.label, e.about])).collect();
+        if !pitfalls.is_empty() {
+            found = true;
+            egui::CollapsingHeader::new(format!("Pitfalls ({})", pitfalls.len()))
+                .open((!wanted.is_empty()).then_some(true))
+                .show(ui, |ui| {
+                    for (index, example) in pitfalls {
+                        if ui.link(example.label).on_hover_text(example.about).clicked() {
+                            commands.push(Command::Example(index));
+                        }
+                    }
+                });
+        }
+        if !found {
+            ui.weak(format!("No lesson, term or pitfall has \u{201c}{}\u{201d} in it.", state.wanted.trim()));
+        }
+    });
+}
+
+fn lesson(ui: &mut Ui, index: usize, example: &Example, progress: &Progress, commands: &mut Vec<Command>) {
+    ui.horizontal_wrapped(|ui| {
+        if ui.link(RichText::new(example.label).size(14.5)).clicked() {
+            commands.push(Command::Example(index));
+        }
+        let minutes = example.minutes.map_or_else(String::new, |minutes| format!("{minutes} min"));
+        let done = example.lesson_id().and_then(|id| progress.percent(id));
+        ui.weak(match done {
+            Some(100) => format!("{minutes} \u{b7} done"),
+            Some(percent) => format!("{minutes} \u{b7} {percent}%"),
+            None => minutes,
+        });
+    });
+    ui.label(RichText::new(example.about).color(ui.visuals().weak_text_color()));
+    ui.add_space(5.0);
+}
