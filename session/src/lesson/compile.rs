@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use sim_core::arena::{ArenaBackend as _, SimArenas, SimPtr, Target};
 use sim_core::event::narrate_operation;
-use sim_core::report::Placement;
-use sim_core::{Addr, Call, Event, Machine, Profile, Trace};
+use sim_core::report::{Placement, malloc_stats};
+use sim_core::{Addr, Call, Domain, Event, Machine, Op, Profile, Trace};
 use trace_io::TraceError;
 use trace_io::lesson::text;
 use trace_io::lesson::{Ask, Lesson, Play, Say, Show, Staged, Step, truth};
 use trace_io::program::Bounds;
 use trace_io::program::expr::Expr;
 
-use super::scope::{Moment, Spot};
+use super::moment::{Moment, Spot};
 use super::script::{Beat, Choice, Outcome, Point, Round, Script, Shown, Task};
+use super::terms::faults as term_faults;
 use crate::facts;
 use crate::place::Place;
 use crate::setup::{Overrides, Setup};
@@ -44,6 +45,8 @@ pub fn compile(lesson: &Lesson, preset: Option<&str>) -> Result<(Trace, Script),
             return Ok((trace, script));
         }
     };
+    let mut script = script;
+    script.faults = term_faults(lesson);
     let mut run = Run {
         names: trace.head.names.iter().cloned().collect(),
         trace: &trace,
@@ -163,7 +166,7 @@ impl Run<'_> {
                 }
                 if plays {
                     let outcome = self.outcome(&op.call, &events);
-                    let call = self.call_text(&op.call);
+                    let call = self.call_text(&op);
                     let pool = outcome.and_then(|outcome| self.pool_of(outcome));
                     self.rounds.push(Round { step: index as u64, call, outcome, pool, because: told });
                 }
@@ -272,16 +275,25 @@ impl Run<'_> {
         }
     }
 
-    /// A call in the lesson's own names.
-    fn call_text(&self, call: &Call) -> String {
+    /// A call in the lesson's own names, with its domain where that is not OBJ.
+    fn call_text(&self, op: &Op) -> String {
         let name = |id: u64| self.names.get(&id).cloned().unwrap_or_else(|| "NULL".to_owned());
-        match *call {
-            Call::Malloc { id, size } => format!("{} = malloc({size})", name(id)),
-            Call::Calloc { id, nelem, elsize } => format!("{} = calloc({nelem}, {elsize})", name(id)),
-            Call::Realloc { id, newid, size } => format!("{} = realloc({}, {size})", name(newid), name(id)),
-            Call::Free { id } => format!("free({})", name(id)),
-            Call::FreeKeep { id } => format!("free_keep({})", name(id)),
-            Call::Act(action) => crate::actions::explain(self.trace, action, sim_core::Domain::Obj),
+        let domain = match op.domain {
+            Domain::Raw => ", raw",
+            Domain::Mem => ", mem",
+            Domain::Obj => "",
+        };
+        match op.call {
+            Call::Malloc { id, size } => format!("{} = malloc({size}{domain})", name(id)),
+            Call::Calloc { id, nelem, elsize } => {
+                format!("{} = calloc({nelem}, {elsize}{domain})", name(id))
+            }
+            Call::Realloc { id, newid, size } => {
+                format!("{} = realloc({}, {size}{domain})", name(newid), name(id))
+            }
+            Call::Free { id } => format!("free({}{domain})", name(id)),
+            Call::FreeKeep { id } => format!("free_keep({}{domain})", name(id)),
+            Call::Act(action) => crate::actions::explain(self.trace, action, op.domain),
         }
     }
 
@@ -289,6 +301,7 @@ impl Run<'_> {
         Moment {
             machine: &self.machine,
             profile: self.profile,
+            trace: self.trace,
             spots: &self.spots,
             kept: &self.kept,
             step: self.step,
@@ -325,6 +338,13 @@ impl Run<'_> {
         }
     }
 
+    /// The beginning of a line of the statistics, with its numbers; nothing where no line begins so.
+    fn line(&self, written: &str) -> Option<String> {
+        let words = text::words(written, &self.moment()).ok()?;
+        let printed = malloc_stats(&self.machine);
+        printed.lines().any(|line| line.trim_start().starts_with(&words)).then_some(words)
+    }
+
     /// Freed blocks whose places a picture can still name.
     fn former(&self) -> Vec<(Addr, String)> {
         /// More names than a pool has room for on a screen.
@@ -349,6 +369,7 @@ impl Run<'_> {
                 Err(why) => self.fault(place, claim, &why),
             }
         }
+        let varied = written != say.text;
         let text = self.text(place, written);
         let select = say.select.as_deref().and_then(|written| self.place(place, written));
         let point = say.point.iter().filter_map(|written| {
@@ -356,7 +377,15 @@ impl Run<'_> {
                 return Some(Point::Field(field.to_owned()));
             }
             if let Some(line) = written.strip_prefix("line:") {
-                return Some(Point::Line(line.to_owned()));
+                let line = self.line(line);
+                // What a build does not print, another text of the beat's is for.
+                if line.is_none() && varied {
+                    return None;
+                }
+                return line.map(Point::Line).or_else(|| {
+                    self.fault(place, written, "no line of the statistics begins so");
+                    None
+                });
             }
             self.place(place, written).map(Point::Place)
         });

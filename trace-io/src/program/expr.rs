@@ -380,7 +380,7 @@ pub const CONSTANTS: &[(&str, &str)] = &[
     ("version", "the CPython version: 308 is 3.8, 314 is 3.14"),
     ("keeps_last", "1 where a wholly free arena that is last on its list stays (3.9 and later)"),
     ("radix", "1 where a radix tree tells whose pointer it is (3.10 and later)"),
-    ("misaligned", "1 where arenas begin one page into their window"),
+    ("misaligned", "1 where arenas begin between pool borders"),
     ("free_threaded", "1 in a build without a GIL"),
 ];
 
@@ -408,7 +408,9 @@ impl Constants<'_> {
 impl Scope for Constants<'_> {
     fn name(&self, name: &str) -> Option<i64> {
         let profile = self.0;
-        let misaligned = profile.arena_placement == sim_core::ArenaPlacement::Page;
+        // A page is a pool where pools have 4 KiB, so nothing is lost there.
+        let misaligned =
+            profile.arena_placement == sim_core::ArenaPlacement::Page && 4096 % profile.pool_size != 0;
         Some(match name {
             "arena.size" => profile.arena_size as i64,
             "arena.pools" => i64::from(profile.max_pools_in_arena()) - i64::from(misaligned),

@@ -48,7 +48,7 @@ impl Expander<'_> {
             }
             "poke" => {
                 let bytes = self.text(arguments, 2, name, at)?;
-                let bytes = Poked::parse(bytes).ok_or_else(|| {
+                let bytes = Poked::parse(&bytes.replace(' ', "")).ok_or_else(|| {
                     Fault::new(
                         at,
                         format!("\"{bytes}\" are no bytes"),
