@@ -5,6 +5,7 @@
 
 mod beside;
 mod broken;
+mod lessons;
 mod scenario;
 
 use std::collections::BTreeSet;
