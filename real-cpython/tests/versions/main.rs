@@ -6,6 +6,7 @@
 mod beside;
 mod broken;
 mod lessons;
+mod practice;
 mod scenario;
 
 use std::collections::BTreeSet;
