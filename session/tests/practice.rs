@@ -4,21 +4,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use session::Place;
 use session::lesson::{Script, Task as Shown};
-use session::practice::{DISTRACTORS, LESSONS, Question, Staged, Task, question, wrong_record};
+use session::practice::{Answer, DISTRACTORS, LESSONS, Question, Spot, Staged, Task, question, wrong_record};
+use sim_core::arena::arena_base;
 use sim_core::event::Event;
 use sim_core::report::Placement;
-use sim_core::{Call, Machine, Profile};
+use sim_core::{Addr, Call, Machine, Profile};
 
 const PROFILES: [&str; 4] = ["cpython-3.14", "cpython-3.9", "cpython-3.8", "cpython-32bit"];
 const SEEDS: u64 = 300;
 
-/// All questions of a lesson.
-fn each(lesson: &str, mut look: impl FnMut(&Question, &Profile)) {
+/// Questions of a lesson: all of them, or one in so many.
+fn each(lesson: &str, one_in: usize, mut look: impl FnMut(&Question, &Profile)) {
     for name in PROFILES {
         let profile = Profile::named(name).unwrap();
         for level in 1..=3 {
-            for seed in 0..SEEDS {
+            for seed in (0..SEEDS).step_by(one_in) {
                 let question = question(lesson, level, seed, &profile);
                 let question =
                     question.unwrap_or_else(|| panic!("{lesson}, {name}, level {level}, seed {seed}"));
@@ -26,6 +28,19 @@ fn each(lesson: &str, mut look: impl FnMut(&Question, &Profile)) {
             }
         }
     }
+}
+
+fn spot(answer: &Answer) -> Option<Spot> {
+    match answer {
+        Answer::Spot(spot) => Some(*spot),
+        _ => None,
+    }
+}
+
+/// Where a block lies, as long as no arena was given back.
+fn address(spot: Spot, profile: &Profile) -> Addr {
+    let Spot::Block { arena, offset } = spot else { panic!("{spot:?} is no place on the map") };
+    arena_base(profile, u32::try_from(arena).unwrap(), arena).offset(offset)
 }
 
 fn compiled(question: &Question, profile: &Profile) -> Script {
@@ -36,8 +51,9 @@ fn compiled(question: &Question, profile: &Profile) -> Script {
 
 /// A lesson's questions are whole, and the lesson that each becomes finds the same key by its formulas.
 fn hold(lesson: &str) {
+    let mut clicks = 0;
     let mut texts: BTreeMap<(String, u8), BTreeMap<String, u64>> = BTreeMap::new();
-    each(lesson, |question, profile| {
+    each(lesson, 1, |question, profile| {
         let script = compiled(question, profile);
         let tasks: Vec<&Shown> = script.beats.iter().filter_map(|beat| beat.task.as_ref()).collect();
         let [task] = tasks[..] else { panic!("{} tasks", tasks.len()) };
@@ -60,6 +76,17 @@ fn hold(lesson: &str) {
                 let numbers: BTreeSet<i64> = wrong.iter().map(|wrong| wrong.value).collect();
                 assert!(numbers.len() >= DISTRACTORS && !numbers.contains(key), "{question:#?}");
             }
+            (Task::Click { key, wrong }, Shown::Click { key: found, .. }) => {
+                assert!(question.level == 2, "{question:#?}");
+                assert_eq!(
+                    *found,
+                    Place::Block(address(*key, &question.build(profile).unwrap())),
+                    "{question:#?}"
+                );
+                let places: Vec<Spot> = wrong.iter().filter_map(|choice| spot(&choice.answer)).collect();
+                assert!(places.len() >= DISTRACTORS && !places.contains(key), "{question:#?}");
+                clicks += 1;
+            }
             _ => panic!("{question:#?}"),
         }
         let known = |number: Option<u32>| {
@@ -74,6 +101,10 @@ fn hold(lesson: &str) {
                 })
                 .flatten()
                 .collect(),
+            Task::Click { wrong, .. } => {
+                assert!(wrong.iter().all(|wrong| known(wrong.misconception)));
+                wrong.iter().filter_map(|wrong| wrong.differs.clone()).collect()
+            }
             Task::Number { wrong, .. } => {
                 assert!(wrong.iter().all(|wrong| known(wrong.misconception)));
                 wrong.iter().map(|wrong| wrong.differs.clone()).collect::<Vec<_>>()
@@ -86,6 +117,9 @@ fn hold(lesson: &str) {
         let whole = format!("{}\n{}\n{}", question.program, question.then, question.text);
         *texts.entry((question.profile.clone(), question.level)).or_default().entry(whole).or_default() += 1;
     });
+    // Where a place is asked for, some are asked on the map.
+    let on_the_map = ["first-block", "lifo", "emptied", "realloc"].contains(&lesson);
+    assert_eq!(clicks > 0, on_the_map, "{lesson}: {clicks} clicks");
     for ((profile, level), texts) in texts {
         let most = texts.values().max().unwrap();
         assert!(
@@ -124,10 +158,7 @@ lessons! {
 fn a_wrong_machine_without_a_broken_rule_is_the_machine() {
     let (mut operations, mut released) = (0, 0);
     for lesson in LESSONS {
-        each(lesson, |question, profile| {
-            if question.seed % 4 != 0 {
-                return;
-            }
+        each(lesson, 4, |question, profile| {
             let profile = question.build(profile).unwrap();
             let staged = Staged::new(&question.program, &question.then, &profile).unwrap();
             let record = wrong_record(&[], &staged, &profile).unwrap();
@@ -141,11 +172,9 @@ fn a_wrong_machine_without_a_broken_rule_is_the_machine() {
                 let real = match call {
                     Call::Free { .. } => None,
                     _ => Some(match Placement::of_last(&machine, pointer) {
-                        Placement::Null => session::practice::Spot::Null,
-                        Placement::Raw => session::practice::Spot::Raw,
-                        Placement::Arena { ordinal, offset } => {
-                            session::practice::Spot::Block { arena: ordinal, offset }
-                        }
+                        Placement::Null => Spot::Null,
+                        Placement::Raw => Spot::Raw,
+                        Placement::Arena { ordinal, offset } => Spot::Block { arena: ordinal, offset },
                     }),
                 };
                 assert_eq!(happened.spot, real, "{call:?}, operation {index} of {question:#?}");

@@ -259,6 +259,14 @@ impl Asked {
         }
     }
 
+    /// The block that is clicked, where that answers it.
+    pub(super) fn click(&self) -> Option<String> {
+        match self {
+            Self::Spot(name) => Some(name.clone()),
+            _ => None,
+        }
+    }
+
     /// The number that is asked for as a formula over the machine.
     pub(super) fn number(&self, staged: &Staged) -> Option<String> {
         let bytes = |name: &String| staged.result(staged.made(name)?).map(|(_, size)| size);

@@ -123,6 +123,13 @@ pub enum Task {
         /// Which one is right.
         key: usize,
     },
+    /// Clicks a place on the map.
+    Click {
+        /// The right one.
+        key: Spot,
+        /// Places that betray a belief.
+        wrong: Vec<Choice>,
+    },
     /// Types a number.
     Number {
         /// The right one.
@@ -210,6 +217,13 @@ struct Distractor {
     differs: String,
 }
 
+impl Distractor {
+    fn choice(self) -> Choice {
+        let Self { answer, text, misconception, differs } = self;
+        Choice { text, misconception, differs: Some(differs), answer }
+    }
+}
+
 /// Runs a draft; `None` if it is no good question.
 fn tried(draft: Draft, level: u8, dice: &mut Dice, profile: &Profile) -> Option<Question> {
     let (program, then) = (draft.program.join("\n"), draft.then.join("\n"));
@@ -258,6 +272,9 @@ fn tried(draft: Draft, level: u8, dice: &mut Dice, profile: &Profile) -> Option<
             });
             Task::Number { key, wrong: wrong.collect() }
         }
+        Answer::Spot(key) if level == 2 && seen(key, &staged, &right) && dice.within(0, 2) == 0 => {
+            Task::Click { key, wrong: found.into_iter().map(Distractor::choice).collect() }
+        }
         _ => {
             dice.shuffle(&mut found);
             // What people are known to believe before what somebody might.
@@ -265,10 +282,7 @@ fn tried(draft: Draft, level: u8, dice: &mut Dice, profile: &Profile) -> Option<
             found.truncate(DISTRACTORS);
             let mut choices =
                 vec![Choice { text: key, misconception: None, differs: None, answer: answer.clone() }];
-            choices.extend(found.into_iter().map(|distractor| {
-                let Distractor { answer, text, misconception, differs } = distractor;
-                Choice { text, misconception, differs: Some(differs), answer }
-            }));
+            choices.extend(found.into_iter().map(Distractor::choice));
             dice.shuffle(&mut choices);
             let key = choices.iter().position(|choice| choice.differs.is_none())?;
             Task::Choose { choices, key }
@@ -310,6 +324,20 @@ fn shows(texts: &[&str], answer: &Answer) -> bool {
         && texts
             .iter()
             .any(|text| text.split(|c: char| !c.is_ascii_digit()).any(|word| word.parse() == Ok(*key)))
+}
+
+/// Whether the picture before the question has the place: a pool is cut into blocks by the class that it served last.
+fn seen(spot: Spot, staged: &Staged, right: &Record) -> bool {
+    let Spot::Block { arena, offset } = spot else { return false };
+    (0..staged.shown).rev().find_map(|at| match right.happened[at].spot {
+        Some(Spot::Block { arena: other, offset: before })
+            if (other, before / right.pool_size) == (arena, offset / right.pool_size) =>
+        {
+            let (_, size) = staged.result(at)?;
+            Some(offset.abs_diff(before).is_multiple_of(size.max(1).next_multiple_of(right.step)))
+        }
+        _ => None,
+    }) == Some(true)
 }
 
 /// Where a wrong machine first does otherwise, in a sentence.

@@ -84,6 +84,8 @@ pub struct Staged {
     pub(super) arena_size: u64,
     /// Names of blocks, by id.
     names: BTreeMap<u64, String>,
+    /// The last operation that returned a block of a name.
+    made: BTreeMap<String, usize>,
 }
 
 impl Staged {
@@ -95,7 +97,15 @@ impl Staged {
         expander.run(&Program::parse(then)?)?;
         let trace = expander.finish().trace;
         let names = trace.head.names.iter().cloned().collect();
-        Ok(Self { trace, shown, arena_size: profile.arena_size, names })
+        let arena_size = profile.arena_size;
+        let mut staged = Self { trace, shown, arena_size, names, made: BTreeMap::new() };
+        for index in 0..staged.trace.len() as usize {
+            if let Some((id, _)) = staged.result(index) {
+                let name = staged.name(id).to_owned();
+                staged.made.insert(name, index);
+            }
+        }
+        Ok(staged)
     }
 
     /// An operation's call with its domain.
@@ -120,9 +130,7 @@ impl Staged {
 
     /// The last operation that returned a block of a name.
     pub(super) fn made(&self, name: &str) -> Option<usize> {
-        (0..self.trace.len() as usize)
-            .rev()
-            .find(|&index| self.result(index).is_some_and(|(id, _)| self.name(id) == name))
+        self.made.get(name).copied()
     }
 
     /// A call as the program writes it.

@@ -52,6 +52,7 @@ impl Question {
                     ask.options.push(Offered { say: choice.text.clone(), is, m: choice.misconception });
                 }
             }
+            Task::Click { .. } => ask.click = Some(self.asked.click()?),
             Task::Number { wrong, .. } => {
                 ask.number = self.asked.number(&staged);
                 ask.wrong = wrong
