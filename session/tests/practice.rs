@@ -9,6 +9,7 @@ use session::lesson::{Script, Task as Shown};
 use session::practice::{Answer, DISTRACTORS, LESSONS, Question, Spot, Staged, Task, question, wrong_record};
 use sim_core::arena::arena_base;
 use sim_core::event::Event;
+use sim_core::profile::PRESETS;
 use sim_core::report::Placement;
 use sim_core::{Addr, Call, Machine, Profile};
 
@@ -207,6 +208,37 @@ fn a_seed_gives_the_same_question_again() {
             assert_eq!(once, question(lesson, level, 17, &profile).unwrap());
             assert_ne!(once, question(lesson, level, 18, &profile).unwrap());
         }
+    }
+}
+
+#[test]
+fn every_build_with_pymalloc_has_questions() {
+    let mut builds = 0;
+    for (name, _) in PRESETS {
+        let profile = Profile::named(name).unwrap();
+        if question("lifo", 1, 0, &profile).is_none() {
+            assert!(name.ends_with('t') && *name != "cpython-32bit", "{name}");
+            continue;
+        }
+        builds += 1;
+        for lesson in LESSONS {
+            for level in 1..=3 {
+                let question = question(lesson, level, 5, &profile);
+                let question = question.unwrap_or_else(|| panic!("{lesson}, {name}, level {level}"));
+                compiled(&question, &profile);
+            }
+        }
+    }
+    assert!(builds > 9, "{builds} builds");
+}
+
+#[test]
+fn a_question_is_the_builds_whatever_somebody_has_set() {
+    let mut set = Profile::default();
+    set.set("arena_size", "256K").unwrap();
+    set.set("arena_placement", "page").unwrap();
+    for lesson in LESSONS {
+        assert_eq!(question(lesson, 3, 4, &set), question(lesson, 3, 4, &Profile::default()));
     }
 }
 

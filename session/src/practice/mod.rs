@@ -163,7 +163,8 @@ pub struct WrongNumber {
     pub differs: String,
 }
 
-/// A question on a lesson at a level from 1 to 3; none where there are no such questions, or where the build does not use pymalloc.
+/// A question on a lesson at a level from 1 to 3; none where there are no such questions, or where the build does not use pymalloc. It is
+/// one of the build that the profile is called after: what somebody has changed of that would be the answer to half of the questions.
 pub fn question(lesson: &str, level: u8, seed: u64, profile: &Profile) -> Option<Question> {
     question_at(lesson, level, seed, profile, Scale::Small)
 }
@@ -175,6 +176,8 @@ pub fn question_at(lesson: &str, level: u8, seed: u64, profile: &Profile, scale:
     if !(1..=3).contains(&level) || !pymalloc {
         return None;
     }
+    let preset = Profile::named(&profile.name).ok()?;
+    let profile = &preset;
     let mut settings = Vec::new();
     if scale == Scale::Small && SMALL_ARENAS.contains(&lesson) {
         let pools = if level < 3 { 4 } else { 8 };

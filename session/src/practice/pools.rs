@@ -388,8 +388,8 @@ pub(super) fn emptied(dice: &mut Dice, level: u8, build: &Build<'_>) -> Draft {
     // At level 2 so many frees are still to come that the pools are not empty in the picture.
     let shown = match level {
         1 => frees.len(),
-        2 => frees.len().saturating_sub(dice.within(1, 3) as usize),
-        _ => frees.len().saturating_sub(dice.within(4, 8) as usize),
+        2 => frees.len().saturating_sub(dice.within(2, 4) as usize),
+        _ => frees.len().saturating_sub(dice.within(5, 9) as usize),
     };
     let still = frees.split_off(shown);
     lines.extend(frees);
