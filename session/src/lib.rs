@@ -23,6 +23,7 @@ pub mod palette;
 pub mod pass;
 pub mod place;
 pub mod port;
+pub mod practice;
 pub mod real;
 pub mod run;
 pub mod search;

@@ -58,7 +58,7 @@ impl fmt::Display for Difference {
 }
 
 impl Real {
-    fn command(&self, profile: &Profile, trace: &Trace, file: &Path) -> Command {
+    pub(crate) fn command(&self, profile: &Profile, trace: &Trace, file: &Path) -> Command {
         let (malloc, breaks_rules) = (trace.head.malloc, breaks_rules(trace));
         let mut command = Command::new(&self.driver);
         command.arg(&self.library).arg(file);
