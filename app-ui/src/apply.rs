@@ -15,7 +15,7 @@ use sim_core::Profile;
 use crate::command::{Action, Command};
 use crate::examples::{EXAMPLES, Kind, OPENING, of_kind};
 use crate::layout::{Layout, Pane};
-use crate::progress::Progress;
+use crate::progress::{Practice, Progress};
 use crate::words;
 
 /// A window over the others.
@@ -173,6 +173,10 @@ impl State {
             Command::Do(action) => return self.act(action),
             Command::Order(order) => self.order(order),
             Command::Example(index) => self.open_example(index),
+            Command::Practise(lesson, level) => {
+                let seed = self.progress.next_seed();
+                self.order(Order::Practise { lesson, level, seed });
+            }
             Command::Share(mut link) => {
                 let head = self.shown.head.as_ref();
                 link.profile = head
@@ -373,7 +377,9 @@ impl State {
         }
         if let Some(lesson) = lesson {
             self.playing = false;
-            self.progress.reach(&lesson.id, lesson.at, lesson.len);
+            if Practice::of(&lesson.id).is_none() {
+                self.progress.reach(&lesson.id, lesson.at, lesson.len);
+            }
             self.layout.show(Pane::of(lesson.beat.show));
             self.layout.show(Pane::Learn);
         } else if now.is_some() {

@@ -18,6 +18,8 @@ pub(crate) enum Command {
     Fork,
     /// Put a link to the lesson's beat, or to this program, on the clipboard.
     Share(Link),
+    /// Ask a fresh question on a lesson, at a level from 1 to 3.
+    Practise(String, u8),
     /// Leave the lesson that is open.
     LeaveLesson,
     /// Open the lesson after the one that is open.

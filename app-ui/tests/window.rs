@@ -442,7 +442,7 @@ fn lessons_open_from_the_menu_and_explain_each_step() {
     assert_eq!(window.harness.state().trace_name(), Some("2 The free list"));
     assert_eq!(window.step(), 0);
     assert!(window.says("Press the right arrow key"));
-    let lesson = include_str!("../../traces/lessons/2-free-list.ron");
+    let lesson = include_str!("../../trace-io/tests/data/lessons/2-free-list.ron");
     let note = lesson.split("note(\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
     assert!(window.says(&note[..40]), "the note of the first operation");
     window.key(Key::ArrowRight);
@@ -506,7 +506,7 @@ fn single_keys_reach_the_window_after_a_click() {
 
 #[test]
 fn released_arenas_leave_the_window_in_order() {
-    let text = include_bytes!("../../traces/lessons/6-arenas.ron");
+    let text = include_bytes!("../../trace-io/tests/data/lessons/6-arenas.ron");
     let mut window = Window::new(Some(opened("6-arenas.ron", text)), (1400.0, 900.0), Theme::Light);
     assert!(window.harness.state().status().contains("arena_size=64K"));
     window.key(Key::End);

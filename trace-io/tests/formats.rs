@@ -78,7 +78,7 @@ fn a_long_comment_is_a_comment() {
 
 #[test]
 fn bad_lessons_name_the_place() {
-    let whole = include_str!("../../traces/lessons/2-free-list.ron");
+    let whole = include_str!("data/lessons/2-free-list.ron");
     for cut in [2, 40, whole.len() / 2, whole.len() - 3] {
         let error = said(&open(&whole[..whole.floor_char_boundary(cut)]).unwrap_err());
         assert!(
@@ -245,7 +245,7 @@ fn operations_of_mimalloc_survive() {
 #[test]
 fn a_lesson_is_what_says_so() {
     let is_lesson = |bytes: &[u8]| open(bytes).unwrap().is_lesson();
-    assert!(is_lesson(include_bytes!("../../traces/lessons/2-free-list.ron")));
+    assert!(is_lesson(include_bytes!("data/lessons/2-free-list.ron")));
     assert!(is_lesson(include_bytes!("../../traces/course/01-first-block.ron")));
     for head in
         ["Lesson(", "(", "\u{feff} Lesson (", "// ours\nLesson(", "#![enable(implicit_some)]\nLesson("]
@@ -392,7 +392,7 @@ fn how_bytes_arrive_does_not_matter() {
 
 #[test]
 fn every_prefix_and_many_corruptions_end_in_a_trace_or_an_error() {
-    let ron = include_bytes!("../../traces/lessons/3-full-pools.ron").to_vec();
+    let ron = include_bytes!("data/lessons/3-full-pools.ron").to_vec();
     let zstd = include_bytes!("data/t10_null_zero.ptrace.zst").to_vec();
     let mut text = Vec::new();
     std::io::copy(&mut ruzstd::decoding::StreamingDecoder::new(&zstd[..]).unwrap(), &mut text).unwrap();

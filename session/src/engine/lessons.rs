@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use sim_core::Profile;
 use trace_io::lesson::{Lesson, Show};
 
 use crate::lesson::{Answer, LessonView, TaskView, Walk, compile};
+use crate::practice::question;
 use crate::selection::{Level, Selection};
 use crate::trouble::Trouble;
 
@@ -44,6 +46,31 @@ impl Engine {
                 walk.go_to(at);
                 self.taught = Some(Taught { lesson, walk, elsewhere, directs: true });
                 self.to_beat();
+            }
+        }
+    }
+
+    /// Asks a fresh question on a lesson, under the profile that is open.
+    pub(super) fn practise(&mut self, lesson: &str, level: u8, seed: u64) {
+        let profile = self.session.as_ref().map(|session| session.profile().name.clone());
+        let profile = profile.and_then(|name| Profile::named(&name).ok()).unwrap_or_default();
+        let question = question(lesson, level, seed, &profile).and_then(|question| question.lesson(&profile));
+        match question {
+            Some(question) => {
+                let preset = question.profile.clone();
+                self.taught = None;
+                self.teach(question, preset.as_deref());
+                // The state comes first, and then what is asked of it.
+                self.beat(|walk| walk.go_to(1));
+            }
+            None => {
+                self.error = Some(
+                    format!(
+                        "there are no questions on this lesson for {}; choose another profile",
+                        profile.name
+                    )
+                    .into(),
+                );
             }
         }
     }

@@ -12,7 +12,7 @@ use trace_io::lesson::Lesson;
 
 /// Arguments of `lesson check`.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  arenascope lesson check traces/lessons/*.ron")]
+#[command(after_help = "Example:\n  arenascope lesson check traces/course/*.ron")]
 pub(crate) struct Args {
     /// Lessons
     #[arg(required = true)]

@@ -6,11 +6,12 @@ use egui::{Align, Button, Frame, Key, Layout, RichText, ScrollArea, Ui};
 use session::lesson::{Answer, Given, LessonView, Shown, TaskView, Verdict, definition, misconception};
 use session::link::{Link, What};
 use session::order::Order;
+use session::practice::LESSONS;
 use trace_io::lesson::text::Piece;
 
 use super::View;
 use crate::command::{Action, Command};
-use crate::progress::Progress;
+use crate::progress::{Practice, Progress};
 use crate::theme::Theme;
 use index::LearnState;
 
@@ -108,13 +109,22 @@ fn buttons(ui: &mut Ui, lesson: &LessonView, commands: &mut Vec<Command>) {
             commands.push(Command::Order(Order::Beat(-1)));
         }
         let last = lesson.at + 1 >= lesson.len;
+        let practice = Practice::of(&lesson.id);
         if waits {
             if ui.button("Show the answer").on_hover_text("Go on without an answer of your own").clicked() {
                 commands.push(Command::Order(Order::Answer(Answer::Reveal)));
             }
         } else if last {
-            if ui.button("Next lesson").clicked() {
-                commands.push(Command::NextLesson);
+            match practice {
+                Some(practice) => levels(ui, practice.lesson, Some(practice.level), commands),
+                None => {
+                    if ui.button("Next lesson").clicked() {
+                        commands.push(Command::NextLesson);
+                    }
+                    if LESSONS.contains(&lesson.id.as_str()) {
+                        levels(ui, &lesson.id, None, commands);
+                    }
+                }
             }
         } else {
             let next = ui.add(Button::new(RichText::new("Next").strong()).min_size(egui::vec2(90.0, 0.0)));
@@ -127,6 +137,22 @@ fn buttons(ui: &mut Ui, lesson: &LessonView, commands: &mut Vec<Command>) {
         }
         ui.weak(format!("{} of {}", lesson.at + 1, lesson.len));
     });
+}
+
+/// A fresh question on a lesson, at each level.
+pub(super) fn levels(ui: &mut Ui, lesson: &str, now: Option<u8>, commands: &mut Vec<Command>) {
+    const LEVELS: [(u8, &str); 3] = [
+        (1, "One operation after a state that is shown"),
+        (2, "Three to six operations"),
+        (3, "Eight to fifteen operations, and a number to type"),
+    ];
+    ui.label(if now.is_some() { "Another question, level" } else { "Practise, level" });
+    for (level, about) in LEVELS {
+        let button = Button::selectable(now == Some(level), level.to_string());
+        if ui.add(button).on_hover_text(about).clicked() {
+            commands.push(Command::Practise(lesson.to_owned(), level));
+        }
+    }
 }
 
 /// A text with its links.
