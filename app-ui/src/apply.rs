@@ -35,7 +35,7 @@ pub(crate) enum Overlay {
 
 /// How much of the window is shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) enum Shown {
+pub(crate) enum Extent {
     /// All of it.
     #[default]
     Whole,
@@ -93,7 +93,7 @@ pub(crate) struct State {
     /// The lesson and beat whose pane was brought to the front.
     beat: Option<(String, usize)>,
     /// How much of the window is shown.
-    pub(crate) extent: Shown,
+    pub(crate) extent: Extent,
     /// A link whose lesson is being opened.
     waiting: Option<Link>,
     /// How far somebody came in lessons.
@@ -130,7 +130,7 @@ impl State {
             layout: Layout::default(),
             before_lesson: None,
             beat: None,
-            extent: Shown::Whole,
+            extent: Extent::Whole,
             waiting: None,
             progress: Progress::default(),
             playing: false,
@@ -249,12 +249,12 @@ impl State {
             Action::Follow => Order::Follow(!self.selection().follow),
             Action::Fold => Order::Fold(!self.selection().fold),
             Action::Verify => Order::Verify,
-            Action::Clear if self.extent == Shown::Present => {
-                self.extent = Shown::Whole;
+            Action::Clear if self.extent == Extent::Present => {
+                self.extent = Extent::Whole;
                 return None;
             }
             Action::Present => {
-                self.extent = if self.extent == Shown::Whole { Shown::Present } else { Shown::Whole };
+                self.extent = if self.extent == Extent::Whole { Extent::Present } else { Extent::Whole };
                 return None;
             }
             Action::Clear if self.overlay.take().is_some() => return None,
@@ -407,9 +407,9 @@ impl State {
             }
         };
         if link.embed {
-            self.extent = Shown::Embed;
+            self.extent = Extent::Embed;
         } else if link.present {
-            self.extent = Shown::Present;
+            self.extent = Extent::Present;
         }
         match &link.what {
             What::Nothing => {}
@@ -423,7 +423,7 @@ impl State {
                     None => {
                         self.error = Some(format!(
                             "the link asks for the lesson `{id}`, which this version does not have"
-                        ))
+                        ));
                     }
                 }
             }

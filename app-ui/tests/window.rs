@@ -435,14 +435,13 @@ fn the_layout_survives_saving_and_nonsense_is_ignored() {
 }
 
 #[test]
-fn lessons_open_from_the_menu_and_explain_each_step() {
-    let mut window = Window::recording((1400.0, 900.0), Theme::Dark);
-    window.click("Lessons");
-    window.click("2 The free list");
+fn older_lessons_open_and_explain_each_step() {
+    let lesson = include_str!("../../trace-io/tests/data/lessons/2-free-list.ron");
+    let file = opened("2-free-list.ron", lesson.as_bytes());
+    let mut window = Window::new(Some(file), (1400.0, 900.0), Theme::Dark);
     assert_eq!(window.harness.state().trace_name(), Some("2 The free list"));
     assert_eq!(window.step(), 0);
     assert!(window.says("Press the right arrow key"));
-    let lesson = include_str!("../../trace-io/tests/data/lessons/2-free-list.ron");
     let note = lesson.split("note(\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
     assert!(window.says(&note[..40]), "the note of the first operation");
     window.key(Key::ArrowRight);

@@ -19,7 +19,7 @@ use tiles::Host;
 use web_time::Instant;
 use welcome::{drop_overlay, welcome};
 
-use crate::apply::{Request, Shown as Extent, State};
+use crate::apply::{Extent, Request, State};
 use crate::command::{Command, consume_shortcuts};
 use crate::examples::OPENING;
 use crate::frame_times::{FrameSummary, FrameTimes};
@@ -80,6 +80,8 @@ pub struct App {
     still: bool,
     /// Whether the scene of the beginning moves.
     opening: opening::Opening,
+    /// How much of the window was shown last.
+    extent: Extent,
 }
 
 /// What panes keep for themselves: scroll positions, textures, typed text.
@@ -141,6 +143,7 @@ impl App {
             held: Held::default(),
             still: false,
             opening: opening::Opening::default(),
+            extent: Extent::Whole,
         }
     }
 
@@ -298,7 +301,7 @@ impl App {
             Some(Request::ResetFrameTimes) => self.reset_frame_times(),
             Some(Request::Copy(text)) => ctx.copy_text(text),
             Some(Request::CopyLink(fragment)) => {
-                ctx.copy_text(format!("{}{fragment}", self.platform.address()))
+                ctx.copy_text(format!("{}{fragment}", self.platform.address()));
             }
             Some(Request::Theme(theme)) => ctx.set_theme(theme),
             None => {}
@@ -356,7 +359,8 @@ impl App {
         let pulse = self.pulse(ui.ctx());
         let alone = self.state.extent != Extent::Whole
             && self.state.shown.picture.as_ref().is_some_and(|picture| picture.lesson.is_some());
-        presenting::zoom(ui.ctx(), if alone { self.state.extent } else { Extent::Whole });
+        let extent = if alone { self.state.extent } else { Extent::Whole };
+        presenting::zoom(ui.ctx(), std::mem::replace(&mut self.extent, extent), extent);
         let bar = egui::Frame::side_top_panel(ui.style()).inner_margin(egui::Margin::symmetric(10, 6));
         if !alone {
             Panel::top("toolbar").frame(bar).show(ui, |ui| {

@@ -4,20 +4,16 @@ use egui::{CentralPanel, Context, Frame, Margin, Panel, Ui};
 use session::lesson::LessonView;
 
 use super::tiles::Host;
-use crate::apply::Shown;
+use crate::apply::Extent;
 use crate::layout::{Layout, Pane};
 
 /// How much larger everything is for a class.
 const LARGE: f32 = 1.45;
 
-/// Makes everything as large as it is to be.
-pub(super) fn zoom(ctx: &Context, shown: Shown) {
-    let factor = if shown == Shown::Present { LARGE } else { 1.0 };
-    // Who chose another size by hand keeps it, until this changes.
-    if ctx.data_mut(|data| std::mem::replace(data.get_temp_mut_or(egui::Id::unique("zoom"), 1.0_f32), factor))
-        != factor
-    {
-        ctx.set_zoom_factor(factor);
+/// Makes everything as large as it is to be, when that changes: who chose another size by hand keeps it until then.
+pub(super) fn zoom(ctx: &Context, before: Extent, now: Extent) {
+    if (before == Extent::Present) != (now == Extent::Present) {
+        ctx.set_zoom_factor(if now == Extent::Present { LARGE } else { 1.0 });
     }
 }
 

@@ -46,7 +46,7 @@ impl Host<'_, '_> {
                 panes::callers::ui(ui, view, &mut self.local.callers);
             }
             Pane::Learn => {
-                panes::lesson::ui(ui, view, self.progress, &mut self.local.lesson, &mut wishes.commands)
+                panes::lesson::ui(ui, view, self.progress, &mut self.local.lesson, &mut wishes.commands);
             }
             Pane::Playground => {
                 panes::playground::ui(ui, view, &mut self.local.playground, &mut wishes.commands);

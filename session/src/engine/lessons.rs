@@ -45,7 +45,7 @@ impl Engine {
                 let mut walk = Walk::new(script);
                 walk.go_to(at);
                 self.taught = Some(Taught { lesson, walk, elsewhere, directs: true });
-                self.to_beat();
+                self.set_out();
             }
         }
     }
@@ -80,7 +80,7 @@ impl Engine {
         if let Some(taught) = &mut self.taught {
             change(&mut taught.walk);
             taught.directs = true;
-            self.to_beat();
+            self.set_out();
         }
     }
 
@@ -88,7 +88,7 @@ impl Engine {
     pub(super) fn answer(&mut self, answer: Answer) {
         if let Some(taught) = &mut self.taught {
             taught.walk.answer(answer);
-            self.to_beat();
+            self.set_out();
         }
     }
 
@@ -99,7 +99,7 @@ impl Engine {
     }
 
     /// Sets out for the beat's step.
-    fn to_beat(&mut self) {
+    fn set_out(&mut self) {
         if let (Some(taught), Some(session)) = (&self.taught, &mut self.session) {
             session.playback.playing = false;
             session.seek(taught.walk.step());

@@ -1,5 +1,7 @@
 //! What formulas of a lesson may ask of the machine.
 
+#![expect(clippy::cast_possible_wrap, reason = "addresses, sizes and counts of a heap lie far below 2^63")]
+
 use sim_core::Addr;
 use sim_core::arena::{ArenaBackend as _, PoolHeader, SimBlock, SimPool};
 use sim_core::report::{Occupancy, Placement, malloc_stats};
@@ -143,7 +145,7 @@ impl Scope for Moment<'_> {
         let header = |what: &dyn Fn(&PoolHeader<SimPool, SimBlock>, PoolFacts) -> i64| {
             let pool = self.spot(arguments).and_then(|spot| self.pool_of(spot))?;
             let carved = facts::carved(heap, &pool).ok_or("its pool was never carved")?;
-            Ok(what(&heap.memory().header(carved), pool))
+            Ok(what(heap.memory().header(carved), pool))
         };
         let of_page = |what: &dyn Fn(sim_core::mimalloc::PageView) -> i64| -> Result<i64, String> {
             let run = self.machine.mimalloc().ok_or("this run has no mimalloc")?;

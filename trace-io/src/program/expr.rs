@@ -3,6 +3,8 @@
 //! The same formulas stand in programs (`range(blocks(512))`), in the text of lessons (`{pool.size}`) and in their
 //! claims (`addr(c) == addr(b[3])`). True is 1, false is 0.
 
+#![expect(clippy::cast_possible_wrap, reason = "sizes and counts of a heap lie far below 2^63")]
+
 use sim_core::{Profile, SizeClass};
 
 use super::Fault;

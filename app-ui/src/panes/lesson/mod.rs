@@ -60,7 +60,8 @@ pub(crate) fn ui(
             ui.add_space(10.0);
             ui.push_id("task", |ui| task_ui(ui, view.theme, task, state, commands));
             // What is said of an answer comes into view with it.
-            if std::mem::replace(&mut state.told, !task.open()) != !task.open() && !task.open() {
+            let told = !task.open();
+            if !std::mem::replace(&mut state.told, told) && told {
                 ui.scroll_to_cursor(Some(Align::BOTTOM));
             }
         }
@@ -115,15 +116,14 @@ fn buttons(ui: &mut Ui, lesson: &LessonView, commands: &mut Vec<Command>) {
                 commands.push(Command::Order(Order::Answer(Answer::Reveal)));
             }
         } else if last {
-            match practice {
-                Some(practice) => levels(ui, practice.lesson, Some(practice.level), commands),
-                None => {
-                    if ui.button("Next lesson").clicked() {
-                        commands.push(Command::NextLesson);
-                    }
-                    if LESSONS.contains(&lesson.id.as_str()) {
-                        levels(ui, &lesson.id, None, commands);
-                    }
+            if let Some(practice) = practice {
+                levels(ui, practice.lesson, Some(practice.level), commands);
+            } else {
+                if ui.button("Next lesson").clicked() {
+                    commands.push(Command::NextLesson);
+                }
+                if LESSONS.contains(&lesson.id.as_str()) {
+                    levels(ui, &lesson.id, None, commands);
                 }
             }
         } else {
