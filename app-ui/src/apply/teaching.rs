@@ -1,5 +1,6 @@
 //! The part of [`State`] that is about lessons, the playground and links to them.
 
+use session::lesson::Point;
 use session::link::{Link, What};
 use session::order::Order;
 use session::view::program::PLAYGROUND;
@@ -38,6 +39,10 @@ impl State {
             self.playing = false;
             if Practice::of(&lesson.id).is_none() {
                 self.progress.reach(&lesson.id, lesson.at, lesson.len);
+            }
+            let field = lesson.beat.point.iter().any(|point| matches!(point, Point::Field(_)));
+            if !narrow {
+                self.layout.show(if field { Pane::Inspector } else { Pane::Narration });
             }
             self.layout.show(Pane::of(lesson.beat.show));
             self.layout.show(Pane::Learn);
