@@ -22,8 +22,14 @@ fn play(show: &str, before: &str, play: &str) -> Result<Walk, TraceError> {
 }
 
 fn key(walk: &Walk) -> Place {
+    key_of(walk, 0)
+}
+
+fn key_of(walk: &Walk, round: usize) -> Place {
     let Some(Task::Play { rounds }) = &walk.script().beats[0].task else { panic!("it is played") };
-    let Some(Outcome::Block(place)) = rounds[0].outcome else { panic!("it goes into a pool that was used") };
+    let Some(Outcome::Block(place)) = rounds[round].outcome else {
+        panic!("it goes into a pool that was used")
+    };
     place
 }
 
@@ -82,5 +88,22 @@ fn an_emptied_pool_is_not_one_that_was_not_used_yet() -> Result<(), TraceError> 
     assert_eq!(right(&mut played, Answer::Place(pool)), 1);
     let mut fresh = play("pools", "a = malloc(24)", "c = malloc(100)")?;
     assert_eq!(right(&mut fresh, Answer::NewPool), 1);
+    Ok(())
+}
+
+#[test]
+fn frees_before_the_first_request_have_happened_when_it_is_asked_about() -> Result<(), TraceError> {
+    let mut walk = play(
+        "blocks",
+        "a = malloc(24)\\nb = malloc(24)",
+        "free(a)\\nc = malloc(24)\\nfree(b)\\nd = malloc(24)",
+    )?;
+    assert_eq!(walk.step(), 3);
+    let first = key_of(&walk, 1);
+    walk.answer(Answer::Place(first));
+    assert_eq!(walk.step(), 5);
+    let second = key_of(&walk, 3);
+    assert_eq!(right(&mut walk, Answer::Place(second)), 2);
+    assert_eq!(walk.step(), 6);
     Ok(())
 }

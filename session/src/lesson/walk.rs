@@ -214,7 +214,10 @@ impl Walk {
             (Some(Task::Play { rounds }), Some(played)) => rounds
                 .get(played.round)
                 .map_or_else(|| rounds.last().map_or(beat.step, |last| last.step + 1), |round| round.step),
-            (Some(Task::Play { rounds }), None) => rounds.first().map_or(beat.step, |round| round.step),
+            // What is not asked about has happened: the first request is made in the state that it leaves.
+            (Some(Task::Play { rounds }), None) => {
+                rounds.get(first_asked(rounds, 0)).map_or(beat.step, |round| round.step)
+            }
             _ => beat.step,
         }
     }
