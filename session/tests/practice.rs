@@ -44,6 +44,18 @@ fn address(spot: Spot, profile: &Profile) -> Addr {
     arena_base(profile, u32::try_from(arena).unwrap(), arena).offset(offset)
 }
 
+/// The misconceptions that every question of a lesson has to betray.
+fn about(lesson: &str, level: u8) -> &'static [u32] {
+    match (lesson, level) {
+        ("classes", 1) => &[7, 17],
+        ("first-block" | "classes", _) => &[17],
+        ("lifo" | "filling" | "emptied", _) => &[15],
+        ("which-arena", _) => &[3],
+        ("survivor", _) => &[19],
+        _ => &[],
+    }
+}
+
 fn compiled(question: &Question, profile: &Profile) -> Script {
     let (_, script) = question.script(profile).unwrap().unwrap();
     assert!(script.faults.is_empty(), "{}\n{question:#?}", script.faults.join("\n"));
@@ -111,6 +123,16 @@ fn hold(lesson: &str) {
                 wrong.iter().map(|wrong| wrong.differs.clone()).collect::<Vec<_>>()
             }
         };
+        for number in about(lesson, question.level) {
+            let betrayed = match &question.task {
+                Task::Choose { choices: wrong, .. } | Task::Click { wrong, .. } => {
+                    wrong.iter().any(|wrong| wrong.misconception == Some(*number))
+                }
+                Task::Number { wrong, .. } => wrong.iter().any(|wrong| wrong.misconception == Some(*number)),
+            };
+            // Steps of 8 bytes are right where the alignment is 8.
+            assert!(betrayed || *number == 7 && profile.alignment == 8, "M{number}: {question:#?}");
+        }
         for text in said.iter().chain(&question.because).chain([&question.text]) {
             assert!(!text.contains(['{', '}']) && !text.trim().is_empty(), "{text:?} of {question:#?}");
         }

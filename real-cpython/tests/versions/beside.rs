@@ -194,8 +194,12 @@ fn rebuilt<'a>(of: &Trace, ops: impl Iterator<Item = &'a Op>) -> Trace {
     tape.finish()
 }
 
+/// Whether there are debug hooks from the beginning, or they are set up on the way.
 fn debugged(trace: &Trace) -> bool {
     trace.head.malloc.is_some_and(AllocatorName::is_debug)
+        || (0..trace.len())
+            .filter_map(|index| trace.op(index))
+            .any(|op| matches!(op.call, Call::Act(Action::SetupDebugHooks)))
 }
 
 /// An id that is no letter is printed as the byte it is.

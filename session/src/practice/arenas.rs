@@ -128,7 +128,9 @@ pub(super) fn which_arena(dice: &mut Dice, level: u8, build: &Build<'_>) -> Opti
         Rule::LastFit,
         Rule::OldestFirst,
     ];
-    Some(Draft::new(lines, then, text, asked).against(&rules).at(Show::ArenaList, "arena(0)"))
+    let needed = [Rule::EmptiestArena, Rule::FirstFit];
+    let needed = if level < 3 { &needed[..] } else { &needed[..1] };
+    Some(Draft::new(lines, then, text, asked).against(&rules).needs(needed).at(Show::ArenaList, "arena(0)"))
 }
 
 /// 8: does an arena go or stay?
@@ -258,5 +260,6 @@ pub(super) fn survivor(dice: &mut Dice, level: u8, build: &Build<'_>) -> Option<
         Rule::OtherGoes,
     ];
     let why = "A single block in use holds its whole arena, since blocks are never moved.";
-    Some(Draft::new(program, then, text, asked).against(&rules).at(Show::Arenas, "").why(why.to_owned()))
+    let draft = Draft::new(program, then, text, asked).against(&rules).needs(&[Rule::InProportion]);
+    Some(draft.at(Show::Arenas, "").why(why.to_owned()))
 }

@@ -16,6 +16,8 @@ pub(super) struct Draft {
     pub(super) asked: Asked,
     /// Wrong machines, each with the rules that it breaks.
     pub(super) rules: Vec<Vec<Rule>>,
+    /// Those of the rules that the lesson is about: where one of them gives the key, the question tells nothing.
+    pub(super) needed: Vec<Rule>,
     pub(super) show: Show,
     pub(super) select: Option<String>,
     /// Said before what happened.
@@ -25,12 +27,18 @@ pub(super) struct Draft {
 impl Draft {
     pub(super) fn new(program: Vec<String>, then: Vec<String>, text: String, asked: Asked) -> Self {
         let (rules, show) = (Vec::new(), Show::Blocks);
-        Self { program, then, text, asked, rules, show, select: None, why: None }
+        Self { program, then, text, asked, rules, needed: Vec::new(), show, select: None, why: None }
     }
 
     /// Wrong machines that break one rule each.
     pub(super) fn against(mut self, rules: &[Rule]) -> Self {
         self.rules.extend(rules.iter().map(|&rule| vec![rule]));
+        self
+    }
+
+    /// Of those that are broken these may not be right by chance.
+    pub(super) fn needs(mut self, rules: &[Rule]) -> Self {
+        self.needed.extend(rules);
         self
     }
 

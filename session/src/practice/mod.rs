@@ -218,11 +218,13 @@ struct Distractor {
     text: String,
     misconception: Option<u32>,
     differs: String,
+    /// Whether the lesson is about what its machine does wrong.
+    needed: bool,
 }
 
 impl Distractor {
     fn choice(self) -> Choice {
-        let Self { answer, text, misconception, differs } = self;
+        let Self { answer, text, misconception, differs, .. } = self;
         Choice { text, misconception, differs: Some(differs), answer }
     }
 }
@@ -248,6 +250,10 @@ fn tried(draft: Draft, level: u8, dice: &mut Dice, profile: &Profile) -> Option<
         let Some(record) = wrong_record(rules, &staged, profile) else { continue };
         let Some(other) = draft.asked.answer(&staged, &record) else { continue };
         let text = draft.asked.words(&other, &staged, &right);
+        let needed = matches!(rules[..], [rule] if draft.needed.contains(&rule));
+        if other == answer && needed {
+            return None;
+        }
         if other == answer || !texts.insert(text.clone()) {
             continue;
         }
@@ -256,7 +262,7 @@ fn tried(draft: Draft, level: u8, dice: &mut Dice, profile: &Profile) -> Option<
         let differs = differs(&belief, &staged, &right, &record)
             .unwrap_or_else(|| format!("If {belief}, the answer would be {text}; it is {key}."));
         let misconception = rules.iter().find_map(|rule| rule.misconception(profile));
-        found.push(Distractor { answer: other, text, misconception, differs });
+        found.push(Distractor { answer: other, text, misconception, differs, needed });
     }
     if found.len() < DISTRACTORS {
         return None;
@@ -280,8 +286,8 @@ fn tried(draft: Draft, level: u8, dice: &mut Dice, profile: &Profile) -> Option<
         }
         _ => {
             dice.shuffle(&mut found);
-            // What people are known to believe before what somebody might.
-            found.sort_by_key(|distractor| distractor.misconception.is_none());
+            // What the lesson is about before what people are known to believe, and that before what somebody might.
+            found.sort_by_key(|distractor| (!distractor.needed, distractor.misconception.is_none()));
             found.truncate(DISTRACTORS);
             let mut choices =
                 vec![Choice { text: key, misconception: None, differs: None, answer: answer.clone() }];

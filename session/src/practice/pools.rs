@@ -45,6 +45,7 @@ pub(super) fn first_block(dice: &mut Dice, level: u8, build: &Build<'_>) -> Opti
                 Rule::OtherSteps,
                 Rule::PowersOfTwo,
             ])
+            .needs(&[Rule::ExactSize])
             .at(Show::Blocks, "pool(a)"),
     )
 }
@@ -74,13 +75,17 @@ pub(super) fn classes(dice: &mut Dice, level: u8, build: &Build<'_>) -> Option<D
     let then = vec![format!("x = malloc({size})"), format!("y = malloc({size})")];
     let text = format!("A request of {size} bytes comes, and a second one like it. {text}");
     let draft = Draft::new(vec![format!("w = malloc({shown})")], then, text, asked);
-    Some(draft.against(&[Rule::ExactSize, Rule::OtherSteps, Rule::PowersOfTwo]).at(Show::Classes, "").why(
-        format!(
-            "Classes lie {} bytes apart: {size} bytes are rounded up to {}.",
-            build.step,
-            build.block(size)
-        ),
-    ))
+    Some(
+        draft
+            .against(&[Rule::ExactSize, Rule::OtherSteps, Rule::PowersOfTwo])
+            .needs(&[Rule::ExactSize, Rule::OtherSteps])
+            .at(Show::Classes, "")
+            .why(format!(
+                "Classes lie {} bytes apart: {size} bytes are rounded up to {}.",
+                build.step,
+                build.block(size)
+            )),
+    )
 }
 
 /// Which of some requests share a pool with one.
@@ -110,6 +115,7 @@ fn shares(dice: &mut Dice, build: &Build<'_>) -> Draft {
         Draft::new(vec!["w = malloc(24)".to_owned()], then, text, Asked::Shares("x".to_owned(), others));
     draft
         .against(&[Rule::ExactSize, Rule::OtherSteps, Rule::PowersOfTwo, Rule::PoolForEach])
+        .needs(&[Rule::ExactSize])
         .at(Show::Classes, "")
         .why(format!(
             "Blocks of {} bytes hold requests of {} to {} bytes.",
@@ -145,7 +151,7 @@ fn pools_in_use(dice: &mut Dice, build: &Build<'_>) -> Draft {
         build.step, build.most
     );
     let draft = Draft::new(vec!["w = malloc(24)".to_owned()], then, text, Asked::Pools);
-    draft.against(&rules).at(Show::Classes, "").why(why)
+    draft.against(&rules).needs(&[Rule::ExactSize]).at(Show::Classes, "").why(why)
 }
 
 /// 3: the next place after frees.
@@ -191,7 +197,10 @@ pub(super) fn lifo(dice: &mut Dice, level: u8, build: &Build<'_>) -> Draft {
         (text, Asked::OffsetInPool(name))
     };
     let rules = [Rule::FirstFit, Rule::OldestFirst, Rule::NeverReuse, Rule::LastFit, Rule::PoolForEach];
-    Draft::new(lines, then, text, asked).against(&rules).at(Show::Blocks, "pool(a)")
+    Draft::new(lines, then, text, asked)
+        .against(&rules)
+        .needs(&[Rule::FirstFit, Rule::OldestFirst])
+        .at(Show::Blocks, "pool(a)")
 }
 
 /// 4: how many blocks a pool holds, where the last one lies, the header after some calls.
@@ -349,7 +358,12 @@ pub(super) fn full_pools(dice: &mut Dice, level: u8, build: &Build<'_>) -> Optio
         Rule::PoolForEach,
         Rule::MostRoom,
     ];
-    Some(Draft::new(lines, then, text, asked).against(&rules).at(Show::Pools, "pool(x[0])"))
+    Some(
+        Draft::new(lines, then, text, asked)
+            .against(&rules)
+            .needs(&[Rule::FirstFit])
+            .at(Show::Pools, "pool(x[0])"),
+    )
 }
 
 /// 6: the place after a pool was emptied.
@@ -401,13 +415,13 @@ pub(super) fn emptied(dice: &mut Dice, level: u8, build: &Build<'_>) -> Draft {
         (text, Asked::OffsetInArena(name))
     };
     let rules = [
+        Rule::FirstFit,
         Rule::StartsOver,
         Rule::KeepsClass,
         Rule::KeepsList,
-        Rule::FirstFit,
         Rule::OldestFirst,
         Rule::NeverReuse,
         Rule::LastFit,
     ];
-    Draft::new(lines, then, text, asked).against(&rules).at(Show::Pools, "arena(0)")
+    Draft::new(lines, then, text, asked).against(&rules).needs(&[Rule::FirstFit]).at(Show::Pools, "arena(0)")
 }
