@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if !args.no_answers && !answers.is_empty() {
         let _ = write!(page, "<h2>Answers</h2>{answers}");
     }
-    let _ = write!(page, "<p><small>{}</small></p></html>\n", escaped(&setup.profile.name));
+    let _ = writeln!(page, "<p><small>{}</small></p></html>", escaped(&setup.profile.name));
     let mut out = Output::create(&args.output)?;
     out.write_all(page.as_bytes()).with_context(|| args.output.display().to_string())?;
     out.finish()
