@@ -34,6 +34,7 @@ pub fn compile(lesson: &Lesson, preset: Option<&str>) -> Result<(Trace, Script),
         goal: lesson.goal.clone(),
         minutes: lesson.minutes,
         terms: lesson.terms.clone(),
+        source: lesson.source.clone(),
         ..Script::default()
     };
     let machine = Setup::resolve(&trace, &Overrides::default()).and_then(|setup| setup.machine(&trace));
@@ -305,6 +306,21 @@ impl Run<'_> {
         }
     }
 
+    /// A line of the source that there is.
+    fn line(&mut self, place: &str, line: Option<u32>) -> Option<u32> {
+        let line = line?;
+        let lines = self.script.source.as_ref().map_or(0, |source| source.text.lines().count());
+        if (1..=lines).contains(&(line as usize)) {
+            return Some(line);
+        }
+        let why = match lines {
+            0 => "the lesson has no source; give it one, or leave the line out".to_owned(),
+            lines => format!("the source has the lines 1 to {lines}"),
+        };
+        self.fault(place, &format!("line {line}"), &why);
+        None
+    }
+
     /// Freed blocks whose places a picture can still name.
     fn former(&self) -> Vec<(Addr, String)> {
         /// More names than a pool has room for on a screen.
@@ -342,6 +358,7 @@ impl Run<'_> {
         });
         let point = point.collect();
         let former = self.former();
+        let line = self.line(place, say.line);
         self.script.beats.push(Beat {
             step: self.step,
             text,
@@ -349,6 +366,7 @@ impl Run<'_> {
             select,
             point,
             former,
+            line,
             task: None,
         });
     }
@@ -357,6 +375,7 @@ impl Run<'_> {
         let text = self.text(place, &ask.text);
         let select = ask.select.as_deref().and_then(|written| self.place(place, written));
         let former = self.former();
+        let line = self.line(place, ask.line);
         self.script.beats.push(Beat {
             step: self.step,
             text,
@@ -364,6 +383,7 @@ impl Run<'_> {
             select,
             point: Vec::new(),
             former,
+            line,
             task: None,
         });
         self.script.beats.len() - 1
@@ -373,6 +393,7 @@ impl Run<'_> {
         let text = self.text(place, &play.text);
         let select = play.select.as_deref().and_then(|written| self.place(place, written));
         let former = self.former();
+        let line = self.line(place, play.line);
         self.script.beats.push(Beat {
             step: self.step,
             text,
@@ -380,6 +401,7 @@ impl Run<'_> {
             select,
             point: Vec::new(),
             former,
+            line,
             task: None,
         });
         self.script.beats.len() - 1
