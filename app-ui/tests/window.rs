@@ -1103,6 +1103,23 @@ fn a_lesson_can_stand_alone_and_be_given_back() {
     assert!(!embedded.says("Scenarios") && (embedded.harness.ctx.zoom_factor() - 1.0).abs() < 0.01);
 }
 
+/// The Python that a lesson was recorded from stands above the text, with the line that the beat speaks of marked.
+#[test]
+fn a_lesson_from_python_marks_its_line() {
+    let file = opened("18-objects.ron", include_bytes!("../../traces/course/18-objects.ron"));
+    let mut window = Window::new(Some(file), (1280.0, 720.0), Theme::Light);
+    assert!(window.says("Recorded: CPython 3.13.0, Linux x86-64"));
+    assert!(window.says(">  8  a = object()") && window.says("   9  f = n / 3"));
+    for _ in 0..2 {
+        // The first shows the answer of the question, the second goes on.
+        window.key(Key::ArrowRight);
+    }
+    window.key(Key::ArrowRight);
+    window.key(Key::ArrowRight);
+    assert!(window.says(">  9  f = n / 3") && window.says("   8  a = object()"), "one line at a time");
+    assert!(!window.says(">  8  a = object()"));
+}
+
 #[test]
 fn the_pitfalls_open_from_the_menu() {
     let mut window = Window::recording((1400.0, 900.0), Theme::Dark);

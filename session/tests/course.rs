@@ -9,6 +9,7 @@ use session::lesson::{
     GLOSSARY, MISCONCEPTIONS, STATE_FUNCTIONS, STATE_NAMES, Task, compile, definition, misconception,
 };
 use sim_core::profile::PRESETS;
+use sim_core::{Call, Domain, Kind};
 use trace_io::lesson::text::{Written, read};
 use trace_io::lesson::{Lesson, Step};
 use trace_io::program::expr::{CONSTANTS, FUNCTIONS};
@@ -78,6 +79,86 @@ fn every_claim_is_true_under_every_profile_that_it_is_made_for() {
     }
     assert!(faults.is_empty(), "{} of {claims} claims are not true:\n{}", faults.len(), faults.join("\n"));
     println!("{claims} claims of lessons in {runs} runs");
+}
+
+fn recordings() -> Vec<(String, Lesson)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces/python");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let read = |file: std::path::PathBuf| {
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        let lesson = Lesson::parse(&std::fs::read_to_string(&file).unwrap());
+        let lesson = lesson.unwrap_or_else(|error| panic!("{name}: {error}"));
+        (name, lesson)
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// What is said of a recording of Python is what the machine does with its calls, under each build that they fit.
+#[test]
+fn recordings_of_python_are_true() {
+    let recordings = recordings();
+    assert!(recordings.len() >= 12, "{}", recordings.len());
+    for (name, lesson) in &recordings {
+        let mut held = 0;
+        for (preset, _) in PRESETS {
+            if lesson.holds(&lesson.profile(Some(preset)).unwrap()).is_err() {
+                continue;
+            }
+            held += 1;
+            let (_, script) = compile(lesson, Some(preset)).unwrap();
+            assert_eq!(script.faults, Vec::<String>::new(), "{name}");
+            assert!(script.beats.iter().all(|beat| beat.line.is_some()), "{name}");
+        }
+        assert!(held >= 6, "{name} holds for {held} profiles");
+    }
+}
+
+/// Each call of a lesson with its domain. Blocks are numbered in the order in which they come; those that stand for what an
+/// interpreter had before are left out.
+fn calls(lesson: &Lesson) -> Vec<(Domain, Kind, u64, usize)> {
+    let (trace, _) = compile(lesson, None).unwrap();
+    let names: BTreeMap<u64, &str> = trace.head.names.iter().map(|(id, name)| (*id, name.as_str())).collect();
+    let mut order = Vec::new();
+    let mut calls = Vec::new();
+    for index in 0..trace.len() {
+        let op = trace.op(index).unwrap();
+        let (kind, id, size) = match op.call {
+            Call::Malloc { id, size } => (Kind::Malloc, id, size),
+            Call::Calloc { id, nelem, elsize } => (Kind::Calloc, id, nelem * elsize),
+            Call::Realloc { newid, size, .. } => (Kind::Realloc, newid, size),
+            Call::Free { id } => (Kind::Free, id, 0),
+            Call::FreeKeep { .. } | Call::Act(_) => panic!("{}: Python does no such thing", lesson.id),
+        };
+        if names[&id].starts_with("before[") {
+            continue;
+        }
+        let number = order.iter().position(|known| *known == id).unwrap_or_else(|| {
+            order.push(id);
+            order.len() - 1
+        });
+        calls.push((op.domain, kind, size, number));
+    }
+    calls
+}
+
+/// A lesson that says that its program was recorded begins with the calls of that recording.
+#[test]
+fn lessons_from_python_do_what_was_recorded() {
+    let recordings = recordings();
+    let mut found = 0;
+    for lesson in course() {
+        let Some(source) = &lesson.source else { continue };
+        let recording = recordings.iter().find(|(_, recording)| recording.source.as_ref() == Some(source));
+        let (name, recording) =
+            recording.unwrap_or_else(|| panic!("no file of traces/python has the source of {}", lesson.id));
+        let (said, recorded) = (calls(&lesson), calls(recording));
+        assert!(recorded.len() >= 8, "{name}");
+        let same = said.iter().zip(&recorded).take_while(|(a, b)| a == b).count();
+        assert_eq!(same, recorded.len(), "{}: call {} is not that of {name}", lesson.id, same + 1);
+        found += 1;
+    }
+    assert!(found >= 3, "{found}");
 }
 
 /// What is said in the first twenty seconds is what the machine does.

@@ -4,13 +4,14 @@
 
 use std::time::Duration;
 
-use session::lesson::{Answer, LessonView, TaskView, Verdict};
+use session::lesson::{Answer, LessonView, TaskView, Verdict, compile};
 use session::view::inspect::Sheet;
 use session::view::map::MapLook;
 use session::view::{Look, Picture, Status};
 use session::{Engine, Level, Opened, Order, Place};
 use sim_core::Addr;
 use sim_core::report::PoolState;
+use trace_io::lesson::Lesson;
 
 struct Front {
     engine: Engine,
@@ -173,6 +174,72 @@ fn another_profile_keeps_the_beat_and_changes_the_numbers() {
     assert!(said(&front).contains("4 KiB") && !said(&front).contains("16 KiB"), "{}", said(&front));
     front.order(Order::Profile("cpython-3.14t".to_owned()));
     assert!(front.lesson().elsewhere.as_deref().is_some_and(|why| why.contains("lesson 22")));
+}
+
+const OBJECTS: &[u8] = include_bytes!("../../traces/course/18-objects.ron");
+
+#[test]
+fn a_lesson_from_python_shows_its_source_and_the_line_of_each_beat() {
+    let mut front = Front::open("18-objects.ron", OBJECTS);
+    let source = front.lesson().source.clone().unwrap();
+    let line = |front: &Front| front.lesson().beat.line.unwrap();
+    let said = |front: &Front| source.text.lines().nth(line(front) as usize - 1).unwrap().to_owned();
+    assert_eq!(
+        (said(&front).as_str(), source.recorded.as_str()),
+        ("a = object()", "CPython 3.13.0, Linux x86-64")
+    );
+    // Each kind of beat says its line: those that speak, those that ask, and the one that is played.
+    let mut seen = Vec::new();
+    loop {
+        let kind = match front.lesson().beat.task {
+            None => "say",
+            Some(TaskView::Play { .. }) => "play",
+            Some(_) => "ask",
+        };
+        seen.push((kind, line(&front)));
+        front.order(Order::Answer(Answer::Reveal));
+        if front.lesson().at + 1 == front.lesson().len {
+            break;
+        }
+        front.order(Order::Beat(1));
+    }
+    for kind in ["say", "ask", "play"] {
+        assert!(seen.iter().any(|(which, _)| *which == kind), "{seen:?}");
+    }
+    assert!(seen.is_sorted_by_key(|(_, line)| *line) && seen.last().unwrap().1 == 18, "{seen:?}");
+    assert_eq!(Front::open("01-first-block.ron", FIRST).lesson().source, None);
+}
+
+/// A lesson by hand, whose beats name lines that are not there.
+#[test]
+fn a_line_that_the_source_does_not_have_is_a_fault() {
+    let faults = |source: &str, line: u32| {
+        let text = format!(
+            "Lesson(id: \"t\", name: \"t\", goal: \"t\", minutes: 1, {source} steps: [\n\
+             say(text: \"It begins.\", line: {line}),\n\
+             ask(text: \"What comes?\", number: \"size(a)\", line: {line}),\n\
+             run(\"a = malloc(16)\"),\n\
+             play(text: \"Play it.\", line: {line}),\n\
+             run(\"b = malloc(16)\"),\n])"
+        );
+        let lesson = Lesson::parse(&text).unwrap();
+        let (_, script) = compile(&lesson, None).unwrap();
+        let lines: Vec<Option<u32>> = script.beats.iter().map(|beat| beat.line).collect();
+        (lines, script.faults)
+    };
+    let source = "source: (text: \"x = []\\ny = []\\n\", recorded: \"CPython 3.13.0\"),";
+    assert_eq!(faults(source, 2), (vec![Some(2); 3], Vec::new()));
+    for (source, line, why) in
+        [(source, 3, "has the lines 1 to 2"), (source, 0, "has the lines 1 to 2"), ("", 1, "has no source")]
+    {
+        let (lines, faults) = faults(source, line);
+        assert_eq!((lines, faults.len()), (vec![None; 3], 3), "{faults:?}");
+        assert!(
+            faults.iter().all(|fault| fault.contains(why) && fault.contains(&format!("`line {line}`"))),
+            "{faults:?}"
+        );
+        assert!(faults[0].starts_with("step 1, under"), "{faults:?}");
+    }
 }
 
 #[test]

@@ -35,6 +35,7 @@ pub fn compile(lesson: &Lesson, preset: Option<&str>) -> Result<(Trace, Script),
         goal: lesson.goal.clone(),
         minutes: lesson.minutes,
         terms: lesson.terms.clone(),
+        source: lesson.source.clone(),
         ..Script::default()
     };
     let machine = Setup::resolve(&trace, &Overrides::default()).and_then(|setup| setup.machine(&trace));
@@ -345,6 +346,21 @@ impl Run<'_> {
         printed.lines().any(|line| line.trim_start().starts_with(&words)).then_some(words)
     }
 
+    /// A line of the source that there is.
+    fn source_line(&mut self, place: &str, line: Option<u32>) -> Option<u32> {
+        let line = line?;
+        let lines = self.script.source.as_ref().map_or(0, |source| source.text.lines().count());
+        if (1..=lines).contains(&(line as usize)) {
+            return Some(line);
+        }
+        let why = match lines {
+            0 => "the lesson has no source; give it one, or leave the line out".to_owned(),
+            lines => format!("the source has the lines 1 to {lines}"),
+        };
+        self.fault(place, &format!("line {line}"), &why);
+        None
+    }
+
     /// Freed blocks whose places a picture can still name.
     fn former(&self) -> Vec<(Addr, String)> {
         /// More names than a pool has room for on a screen.
@@ -391,6 +407,7 @@ impl Run<'_> {
         });
         let point = point.collect();
         let former = self.former();
+        let line = self.source_line(place, say.line);
         self.script.beats.push(Beat {
             step: self.step,
             text,
@@ -398,6 +415,7 @@ impl Run<'_> {
             select,
             point,
             former,
+            line,
             task: None,
         });
     }
@@ -406,6 +424,7 @@ impl Run<'_> {
         let text = self.text(place, &ask.text);
         let select = ask.select.as_deref().and_then(|written| self.place(place, written));
         let former = self.former();
+        let line = self.source_line(place, ask.line);
         self.script.beats.push(Beat {
             step: self.step,
             text,
@@ -413,6 +432,7 @@ impl Run<'_> {
             select,
             point: Vec::new(),
             former,
+            line,
             task: None,
         });
         self.script.beats.len() - 1
@@ -422,6 +442,7 @@ impl Run<'_> {
         let text = self.text(place, &play.text);
         let select = play.select.as_deref().and_then(|written| self.place(place, written));
         let former = self.former();
+        let line = self.source_line(place, play.line);
         self.script.beats.push(Beat {
             step: self.step,
             text,
@@ -429,6 +450,7 @@ impl Run<'_> {
             select,
             point: Vec::new(),
             former,
+            line,
             task: None,
         });
         self.script.beats.len() - 1

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use sim_core::Addr;
-use trace_io::lesson::Show;
 use trace_io::lesson::text::Piece;
+use trace_io::lesson::{Show, Source};
 
 use crate::place::Place;
 
@@ -22,6 +22,8 @@ pub struct Script {
     pub minutes: u32,
     /// Terms that it explains.
     pub terms: Vec<String>,
+    /// The Python that its operations come from.
+    pub source: Option<Source>,
     /// Its beats, in order.
     pub beats: Vec<Beat>,
     /// Claims that were held against the machine.
@@ -45,6 +47,8 @@ pub struct Beat {
     pub point: Vec<Point>,
     /// Where blocks lay that were freed, by the names that they had.
     pub former: Vec<(Addr, String)>,
+    /// The line of [`Script::source`] that it speaks of, from 1.
+    pub line: Option<u32>,
     /// What the learner does, if it is not only read.
     pub task: Option<Task>,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sim_core::Addr;
-use trace_io::lesson::Show;
+use trace_io::lesson::{Show, Source};
 
 use super::misconceptions::misconception;
 use super::script::{Beat, Choice, Outcome, Point, Round, Script, Shown, Task};
@@ -91,6 +91,8 @@ pub struct LessonView {
     pub len: usize,
     /// For which builds it does not hold, in a sentence.
     pub elsewhere: Option<String>,
+    /// The Python that its operations come from.
+    pub source: Option<Source>,
     /// The beat.
     pub beat: BeatView,
 }
@@ -108,6 +110,8 @@ pub struct BeatView {
     pub point: Vec<Point>,
     /// Where blocks lay that were freed, by the names that they had.
     pub former: Vec<(Addr, String)>,
+    /// The line of [`LessonView::source`] that it speaks of, from 1.
+    pub line: Option<u32>,
     /// What the learner does.
     pub task: Option<TaskView>,
 }
@@ -321,12 +325,14 @@ impl Walk {
             at: self.beat,
             len: self.script.beats.len(),
             elsewhere,
+            source: self.script.source.clone(),
             beat: BeatView {
                 text: beat.text.clone(),
                 show: beat.show,
                 select: beat.select,
                 point: beat.point.clone(),
                 former: beat.former.clone(),
+                line: beat.line,
                 task: self.view_of_task(),
             },
         })

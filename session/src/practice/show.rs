@@ -43,6 +43,7 @@ impl Question {
             click: None,
             now: false,
             when: None,
+            line: None,
             because: self.because.join(" "),
         };
         match &self.task {
@@ -80,6 +81,7 @@ impl Question {
             malloc: None,
             settings: self.settings.iter().cloned().collect(),
             holds: None,
+            source: None,
             steps,
         })
     }

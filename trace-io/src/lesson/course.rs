@@ -47,6 +47,9 @@ pub struct Lesson {
     /// For which builds it holds.
     #[serde(default)]
     pub holds: Option<Holds>,
+    /// The Python that its operations come from.
+    #[serde(default)]
+    pub source: Option<Source>,
     /// What is done, said and asked, in order.
     pub steps: Vec<Step>,
 }
@@ -59,6 +62,16 @@ pub struct Holds {
     pub when: String,
     /// What to say where it does not.
     pub otherwise: String,
+}
+
+/// Python that was run, and what ran it: `snippets` of real-cpython writes it beside the calls that were made.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// The program.
+    pub text: String,
+    /// The interpreter and its platform, as in "CPython 3.13.0, Linux x86-64".
+    pub recorded: String,
 }
 
 /// One step of a lesson.
@@ -127,6 +140,9 @@ pub struct Say {
     /// What is said instead under other builds: the first whose condition holds.
     #[serde(default)]
     pub variants: Vec<Variant>,
+    /// The line of [`Lesson::source`] that it speaks of, from 1.
+    #[serde(default)]
+    pub line: Option<u32>,
 }
 
 impl Say {
@@ -196,6 +212,9 @@ pub struct Ask {
     /// Added to the explanation, as text of a beat.
     #[serde(default)]
     pub because: String,
+    /// The line of [`Lesson::source`] that it is about, from 1.
+    #[serde(default)]
+    pub line: Option<u32>,
 }
 
 /// One answer to choose.
@@ -223,6 +242,9 @@ pub struct Play {
     /// What is selected.
     #[serde(default)]
     pub select: Option<String>,
+    /// The line of [`Lesson::source`] that is played, from 1.
+    #[serde(default)]
+    pub line: Option<u32>,
 }
 
 /// The operations of a lesson, and after how many of them each of its steps stands.

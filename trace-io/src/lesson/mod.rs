@@ -9,7 +9,7 @@ mod parse;
 pub mod text;
 mod write;
 
-pub use course::{Answer, Ask, Holds, Lesson, Play, Say, Show, Staged, Step, Variant, truth};
+pub use course::{Answer, Ask, Holds, Lesson, Play, Say, Show, Source, Staged, Step, Variant, truth};
 pub use parse::parse;
 pub use write::write;
 

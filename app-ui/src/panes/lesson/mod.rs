@@ -2,11 +2,12 @@
 
 mod index;
 
-use egui::{Align, Button, Frame, Key, Layout, RichText, ScrollArea, Ui};
+use egui::{Align, Button, Frame, Key, Layout, RichText, ScrollArea, TextStyle, Ui};
 use session::lesson::{Answer, Given, LessonView, Shown, TaskView, Verdict, definition, misconception};
 use session::link::{Link, What};
 use session::order::Order;
 use session::practice::LESSONS;
+use trace_io::lesson::Source;
 use trace_io::lesson::text::Piece;
 
 use super::View;
@@ -25,8 +26,13 @@ pub(crate) struct LessonState {
     learn: LearnState,
     /// Whether what is said of the answer was shown.
     told: bool,
+    /// Whether the source's line was brought into view: once, so that it can be scrolled from there.
+    lined: bool,
 }
 
+/// Lines of a recorded program that are in view at once, and the room between two of them.
+const SOURCE_ROWS: f32 = 9.0;
+const SOURCE_GAP: f32 = 1.0;
 /// Size of a beat's text.
 const TEXT: f32 = 15.5;
 
@@ -46,6 +52,7 @@ pub(crate) fn ui(
         state.typed_for = (lesson.id.clone(), lesson.at);
         state.number.clear();
         state.told = false;
+        state.lined = false;
     }
     let beat = &lesson.beat;
     egui::Panel::bottom("lesson-buttons").show_separator_line(false).frame(Frame::new()).show(ui, |ui| {
@@ -55,6 +62,11 @@ pub(crate) fn ui(
     ScrollArea::vertical().auto_shrink(false).id_salt((&lesson.id, lesson.at)).show(ui, |ui| {
         head(ui, view, lesson, commands);
         ui.add_space(8.0);
+        if let Some(source) = &lesson.source {
+            let fresh = !std::mem::replace(&mut state.lined, true);
+            source_ui(ui, view.theme, source, beat.line, fresh);
+            ui.add_space(8.0);
+        }
         pieces(ui, &beat.text, TEXT, commands);
         if let Some(task) = &beat.task {
             ui.add_space(10.0);
@@ -98,6 +110,33 @@ fn head(ui: &mut Ui, view: &View<'_>, lesson: &LessonView, commands: &mut Vec<Co
             ui.label(RichText::new(why).color(view.theme.text));
         });
     }
+}
+
+/// The Python that was recorded, with the line that the beat speaks of marked and in view.
+fn source_ui(ui: &mut Ui, theme: &Theme, source: &Source, marked: Option<u32>, fresh: bool) {
+    Frame::new().fill(ui.visuals().extreme_bg_color).corner_radius(4).inner_margin(6).show(ui, |ui| {
+        let row = ui.text_style_height(&TextStyle::Monospace) + SOURCE_GAP;
+        ScrollArea::both().id_salt("source").max_height(SOURCE_ROWS * row).auto_shrink([false, true]).show(
+            ui,
+            |ui| {
+                ui.spacing_mut().item_spacing.y = SOURCE_GAP;
+                for (number, line) in (1..).zip(source.text.lines()) {
+                    let here = marked == Some(number);
+                    // The sign beside the number says it to those who see no colour.
+                    let sign = if here { ">" } else { " " };
+                    let mut text = RichText::new(format!("{sign}{number:>3}  {line}")).monospace();
+                    if here {
+                        text = text.background_color(theme.hint).color(theme.text).strong();
+                    }
+                    let label = ui.add(egui::Label::new(text).extend());
+                    if here && fresh {
+                        label.scroll_to_me(None);
+                    }
+                }
+            },
+        );
+        ui.weak(format!("Recorded: {}", source.recorded));
+    });
 }
 
 fn buttons(ui: &mut Ui, lesson: &LessonView, commands: &mut Vec<Command>) {
