@@ -49,7 +49,7 @@ async function failure(page) {
   return page.locator("#failure").innerText();
 }
 
-onRunningPage("loads and shows the bundled trace", async (page, t) => {
+onRunningPage("loads and begins with a scene that moves by itself", async (page, t) => {
   const { name, count, digest } = await position(page);
   assert.ok(name.length > 0);
   assert.ok(count > 0);
@@ -59,9 +59,37 @@ onRunningPage("loads and shows the bundled trace", async (page, t) => {
   const firstPicture = await page.evaluate(() => performance.getEntriesByName("arenascope-running")[0].startTime);
   t.diagnostic(`running ${Math.round(firstPicture)} ms after navigation`);
   await page.screenshot({ path: join(out, "page.png") });
+  const begun = (await position(page)).step;
+  await until(page, "the scene goes on", (begun) => globalThis.arenascope.step() > begun, begun, 20);
+});
+
+onRunningPage("follows a link to a lesson, fetches it, and goes through it", async (page) => {
+  const { arenascope: before } = { arenascope: await position(page) };
+  await page.evaluate(() => {
+    location.hash = "#v=1&lesson=lifo&beat=3&profile=cpython-3.13";
+  });
+  await until(page, "the lesson is open", () => globalThis.arenascope.trace_name() === "3 Last in, first out");
+  await until(page, "at its beat", () => globalThis.arenascope.step() === 6);
+  assert.notEqual((await position(page)).name, before.name);
+  assert.match(await page.locator("#status").textContent(), /cpython-3\.13/);
+  await page.screenshot({ path: join(out, "lesson.png") });
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("ArrowRight");
+  await until(page, "a beat further on", () => globalThis.arenascope.step() === 7);
+});
+
+onRunningPage("opens a program that a link holds", async (page) => {
+  await page.evaluate(() => {
+    location.hash = "#v=1&play=S1SwVchNzMnJT9YwsdDkSitKTdVI1OQCAA&step=1";
+  });
+  await until(page, "the program is open", () => globalThis.arenascope.trace_name() === "Playground");
+  await until(page, "at its step", () => globalThis.arenascope.step() === 1);
+  assert.equal((await position(page)).count, 2);
+  await page.screenshot({ path: join(out, "playground.png") });
 });
 
 onRunningPage("steps by keys, and back", async (page) => {
+  await open(page, server, tiny, replay(tiny).operations);
   const start = await press(page, "Home", 0);
   const first = await press(page, "ArrowRight", 1);
   const second = await press(page, "ArrowRight", 2);
@@ -216,6 +244,7 @@ onRunningPage(
     assert.match(await page.locator("#status").textContent(), /step [\d,]+ of [\d,]+ · \d+ arenas? · [\d,]+ blocks? in pools/);
 
     // Every part of the screen is drawn, in the dark.
+    await open(page, server, tiny, replay(tiny).operations);
     const parts = {
       toolbar: [0, 0, 390, 36],
       panes: [0, 150, 390, 640],

@@ -21,7 +21,10 @@ after(async () => {
 
 /** Files with their walks: the operations, and keys with the step and the digest that each leads to. */
 function walks() {
-  const traces = readdirSync(join(root, "traces"), { recursive: true });
+  const folders = ["traces", "trace-io/tests/data/lessons"];
+  const traces = folders.flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true }).map((path) => join(folder, path)),
+  );
   const found = [];
   for (const line of readFileSync(join(root, "app-ui/tests/keys.txt"), "utf8").trimEnd().split("\n")) {
     const words = line.trim().split(" ");
@@ -29,7 +32,7 @@ function walks() {
       found.at(-1).moves.push({ key: words[0], step: Number(words[1]), digest: words[2] });
     } else {
       const path = traces.find((path) => basename(path) === words[0]);
-      found.push({ file: join(root, "traces", path), count: Number(words[1]), moves: [] });
+      found.push({ file: join(root, path), count: Number(words[1]), moves: [] });
     }
   }
   return found;

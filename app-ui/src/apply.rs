@@ -95,6 +95,8 @@ pub(crate) struct State {
     beat: Option<(String, usize)>,
     /// How much of the window is shown.
     pub(crate) extent: Extent,
+    /// A text that the shell has to fetch.
+    pub(crate) fetch: Option<&'static str>,
     /// A link whose lesson is being opened.
     waiting: Option<Link>,
     /// How far somebody came in lessons.
@@ -132,6 +134,7 @@ impl State {
             before_lesson: None,
             beat: None,
             extent: Extent::Whole,
+            fetch: None,
             waiting: None,
             progress: Progress::default(),
             playing: false,
@@ -329,6 +332,10 @@ impl State {
     /// Begins to open a bundled trace.
     pub(crate) fn open_example(&mut self, index: usize) {
         if let Some(example) = EXAMPLES.get(index) {
+            if example.bytes.is_empty() {
+                self.fetch = Some(example.file);
+                return;
+            }
             self.open(Opened::bytes(example.file.rsplit('/').next().unwrap_or_default(), example.bytes));
         }
     }

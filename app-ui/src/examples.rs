@@ -25,7 +25,7 @@ pub(crate) struct Example {
     pub(crate) kind: Kind,
     /// How long a lesson takes.
     pub(crate) minutes: Option<u32>,
-    /// The file.
+    /// The file; nothing where the shell has to fetch it.
     pub(crate) bytes: &'static [u8],
 }
 
@@ -42,6 +42,33 @@ pub(crate) const OPENING_SCENE: &[u8] = include_bytes!("../../traces/opening.ron
 /// What it calls itself.
 pub(crate) const OPENING: &str = "opening";
 
+/// A text that a page fetches when it is asked for, and a desktop has with it.
+#[cfg(feature = "bundled-texts")]
+macro_rules! text {
+    ($file:literal) => {
+        include_bytes!(concat!("../../traces/", $file))
+    };
+}
+#[cfg(not(feature = "bundled-texts"))]
+macro_rules! text {
+    ($file:literal) => {
+        &[]
+    };
+}
+
+macro_rules! pitfall {
+    ($file:literal, $label:literal, $about:literal) => {
+        Example {
+            file: $file,
+            label: $label,
+            about: $about,
+            kind: Kind::Pitfall,
+            minutes: None,
+            bytes: text!($file),
+        }
+    };
+}
+
 macro_rules! example {
     ($file:literal, $kind:ident, $label:literal, $about:literal) => {
         Example {
@@ -57,7 +84,14 @@ macro_rules! example {
 
 macro_rules! lesson {
     ($file:literal, $minutes:literal, $label:literal, $about:literal) => {
-        Example { minutes: Some($minutes), ..example!($file, Lesson, $label, $about) }
+        Example {
+            file: $file,
+            label: $label,
+            about: $about,
+            kind: Kind::Lesson,
+            minutes: Some($minutes),
+            bytes: text!($file),
+        }
     };
 }
 
@@ -93,36 +127,36 @@ pub(crate) const EXAMPLES: &[Example] = &[
     example!("scenarios/4-wrong-domain.ron", Scenario, "4 Freed through the wrong domain", "Why a block must go back through the family it came from"),
     example!("scenarios/5-own-tables.ron", Scenario, "5 Tables of one's own", "A counting table and a failing one, put over MEM by PyMem_SetAllocator"),
     example!("scenarios/6-tracemalloc.ron", Scenario, "6 tracemalloc and a false leak", "Who allocated what is live, and how a forgotten Untrack looks like a leak"),
-    example!("pitfalls/01-sizes.ron", Pitfall, "1: textbook sizes", "Since 3.10 a 64-bit build has arenas of 1 MiB and pools of 16 KiB; the first block of a pool lies 48 bytes in"),
-    example!("pitfalls/02-threshold.ron", Pitfall, "2: 512 is small, 0 is not", "Requests of 1 to 512 bytes are small, inclusive. 0 and 513 go to the C library"),
-    example!("pitfalls/03-carved-ahead.ron", Pitfall, "3: one block ahead", "A pool links its next block before it is needed, and is full in the very call that hands out its last one"),
-    example!("pitfalls/04-emptied-pool.ron", Pitfall, "4: what an emptied pool keeps", "For the same class an emptied pool keeps its free list and nextoffset; for another it starts over at 48"),
-    example!("pitfalls/05-front.ron", Pitfall, "5: who comes to the front", "A pool that was full goes to the front of its list with its first free; a pool that was not full never moves"),
-    example!("pitfalls/06-unused-pools.ron", Pitfall, "6: unused pools", "The statistics count emptied pools and those never carved as one; a pool with no used block is in no line of the class table"),
-    example!("pitfalls/07-arena-ties.ron", Pitfall, "7: ties among arenas", "usable_arenas is sorted by free pools; among equals the order follows nfp2lasta, not address or age. Arenas of 64 KiB keep the picture small"),
-    example!("pitfalls/08-release.ron", Pitfall, "8: which arena is released", "A wholly free arena is released only if it is not last in usable_arenas, and only at the moment its last pool empties"),
-    example!("pitfalls/09-records.ron", Pitfall, "9: arena records are reused", "A released arena's record is the next to be used: the number in pool_header.arenaindex does not tell an arena's age"),
-    example!("pitfalls/10-realloc-threshold.ron", Pitfall, "10: when realloc stays", "A block stays if 4 n > 3 block size, strictly, and the size of the block counts, not the last request. The new block is taken before the old one is freed"),
-    example!("pitfalls/11-realloc-raw.ron", Pitfall, "11: realloc and the C library", "realloc never brings a block of the C library back to a pool, and realloc to 0 moves a pool's block to the C library"),
-    example!("pitfalls/12-raw-blocks.ron", Pitfall, "12: raw_allocated_blocks", "It counts pymalloc's own fallbacks only, those of small requests too when no arena can be had"),
-    example!("pitfalls/13-two-headers.ron", Pitfall, "13: two headers", "pymalloc falls back through the public RAW function, so under debug hooks a large block of MEM is decorated twice"),
-    example!("pitfalls/14-488.ron", Pitfall, "14: 24 bytes more", "Under debug hooks the largest request that a pool serves is 488 bytes; the size in front of a block is big-endian"),
-    example!("pitfalls/15-layout.ron", Pitfall, "15: no serial number", "By default the layout has no serial number and one guard word behind the data: three words more than was asked for"),
-    example!("pitfalls/16-double-free.ron", Pitfall, "16: double free", "There is no detector of double frees. The second free finds DD where the id should be, and the report usually crashes on the garbage it reads"),
-    example!("pitfalls/17-hooks-twice.ron", Pitfall, "17: hooks on top of a wrapper", "PyMem_SetupDebugHooks looks at the top table only. Over tracemalloc a second call makes a circle"),
-    example!("pitfalls/18-no-name.ron", Pitfall, "18: no name", "_PyMem_GetCurrentAllocatorName is NULL as soon as anything is unusual, for instance while tracemalloc runs"),
-    example!("pitfalls/19-trace-domains.ron", Pitfall, "19: tracemalloc's domains", "All allocator traces are in tracemalloc's domain 0, whichever of RAW, MEM and OBJ was called, and what one call does below itself is not traced again"),
-    example!("pitfalls/20-peak.ron", Pitfall, "20: the peak", "The peak moves only when a trace is added, after the old size was taken off; clear_traces sets it to 0 as well"),
-    example!("pitfalls/21-frames.ron", Pitfall, "21: which frame comes first", "In C the most recent frame comes first, in Python's Traceback the oldest; grouping by line uses the most recent one"),
-    example!("pitfalls/22-cumulative.ron", Pitfall, "22: recursion counts twice", "Cumulative statistics credit every frame of a traceback, and one that stands there twice is credited twice"),
-    example!("pitfalls/23-stop.ron", Pitfall, "23: stop restores blindly", "stop() puts back the tables it saw at the start; hooks installed since are gone. A second start(n) changes nothing"),
-    example!("pitfalls/24-no-statistics.ron", Pitfall, "24: statistics disappear", "sys._debugmallocstats() looks at one function of OBJ. A wrapper there hides pymalloc, unless debug hooks are enabled below"),
-    example!("pitfalls/25-hook-sizes.ron", Pitfall, "25: not every hook call is an arena", "The arena hook also serves the 16 KiB chunks of interpreters' data stacks. Who counts its calls as arenas counts wrongly; the size tells them apart. And an arena goes back to the hook in force, not to its maker"),
-    example!("pitfalls/26-malloc-stats.ron", Pitfall, "26: PYTHONMALLOCSTATS=0 is on", "Any value but the empty one turns the reports on, 0 too. A report is printed before the arena that caused it exists, so the first one is all zeros"),
-    example!("pitfalls/27-interpreters.ron", Pitfall, "27: a block belongs to an interpreter", "Since 3.12 pymalloc's state is an interpreter's own, while tables, hooks and tracemalloc are the process's. A block freed in the wrong interpreter goes to the C library"),
-    example!("pitfalls/28-free-threaded.ron", Pitfall, "28: the free-threaded build", "Without a GIL MEM and OBJ are both mimalloc's, RAW from 3.15 on only, and PYTHONMALLOC=pymalloc ends the process at start-up"),
-    example!("pitfalls/29-radix.ron", Pitfall, "29: the radix tree", "tail_hi of -1 marks an arena that begins exactly at its window; a misaligned arena marks two windows. Nodes are never taken away"),
-    example!("pitfalls/30-failed-realloc.ron", Pitfall, "30: a realloc that fails", "When the layer below gives no memory, the old block must be as it was: data, size and trace"),
+    pitfall!("pitfalls/01-sizes.ron", "1: textbook sizes", "Since 3.10 a 64-bit build has arenas of 1 MiB and pools of 16 KiB; the first block of a pool lies 48 bytes in"),
+    pitfall!("pitfalls/02-threshold.ron", "2: 512 is small, 0 is not", "Requests of 1 to 512 bytes are small, inclusive. 0 and 513 go to the C library"),
+    pitfall!("pitfalls/03-carved-ahead.ron", "3: one block ahead", "A pool links its next block before it is needed, and is full in the very call that hands out its last one"),
+    pitfall!("pitfalls/04-emptied-pool.ron", "4: what an emptied pool keeps", "For the same class an emptied pool keeps its free list and nextoffset; for another it starts over at 48"),
+    pitfall!("pitfalls/05-front.ron", "5: who comes to the front", "A pool that was full goes to the front of its list with its first free; a pool that was not full never moves"),
+    pitfall!("pitfalls/06-unused-pools.ron", "6: unused pools", "The statistics count emptied pools and those never carved as one; a pool with no used block is in no line of the class table"),
+    pitfall!("pitfalls/07-arena-ties.ron", "7: ties among arenas", "usable_arenas is sorted by free pools; among equals the order follows nfp2lasta, not address or age. Arenas of 64 KiB keep the picture small"),
+    pitfall!("pitfalls/08-release.ron", "8: which arena is released", "A wholly free arena is released only if it is not last in usable_arenas, and only at the moment its last pool empties"),
+    pitfall!("pitfalls/09-records.ron", "9: arena records are reused", "A released arena's record is the next to be used: the number in pool_header.arenaindex does not tell an arena's age"),
+    pitfall!("pitfalls/10-realloc-threshold.ron", "10: when realloc stays", "A block stays if 4 n > 3 block size, strictly, and the size of the block counts, not the last request. The new block is taken before the old one is freed"),
+    pitfall!("pitfalls/11-realloc-raw.ron", "11: realloc and the C library", "realloc never brings a block of the C library back to a pool, and realloc to 0 moves a pool's block to the C library"),
+    pitfall!("pitfalls/12-raw-blocks.ron", "12: raw_allocated_blocks", "It counts pymalloc's own fallbacks only, those of small requests too when no arena can be had"),
+    pitfall!("pitfalls/13-two-headers.ron", "13: two headers", "pymalloc falls back through the public RAW function, so under debug hooks a large block of MEM is decorated twice"),
+    pitfall!("pitfalls/14-488.ron", "14: 24 bytes more", "Under debug hooks the largest request that a pool serves is 488 bytes; the size in front of a block is big-endian"),
+    pitfall!("pitfalls/15-layout.ron", "15: no serial number", "By default the layout has no serial number and one guard word behind the data: three words more than was asked for"),
+    pitfall!("pitfalls/16-double-free.ron", "16: double free", "There is no detector of double frees. The second free finds DD where the id should be, and the report usually crashes on the garbage it reads"),
+    pitfall!("pitfalls/17-hooks-twice.ron", "17: hooks on top of a wrapper", "PyMem_SetupDebugHooks looks at the top table only. Over tracemalloc a second call makes a circle"),
+    pitfall!("pitfalls/18-no-name.ron", "18: no name", "_PyMem_GetCurrentAllocatorName is NULL as soon as anything is unusual, for instance while tracemalloc runs"),
+    pitfall!("pitfalls/19-trace-domains.ron", "19: tracemalloc's domains", "All allocator traces are in tracemalloc's domain 0, whichever of RAW, MEM and OBJ was called, and what one call does below itself is not traced again"),
+    pitfall!("pitfalls/20-peak.ron", "20: the peak", "The peak moves only when a trace is added, after the old size was taken off; clear_traces sets it to 0 as well"),
+    pitfall!("pitfalls/21-frames.ron", "21: which frame comes first", "In C the most recent frame comes first, in Python's Traceback the oldest; grouping by line uses the most recent one"),
+    pitfall!("pitfalls/22-cumulative.ron", "22: recursion counts twice", "Cumulative statistics credit every frame of a traceback, and one that stands there twice is credited twice"),
+    pitfall!("pitfalls/23-stop.ron", "23: stop restores blindly", "stop() puts back the tables it saw at the start; hooks installed since are gone. A second start(n) changes nothing"),
+    pitfall!("pitfalls/24-no-statistics.ron", "24: statistics disappear", "sys._debugmallocstats() looks at one function of OBJ. A wrapper there hides pymalloc, unless debug hooks are enabled below"),
+    pitfall!("pitfalls/25-hook-sizes.ron", "25: not every hook call is an arena", "The arena hook also serves the 16 KiB chunks of interpreters' data stacks. Who counts its calls as arenas counts wrongly; the size tells them apart. And an arena goes back to the hook in force, not to its maker"),
+    pitfall!("pitfalls/26-malloc-stats.ron", "26: PYTHONMALLOCSTATS=0 is on", "Any value but the empty one turns the reports on, 0 too. A report is printed before the arena that caused it exists, so the first one is all zeros"),
+    pitfall!("pitfalls/27-interpreters.ron", "27: a block belongs to an interpreter", "Since 3.12 pymalloc's state is an interpreter's own, while tables, hooks and tracemalloc are the process's. A block freed in the wrong interpreter goes to the C library"),
+    pitfall!("pitfalls/28-free-threaded.ron", "28: the free-threaded build", "Without a GIL MEM and OBJ are both mimalloc's, RAW from 3.15 on only, and PYTHONMALLOC=pymalloc ends the process at start-up"),
+    pitfall!("pitfalls/29-radix.ron", "29: the radix tree", "tail_hi of -1 marks an arena that begins exactly at its window; a misaligned arena marks two windows. Nodes are never taken away"),
+    pitfall!("pitfalls/30-failed-realloc.ron", "30: a realloc that fails", "When the layer below gives no memory, the old block must be as it was: data, size and trace"),
 ];
 
 /// The bundled traces of one kind, with their place in [`EXAMPLES`].

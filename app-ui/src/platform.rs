@@ -30,6 +30,9 @@ pub trait Platform {
     fn reduces_motion(&self) -> bool {
         false
     }
+    /// Fetches a text that belongs to the program and was not bundled, by its path under `traces/`; it arrives in
+    /// [`Self::poll_opened`] later.
+    fn fetch(&mut self, _ctx: &egui::Context, _file: &str) {}
     /// What a link to this program begins with: the page's address without its fragment; nothing on a desktop, where the
     /// fragment itself is opened.
     fn address(&self) -> String {

@@ -5,7 +5,8 @@ use eframe::egui;
 use js_sys::Function;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
-use web_sys::{Document, Element, Event, HtmlInputElement};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{Document, Element, Event, File, HtmlInputElement, Response};
 
 use crate::inbox::Inbox;
 use crate::js_error::describe;
@@ -91,6 +92,19 @@ impl Platform for WebPlatform {
         root.and_then(|root| root.get_attribute(MOTION)).is_some_and(|motion| motion == "reduce")
     }
 
+    fn fetch(&mut self, ctx: &egui::Context, file: &str) {
+        let (inbox, ctx, file) = (self.inbox.clone(), ctx.clone(), file.to_owned());
+        wasm_bindgen_futures::spawn_local(async move {
+            match fetched(&file).await {
+                Ok(file) => inbox.take(&ctx, file),
+                Err(why) => inbox.fail(
+                    &ctx,
+                    &format!("{file} could not be loaded from the page's server: {why}; try again"),
+                ),
+            }
+        });
+    }
+
     fn address(&self) -> String {
         let location = web_sys::window().map(|window| window.location());
         let parts = location
@@ -105,6 +119,21 @@ impl Platform for WebPlatform {
             self.status.set_text_content(Some(status));
         }
     }
+}
+
+/// A file from beside the page: the build puts folders into names.
+async fn fetched(file: &str) -> Result<File, String> {
+    let window = web_sys::window().ok_or("there is no window")?;
+    let name = file.replace('/', "-");
+    let said = |error: JsValue| describe(&error);
+    let response: Response =
+        JsFuture::from(window.fetch_with_str(&name)).await.map_err(said)?.unchecked_into();
+    if !response.ok() {
+        return Err(format!("it answers {}", response.status()));
+    }
+    let blob = JsFuture::from(response.blob().map_err(said)?).await.map_err(said)?;
+    let name = file.rsplit('/').next().unwrap_or(file);
+    File::new_with_blob_sequence(&js_sys::Array::of1(&blob), name).map_err(said)
 }
 
 fn element(document: &Document, id: &str) -> Result<Element, String> {

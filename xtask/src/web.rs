@@ -115,12 +115,32 @@ pub(crate) fn build(out: &Path) -> Result<()> {
         files.push((name, asset.bytes));
     }
     files.push(("index.html".to_owned(), page.into_bytes()));
+    files.extend(texts()?);
 
     empty(out)?;
     for (name, bytes) in &files {
         fs::write(out.join(name), bytes).with_context(|| format!("{name} cannot be written"))?;
     }
     report_sizes(out, &files)
+}
+
+/// Folders of texts that the window fetches when they are asked for.
+const TEXTS: [&str; 2] = ["course", "pitfalls"];
+
+/// Those texts, with their folder in their name.
+fn texts() -> Result<Vec<(String, Vec<u8>)>> {
+    let mut files = Vec::new();
+    for folder in TEXTS {
+        let path = root().join("traces").join(folder);
+        let entries = fs::read_dir(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        for entry in entries {
+            let entry = entry?;
+            let name = format!("{folder}-{}", entry.file_name().display());
+            files.push((name, fs::read(entry.path())?));
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// A module and its JavaScript.
@@ -209,9 +229,9 @@ fn empty(dir: &Path) -> Result<()> {
     let entries = fs::read_dir(dir)?.collect::<Result<Vec<_>, _>>()?;
     for entry in &entries {
         let name = entry.file_name();
-        let known = Path::new(&name)
-            .extension()
-            .is_some_and(|extension| ["css", "html", "js", "svg", "wasm"].iter().any(|e| extension == *e));
+        let known = Path::new(&name).extension().is_some_and(|extension| {
+            ["css", "html", "js", "ron", "svg", "wasm"].iter().any(|e| extension == *e)
+        });
         if !known || entry.file_type()?.is_dir() {
             bail!(
                 "{} holds {}, which no build put there: give --out an empty folder",
@@ -232,7 +252,14 @@ fn report_sizes(out: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
     // What the first picture waits for, and all.
     let mut sums = [[0; 3]; 2];
     let mut window = 0;
+    let mut texts = [0; 2];
     for (index, (name, bytes)) in files.iter().enumerate() {
+        if Path::new(name).extension().is_some_and(|extension| extension == "ron") {
+            // One at a time, and only for who asks.
+            let brotli = compressed.as_ref().map_or(0, |sizes| sizes[index][1]);
+            texts = [texts[0] + 1, texts[1].max(brotli)];
+            continue;
+        }
         let [gzip, brotli] = compressed.as_ref().map_or([None; 2], |sizes| sizes[index].map(Some));
         println!("{name:<36} {:>10} {} {}", bytes.len(), cell(gzip), cell(brotli));
         let sizes = [bytes.len(), gzip.unwrap_or(0), brotli.unwrap_or(0)];
@@ -252,6 +279,10 @@ fn report_sizes(out: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
         println!("{name:<36} {bytes:>10} {} {}", cell(gzip), cell(brotli));
     }
 
+    println!(
+        "{} texts are fetched one by one, each of at most {} bytes, compressed with brotli",
+        texts[0], texts[1]
+    );
     println!("\nthe window's module {window} of at most {WASM_BUDGET_BYTES} bytes");
     ensure!(
         window <= WASM_BUDGET_BYTES,

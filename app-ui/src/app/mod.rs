@@ -162,6 +162,9 @@ impl App {
             Some(Err(error)) => self.state.error = Some(error),
             None => {}
         }
+        if let Some(file) = self.state.fetch.take() {
+            self.platform.fetch(ctx, file);
+        }
         if let Some(why) = self.platform.poll_refused() {
             self.state.ask_for_path(why);
         }
@@ -229,6 +232,9 @@ impl App {
         }
         for command in commands {
             self.apply(&ctx, command);
+        }
+        if self.state.fetch.is_some() {
+            ctx.request_repaint();
         }
         self.publish(&ctx);
         if let Some(begun) = self.frame_begun.take() {
