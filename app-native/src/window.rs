@@ -62,7 +62,10 @@ impl Shell {
     fn new(cc: &eframe::CreationContext<'_>, file: Option<PathBuf>, drag_seconds: Option<f64>) -> Self {
         dialog::watch();
         let platform = Desktop::new(cc.egui_ctx.clone());
+        let link = file.as_ref().and_then(|path| path.to_str()).filter(|text| text.starts_with("#v="));
+        let link = link.map(str::to_owned);
         let mut app = match file {
+            Some(_) if link.is_some() => App::new(Box::new(platform), Startup { link, ..Startup::default() }),
             Some(path) => {
                 platform.open(&cc.egui_ctx, path);
                 App::waiting(Box::new(platform))

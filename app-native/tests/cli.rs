@@ -440,7 +440,7 @@ fn pythonmallocstats_goes_to_standard_error() {
         ["0 arenas", "1 arenas", "2 arenas"]
     );
 
-    let lesson = data("../../../traces/lessons/1-first-blocks.ron");
+    let lesson = data("../../../trace-io/tests/data/lessons/1-first-blocks.ron");
     let text = stderr(&["replay", &lesson, "--pythonmallocstats", "1"]);
     let (first, last) = text.split_at(text.rfind("Small block").unwrap());
     assert!(first.contains("\n0 arenas * "), "{first}");
@@ -521,7 +521,7 @@ fn snapshots_are_filtered_and_tables_weighed() {
     // Real 3.8.18 to 3.13.0: 600 or 624 bytes before the first trace; 3.14 says 0 while it does not trace.
     let memory =
         |path: &str, preset: &str| stdout(&["replay", path, "--profile", preset, "--tracemalloc-memory"]);
-    let off = data("../../../traces/lessons/1-first-blocks.ron");
+    let off = data("../../../trace-io/tests/data/lessons/1-first-blocks.ron");
     for (preset, bytes) in [
         ("cpython-3.8", "600\n"),
         ("cpython-3.9", "624\n"),

@@ -1,17 +1,20 @@
 //! The only place that changes what the window itself holds; everything else is an order to the engine.
 
+mod teaching;
+
 use std::time::Duration;
 
 use egui::ThemePreference;
+use session::link::Link;
 use session::open::Still;
 use session::order::{Direction, Order};
 use session::port::Port;
-use session::view::program::PLAYGROUND;
-use session::view::{Look, Shown};
+use session::view::Look;
 use session::{Opened, Selection};
+use sim_core::Profile;
 
 use crate::command::{Action, Command};
-use crate::examples::{EXAMPLES, Kind, OPENING, of_kind};
+use crate::examples::EXAMPLES;
 use crate::layout::{Layout, Pane};
 use crate::progress::Progress;
 use crate::words;
@@ -31,6 +34,18 @@ pub(crate) enum Overlay {
     Path,
 }
 
+/// How much of the window is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Extent {
+    /// All of it.
+    #[default]
+    Whole,
+    /// A lesson alone, large, for a class.
+    Present,
+    /// A lesson alone, in a frame of another page.
+    Embed,
+}
+
 /// What the shell or the toolkit has to do, since nothing here can.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Request {
@@ -40,6 +55,8 @@ pub(crate) enum Request {
     OpenPath(String),
     /// Put this on the clipboard.
     Copy(String),
+    /// Put the address with this fragment on the clipboard.
+    CopyLink(String),
     /// Put the text cursor into the operations' filter.
     FocusFilter,
     /// Put the text cursor into the condition field, after writing something there if there is something.
@@ -59,7 +76,7 @@ pub(crate) struct State {
     /// The way to what is open.
     pub(crate) port: Box<dyn Port>,
     /// What it said last.
-    pub(crate) shown: Shown,
+    pub(crate) shown: session::view::Shown,
     /// What went wrong outside of it, in one line.
     pub(crate) error: Option<String>,
     /// What went wrong in the engine, in a window's words.
@@ -76,6 +93,10 @@ pub(crate) struct State {
     before_lesson: Option<Layout>,
     /// The lesson and beat whose pane was brought to the front.
     beat: Option<(String, usize)>,
+    /// How much of the window is shown.
+    pub(crate) extent: Extent,
+    /// A link whose lesson is being opened.
+    waiting: Option<Link>,
     /// How far somebody came in lessons.
     pub(crate) progress: Progress,
     /// Whether the playground was opened for itself, and the window is laid out for it.
@@ -101,7 +122,7 @@ impl State {
     pub(crate) fn new(port: Box<dyn Port>) -> Self {
         Self {
             port,
-            shown: Shown::default(),
+            shown: session::view::Shown::default(),
             error: None,
             said: None,
             overlay: None,
@@ -110,6 +131,8 @@ impl State {
             layout: Layout::default(),
             before_lesson: None,
             beat: None,
+            extent: Extent::Whole,
+            waiting: None,
             progress: Progress::default(),
             playing: false,
             narrow: false,
@@ -151,6 +174,20 @@ impl State {
             Command::Do(action) => return self.act(action),
             Command::Order(order) => self.order(order),
             Command::Example(index) => self.open_example(index),
+            Command::Practise(lesson, level) => {
+                let seed = self.progress.next_seed();
+                self.order(Order::Practise { lesson, level, seed });
+            }
+            Command::Share(mut link) => {
+                let head = self.shown.head.as_ref();
+                link.profile = head
+                    .map(|head| head.profile.name.clone())
+                    .filter(|name| *name != Profile::default().name);
+                match link.fragment() {
+                    Ok(fragment) => return Some(Request::CopyLink(fragment)),
+                    Err(why) => self.error = Some(why),
+                }
+            }
             Command::Fork => {
                 self.order(Order::Fork);
                 self.playing = true;
@@ -213,6 +250,14 @@ impl State {
             Action::Follow => Order::Follow(!self.selection().follow),
             Action::Fold => Order::Fold(!self.selection().fold),
             Action::Verify => Order::Verify,
+            Action::Clear if self.extent == Extent::Present => {
+                self.extent = Extent::Whole;
+                return None;
+            }
+            Action::Present => {
+                self.extent = if self.extent == Extent::Whole { Extent::Present } else { Extent::Whole };
+                return None;
+            }
             Action::Clear if self.overlay.take().is_some() => return None,
             Action::Clear => Order::Clear,
             Action::Cancel => Order::Cancel,
@@ -305,58 +350,6 @@ impl State {
             }
         }
         copied
-    }
-
-    /// Lays the window out for a lesson that was opened, brings what its beat shows to the front, and gives the layout
-    /// back afterwards.
-    pub(crate) fn lay_out(&mut self) {
-        let lesson = self.shown.picture.as_ref().and_then(|picture| picture.lesson.as_ref());
-        // The scene of the beginning has a layout of its own.
-        let lesson = lesson.filter(|lesson| lesson.id != OPENING);
-        let played = self.shown.head.as_ref().is_some_and(|head| head.name == PLAYGROUND);
-        let now = match lesson {
-            Some(lesson) => Some((lesson.id.clone(), lesson.at)),
-            None if self.playing && played => Some((PLAYGROUND.to_owned(), 0)),
-            None => None,
-        };
-        let narrow = Layout::is_narrow(self.width);
-        if now == self.beat && (now.is_none() || narrow == self.narrow) {
-            return;
-        }
-        if now.is_some() {
-            if self.before_lesson.is_none() {
-                self.before_lesson = Some(std::mem::replace(&mut self.layout, Layout::lesson(narrow)));
-            } else if narrow != self.narrow {
-                self.layout = Layout::lesson(narrow);
-            }
-            self.narrow = narrow;
-        }
-        if let Some(lesson) = lesson {
-            self.playing = false;
-            self.progress.reach(&lesson.id, lesson.at, lesson.len);
-            self.layout.show(Pane::of(lesson.beat.show));
-            self.layout.show(Pane::Learn);
-        } else if now.is_some() {
-            self.layout.show(Pane::Playground);
-        } else if let Some(before) = self.before_lesson.take() {
-            self.playing = false;
-            self.layout = before;
-        }
-        self.beat = now;
-    }
-
-    /// What is kept of the layout: never that of a lesson.
-    pub(crate) fn kept_layout(&mut self) -> &mut Layout {
-        self.before_lesson.as_mut().unwrap_or(&mut self.layout)
-    }
-
-    fn next_lesson(&mut self) {
-        let Some((id, _)) = &self.beat else { return };
-        let mut lessons = of_kind(Kind::Lesson).skip_while(|(_, example)| example.lesson_id() != Some(id));
-        match lessons.nth(1) {
-            Some((index, _)) => self.open_example(index),
-            None => self.order(Order::LeaveLesson),
-        }
     }
 
     fn show(&mut self, pane: Pane) -> Option<Request> {

@@ -2,6 +2,7 @@
 
 use egui::{Key, KeyboardShortcut, Modifiers};
 use session::Order;
+use session::link::Link;
 use sim_core::index::RareEvent;
 
 /// What the window can be told; `apply` does it.
@@ -15,6 +16,10 @@ pub(crate) enum Command {
     Example(usize),
     /// Take what is open into the playground.
     Fork,
+    /// Put a link to the lesson's beat, or to this program, on the clipboard.
+    Share(Link),
+    /// Ask a fresh question on a lesson, at a level from 1 to 3.
+    Practise(String, u8),
     /// Leave the lesson that is open.
     LeaveLesson,
     /// Open the lesson after the one that is open.
@@ -78,6 +83,7 @@ pub(crate) enum Action {
     TabCallers,
     TabLearn,
     TabPlayground,
+    Present,
     Palette,
     Help,
     ThemeSystem,
@@ -222,6 +228,7 @@ table! {
     WINDOW TabCallers, "Who allocates", "Show the threads, and the places in the source that allocate most", [key(NONE, Key::Num0)];
     WINDOW TabLearn, "Learn", "Show the course, or the lesson that is open", [key(NONE, Key::L)];
     WINDOW TabPlayground, "Playground", "Write a program and see what the allocator does", [key(NONE, Key::E)];
+    WINDOW Present, "Present", "Show the lesson alone, large, for a class; Escape ends it", [key(NONE, Key::F5)];
     WINDOW Palette, "Commands…", "Find any command by its name", [key(Modifiers::COMMAND.plus(SHIFT), Key::P), key(NONE, Key::F2)];
     WINDOW Help, "Help", "What the picture means, and every key", [key(NONE, Key::Questionmark), key(NONE, Key::F1)];
     WINDOW ThemeSystem, "Colors of the system", "Light or dark, as the system is", [];

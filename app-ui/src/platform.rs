@@ -30,6 +30,11 @@ pub trait Platform {
     fn reduces_motion(&self) -> bool {
         false
     }
+    /// What a link to this program begins with: the page's address without its fragment; nothing on a desktop, where the
+    /// fragment itself is opened.
+    fn address(&self) -> String {
+        String::new()
+    }
     /// Tells the shell the state as text, for screen readers and tests (the browser mirrors it into the page).
     fn publish_status(&mut self, status: &str);
 }

@@ -43,7 +43,7 @@ fn a_step_in_two_thousand_arenas() {
     }
     let total_bytes = Some(text.len() as u64);
     let file = Opened::new("big.ptrace", Box::new(Cursor::new(text)), total_bytes);
-    let app = App::new(Box::new(Nothing), Startup { file: Some(file) });
+    let app = App::new(Box::new(Nothing), Startup { file: Some(file), ..Startup::default() });
     let mut harness = Harness::builder().with_size(vec2(1600.0, 1000.0)).build_ui_state(
         |ui, app: &mut App| {
             app.logic(&ui.ctx().clone());

@@ -45,7 +45,8 @@ impl Window {
     fn new(name: &str, text: &str, theme: Theme) -> Self {
         let file =
             Opened::new(name, Box::new(Cursor::new(text.as_bytes().to_vec())), Some(text.len() as u64));
-        let app = App::new(Box::new(NoShell(Rc::default())), Startup { file: Some(file) });
+        let app =
+            App::new(Box::new(NoShell(Rc::default())), Startup { file: Some(file), ..Startup::default() });
         let harness = Harness::builder().with_size(vec2(1600.0, 1600.0)).build_ui_state(
             |ui, app: &mut App| {
                 app.logic(&ui.ctx().clone());

@@ -90,7 +90,7 @@ const WALKS: [Walk; 8] = [
     Walk {
         name: "a lesson on arenas",
         file: "6-arenas.ron",
-        bytes: include_bytes!("../../traces/lessons/6-arenas.ron"),
+        bytes: include_bytes!("../../trace-io/tests/data/lessons/6-arenas.ron"),
         seed: 3,
         profiles: &["cpython-3.13", "cpython-3.15-hugepages"],
     },

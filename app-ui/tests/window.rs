@@ -68,7 +68,7 @@ struct Window {
 impl Window {
     fn new(file: Option<Opened>, size: (f32, f32), theme: Theme) -> Self {
         let desk = Rc::new(RefCell::new(Desk::default()));
-        let app = App::new(Box::new(TestPlatform(Rc::clone(&desk))), Startup { file });
+        let app = App::new(Box::new(TestPlatform(Rc::clone(&desk))), Startup { file, ..Startup::default() });
         let harness = Harness::builder().with_size(vec2(size.0, size.1)).build_ui_state(
             |ui, app: &mut App| {
                 app.logic(&ui.ctx().clone());
@@ -435,14 +435,13 @@ fn the_layout_survives_saving_and_nonsense_is_ignored() {
 }
 
 #[test]
-fn lessons_open_from_the_menu_and_explain_each_step() {
-    let mut window = Window::recording((1400.0, 900.0), Theme::Dark);
-    window.click("Lessons");
-    window.click("2 The free list");
+fn older_lessons_open_and_explain_each_step() {
+    let lesson = include_str!("../../trace-io/tests/data/lessons/2-free-list.ron");
+    let file = opened("2-free-list.ron", lesson.as_bytes());
+    let mut window = Window::new(Some(file), (1400.0, 900.0), Theme::Dark);
     assert_eq!(window.harness.state().trace_name(), Some("2 The free list"));
     assert_eq!(window.step(), 0);
     assert!(window.says("Press the right arrow key"));
-    let lesson = include_str!("../../traces/lessons/2-free-list.ron");
     let note = lesson.split("note(\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
     assert!(window.says(&note[..40]), "the note of the first operation");
     window.key(Key::ArrowRight);
@@ -506,7 +505,7 @@ fn single_keys_reach_the_window_after_a_click() {
 
 #[test]
 fn released_arenas_leave_the_window_in_order() {
-    let text = include_bytes!("../../traces/lessons/6-arenas.ron");
+    let text = include_bytes!("../../trace-io/tests/data/lessons/6-arenas.ron");
     let mut window = Window::new(Some(opened("6-arenas.ron", text)), (1400.0, 900.0), Theme::Light);
     assert!(window.harness.state().status().contains("arena_size=64K"));
     window.key(Key::End);
@@ -566,7 +565,10 @@ fn operations_can_be_filtered() {
 #[test]
 fn a_dense_screen_draws() {
     let desk = Rc::new(RefCell::new(Desk::default()));
-    let app = App::new(Box::new(TestPlatform(Rc::clone(&desk))), Startup { file: Some(recording()) });
+    let app = App::new(
+        Box::new(TestPlatform(Rc::clone(&desk))),
+        Startup { file: Some(recording()), ..Startup::default() },
+    );
     let harness =
         Harness::builder().with_size(vec2(1600.0, 1000.0)).with_pixels_per_point(2.5).build_ui_state(
             |ui, app: &mut App| {
@@ -1035,6 +1037,70 @@ fn a_lesson_is_read_and_answered() {
     assert!(!window.says("Not so."));
     window.key(Key::ArrowRight);
     assert!(window.says("The answer:"), "nobody passes over a result unseen");
+}
+
+impl Window {
+    fn copied(&mut self, click: &str) -> String {
+        self.harness.get_by_role_and_label(egui::accesskit::Role::Button, click).click();
+        for _ in 0..4 {
+            self.harness.step();
+            let commands = &self.harness.output().platform_output.commands;
+            if let Some(egui::OutputCommand::CopyText(text)) = commands.first() {
+                return text.clone();
+            }
+        }
+        panic!("nothing was copied");
+    }
+
+    fn linked(fragment: &str) -> Self {
+        let mut window = Self::new(None, (1280.0, 720.0), Theme::Dark);
+        window.harness.state_mut().open_link(fragment);
+        window.settle();
+        window
+    }
+}
+
+#[test]
+fn a_link_opens_a_lesson_at_its_beat_or_a_whole_program() {
+    let window = Window::linked("#v=1&lesson=first-block&beat=4&profile=cpython-3.9");
+    assert!(window.says("Beat 4 of 13") && window.says("of 4 KiB. Only the first one"));
+    // Out of the playground of one window into another one.
+    let mut window = Window::linked("#v=1&play=S1SwVchNzMnJT9YwsdDkSitKTdVI1OQCAA&step=1");
+    assert_eq!(
+        (window.harness.state().step(), window.says("The picture stands after line 1.")),
+        (Some((1, 2)), true)
+    );
+    let copied = window.copied("Copy link");
+    let again = Window::linked(&copied);
+    assert_eq!(again.harness.state().step(), Some((1, 2)));
+    assert_eq!(again.harness.state().state_digest(), window.harness.state().state_digest());
+}
+
+#[test]
+fn a_link_that_cannot_be_followed_says_why() {
+    for (fragment, why) in [
+        ("#v=1&lesson=none-such", "asks for the lesson `none-such`"),
+        ("#v=7&lesson=first-block", "is of version 7"),
+        ("#v=1&play=AAAA", "is damaged"),
+    ] {
+        let window = Window::linked(fragment);
+        assert!(window.says(why), "{fragment}");
+        assert_eq!(window.harness.state().trace_name(), Some("The first twenty seconds"));
+    }
+}
+
+#[test]
+fn a_lesson_can_stand_alone_and_be_given_back() {
+    let mut window = Window::linked("#v=1&lesson=first-block&beat=5&present=1");
+    assert!(window.says("In the pool lies the") && window.says("Map of pool 0"));
+    assert!(!window.says("Scenarios") && !window.says("What happened"), "nothing but text and picture");
+    assert!((window.harness.ctx.zoom_factor() - 1.45).abs() < 0.01);
+    window.key(Key::ArrowRight);
+    assert!(window.says("Where will"));
+    window.key(Key::Escape);
+    assert!(window.says("Scenarios") && (window.harness.ctx.zoom_factor() - 1.0).abs() < 0.01);
+    let embedded = Window::linked("#v=1&lesson=first-block&embed=1");
+    assert!(!embedded.says("Scenarios") && (embedded.harness.ctx.zoom_factor() - 1.0).abs() < 0.01);
 }
 
 /// The Python that a lesson was recorded from stands above the text, with the line that the beat speaks of marked.

@@ -208,6 +208,7 @@ async function boot() {
     );
   });
   // The last events that a page is sure to get: closing a tab or swiping the browser away sends no other.
+  addEventListener("hashchange", () => handle.follow_address());
   addEventListener("pagehide", () => handle.save());
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "hidden") {

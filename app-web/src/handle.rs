@@ -40,6 +40,13 @@ impl WebHandle {
         }
     }
 
+    /// Follows the link that the page's address is now; the page calls it when the part after `#` changes.
+    pub fn follow_address(&self) {
+        if let Some(mut shell) = self.runner.app_mut::<Shell>() {
+            shell.follow_address();
+        }
+    }
+
     /// Ends the app and frees what it holds.
     pub fn destroy(&self) {
         self.runner.destroy();

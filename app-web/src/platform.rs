@@ -91,6 +91,13 @@ impl Platform for WebPlatform {
         root.and_then(|root| root.get_attribute(MOTION)).is_some_and(|motion| motion == "reduce")
     }
 
+    fn address(&self) -> String {
+        let location = web_sys::window().map(|window| window.location());
+        let parts = location
+            .map(|l| format!("{}{}", l.origin().unwrap_or_default(), l.pathname().unwrap_or_default()));
+        parts.unwrap_or_default()
+    }
+
     fn publish_status(&mut self, status: &str) {
         // Setting the same text again would have a screen reader say it again.
         if self.status_text != status {

@@ -22,7 +22,7 @@ impl Shell {
     /// The window over the page's elements, laid out as it was left.
     pub(crate) fn new(creation: &eframe::CreationContext<'_>, launch: Function) -> Result<Self, String> {
         let platform = WebPlatform::new(&creation.egui_ctx, launch)?;
-        let mut app = App::new(Box::new(platform), Startup::default());
+        let mut app = App::new(Box::new(platform), Startup { link: fragment(), ..Startup::default() });
         if let Some(saved) = storage().and_then(|storage| storage.get_item(LAYOUT_KEY).ok()?) {
             app.restore(&saved);
         }
@@ -35,6 +35,14 @@ impl Shell {
         if let Some(storage) = storage() {
             // A full or forbidden storage only means that the next visit starts with the usual layout.
             let _ = storage.set_item(LAYOUT_KEY, &self.app.save());
+        }
+    }
+
+    /// Follows the link that the address is now.
+    pub(crate) fn follow_address(&mut self) {
+        if let Some(fragment) = fragment() {
+            self.app.open_link(&fragment);
+            self.ctx.request_repaint();
         }
     }
 
@@ -67,6 +75,12 @@ impl eframe::App for Shell {
     fn as_any_mut(&mut self) -> Option<&mut dyn Any> {
         Some(self)
     }
+}
+
+/// What the address says after `#`, if it says something.
+fn fragment() -> Option<String> {
+    let fragment = web_sys::window()?.location().hash().ok()?;
+    (fragment.len() > 1).then_some(fragment)
 }
 
 /// The browser's storage for this host, unless the user forbids it.

@@ -25,12 +25,23 @@ pub enum Order {
     BeatAt(usize),
     /// Answer what the lesson asks.
     Answer(Answer),
+    /// Ask a fresh question on a lesson.
+    Practise {
+        /// The lesson's id.
+        lesson: String,
+        /// From 1 to 3.
+        level: u8,
+        /// The same seed gives the same question.
+        seed: u64,
+    },
     /// Leave the lesson; its trace stays open.
     LeaveLesson,
     /// Run the program that is written in the playground.
     Program(String),
     /// Take what is open into the playground.
     Fork,
+    /// Take a program into the playground, and run it.
+    Take(String),
     /// Forget the answer, to try again.
     Again,
     /// Go to the author's next note.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use session::lesson::{Answer, LessonView, TaskView, Verdict, compile};
 use session::view::inspect::Sheet;
+use session::view::map::MapLook;
 use session::view::{Look, Picture, Status};
 use session::{Engine, Level, Opened, Order, Place};
 use sim_core::Addr;
@@ -21,7 +22,7 @@ struct Front {
 impl Front {
     fn open(name: &str, bytes: &'static [u8]) -> Self {
         let mut engine = Engine::new(None);
-        engine.look(Look { inspector: true, map: Some(Default::default()), ..Look::default() });
+        engine.look(Look { inspector: true, map: Some(MapLook::default()), ..Look::default() });
         engine.open(Opened::bytes(name.to_owned(), bytes));
         let mut front = Self { engine, picture: None, status: Status::default() };
         front.settle();
@@ -55,7 +56,7 @@ impl Front {
     }
 
     /// Goes on until a beat has a task that is waited for.
-    fn to_task(&mut self) -> TaskView {
+    fn next_task(&mut self) -> TaskView {
         loop {
             if let Some(task) = self.lesson().beat.task.clone().filter(TaskView::open) {
                 return task;
@@ -89,7 +90,7 @@ fn beats_go_to_their_step_and_put_in_front_what_they_speak_of() {
 #[test]
 fn what_is_asked_is_answered_by_the_machine() {
     let mut front = Front::open("01-first-block.ron", FIRST);
-    let TaskView::Choose { choices, key: None, given: None, because } = front.to_task() else {
+    let TaskView::Choose { choices, key: None, given: None, because } = front.next_task() else {
         panic!("choices")
     };
     assert!(because.is_empty(), "nothing tells the answer before it is given");
@@ -129,13 +130,13 @@ fn what_is_asked_is_answered_by_the_machine() {
 #[test]
 fn a_piece_is_played_operation_by_operation() {
     let mut front = Front::open("01-first-block.ron", FIRST);
-    let play = |front: &mut Front| loop {
-        match front.to_task() {
-            TaskView::Play { call, .. } => break call,
-            _ => {
-                front.order(Order::Answer(Answer::Reveal));
-                front.order(Order::Beat(1));
+    let play = |front: &mut Front| {
+        loop {
+            if let TaskView::Play { call, .. } = front.next_task() {
+                return call;
             }
+            front.order(Order::Answer(Answer::Reveal));
+            front.order(Order::Beat(1));
         }
     };
     assert_eq!(play(&mut front).as_deref(), Some("d = malloc(24)"));

@@ -62,7 +62,13 @@ fn is_lesson(head: &[u8]) -> bool {
     };
     matches!(text, [b'/', b'/' | b'*', ..])
         || text.starts_with(b"#![")
-        || text.strip_prefix(b"(").is_some_and(field)
+        || unnamed(text).strip_prefix(b"(").is_some_and(field)
+}
+
+/// RON without the name that a lesson may give itself: `Lesson(…)`.
+fn unnamed(text: &[u8]) -> &[u8] {
+    let named = text.strip_prefix(b"Lesson").map(<[u8]>::trim_ascii_start);
+    named.filter(|rest| rest.starts_with(b"(")).unwrap_or(text)
 }
 
 /// The formats that are text.
@@ -91,9 +97,8 @@ fn text_format(head: &[u8]) -> Result<Format, TraceError> {
     match text.iter().find(|b| !b.is_ascii_whitespace()) {
         None if head.len() < HEAD_BYTES => Err(TraceError::Empty),
         Some(b'(' | b'/') => Ok(Format::Ron),
-        // A lesson may give its own name.
-        Some(b'L') if text.trim_ascii_start().starts_with(b"Lesson") => Ok(Format::Ron),
         Some(b'#') if text.trim_ascii_start().starts_with(b"#![") => Ok(Format::Ron),
+        Some(b'L') if unnamed(text.trim_ascii_start()).starts_with(b"(") => Ok(Format::Ron),
         _ => Ok(Format::Ptrace),
     }
 }

@@ -78,7 +78,7 @@ fn a_long_comment_is_a_comment() {
 
 #[test]
 fn bad_lessons_name_the_place() {
-    let whole = include_str!("../../traces/lessons/2-free-list.ron");
+    let whole = include_str!("data/lessons/2-free-list.ron");
     for cut in [2, 40, whole.len() / 2, whole.len() - 3] {
         let error = said(&open(&whole[..whole.floor_char_boundary(cut)]).unwrap_err());
         assert!(
@@ -245,7 +245,21 @@ fn operations_of_mimalloc_survive() {
 #[test]
 fn a_lesson_is_what_says_so() {
     let is_lesson = |bytes: &[u8]| open(bytes).unwrap().is_lesson();
-    assert!(is_lesson(include_bytes!("../../traces/lessons/2-free-list.ron")));
+    assert!(is_lesson(include_bytes!("data/lessons/2-free-list.ron")));
+    assert!(is_lesson(include_bytes!("../../traces/course/01-first-block.ron")));
+    for head in
+        ["Lesson(", "(", "\u{feff} Lesson (", "// ours\nLesson(", "#![enable(implicit_some)]\nLesson("]
+    {
+        let course = format!(
+            "{head}id: \"x\", name: \"X\", goal: \"X.\", minutes: 1, steps: [run(\"a = malloc(8)\")])"
+        );
+        assert!(is_lesson(course.as_bytes()), "{head}");
+        let plain = format!("{head}name: \"x\", operations: [malloc(id: 1, size: 8)])");
+        assert!(is_lesson(plain.as_bytes()), "{head}");
+        // It may quote what another format begins with.
+        let quoting = course.replace("X.", "X:\nSmall block threshold = 512, in 32 size classes.\n");
+        assert!(is_lesson(quoting.as_bytes()), "{head}");
+    }
     assert!(is_lesson(b"#! lesson=yes\nm o 1 8\n"));
     // Not by being short.
     assert!(
@@ -378,7 +392,7 @@ fn how_bytes_arrive_does_not_matter() {
 
 #[test]
 fn every_prefix_and_many_corruptions_end_in_a_trace_or_an_error() {
-    let ron = include_bytes!("../../traces/lessons/3-full-pools.ron").to_vec();
+    let ron = include_bytes!("data/lessons/3-full-pools.ron").to_vec();
     let zstd = include_bytes!("data/t10_null_zero.ptrace.zst").to_vec();
     let mut text = Vec::new();
     std::io::copy(&mut ruzstd::decoding::StreamingDecoder::new(&zstd[..]).unwrap(), &mut text).unwrap();

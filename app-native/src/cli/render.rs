@@ -80,7 +80,7 @@ const FOOT: u64 = 64;
 const WIDTH_MAX: u64 = 1960;
 
 /// The map: a tile for each live arena, a cell for each pool.
-fn map_svg(machine: &Machine, title: &str, touched: Option<Addr>) -> String {
+pub(super) fn map_svg(machine: &Machine, title: &str, touched: Option<Addr>) -> String {
     let pymalloc = machine.pymalloc();
     let profile = pymalloc.profile();
     let pools = u64::from(profile.max_pools_in_arena());
@@ -231,7 +231,7 @@ fn class_colour(class: SizeClass, classes: u16) -> (String, &'static str) {
     (format!("#{r:02x}{g:02x}{b:02x}"), if palette::takes_dark_ink(color) { "#0a0c0f" } else { "#ffffff" })
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

@@ -3,6 +3,7 @@
 mod banners;
 mod input;
 mod opening;
+mod presenting;
 mod saved;
 mod status;
 mod tiles;
@@ -18,7 +19,7 @@ use tiles::Host;
 use web_time::Instant;
 use welcome::{drop_overlay, welcome};
 
-use crate::apply::{Request, State};
+use crate::apply::{Extent, Request, State};
 use crate::command::{Command, consume_shortcuts};
 use crate::examples::OPENING;
 use crate::frame_times::{FrameSummary, FrameTimes};
@@ -48,6 +49,8 @@ const PULSE_FRAME_SECONDS: f64 = 0.05;
 pub struct Startup {
     /// A file to open at once.
     pub file: Option<Opened>,
+    /// A link to follow, as its fragment.
+    pub link: Option<String>,
 }
 
 /// The whole window.
@@ -77,6 +80,8 @@ pub struct App {
     still: bool,
     /// Whether the scene of the beginning moves.
     opening: opening::Opening,
+    /// How much of the window was shown last.
+    extent: Extent,
 }
 
 /// What panes keep for themselves: scroll positions, textures, typed text.
@@ -96,11 +101,25 @@ impl App {
     /// A window over a shell. Without a file it begins with a scene.
     pub fn new(platform: Box<dyn Platform>, startup: Startup) -> Self {
         let mut app = Self::waiting(platform);
-        match startup.file {
-            Some(file) => app.state.open(file),
-            None => app.open_scene(),
+        match (startup.file, startup.link) {
+            (Some(file), _) => app.state.open(file),
+            (None, Some(link)) => {
+                app.state.open_link(&link);
+                // A link that cannot be followed says why over what would have been there.
+                if app.state.error().is_some() {
+                    let why = app.state.error.take();
+                    app.open_scene();
+                    app.state.error = why;
+                }
+            }
+            (None, None) => app.open_scene(),
         }
         app
+    }
+
+    /// Follows a link, as its fragment.
+    pub fn open_link(&mut self, fragment: &str) {
+        self.state.open_link(fragment);
     }
 
     /// A window with nothing in it yet, over a shell that is already fetching a file.
@@ -124,6 +143,7 @@ impl App {
             held: Held::default(),
             still: false,
             opening: opening::Opening::default(),
+            extent: Extent::Whole,
         }
     }
 
@@ -280,6 +300,9 @@ impl App {
             Some(Request::FocusCondition(text)) => self.local.find_bar.focus(text),
             Some(Request::ResetFrameTimes) => self.reset_frame_times(),
             Some(Request::Copy(text)) => ctx.copy_text(text),
+            Some(Request::CopyLink(fragment)) => {
+                ctx.copy_text(format!("{}{fragment}", self.platform.address()));
+            }
             Some(Request::Theme(theme)) => ctx.set_theme(theme),
             None => {}
         }
@@ -295,7 +318,10 @@ impl App {
                 .iter()
                 .find_map(|e| if let egui::Event::Paste(text) = e { Some(text.clone()) } else { None })
         });
-        if let Some(text) = pasted.filter(|_| !ctx.text_edit_focused()) {
+        let pasted = pasted.filter(|_| !ctx.text_edit_focused());
+        if let Some((_, fragment)) = pasted.as_deref().and_then(|text| text.trim().split_once("#v=")) {
+            self.state.open_link(&format!("#v={fragment}"));
+        } else if let Some(text) = pasted {
             self.state.open(Opened::bytes("pasted text", text.into_bytes()));
         }
     }
@@ -331,14 +357,22 @@ impl App {
 
     fn panels(&mut self, ui: &mut Ui, wishes: &mut Wishes) {
         let pulse = self.pulse(ui.ctx());
+        let alone = self.state.extent != Extent::Whole
+            && self.state.shown.picture.as_ref().is_some_and(|picture| picture.lesson.is_some());
+        let extent = if alone { self.state.extent } else { Extent::Whole };
+        presenting::zoom(ui.ctx(), std::mem::replace(&mut self.extent, extent), extent);
         let bar = egui::Frame::side_top_panel(ui.style()).inner_margin(egui::Margin::symmetric(10, 6));
-        Panel::top("toolbar").frame(bar).show(ui, |ui| {
-            panes::toolbar::ui(ui, &self.state, &mut wishes.commands);
-        });
+        if !alone {
+            Panel::top("toolbar").frame(bar).show(ui, |ui| {
+                panes::toolbar::ui(ui, &self.state, &mut wishes.commands);
+            });
+        }
         self.banners(ui, &mut wishes.commands);
-        Panel::bottom("status").frame(bar.inner_margin(egui::Margin::symmetric(10, 3))).show(ui, |ui| {
-            ui.horizontal(|ui| self.status_bar(ui));
-        });
+        if !alone {
+            Panel::bottom("status").frame(bar.inner_margin(egui::Margin::symmetric(10, 3))).show(ui, |ui| {
+                ui.horizontal(|ui| self.status_bar(ui));
+            });
+        }
         let shown = &self.state.shown;
         let (Some((head, picture)), Some(travel)) = (shown.open(), &shown.status.travel) else {
             let waits = self.state.busy();
@@ -360,6 +394,12 @@ impl App {
         if let Some(lesson) = picture.lesson.as_ref().filter(|lesson| lesson.id == OPENING) {
             opening::ui(ui, &view, lesson, &mut local.map, wishes);
             drop_overlay(ui.ctx(), &self.theme);
+            return;
+        }
+        if let Some(lesson) = picture.lesson.as_ref().filter(|_| alone) {
+            let progress = &self.state.progress;
+            let mut host = Host { view: &view, local: &mut self.local, progress, wishes };
+            presenting::ui(ui, lesson, &mut host);
             return;
         }
         // A lesson has its own way along the tape, and needs the room.

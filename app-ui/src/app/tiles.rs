@@ -16,50 +16,57 @@ pub(super) struct Host<'a, 'v> {
     pub(super) wishes: &'a mut Wishes,
 }
 
+impl Host<'_, '_> {
+    /// Draws a pane.
+    pub(super) fn draw(&mut self, ui: &mut Ui, pane: Pane) {
+        let (view, wishes) = (self.view, &mut *self.wishes);
+        match pane {
+            Pane::Operations => panes::operations::ui(ui, view, &mut self.local.operations, wishes),
+            Pane::Map if view.head.mimalloc => panes::mimalloc::ui(ui, view, wishes),
+            Pane::Map => panes::map::ui(ui, view, &mut self.local.map, wishes),
+            Pane::SizeClasses => panes::size_classes::ui(ui, view, wishes),
+            Pane::Arenas => panes::arenas::ui(ui, view, wishes),
+            Pane::MallocStats => {
+                wishes.look.stats = true;
+                panes::malloc_stats::ui(ui, view, &mut wishes.commands);
+            }
+            Pane::Domains => {
+                wishes.look.domains = true;
+                panes::domains::ui(ui, view);
+            }
+            Pane::DebugHooks => {
+                wishes.look.debug = true;
+                panes::debug_hooks::ui(ui, view, &mut wishes.commands);
+            }
+            Pane::Tracemalloc => {
+                panes::tracemalloc::ui(ui, view, &mut self.local.tracemalloc, wishes);
+            }
+            Pane::Callers => {
+                wishes.look.callers = true;
+                panes::callers::ui(ui, view, &mut self.local.callers);
+            }
+            Pane::Learn => {
+                panes::lesson::ui(ui, view, self.progress, &mut self.local.lesson, &mut wishes.commands);
+            }
+            Pane::Playground => {
+                panes::playground::ui(ui, view, &mut self.local.playground, &mut wishes.commands);
+            }
+            Pane::Narration => {
+                wishes.look.narration = true;
+                panes::narration::ui(ui, view, &mut wishes.commands);
+            }
+            Pane::Inspector => {
+                wishes.look.inspector = true;
+                panes::inspector::ui(ui, view, &mut wishes.commands);
+            }
+        }
+    }
+}
+
 impl egui_tiles::Behavior<Pane> for Host<'_, '_> {
     fn pane_ui(&mut self, ui: &mut Ui, _tile: TileId, pane: &mut Pane) -> UiResponse {
         egui::Frame::new().inner_margin(8).show(ui, |ui| {
-            let (view, wishes) = (self.view, &mut *self.wishes);
-            match pane {
-                Pane::Operations => panes::operations::ui(ui, view, &mut self.local.operations, wishes),
-                Pane::Map if view.head.mimalloc => panes::mimalloc::ui(ui, view, wishes),
-                Pane::Map => panes::map::ui(ui, view, &mut self.local.map, wishes),
-                Pane::SizeClasses => panes::size_classes::ui(ui, view, wishes),
-                Pane::Arenas => panes::arenas::ui(ui, view, wishes),
-                Pane::MallocStats => {
-                    wishes.look.stats = true;
-                    panes::malloc_stats::ui(ui, view, &mut wishes.commands);
-                }
-                Pane::Domains => {
-                    wishes.look.domains = true;
-                    panes::domains::ui(ui, view);
-                }
-                Pane::DebugHooks => {
-                    wishes.look.debug = true;
-                    panes::debug_hooks::ui(ui, view, &mut wishes.commands);
-                }
-                Pane::Tracemalloc => {
-                    panes::tracemalloc::ui(ui, view, &mut self.local.tracemalloc, wishes);
-                }
-                Pane::Callers => {
-                    wishes.look.callers = true;
-                    panes::callers::ui(ui, view, &mut self.local.callers);
-                }
-                Pane::Learn => {
-                    panes::lesson::ui(ui, view, self.progress, &mut self.local.lesson, &mut wishes.commands)
-                }
-                Pane::Playground => {
-                    panes::playground::ui(ui, view, &mut self.local.playground, &mut wishes.commands);
-                }
-                Pane::Narration => {
-                    wishes.look.narration = true;
-                    panes::narration::ui(ui, view, &mut wishes.commands);
-                }
-                Pane::Inspector => {
-                    wishes.look.inspector = true;
-                    panes::inspector::ui(ui, view, &mut wishes.commands);
-                }
-            }
+            self.draw(ui, *pane);
             // A pane fills its tile, however little it has to say.
             ui.take_available_space();
         });

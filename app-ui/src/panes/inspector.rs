@@ -40,7 +40,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
             "This step touched no pool; click anything to pin it"
         });
         ui.separator();
-        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| above_ui(ui, inspected, commands));
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| above_ui(ui, view, inspected, commands));
         return;
     };
     ui.horizontal_wrapped(|ui| {
@@ -79,7 +79,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
 }
 
 /// What stands above all arenas, or all segments.
-fn above_ui(ui: &mut Ui, inspected: &Inspected, commands: &mut Vec<Command>) {
+fn above_ui(ui: &mut Ui, view: &View<'_>, inspected: &Inspected, commands: &mut Vec<Command>) {
     match &inspected.sheet {
         Sheet::Pymalloc { usable, maxarenas, counters, raw_allocated_blocks } => {
             ui.label(RichText::new("Allocator").heading().size(15.0));
@@ -114,9 +114,9 @@ fn above_ui(ui: &mut Ui, inspected: &Inspected, commands: &mut Vec<Command>) {
                     "Blocks that MEM and OBJ got from the C library because they were too large or of 0 bytes",
                 ),
             ];
-            fields(ui, "heap", &list, commands);
+            fields(ui, view, "heap", &list, commands);
         }
-        Sheet::Mimalloc(totals) => mimalloc_ui(ui, totals, commands),
+        Sheet::Mimalloc(totals) => mimalloc_ui(ui, view, totals, commands),
         Sheet::Place(_) => return,
     }
     ui.add_space(8.0);
@@ -130,7 +130,7 @@ fn above_ui(ui: &mut Ui, inspected: &Inspected, commands: &mut Vec<Command>) {
 }
 
 /// What stands above all segments.
-fn mimalloc_ui(ui: &mut Ui, totals: &Totals, commands: &mut Vec<Command>) {
+fn mimalloc_ui(ui: &mut Ui, view: &View<'_>, totals: &Totals, commands: &mut Vec<Command>) {
     ui.label(RichText::new("mimalloc").heading().size(15.0));
     let row =
         |name, value: u64, meaning| Field { name, value: grouped(value), link: None, offset: None, meaning };
@@ -154,7 +154,7 @@ fn mimalloc_ui(ui: &mut Ui, totals: &Totals, commands: &mut Vec<Command>) {
         row("live blocks", totals.live_blocks, "Blocks that the program has"),
         row("live bytes", totals.live_bytes, "Their bytes, as blocks and not as asked for"),
     ];
-    fields(ui, "mimalloc", &list, commands);
+    fields(ui, view, "mimalloc", &list, commands);
 }
 
 fn title(ui: &mut Ui, text: &str, place: Place, commands: &mut Vec<Command>) {
@@ -166,11 +166,12 @@ fn title(ui: &mut Ui, text: &str, place: Place, commands: &mut Vec<Command>) {
     });
 }
 
-fn fields(ui: &mut Ui, salt: &str, fields: &[Field], commands: &mut Vec<Command>) {
+fn fields(ui: &mut Ui, view: &View<'_>, salt: &str, fields: &[Field], commands: &mut Vec<Command>) {
     let mono = |text: &str| RichText::new(text).monospace().size(11.5);
     Grid::new(salt).num_columns(3).striped(true).spacing([8.0, 3.0]).show(ui, |ui| {
         for field in fields {
-            let name = ui.label(mono(field.name));
+            let pointed = view.points_at_field(field.name);
+            let name = ui.label(if pointed { mono(field.name).strong() } else { mono(field.name) });
             let offset = field.offset.map_or_else(String::new, |o| format!("+{o}"));
             let value = if let Some(place) = field.link {
                 place_link(ui, &field.value, place, commands)
@@ -178,6 +179,11 @@ fn fields(ui: &mut Ui, salt: &str, fields: &[Field], commands: &mut Vec<Command>
                 ui.label(mono(&field.value))
             };
             let offset = ui.label(mono(&offset).weak());
+            if pointed {
+                let row = name.rect.union(value.rect).union(offset.rect).expand(2.0);
+                super::outline(ui.painter(), row, 1.5, view.theme.touched);
+                name.scroll_to_me(None);
+            }
             for part in [name, value, offset] {
                 part.on_hover_text(field.meaning);
             }
@@ -222,7 +228,7 @@ fn block_ui(ui: &mut Ui, view: &View<'_>, sheet: &BlockSheet, commands: &mut Vec
             meaning: "The first word of a free block points at the next free one; NULL ends the list",
         });
     }
-    fields(ui, "block", &list, commands);
+    fields(ui, view, "block", &list, commands);
     if let Some(holder) = &sheet.holder {
         holder_ui(ui, holder, name, commands);
     }
@@ -280,7 +286,7 @@ fn pool_ui(ui: &mut Ui, view: &View<'_>, sheet: &PoolSheet, commands: &mut Vec<C
     if header.broken {
         ui.label("The program overwrote headers or links of this heap, or used a block after its free. This is what memory holds; links may point anywhere.");
     }
-    fields(ui, "pool", &pool_fields(view, pool, header), commands);
+    fields(ui, view, "pool", &pool_fields(view, pool, header), commands);
     free_list_ui(ui, view, sheet, commands);
     CollapsingHeader::new("Header bytes in memory").id_salt("bytes").show(ui, |ui| {
         ui.weak("Little-endian, as a debugger would show them; \u{b7}\u{b7} is an address inside usedpools");
@@ -484,7 +490,7 @@ fn arena_ui(ui: &mut Ui, view: &View<'_>, sheet: &ArenaSheet, commands: &mut Vec
         field("nextarena", link_text(next), next.map(Place::Arena), at[5], links),
         field("prevarena", link_text(prev), prev.map(Place::Arena), at[6], links),
     ];
-    fields(ui, "arena", &list, commands);
+    fields(ui, view, "arena", &list, commands);
     ui.label(match sheet.before {
         Some(0) => "First on usable_arenas: the next new pool comes from here.".to_owned(),
         Some(at) => format!("On usable_arenas after {}.", count(u64::from(at), "other arena")),

@@ -3,6 +3,7 @@
 use egui::{RichText, ScrollArea, Ui};
 
 use session::format::{bytes, count};
+use session::lesson::Point;
 
 use super::View;
 use crate::command::{Action, Command};
@@ -48,10 +49,39 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
             ui.separator();
             ui.label(RichText::new("And this is the state after the step:").strong());
         }
-        ui.add(
-            egui::Label::new(RichText::new(&stats.text).monospace())
-                .selectable(true)
-                .wrap_mode(egui::TextWrapMode::Extend),
-        );
+        let pointed = pointed(view);
+        if pointed.is_empty() {
+            text(ui, RichText::new(&stats.text).monospace().into());
+            return;
+        }
+        // A lesson points at lines: one label a line, so that each has a place.
+        ui.spacing_mut().item_spacing.y = 0.0;
+        let mut to_show = true;
+        for line in stats.text.lines() {
+            if pointed.iter().any(|words| line.trim_start().starts_with(*words)) {
+                let marked = RichText::new(line).monospace().strong().background_color(view.theme.hint);
+                let response = text(ui, marked.into());
+                super::outline(ui.painter(), response.rect.expand(1.0), 1.5, view.theme.touched);
+                if std::mem::take(&mut to_show) {
+                    response.scroll_to_me(None);
+                }
+            } else {
+                text(ui, RichText::new(line).monospace().into());
+            }
+        }
     });
+}
+
+fn text(ui: &mut Ui, text: egui::WidgetText) -> egui::Response {
+    ui.add(egui::Label::new(text).selectable(true).wrap_mode(egui::TextWrapMode::Extend))
+}
+
+/// How the lines begin that the lesson's beat points at.
+fn pointed<'a>(view: &View<'a>) -> Vec<&'a str> {
+    let points = view.picture.lesson.as_ref().map_or(&[][..], |lesson| &lesson.beat.point);
+    let line = |point: &'a Point| match point {
+        Point::Line(words) => Some(words.as_str()),
+        Point::Place(_) | Point::Field(_) => None,
+    };
+    points.iter().filter_map(line).collect()
 }

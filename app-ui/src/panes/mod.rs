@@ -30,6 +30,7 @@ pub(crate) mod transport;
 use egui::{Color32, Painter, Rect, Response, RichText, Stroke, StrokeKind, Ui};
 use session::Place;
 use session::format::count;
+use session::lesson::Point;
 use session::order::Order;
 use session::view::tape::FrameFacts;
 use session::view::{Curves, Head, Look, Picture, Status, Travel};
@@ -77,6 +78,12 @@ impl<'a> View<'a> {
     pub(crate) fn former_name_of(&self, addr: Addr) -> Option<&'a str> {
         let former = &self.picture.lesson.as_ref()?.beat.former;
         former.iter().find(|(at, _)| *at == addr).map(|(_, name)| name.as_str())
+    }
+
+    /// Whether the lesson's beat points at a field of the inspector.
+    pub(crate) fn points_at_field(&self, name: &str) -> bool {
+        let points = self.picture.lesson.as_ref().map_or(&[][..], |lesson| &lesson.beat.point);
+        points.iter().any(|point| matches!(point, Point::Field(field) if field == name))
     }
 
     /// What the inspector is pinned to.

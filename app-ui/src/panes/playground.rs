@@ -1,6 +1,7 @@
 //! The playground: a program beside the picture, run anew with each change.
 
 use egui::{Button, FontId, RichText, ScrollArea, TextEdit, Ui};
+use session::link::{Link, What};
 use session::order::Order;
 
 use super::View;
@@ -56,6 +57,11 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut PlaygroundState, comm
         }
         if ui.button("Clear").on_hover_text("Begin with nothing").clicked() {
             state.text.clear();
+        }
+        if ui.button("Copy link").on_hover_text("A link that holds this whole program").clicked() {
+            let step = view.picture.step;
+            let link = Link { what: What::Program(state.text.clone()), step: Some(step), ..Link::default() };
+            commands.push(Command::Share(link));
         }
         if ui
             .button("Take what is open")

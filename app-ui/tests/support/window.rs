@@ -53,7 +53,7 @@ impl Window {
     ) -> Self {
         let total = Some(bytes.len() as u64);
         let file = Opened::new(name, Box::new(Cursor::new(bytes.to_vec())), total);
-        let app = App::new(Box::new(NoShell(Some(port))), Startup { file: Some(file) });
+        let app = App::new(Box::new(NoShell(Some(port))), Startup { file: Some(file), ..Startup::default() });
         let textures = Textures::default();
         let harness = Harness::builder()
             .with_size(vec2(size.0 + 2.0 * MARGIN, size.1 + 2.0 * MARGIN))

@@ -58,7 +58,7 @@ impl fmt::Display for Difference {
 }
 
 impl Real {
-    fn command(&self, profile: &Profile, trace: &Trace, file: &Path) -> Command {
+    pub(crate) fn command(&self, profile: &Profile, trace: &Trace, file: &Path) -> Command {
         let (malloc, breaks_rules) = (trace.head.malloc, breaks_rules(trace));
         let mut command = Command::new(&self.driver);
         command.arg(&self.library).arg(file);
@@ -194,8 +194,12 @@ fn rebuilt<'a>(of: &Trace, ops: impl Iterator<Item = &'a Op>) -> Trace {
     tape.finish()
 }
 
+/// Whether there are debug hooks from the beginning, or they are set up on the way.
 fn debugged(trace: &Trace) -> bool {
     trace.head.malloc.is_some_and(AllocatorName::is_debug)
+        || (0..trace.len())
+            .filter_map(|index| trace.op(index))
+            .any(|op| matches!(op.call, Call::Act(Action::SetupDebugHooks)))
 }
 
 /// An id that is no letter is printed as the byte it is.

@@ -5,6 +5,8 @@
 
 mod beside;
 mod broken;
+mod lessons;
+mod practice;
 mod scenario;
 
 use std::collections::BTreeSet;

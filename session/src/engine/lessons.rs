@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use sim_core::Profile;
 use trace_io::lesson::{Lesson, Show};
 
 use crate::lesson::{Answer, LessonView, TaskView, Walk, compile};
+use crate::practice::question;
 use crate::selection::{Level, Selection};
 use crate::trouble::Trouble;
 
@@ -43,7 +45,32 @@ impl Engine {
                 let mut walk = Walk::new(script);
                 walk.go_to(at);
                 self.taught = Some(Taught { lesson, walk, elsewhere, directs: true });
-                self.to_beat();
+                self.set_out();
+            }
+        }
+    }
+
+    /// Asks a fresh question on a lesson, under the profile that is open.
+    pub(super) fn practise(&mut self, lesson: &str, level: u8, seed: u64) {
+        let profile = self.session.as_ref().map(|session| session.profile().name.clone());
+        let profile = profile.and_then(|name| Profile::named(&name).ok()).unwrap_or_default();
+        let question = question(lesson, level, seed, &profile).and_then(|question| question.lesson(&profile));
+        match question {
+            Some(question) => {
+                let preset = question.profile.clone();
+                self.taught = None;
+                self.teach(question, preset.as_deref());
+                // The state comes first, and then what is asked of it.
+                self.beat(|walk| walk.go_to(1));
+            }
+            None => {
+                self.error = Some(
+                    format!(
+                        "there are no questions on this lesson for {}; choose another profile",
+                        profile.name
+                    )
+                    .into(),
+                );
             }
         }
     }
@@ -53,7 +80,7 @@ impl Engine {
         if let Some(taught) = &mut self.taught {
             change(&mut taught.walk);
             taught.directs = true;
-            self.to_beat();
+            self.set_out();
         }
     }
 
@@ -61,7 +88,7 @@ impl Engine {
     pub(super) fn answer(&mut self, answer: Answer) {
         if let Some(taught) = &mut self.taught {
             taught.walk.answer(answer);
-            self.to_beat();
+            self.set_out();
         }
     }
 
@@ -72,7 +99,7 @@ impl Engine {
     }
 
     /// Sets out for the beat's step.
-    fn to_beat(&mut self) {
+    fn set_out(&mut self) {
         if let (Some(taught), Some(session)) = (&self.taught, &mut self.session) {
             session.playback.playing = false;
             session.seek(taught.walk.step());

@@ -209,7 +209,9 @@ impl Engine {
             Order::BeatAt(beat) => self.beat(|walk| walk.go_to(beat)),
             Order::Answer(answer) => self.answer(answer),
             Order::LeaveLesson => self.taught = None,
-            Order::Program(text) => self.run_program(&text),
+            Order::Practise { lesson, level, seed } => self.practise(&lesson, level, seed),
+            Order::Program(text) => self.run_program(text, None),
+            Order::Take(text) => self.take_program(text),
             Order::Fork => self.fork(),
             Order::Again => self.beat(|walk| {
                 walk.again();
@@ -339,6 +341,10 @@ impl Engine {
     fn change_profile(&mut self, name: &str) {
         let Some(old) = &self.session else { return };
         if old.profile().name == name {
+            return;
+        }
+        if self.plays() {
+            self.run_program_again(name);
             return;
         }
         if let Some(taught) = &self.taught {

@@ -18,6 +18,7 @@ use super::Engine;
 #[derive(Default)]
 pub(super) struct Playground {
     shown: Played,
+    text: String,
     lines: Vec<u32>,
     forks: u64,
 }
@@ -28,14 +29,16 @@ const FORK_MAX: u64 = 2_000;
 impl Engine {
     /// Runs a program, under the profile that is open, and stands after its last operation. What was there stays if the
     /// program has a fault.
-    pub(super) fn run_program(&mut self, text: &str) {
-        let preset = self.session.as_ref().map(|session| session.profile().name.clone());
-        let expanded = Program::parse(text).and_then(|program| {
+    pub(super) fn run_program(&mut self, text: String, preset: Option<&str>) {
+        let open = self.session.as_ref().map(|session| session.profile().name.clone());
+        let preset = preset.map(str::to_owned).or(open);
+        let expanded = Program::parse(&text).and_then(|program| {
             let profile = profile_of(&program, preset.as_deref())?;
             let expanded = program.expand(PLAYGROUND, &profile, Bounds::default())?;
             Ok((program, profile, expanded))
         });
         let playground = self.playground.get_or_insert_default();
+        playground.text = text;
         match expanded {
             Err(fault) => playground.shown.fault = Some(fault.into()),
             Ok((program, profile, expanded)) => {
@@ -77,17 +80,34 @@ impl Engine {
             (None, Some(session)) => program_of_trace(session.trace(), session.step()),
             (None, None) => String::new(),
         };
+        self.take_program(text);
+    }
+
+    /// Takes a program into the editor, and runs it.
+    pub(super) fn take_program(&mut self, text: String) {
         let playground = self.playground.get_or_insert_default();
         playground.forks += 1;
         playground.shown.forked = Some((playground.forks, text.clone()));
-        self.run_program(&text);
+        self.run_program(text, None);
+    }
+
+    /// Whether what is open is the playground's program.
+    pub(super) fn plays(&self) -> bool {
+        let name = self.session.as_ref().map(|session| session.trace().head.name.as_str());
+        self.playground.is_some() && name == Some(PLAYGROUND)
+    }
+
+    /// Runs it anew under another preset, since its counts may follow from that.
+    pub(super) fn run_program_again(&mut self, preset: &str) {
+        let text = self.playground.as_ref().map(|playground| playground.text.clone());
+        self.run_program(text.unwrap_or_default(), Some(preset));
     }
 
     /// The playground as a front shows it, where it was used.
     pub(super) fn played(&self) -> Option<Played> {
         let playground = self.playground.as_ref()?;
         let step = self.session.as_ref().map_or(0, Session::step);
-        let ours = self.session.as_ref().is_some_and(|session| session.trace().head.name == PLAYGROUND);
+        let ours = self.plays();
         let line =
             step.checked_sub(1).filter(|_| ours).and_then(|at| playground.lines.get(at as usize)).copied();
         Some(Played { line, ..playground.shown.clone() })

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use sim_core::arena::{ArenaBackend as _, SimArenas, SimPtr, Target};
 use sim_core::event::narrate_operation;
-use sim_core::report::Placement;
-use sim_core::{Addr, Call, Event, Machine, Profile, Trace};
+use sim_core::report::{Placement, malloc_stats};
+use sim_core::{Addr, Call, Domain, Event, Machine, Op, Profile, Trace};
 use trace_io::TraceError;
 use trace_io::lesson::text;
-use trace_io::lesson::{Ask, Lesson, Play, Say, Staged, Step, truth};
+use trace_io::lesson::{Ask, Lesson, Play, Say, Show, Staged, Step, truth};
 use trace_io::program::Bounds;
 use trace_io::program::expr::Expr;
 
-use super::scope::{Moment, Spot};
+use super::moment::{Moment, Spot};
 use super::script::{Beat, Choice, Outcome, Point, Round, Script, Shown, Task};
+use super::terms::faults as term_faults;
 use crate::facts;
 use crate::place::Place;
 use crate::setup::{Overrides, Setup};
@@ -45,6 +46,8 @@ pub fn compile(lesson: &Lesson, preset: Option<&str>) -> Result<(Trace, Script),
             return Ok((trace, script));
         }
     };
+    let mut script = script;
+    script.faults = term_faults(lesson);
     let mut run = Run {
         names: trace.head.names.iter().cloned().collect(),
         trace: &trace,
@@ -164,8 +167,9 @@ impl Run<'_> {
                 }
                 if plays {
                     let outcome = self.outcome(&op.call, &events);
-                    let call = self.call_text(&op.call);
-                    self.rounds.push(Round { step: index as u64, call, outcome, because: told });
+                    let call = self.call_text(&op);
+                    let pool = outcome.and_then(|outcome| self.pool_of(outcome));
+                    self.rounds.push(Round { step: index as u64, call, outcome, pool, because: told });
                 }
             }
         }
@@ -242,9 +246,7 @@ impl Run<'_> {
                     facts::block_at(self.machine.pymalloc(), spot.addr).map(|b| Place::Block(b.addr))?;
                 if events.iter().any(|e| matches!(e, Event::ArenaObtained { .. })) {
                     Outcome::NewArena(place)
-                } else if events.iter().any(|e| {
-                    matches!(e, Event::PoolCarved { .. } | Event::PoolReused { .. } | Event::PoolTaken { .. })
-                }) {
+                } else if events.iter().any(|e| matches!(e, Event::PoolCarved { .. })) {
                     Outcome::NewPool(place)
                 } else {
                     Outcome::Block(place)
@@ -253,16 +255,46 @@ impl Run<'_> {
         })
     }
 
-    /// A call in the lesson's own names.
-    fn call_text(&self, call: &Call) -> String {
+    /// The pool of the block that came of an operation.
+    fn pool_of(&self, outcome: Outcome) -> Option<Place> {
+        match outcome {
+            Outcome::Block(place) | Outcome::NewPool(place) | Outcome::NewArena(place) => {
+                self.pool_around(place)
+            }
+            Outcome::Raw | Outcome::Null => None,
+        }
+    }
+
+    /// The pool that a place lies in, or is.
+    fn pool_around(&self, place: Place) -> Option<Place> {
+        match place {
+            Place::Block(addr) => {
+                facts::pool_at(self.machine.pymalloc(), addr).map(|pool| Place::Pool(pool.addr))
+            }
+            Place::Pool(_) => Some(place),
+            Place::Arena(_) => None,
+        }
+    }
+
+    /// A call in the lesson's own names, with its domain where that is not OBJ.
+    fn call_text(&self, op: &Op) -> String {
         let name = |id: u64| self.names.get(&id).cloned().unwrap_or_else(|| "NULL".to_owned());
-        match *call {
-            Call::Malloc { id, size } => format!("{} = malloc({size})", name(id)),
-            Call::Calloc { id, nelem, elsize } => format!("{} = calloc({nelem}, {elsize})", name(id)),
-            Call::Realloc { id, newid, size } => format!("{} = realloc({}, {size})", name(newid), name(id)),
-            Call::Free { id } => format!("free({})", name(id)),
-            Call::FreeKeep { id } => format!("free_keep({})", name(id)),
-            Call::Act(action) => crate::actions::explain(self.trace, action, sim_core::Domain::Obj),
+        let domain = match op.domain {
+            Domain::Raw => ", raw",
+            Domain::Mem => ", mem",
+            Domain::Obj => "",
+        };
+        match op.call {
+            Call::Malloc { id, size } => format!("{} = malloc({size}{domain})", name(id)),
+            Call::Calloc { id, nelem, elsize } => {
+                format!("{} = calloc({nelem}, {elsize}{domain})", name(id))
+            }
+            Call::Realloc { id, newid, size } => {
+                format!("{} = realloc({}, {size}{domain})", name(newid), name(id))
+            }
+            Call::Free { id } => format!("free({}{domain})", name(id)),
+            Call::FreeKeep { id } => format!("free_keep({}{domain})", name(id)),
+            Call::Act(action) => crate::actions::explain(self.trace, action, op.domain),
         }
     }
 
@@ -270,6 +302,7 @@ impl Run<'_> {
         Moment {
             machine: &self.machine,
             profile: self.profile,
+            trace: self.trace,
             spots: &self.spots,
             kept: &self.kept,
             step: self.step,
@@ -306,8 +339,15 @@ impl Run<'_> {
         }
     }
 
+    /// The beginning of a line of the statistics, with its numbers; nothing where no line begins so.
+    fn line(&self, written: &str) -> Option<String> {
+        let words = text::words(written, &self.moment()).ok()?;
+        let printed = malloc_stats(&self.machine);
+        printed.lines().any(|line| line.trim_start().starts_with(&words)).then_some(words)
+    }
+
     /// A line of the source that there is.
-    fn line(&mut self, place: &str, line: Option<u32>) -> Option<u32> {
+    fn source_line(&mut self, place: &str, line: Option<u32>) -> Option<u32> {
         let line = line?;
         let lines = self.script.source.as_ref().map_or(0, |source| source.text.lines().count());
         if (1..=lines).contains(&(line as usize)) {
@@ -345,6 +385,7 @@ impl Run<'_> {
                 Err(why) => self.fault(place, claim, &why),
             }
         }
+        let varied = written != say.text;
         let text = self.text(place, written);
         let select = say.select.as_deref().and_then(|written| self.place(place, written));
         let point = say.point.iter().filter_map(|written| {
@@ -352,13 +393,21 @@ impl Run<'_> {
                 return Some(Point::Field(field.to_owned()));
             }
             if let Some(line) = written.strip_prefix("line:") {
-                return Some(Point::Line(line.to_owned()));
+                let line = self.line(line);
+                // What a build does not print, another text of the beat's is for.
+                if line.is_none() && varied {
+                    return None;
+                }
+                return line.map(Point::Line).or_else(|| {
+                    self.fault(place, written, "no line of the statistics begins so");
+                    None
+                });
             }
             self.place(place, written).map(Point::Place)
         });
         let point = point.collect();
         let former = self.former();
-        let line = self.line(place, say.line);
+        let line = self.source_line(place, say.line);
         self.script.beats.push(Beat {
             step: self.step,
             text,
@@ -375,7 +424,7 @@ impl Run<'_> {
         let text = self.text(place, &ask.text);
         let select = ask.select.as_deref().and_then(|written| self.place(place, written));
         let former = self.former();
-        let line = self.line(place, ask.line);
+        let line = self.source_line(place, ask.line);
         self.script.beats.push(Beat {
             step: self.step,
             text,
@@ -393,7 +442,7 @@ impl Run<'_> {
         let text = self.text(place, &play.text);
         let select = play.select.as_deref().and_then(|written| self.place(place, written));
         let former = self.former();
-        let line = self.line(place, play.line);
+        let line = self.source_line(place, play.line);
         self.script.beats.push(Beat {
             step: self.step,
             text,
@@ -411,7 +460,13 @@ impl Run<'_> {
     fn settle(&mut self, waiting: &Waiting<'_>, place: &str) {
         match waiting {
             Waiting::Play(beat) => {
-                let rounds = self.rounds.clone();
+                let mut rounds = self.rounds.clone();
+                let shown_on = &self.script.beats[*beat];
+                if shown_on.show == Show::Blocks {
+                    // Of the pool whose blocks are shown, the block is wanted.
+                    let shown = shown_on.select.and_then(|place| self.pool_around(place));
+                    rounds.iter_mut().filter(|round| round.pool == shown).for_each(|round| round.pool = None);
+                }
                 if !rounds.iter().any(|round| round.outcome.is_some()) {
                     self.fault(place, "play", "there is nothing to choose in it");
                 }

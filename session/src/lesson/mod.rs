@@ -4,11 +4,14 @@
 //! pointed at, the keys of questions, and whether each claim is true ([`Script::faults`]). A [`Walk`] is a learner's way
 //! through a script; the engine does what it says. Nothing here draws.
 
+mod beyond;
 mod compile;
 mod glossary;
 mod misconceptions;
+mod moment;
 mod scope;
 mod script;
+mod terms;
 mod walk;
 
 pub use compile::compile;

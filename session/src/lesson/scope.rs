@@ -1,47 +1,16 @@
 //! What formulas of a lesson may ask of the machine.
 
-use std::collections::BTreeMap;
+#![expect(clippy::cast_possible_wrap, reason = "addresses, sizes and counts of a heap lie far below 2^63")]
 
+use sim_core::Addr;
 use sim_core::arena::{ArenaBackend as _, PoolHeader, SimBlock, SimPool};
 use sim_core::report::{Occupancy, Placement, malloc_stats};
-use sim_core::{Addr, Machine, Profile};
-use trace_io::lesson::text::Piece;
-use trace_io::program::expr::{Argument, Constants, Expr, Scope, constant_call};
+use trace_io::lesson::text::words as words_with_numbers;
+use trace_io::program::expr::{Argument, Constants, Scope, constant_call};
 
+use super::beyond;
+use super::moment::{Moment, Spot, text_of};
 use crate::facts::{self, PoolFacts};
-use crate::place::Place;
-
-/// Where a block of a lesson lies, or lay when it was freed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Spot {
-    /// What the call returned, as the machine says it.
-    pub(super) placement: Option<Placement>,
-    /// Its address; 0 where the run gives it none.
-    pub(super) addr: Addr,
-    /// Index of its pool among those of its arena that hold blocks.
-    pub(super) pool: Option<u32>,
-    /// Bytes from its pool.
-    pub(super) offset: u64,
-    /// Bytes that were asked for.
-    pub(super) size: u64,
-    /// Whether the program still has it.
-    pub(super) live: bool,
-}
-
-/// What is known at one moment of a lesson.
-pub(super) struct Moment<'a> {
-    pub(super) machine: &'a Machine,
-    pub(super) profile: &'a Profile,
-    /// By the names of the program.
-    pub(super) spots: &'a BTreeMap<String, Spot>,
-    /// Numbers that were kept.
-    pub(super) kept: &'a BTreeMap<String, i64>,
-    /// Operations done.
-    pub(super) step: u64,
-    /// Calls that reached the arena allocator for an arena, and arenas given back.
-    pub(super) obtained: u64,
-    pub(super) released: u64,
-}
 
 /// The names that only a moment knows, with what they are.
 pub const STATE_NAMES: &[(&str, &str)] = &[
@@ -57,6 +26,9 @@ pub const STATE_NAMES: &[(&str, &str)] = &[
     ("raw.live", "live blocks of the C library"),
     ("traced.current", "get_traced_memory()[0]"),
     ("traced.peak", "get_traced_memory()[1]"),
+    ("traced.tables", "get_tracemalloc_memory(): bytes of tracemalloc's own tables"),
+    ("traces", "blocks that tracemalloc has a trace of"),
+    ("stats.lines", "lines that _debugmallocstats() prints of the allocator; 0 where it prints none"),
     ("stopped", "1 once the process would have ended"),
     ("segments", "mimalloc's segments"),
     ("segments.abandoned", "those whose thread has ended"),
@@ -94,91 +66,44 @@ pub const STATE_FUNCTIONS: &[(&str, &str)] = &[
     ("arena_free(n)", "nfreepools of arena n"),
     ("arena_place(n)", "place of arena n in usable_arenas, from 0; -1 if it is not there"),
     ("arena_blocks(n)", "blocks in use in arena n"),
+    ("arena_record(n)", "index of arena n's record in the arenas array"),
+    ("nfp2lasta(k)", "number of the arena that nfp2lasta[k] names; -1 for NULL"),
     ("byte(x, k)", "the byte k behind its pointer, as it lies in memory"),
     ("stat(\"words\")", "the last number of the line of _debugmallocstats() that begins so"),
     ("printed(\"words\")", "1 if what ends the process was printed with these words"),
+    (
+        "owned(x)",
+        "address_in_range: 1 if pymalloc takes its address, or the address that a formula gives, for its own",
+    ),
+    (
+        "tail_hi(x)",
+        "the radix tree's mark in the window of that address: where an arena begins; -1 at its start",
+    ),
+    ("tail_lo(x)", "where the arena ends that reaches into that window from below"),
+    ("arena_addr(n)", "address of arena n"),
+    ("class_pools(n)", "num pools of the statistics, for requests of n bytes"),
+    ("class_blocks(n)", "blocks in use of the statistics, for requests of n bytes"),
+    ("class_avail(n)", "avail blocks of the statistics, for requests of n bytes"),
+    ("tables(d)", "tables that a call of domain raw, mem or obj can pass"),
+    ("calls(k)", "calls that the program's own table k has seen, from 1"),
+    ("requested(k)", "bytes that it was asked for"),
+    ("traced(x)", "bytes in its trace; -1 where tracemalloc has none"),
+    ("line_size(\"file.py:3\")", "bytes traced whose most recent frame is this line"),
+    ("line_count(\"file.py:3\")", "blocks of them"),
+    (
+        "grown_size(\"a\", \"b\", \"file.py:3\")",
+        "bytes that the line has more in snapshot b than in snapshot a",
+    ),
+    ("grown_count(\"a\", \"b\", \"file.py:3\")", "blocks of them"),
+    (
+        "what_if(\"setting\", value, formula)",
+        "the formula's value after the same operations under another setting",
+    ),
     ("page_capacity(x)", "blocks that its mimalloc page has made so far"),
     ("page_reserved(x)", "blocks that its mimalloc page can have"),
     ("page_used(x)", "blocks in use on its mimalloc page"),
     ("page_slice(x)", "first slice of its mimalloc page in the segment"),
 ];
-
-impl Moment<'_> {
-    /// The full name of a block that an argument gives.
-    fn block_name(&self, expr: &Expr) -> Result<String, String> {
-        use std::fmt::Write as _;
-        match expr {
-            Expr::Name(name, _) => Ok(name.clone()),
-            Expr::Element(name, indices, _) => {
-                let mut full = name.clone();
-                for index in indices {
-                    let index = index.value(self).map_err(|fault| fault.problem)?;
-                    let _ = write!(full, "[{index}]");
-                }
-                Ok(full)
-            }
-            _ => Err("a block is needed here, by its name".to_owned()),
-        }
-    }
-
-    fn spot(&self, arguments: &[Argument]) -> Result<Spot, String> {
-        let argument = arguments.first().ok_or("a block is needed here, by its name")?;
-        let name = self.block_name(&argument.value)?;
-        self.spots.get(&name).copied().ok_or_else(|| format!("no block is called `{name}` yet"))
-    }
-
-    fn pool_of(&self, spot: Spot) -> Result<PoolFacts, String> {
-        facts::pool_at(self.machine.pymalloc(), spot.addr).ok_or_else(|| "it lies in no pool".to_owned())
-    }
-
-    fn number(&self, arguments: &[Argument], index: usize) -> Result<i64, String> {
-        let argument = arguments.get(index).ok_or("a number is missing")?;
-        argument.value.value(self).map_err(|fault| fault.problem)
-    }
-
-    fn arena(&self, arguments: &[Argument]) -> Result<u32, String> {
-        let wanted = self.number(arguments, 0)?;
-        let heap = self.machine.pymalloc();
-        let found = heap.live_arenas().find(|&index| heap.arenas()[index as usize].ordinal as i64 == wanted);
-        found.ok_or_else(|| format!("there is no arena {wanted}"))
-    }
-
-    /// The place that an expression names: a block, `pool(block)`, `arena(block)` or `arena(number)`.
-    pub(super) fn place(&self, text: &str) -> Result<Place, String> {
-        let expr = Expr::parse(text).map_err(|fault| fault.problem)?;
-        let heap = self.machine.pymalloc();
-        if let Expr::Call(name, arguments, _) = &expr
-            && matches!(name.as_str(), "pool" | "arena")
-        {
-            let by_block = arguments
-                .first()
-                .is_some_and(|a| self.block_name(&a.value).is_ok_and(|n| self.spots.contains_key(&n)));
-            if name == "arena" && !by_block {
-                let index = self.arena(arguments)?;
-                return Ok(Place::Arena(heap.arena_id(index)));
-            }
-            let spot = self.spot(arguments)?;
-            return if name == "pool" {
-                self.pool_of(spot).map(|pool| Place::Pool(pool.addr))
-            } else {
-                heap.arena_of(spot.addr).map(Place::Arena).ok_or_else(|| "its arena is gone".to_owned())
-            };
-        }
-        let name = self.block_name(&expr)?;
-        let spot = self.spots.get(&name).ok_or_else(|| format!("no block is called `{name}` yet"))?;
-        facts::block_at(heap, spot.addr)
-            .map(|block| Place::Block(block.addr))
-            .ok_or_else(|| format!("`{name}` lies in no pool"))
-    }
-
-    /// The block that a piece of code names.
-    pub(super) fn place_of_code(&self, piece: &Piece) -> Option<Place> {
-        match piece {
-            Piece::Code(text) => self.place(text).ok(),
-            Piece::Words(_) | Piece::Term(..) => None,
-        }
-    }
-}
 
 impl Scope for Moment<'_> {
     fn name(&self, name: &str) -> Option<i64> {
@@ -207,7 +132,7 @@ impl Scope for Moment<'_> {
             "segments.abandoned" => totals()?.abandoned_segments as i64,
             "pages" => totals()?.pages as i64,
             "pages.waiting" => totals()?.deferred_pages as i64,
-            _ => return Constants(self.profile).name(name),
+            _ => return beyond::name(self, name).or_else(|| Constants(self.profile).name(name)),
         })
     }
 
@@ -220,7 +145,7 @@ impl Scope for Moment<'_> {
         let header = |what: &dyn Fn(&PoolHeader<SimPool, SimBlock>, PoolFacts) -> i64| {
             let pool = self.spot(arguments).and_then(|spot| self.pool_of(spot))?;
             let carved = facts::carved(heap, &pool).ok_or("its pool was never carved")?;
-            Ok(what(&heap.memory().header(carved), pool))
+            Ok(what(heap.memory().header(carved), pool))
         };
         let of_page = |what: &dyn Fn(sim_core::mimalloc::PageView) -> i64| -> Result<i64, String> {
             let run = self.machine.mimalloc().ok_or("this run has no mimalloc")?;
@@ -288,13 +213,24 @@ impl Scope for Moment<'_> {
             "arena_blocks" => self.arena(arguments).map(|index| {
                 heap.carved_pools(index).map(|pool| i64::from(heap.memory().header(pool).ref_count)).sum()
             }),
+            "arena_record" => self.arena(arguments).map(i64::from),
+            "nfp2lasta" => self.number(arguments, 0).and_then(|free| {
+                let fingers = heap.nfp2lasta();
+                let finger = usize::try_from(free).ok().and_then(|free| fingers.get(free));
+                let finger = finger.ok_or_else(|| format!("no arena has {free} free pools"))?;
+                Ok(finger.map_or(-1, |index| heap.arenas()[index as usize].ordinal.cast_signed()))
+            }),
             "byte" => self.spot(arguments).and_then(|spot| {
                 let at = self.number(arguments, 1)?;
                 let layers = self.machine.layers().ok_or("this run keeps no bytes")?;
                 let addr = Addr(spot.addr.0.wrapping_add_signed(at));
                 layers.bytes().get(addr).map(i64::from).map_err(|_| "no memory is there".to_owned())
             }),
-            "stat" => text_of(arguments).and_then(|words| stat(&malloc_stats(self.machine), words)),
+            "stat" => text_of(arguments).and_then(|words| {
+                // Some lines begin with a number, which is a formula as well.
+                let words = words_with_numbers(words, self).map_err(|fault| fault.problem)?;
+                stat(&malloc_stats(self.machine), &words)
+            }),
             "printed" => text_of(arguments).map(|words| {
                 i64::from(self.machine.stopped().is_some_and(|fatal| fatal.to_string().contains(words)))
             }),
@@ -304,16 +240,10 @@ impl Scope for Moment<'_> {
             "page_slice" => of_page(&|page| i64::from(page.slice)),
             _ => {
                 let number = |index: usize| self.number(arguments, index);
-                return constant_call(&Constants(self.profile), name, &number);
+                return beyond::call(self, name, arguments)
+                    .or_else(|| constant_call(&Constants(self.profile), name, &number));
             }
         })
-    }
-}
-
-fn text_of(arguments: &[Argument]) -> Result<&str, String> {
-    match arguments.first().map(|a| &a.value) {
-        Some(Expr::Text(text)) => Ok(text),
-        _ => Err("words are needed here".to_owned()),
     }
 }
 

@@ -126,6 +126,8 @@ pub struct Round {
     pub call: String,
     /// What comes of it; none where there is nothing to choose.
     pub outcome: Option<Outcome>,
+    /// The pool of its block, unless the map shows the blocks of just that pool: whoever clicks it said all that can be said there.
+    pub pool: Option<Place>,
     /// What happens, in sentences.
     pub because: Vec<String>,
 }
@@ -133,9 +135,9 @@ pub struct Round {
 /// Where a request goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Outcome {
-    /// To a block of a pool that serves its class already.
+    /// To a block of a pool that serves its class already, or of an emptied one.
     Block(Place),
-    /// To the first block of a pool that begins to serve its class.
+    /// To the first block of a pool that was not used yet.
     NewPool(Place),
     /// To the first block of the first pool of a new arena.
     NewArena(Place),

@@ -19,7 +19,7 @@ pub enum Answer {
     Number(i64),
     /// Something on the map.
     Place(Place),
-    /// The first block of a pool that no class uses.
+    /// The first block of a pool that was not used yet: an emptied one is to be named.
     NewPool,
     /// A new arena.
     NewArena,
@@ -218,7 +218,10 @@ impl Walk {
             (Some(Task::Play { rounds }), Some(played)) => rounds
                 .get(played.round)
                 .map_or_else(|| rounds.last().map_or(beat.step, |last| last.step + 1), |round| round.step),
-            (Some(Task::Play { rounds }), None) => rounds.first().map_or(beat.step, |round| round.step),
+            // What is not asked about has happened: the first request is made in the state that it leaves.
+            (Some(Task::Play { rounds }), None) => {
+                rounds.get(first_asked(rounds, 0)).map_or(beat.step, |round| round.step)
+            }
             _ => beat.step,
         }
     }
@@ -268,7 +271,7 @@ impl Walk {
                 played.shown = true;
                 played.round = rounds.len();
             } else if let Some(round) = rounds.get(played.round) {
-                let right = round.outcome.is_some_and(|outcome| meets(&answer, outcome));
+                let right = meets(&answer, round);
                 played.right += u32::from(right);
                 played.last = Some((played.round, right));
                 if !right {
@@ -378,15 +381,18 @@ fn first_asked(rounds: &[Round], from: usize) -> usize {
     (from..rounds.len()).find(|&index| rounds[index].outcome.is_some()).unwrap_or(rounds.len())
 }
 
-/// Whether an answer is what the machine does. The block itself is right everywhere; that a pool or an arena begins there is
-/// enough, since its first block follows.
-fn meets(answer: &Answer, outcome: Outcome) -> bool {
-    match (answer, outcome) {
-        (Answer::Raw, Outcome::Raw) | (Answer::Null, Outcome::Null) => true,
-        (Answer::NewPool, Outcome::NewPool(_)) | (Answer::NewArena, Outcome::NewArena(_)) => true,
-        (Answer::Place(place), Outcome::Block(key)) => *place == key,
-        (Answer::Place(place), Outcome::NewPool(key) | Outcome::NewArena(key)) => {
+/// Whether an answer is what the machine does. The block itself is right everywhere, its pool where the map does not show that pool's
+/// blocks or where the pool begins with it.
+fn meets(answer: &Answer, round: &Round) -> bool {
+    match (answer, round.outcome) {
+        (Answer::Raw, Some(Outcome::Raw))
+        | (Answer::Null, Some(Outcome::Null))
+        | (Answer::NewPool, Some(Outcome::NewPool(_)))
+        | (Answer::NewArena, Some(Outcome::NewArena(_))) => true,
+        (Answer::Place(place), Some(Outcome::Block(key))) => *place == key || Some(*place) == round.pool,
+        (Answer::Place(place), Some(Outcome::NewPool(key) | Outcome::NewArena(key))) => {
             *place == key
+                || Some(*place) == round.pool
                 || matches!((place, key), (Place::Pool(pool), Place::Block(block)) if block.0.checked_sub(pool.0).is_some_and(|d| d < HEADER_MAX) && *pool != Addr(0))
         }
         _ => false,

@@ -58,11 +58,9 @@ impl HeaderFacts {
         // The compact tables know blocks and pools alone; in a broken heap a link may be any number.
         if let Some(layers) = machine.layers().filter(|layers| layers.is_broken()) {
             let bytes = heap.profile().pointer_bytes;
-            let link = |number: u64| {
-                let word = layers.bytes().word(pool.addr.offset(number * u64::from(bytes)), bytes);
-                word.ok().map(Addr).filter(|addr| *addr != Addr(0))
-            };
-            facts.freeblock = link(1);
+            // The second word of the header.
+            let word = layers.bytes().word(pool.addr.offset(u64::from(bytes)), bytes);
+            facts.freeblock = word.ok().map(Addr).filter(|addr| *addr != Addr(0));
             facts.broken = true;
         }
         Some(facts)

@@ -260,6 +260,7 @@ impl Lesson {
     /// Reads a lesson.
     pub fn parse(text: &str) -> Result<Self, TraceError> {
         // `say(text: "…")`, not `say(Say(text: "…"))`.
+        let text = super::form::without_mark(text);
         super::form::from_ron(text, ron::extensions::Extensions::UNWRAP_VARIANT_NEWTYPES)
     }
 

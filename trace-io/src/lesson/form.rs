@@ -6,10 +6,15 @@ use crate::error::{LineColumn, TraceError};
 
 /// The text, which has to be UTF-8.
 pub(crate) fn utf8(text: &[u8]) -> Result<&str, TraceError> {
-    std::str::from_utf8(text).map_err(|error| {
+    std::str::from_utf8(text).map(without_mark).map_err(|error| {
         let at = line_column_of(&text[..error.valid_up_to()], error.valid_up_to());
         TraceError::Ron { at, message: "the text is not UTF-8".to_owned() }
     })
+}
+
+/// An editor may put a byte order mark in front, which RON does not know.
+pub(super) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// Reads RON that a person wrote.

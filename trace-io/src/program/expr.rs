@@ -3,6 +3,8 @@
 //! The same formulas stand in programs (`range(blocks(512))`), in the text of lessons (`{pool.size}`) and in their
 //! claims (`addr(c) == addr(b[3])`). True is 1, false is 0.
 
+#![expect(clippy::cast_possible_wrap, reason = "sizes and counts of a heap lie far below 2^63")]
+
 use sim_core::{Profile, SizeClass};
 
 use super::Fault;
@@ -380,14 +382,14 @@ pub const CONSTANTS: &[(&str, &str)] = &[
     ("version", "the CPython version: 308 is 3.8, 314 is 3.14"),
     ("keeps_last", "1 where a wholly free arena that is last on its list stays (3.9 and later)"),
     ("radix", "1 where a radix tree tells whose pointer it is (3.10 and later)"),
-    ("misaligned", "1 where arenas begin one page into their window"),
+    ("misaligned", "1 where arenas begin between pool borders"),
     ("free_threaded", "1 in a build without a GIL"),
 ];
 
 /// The functions that [`Constants`] knows, with what they are.
 pub const FUNCTIONS: &[(&str, &str)] = &[
     ("block(n)", "INDEX2SIZE: bytes of the block that a request of n bytes takes"),
-    ("size_class(n)", "size2index: the class of a request of n bytes"),
+    ("size_class(n)", "the class of a request of n bytes, as in szidx"),
     ("blocks(n)", "NUMBLOCKS: blocks of a pool that serves requests of n bytes"),
     ("lost(n)", "bytes at the end of such a pool that hold no block"),
     ("waste(n)", "bytes of its block that a request of n bytes does not use"),
@@ -408,7 +410,9 @@ impl Constants<'_> {
 impl Scope for Constants<'_> {
     fn name(&self, name: &str) -> Option<i64> {
         let profile = self.0;
-        let misaligned = profile.arena_placement == sim_core::ArenaPlacement::Page;
+        // A page is a pool where pools have 4 KiB, so nothing is lost there.
+        let misaligned =
+            profile.arena_placement == sim_core::ArenaPlacement::Page && 4096 % profile.pool_size != 0;
         Some(match name {
             "arena.size" => profile.arena_size as i64,
             "arena.pools" => i64::from(profile.max_pools_in_arena()) - i64::from(misaligned),

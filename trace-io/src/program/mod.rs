@@ -36,3 +36,26 @@ impl From<Fault> for TraceError {
         Self::Syntax { at: fault.at, problem: fault.problem, remedy: fault.remedy }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Bounds, Program};
+    use sim_core::tape::Action;
+    use sim_core::{Call, Profile};
+
+    #[test]
+    fn bytes_of_a_poke_may_stand_apart() {
+        let poked = |text: &str| {
+            let program = Program::parse(&format!("a = malloc(8)\npoke(a, 0, \"{text}\")")).unwrap();
+            let expanded = program.expand("t", &Profile::default(), Bounds::default());
+            expanded.map(|expanded| match expanded.trace.op(1).unwrap().call {
+                Call::Act(Action::Poke { bytes, .. }) => bytes.as_slice().to_vec(),
+                other => unreachable!("{other:?}"),
+            })
+        };
+        assert_eq!(poked("41 42").unwrap(), [0x41, 0x42]);
+        assert_eq!(poked("4142").unwrap(), [0x41, 0x42]);
+        assert!(poked("41 4").unwrap_err().problem.contains("no bytes"));
+        assert!(poked("").is_err());
+    }
+}

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
-use session::lesson::compile;
+use session::lesson::{Choice, Shown, Task, compile};
 use sim_core::profile;
 use trace_io::lesson::Lesson;
 
 /// Arguments of `lesson check`.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  arenascope lesson check traces/lessons/*.ron")]
+#[command(after_help = "Example:\n  arenascope lesson check traces/course/*.ron")]
 pub(crate) struct Args {
     /// Lessons
     #[arg(required = true)]
@@ -69,6 +69,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                     let said: Vec<_> = beat.text.iter().map(|shown| shown.piece.clone()).collect();
                     let said = trace_io::lesson::text::plain(&said);
                     writeln!(text, "{:3} step {:6} {:?}: {said}", index + 1, beat.step, beat.show)?;
+                    if let Some(task) = &beat.task {
+                        print_task(&mut text, task)?;
+                    }
                 }
             }
         }
@@ -94,5 +97,44 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if faults > 0 {
         bail!("{faults} claims are not true of the machine; the lines above name the step and the claim");
     }
+    Ok(())
+}
+
+/// A question with its answers, the right one marked: a reader sees what a learner sees, and what it was worked out to be.
+fn print_task(text: &mut String, task: &Task) -> Result<()> {
+    let words = |shown: &[Shown]| {
+        let pieces: Vec<_> = shown.iter().map(|shown| shown.piece.clone()).collect();
+        trace_io::lesson::text::plain(&pieces)
+    };
+    let belief = |m: Option<u32>| m.map_or_else(String::new, |m| format!(" (misconception {m})"));
+    let because = match task {
+        Task::Choose { choices, key, because } => {
+            for (index, Choice { text: choice, misconception }) in choices.iter().enumerate() {
+                let mark = if index == *key { '+' } else { '-' };
+                writeln!(text, "      {mark} {}{}", words(choice), belief(*misconception))?;
+            }
+            because
+        }
+        Task::Number { key, wrong, because } => {
+            writeln!(text, "      + {key}")?;
+            for (number, m) in wrong {
+                writeln!(text, "      - {number}{}", belief(Some(*m)))?;
+            }
+            because
+        }
+        Task::Click { key, because } => {
+            writeln!(text, "      + {key:?}")?;
+            because
+        }
+        Task::Play { rounds } => {
+            for round in rounds {
+                if let Some(outcome) = round.outcome {
+                    writeln!(text, "      {}: {outcome:?}", round.call)?;
+                }
+            }
+            return Ok(());
+        }
+    };
+    writeln!(text, "      because: {}", words(because))?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use egui::{RichText, ScrollArea, TextEdit, Ui};
 use session::lesson::GLOSSARY;
+use session::practice::LESSONS;
 
 use crate::command::Command;
 use crate::examples::{Example, Kind, of_kind};
@@ -91,6 +92,9 @@ fn lesson(ui: &mut Ui, index: usize, example: &Example, progress: &Progress, com
             None => minutes,
         });
     });
+    if let Some(id) = example.lesson_id().filter(|id| LESSONS.contains(id)) {
+        ui.horizontal(|ui| ui.push_id(id, |ui| super::levels(ui, id, None, commands)));
+    }
     ui.label(RichText::new(example.about).color(ui.visuals().weak_text_color()));
     ui.add_space(5.0);
 }

@@ -4,13 +4,15 @@ mod index;
 
 use egui::{Align, Button, Frame, Key, Layout, RichText, ScrollArea, TextStyle, Ui};
 use session::lesson::{Answer, Given, LessonView, Shown, TaskView, Verdict, definition, misconception};
+use session::link::{Link, What};
 use session::order::Order;
+use session::practice::LESSONS;
 use trace_io::lesson::Source;
 use trace_io::lesson::text::Piece;
 
 use super::View;
 use crate::command::{Action, Command};
-use crate::progress::Progress;
+use crate::progress::{Practice, Progress};
 use crate::theme::Theme;
 use index::LearnState;
 
@@ -70,7 +72,8 @@ pub(crate) fn ui(
             ui.add_space(10.0);
             ui.push_id("task", |ui| task_ui(ui, view.theme, task, state, commands));
             // What is said of an answer comes into view with it.
-            if std::mem::replace(&mut state.told, !task.open()) != !task.open() && !task.open() {
+            let told = !task.open();
+            if !std::mem::replace(&mut state.told, told) && told {
                 ui.scroll_to_cursor(Some(Align::BOTTOM));
             }
         }
@@ -86,6 +89,10 @@ fn head(ui: &mut Ui, view: &View<'_>, lesson: &LessonView, commands: &mut Vec<Co
                 .clicked()
             {
                 commands.push(Command::LeaveLesson);
+            }
+            if ui.button("Copy link").on_hover_text("A link to this place in the lesson").clicked() {
+                let what = What::Lesson { id: lesson.id.clone(), beat: lesson.at + 1 };
+                commands.push(Command::Share(Link { what, ..Link::default() }));
             }
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                 ui.add(egui::Label::new(RichText::new(&lesson.title).heading()).truncate());
@@ -142,13 +149,21 @@ fn buttons(ui: &mut Ui, lesson: &LessonView, commands: &mut Vec<Command>) {
             commands.push(Command::Order(Order::Beat(-1)));
         }
         let last = lesson.at + 1 >= lesson.len;
+        let practice = Practice::of(&lesson.id);
         if waits {
             if ui.button("Show the answer").on_hover_text("Go on without an answer of your own").clicked() {
                 commands.push(Command::Order(Order::Answer(Answer::Reveal)));
             }
         } else if last {
-            if ui.button("Next lesson").clicked() {
-                commands.push(Command::NextLesson);
+            if let Some(practice) = practice {
+                levels(ui, practice.lesson, Some(practice.level), commands);
+            } else {
+                if ui.button("Next lesson").clicked() {
+                    commands.push(Command::NextLesson);
+                }
+                if LESSONS.contains(&lesson.id.as_str()) {
+                    levels(ui, &lesson.id, None, commands);
+                }
             }
         } else {
             let next = ui.add(Button::new(RichText::new("Next").strong()).min_size(egui::vec2(90.0, 0.0)));
@@ -161,6 +176,22 @@ fn buttons(ui: &mut Ui, lesson: &LessonView, commands: &mut Vec<Command>) {
         }
         ui.weak(format!("{} of {}", lesson.at + 1, lesson.len));
     });
+}
+
+/// A fresh question on a lesson, at each level.
+pub(super) fn levels(ui: &mut Ui, lesson: &str, now: Option<u8>, commands: &mut Vec<Command>) {
+    const LEVELS: [(u8, &str); 3] = [
+        (1, "One operation after a state that is shown"),
+        (2, "Three to six operations"),
+        (3, "Eight to fifteen operations, and a number to type"),
+    ];
+    ui.label(if now.is_some() { "Another question, level" } else { "Practise, level" });
+    for (level, about) in LEVELS {
+        let button = Button::selectable(now == Some(level), level.to_string());
+        if ui.add(button).on_hover_text(about).clicked() {
+            commands.push(Command::Practise(lesson.to_owned(), level));
+        }
+    }
 }
 
 /// A text with its links.

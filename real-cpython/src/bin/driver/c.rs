@@ -31,6 +31,8 @@ unsafe extern "C" {
     fn alarm(seconds: c_uint) -> c_uint;
     fn write(fd: c_int, bytes: *const c_void, len: usize) -> isize;
     fn _exit(code: c_int) -> !;
+    fn fork() -> c_int;
+    fn waitpid(process: c_int, status: *mut c_int, options: c_int) -> c_int;
     fn open_memstream(text: *mut *mut c_char, len: *mut usize) -> *mut File;
     fn fclose(file: *mut File) -> c_int;
     fn free(p: *mut c_void);
@@ -126,4 +128,16 @@ pub(crate) fn end(words: &[&[u8]], code: c_int) -> ! {
     }
     // SAFETY: it runs nothing more of this process.
     unsafe { _exit(code) }
+}
+
+/// Goes on as it is in a process of its own and waits until that has ended: `true` in the new one. This program has one thread.
+pub(crate) fn forked() -> Result<bool, String> {
+    // SAFETY: with one thread nothing is left half done in the new process, which ends by `end`.
+    unsafe {
+        match fork() {
+            0 => Ok(true),
+            child if child > 0 && waitpid(child, std::ptr::null_mut(), 0) == child => Ok(false),
+            _ => Err(format!("no process can be had: {}", std::io::Error::last_os_error())),
+        }
+    }
 }

@@ -5,6 +5,10 @@
 //! `start=yes` (from 3.12 on pymalloc belongs to an interpreter), it starts on the C library's memory and sleeps while the
 //! trace runs. Then `PYTHONHOME` and `PYTHONMALLOC=malloc` must be set, or `malloc_debug` for a trace with debug hooks. Arenas lie where the simulation has them.
 //!
+//! With `each=yes` the file holds many traces, with lines `# next` between them. Each runs in a process forked from the one that has loaded
+//! libpython, so that each meets it untouched; instead of the statistics it ends in what its last block's pool has in its header, and
+//! how many blocks there are.
+//!
 //! It is a program of its own because a process has one libpython, and it needs nothing but `std` so that `rustc`
 //! alone builds it for other targets. What it lacks of ptrace it refuses.
 
@@ -45,6 +49,9 @@ struct Options {
     books_fail_at: BTreeSet<u64>,
     /// The program writes nothing into its blocks but what the trace says.
     quiet: bool,
+    /// The file holds many traces.
+    each: bool,
+    pool_size: usize,
 }
 
 impl Options {
@@ -58,6 +65,8 @@ impl Options {
             match key {
                 "start" => options.start = value == "yes",
                 "quiet" => options.quiet = value == "yes",
+                "each" => options.each = value == "yes",
+                "pool_size" => options.pool_size = number()?,
                 "region" => layout.region = number()?,
                 "stride" => layout.stride = number()?,
                 "slots" => layout.slots = number()?,
@@ -75,6 +84,9 @@ impl Options {
         let Layout { region, stride, slots, arena_size, .. } = options.layout;
         if [region, stride, slots, arena_size].contains(&0) {
             return Err("give region=, stride=, slots= and arena_size=".to_owned());
+        }
+        if options.each && !options.pool_size.is_power_of_two() {
+            return Err("give pool_size= with each=yes".to_owned());
         }
         Ok(options)
     }
@@ -102,6 +114,7 @@ fn run() -> Result<(), String> {
         during: Cell::new(None),
         quiet: options.quiet,
         pointers: HashMap::new(),
+        last: None,
         hooks: Vec::new(),
         overs: Vec::new(),
         out: String::new(),
@@ -109,11 +122,18 @@ fn run() -> Result<(), String> {
     OUT.store(&raw mut driver.out, Ordering::Relaxed);
     c::on_death(died);
     driver.begin(&trace, setup, options.books_fail_at)?;
-    for (number, line) in (1..).zip(trace.lines()) {
-        if !line.is_empty() && !line.starts_with('#') {
-            driver.operation(line).map_err(|why| format!("line {number}, `{line}`: {why}"))?;
+    if options.each {
+        for part in trace.split("# next\n") {
+            if c::forked()? {
+                c::on_death(died);
+                driver.run(part)?;
+                driver.tell(options.pool_size);
+                c::end(&[driver.out.as_bytes()], 0);
+            }
         }
+        c::end(&[], 0);
     }
+    driver.run(&trace)?;
     driver.finish()?;
     c::end(&[driver.out.as_bytes()], 0);
 }
@@ -158,6 +178,8 @@ struct Driver {
     during: Cell<Option<Call>>,
     quiet: bool,
     pointers: HashMap<u64, *mut c_void>,
+    /// The last block that lay in an arena.
+    last: Option<usize>,
     hooks: Vec<&'static mut Hook>,
     overs: Vec<&'static mut Over>,
     out: String,
@@ -187,6 +209,15 @@ impl Driver {
         if setup.debug {
             // RAW has its hook already where the interpreter has been started.
             self.python.setup_debug_hooks();
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, trace: &str) -> Result<(), String> {
+        for (number, line) in (1..).zip(trace.lines()) {
+            if !line.is_empty() && !line.starts_with('#') {
+                self.operation(line).map_err(|why| format!("line {number}, `{line}`: {why}"))?;
+            }
         }
         Ok(())
     }
@@ -347,12 +378,36 @@ impl Driver {
             Some(0) => self.out.push_str("null\n"),
             Some(address) => match self.arenas.find(address) {
                 Some((ordinal, offset)) => {
+                    self.last = Some(address);
                     let _ = writeln!(self.out, "{ordinal} {offset}");
                 }
                 None => self.out.push_str("raw\n"),
             },
         }
         Ok(())
+    }
+
+    /// `nextoffset` and the blocks on the free list of the pool that the last block lies in, and the blocks that CPython counts.
+    fn tell(&mut self, pool_size: usize) {
+        const WORD: usize = size_of::<usize>();
+        if let Some(last) = self.last.filter(|last| self.arenas.find(*last).is_some()) {
+            let pool = last & !(pool_size - 1);
+            // ref.count, freeblock, nextpool and prevpool, each as wide as a pointer; arenaindex and szidx; nextoffset.
+            // SAFETY: the pool was carved, and its arena is still there.
+            let (mut free, nextoffset) =
+                unsafe { (*((pool + WORD) as *const usize), *((pool + 4 * WORD + 8) as *const u32)) };
+            let mut linked = 0_u32;
+            while free != 0 {
+                linked += 1;
+                // SAFETY: a free block begins with the address of the next one.
+                free = unsafe { *(free as *const usize) };
+            }
+            let _ = writeln!(self.out, "#pool {nextoffset} {linked}");
+        }
+        if let Some(count) = self.python.allocated_blocks() {
+            let _ = writeln!(self.out, "#blocks {count}");
+        }
+        self.out.push_str("#end\n");
     }
 
     /// The statistics, what tables and hooks counted, what tracemalloc says.

@@ -27,6 +27,8 @@ pub(crate) struct Python {
     set_arena_allocator: unsafe extern "C" fn(*mut ArenaAllocator),
     setup_debug_hooks: unsafe extern "C" fn(),
     debug_malloc_stats: unsafe extern "C" fn(*mut c::File) -> c_int,
+    /// What `sys.getallocatedblocks()` calls, where the library lets others call it: until 3.11.
+    allocated_blocks: Option<unsafe extern "C" fn() -> isize>,
     /// The tables that the library was loaded with: the C library's, and pymalloc's.
     pub(crate) libc: Table,
     pub(crate) pymalloc: [Table; 2],
@@ -64,6 +66,7 @@ impl Python {
                 set_arena_allocator: library.get("PyObject_SetArenaAllocator")?,
                 setup_debug_hooks: library.get("PyMem_SetupDebugHooks")?,
                 debug_malloc_stats: library.get("_PyObject_DebugMallocStats")?,
+                allocated_blocks: library.get("_Py_GetAllocatedBlocks").ok(),
                 libc: table(0),
                 pymalloc: [table(1), table(2)],
                 library,
@@ -115,6 +118,12 @@ impl Python {
     pub(crate) fn setup_debug_hooks(&self) {
         // SAFETY: it puts tables over tables.
         unsafe { (self.setup_debug_hooks)() };
+    }
+
+    /// What `sys.getallocatedblocks()` returns.
+    pub(crate) fn allocated_blocks(&self) -> Option<isize> {
+        // SAFETY: it adds up what pools and raw_allocated_blocks hold.
+        self.allocated_blocks.map(|count| unsafe { count() })
     }
 
     /// What `sys._debugmallocstats()` prints of pymalloc.

@@ -28,7 +28,7 @@ pub(crate) enum Call {
 
 /// Who is asked whether a request is to fail.
 enum Kind {
-    /// `count` and `fail:N`: each n-th malloc, calloc and realloc.
+    /// `count`, `log` and `fail:N`: each n-th malloc, calloc and realloc.
     Every(u64),
     /// These requests for arena records and nodes of the radix tree, counted from 1.
     Books { fail_at: BTreeSet<u64>, requests: u64, records: Pointer, during: *const Cell<Option<Call>> },
@@ -43,10 +43,10 @@ pub(crate) struct Over {
 }
 
 impl Over {
-    /// `count` or `fail:N`.
+    /// `count`, `log`, which here counts alone, or `fail:N`.
     pub(crate) fn parse(kind: &str, inner: Table) -> Option<Self> {
         let every = match kind.split_once(':') {
-            None if kind == "count" => 0,
+            None if matches!(kind, "count" | "log") => 0,
             Some(("fail", n)) => n.parse().ok()?,
             _ => return None,
         };

@@ -31,7 +31,7 @@ impl Expander<'_> {
         Ok(match name {
             "setup_debug_hooks" => Action::SetupDebugHooks,
             "set_allocator" => {
-                let table = self.text(arguments, 1, name, at)?;
+                let table = Self::text(arguments, 1, name, at)?;
                 Action::SetAllocator(
                     table
                         .parse()
@@ -39,7 +39,7 @@ impl Expander<'_> {
                 )
             }
             "set_arena_allocator" => {
-                let hook = self.text(arguments, 0, name, at)?;
+                let hook = Self::text(arguments, 0, name, at)?;
                 Action::SetArenaAllocator(
                     hook.parse().map_err(|takes: &str| {
                         Fault::new(at, format!("\"{hook}\" is no arena hook"), takes)
@@ -47,8 +47,8 @@ impl Expander<'_> {
                 )
             }
             "poke" => {
-                let bytes = self.text(arguments, 2, name, at)?;
-                let bytes = Poked::parse(bytes).ok_or_else(|| {
+                let bytes = Self::text(arguments, 2, name, at)?;
+                let bytes = Poked::parse(&bytes.replace(' ', "")).ok_or_else(|| {
                     Fault::new(
                         at,
                         format!("\"{bytes}\" are no bytes"),
@@ -62,7 +62,7 @@ impl Expander<'_> {
             "clear_traces" => Action::TracemallocClear,
             "reset_peak" => Action::TracemallocResetPeak,
             "snapshot" => {
-                let called = self.text(arguments, 0, name, at)?.to_owned();
+                let called = Self::text(arguments, 0, name, at)?.to_owned();
                 Action::TracemallocSnapshot(self.builder.name_number(&called))
             }
             "track" => Action::Track {

@@ -39,7 +39,7 @@ impl Expander<'_> {
         let (mut domain, mut thread) = (None, None);
         for argument in arguments.iter().skip(skip) {
             match argument.keyword.as_deref() {
-                None | Some("domain") => domain = Some(self.domain(Some(argument), at)?),
+                None | Some("domain") => domain = Some(Self::domain(Some(argument), at)?),
                 Some("thread") => {
                     let number = self.value(&argument.value, at)?;
                     thread = Some(u16::try_from(number).map_err(|_| {
@@ -66,11 +66,7 @@ impl Expander<'_> {
         Ok(Some((domain, heap, thread.unwrap_or(self.thread))))
     }
 
-    pub(super) fn domain(
-        &self,
-        argument: Option<&Argument>,
-        at: LineColumn,
-    ) -> Result<(Domain, ObjectHeap), Fault> {
+    pub(super) fn domain(argument: Option<&Argument>, at: LineColumn) -> Result<(Domain, ObjectHeap), Fault> {
         let name = match argument.map(|a| &a.value) {
             Some(Expr::Name(name, _) | Expr::Text(name)) => name.as_str(),
             _ => "",
@@ -128,7 +124,6 @@ impl Expander<'_> {
     }
 
     pub(super) fn text<'t>(
-        &self,
         arguments: &'t [Argument],
         index: usize,
         call: &str,

@@ -290,8 +290,11 @@ impl<'a> Expander<'a> {
             }
             _ => {
                 let action = self.action(at, name, arguments)?;
-                let domain =
-                    if name == "set_allocator" { self.domain(arguments.first(), at)?.0 } else { Domain::Obj };
+                let domain = if name == "set_allocator" {
+                    Self::domain(arguments.first(), at)?.0
+                } else {
+                    Domain::Obj
+                };
                 self.act(at, domain, action)
             }
         }

@@ -1,0 +1,75 @@
+//! `arenascope lesson`: what it writes and checks.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn arenascope(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_arenascope")).args(args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A folder of this test's own, and a file in it that is not there yet.
+fn fresh(name: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(name);
+    (folder, file)
+}
+
+#[test]
+fn a_new_lesson_is_one_that_holds() {
+    let (_folder, file) = fresh("my-first.ron");
+    let path = file.to_str().unwrap();
+    let made = arenascope(&["lesson", "new", path]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let again = arenascope(&["lesson", "new", path]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again.stderr).contains("is there already"));
+    let checked = arenascope(&["lesson", "check", path, "--json"]);
+    assert!(checked.status.success(), "{}", text(&checked.stdout));
+    let json: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!(json["faults"].as_array().map(Vec::len), Some(0));
+    assert!(json["claims"].as_u64() > Some(50), "{json}");
+    let replayed = arenascope(&["replay", path, "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&replayed.stdout).unwrap();
+    assert_eq!(json["operations"].as_u64(), Some(7), "a lesson is a trace too");
+}
+
+#[test]
+fn what_is_not_true_is_named_with_its_place() {
+    let (_folder, file) = fresh("false.ron");
+    let lesson = "Lesson(id: \"x\", name: \"X\", goal: \"G\", minutes: 5, steps: [run(\"a = malloc(32)\"), \
+                  say(text: \"T\", claims: [\"offset(a) == 47\", \"nonsense(a)\"])])";
+    std::fs::write(&file, lesson).unwrap();
+    let path = file.to_str().unwrap();
+    let checked = arenascope(&["lesson", "check", path, "--profile", "cpython-3.14"]);
+    assert_eq!(checked.status.code(), Some(1));
+    let said = text(&checked.stdout);
+    assert!(said.contains("step 2, under cpython-3.14: `offset(a) == 47`: it is not true"), "{said}");
+    assert!(said.contains("`nonsense(a)`: there is no function `nonsense`"), "{said}");
+    std::fs::write(&file, lesson.replace("malloc(32)", "mallok(32)")).unwrap();
+    let said = text(&arenascope(&["lesson", "check", path]).stderr);
+    assert!(said.contains("step 1 of x: there is no call `mallok`") || said.contains("mallok"), "{said}");
+}
+
+#[test]
+fn a_lesson_can_be_printed() {
+    let lesson = Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces/course/01-first-block.ron");
+    let (_folder, page) = fresh("first.html");
+    let printed = arenascope(&["lesson", "print", lesson.to_str().unwrap(), "-o", page.to_str().unwrap()]);
+    assert!(printed.status.success(), "{}", text(&printed.stderr));
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert_eq!(html.matches("<svg").count(), 4, "a picture for each state");
+    for words in
+        ["<h1>1 A first block</h1>", "<code>a = malloc(24)</code>", "<h2>Answers</h2>", "some believe that"]
+    {
+        assert!(html.contains(words), "{words}");
+    }
+    let bare = page.with_file_name("bare.html");
+    arenascope(&["lesson", "print", lesson.to_str().unwrap(), "-o", bare.to_str().unwrap(), "--no-answers"]);
+    assert!(!std::fs::read_to_string(&bare).unwrap().contains("Answers"));
+}

@@ -1,0 +1,132 @@
+//! The part of [`State`] that is about lessons, the playground and links to them.
+
+use session::lesson::Point;
+use session::link::{Link, What};
+use session::order::Order;
+use session::view::program::PLAYGROUND;
+
+use super::{Extent, State};
+use crate::examples::{Kind, OPENING, of_kind};
+use crate::layout::{Layout, Pane};
+use crate::progress::Practice;
+
+impl State {
+    /// Lays the window out for a lesson that was opened, brings what its beat shows to the front, and gives the layout
+    /// back afterwards.
+    pub(crate) fn lay_out(&mut self) {
+        let lesson = self.shown.picture.as_ref().and_then(|picture| picture.lesson.as_ref());
+        // The scene of the beginning has a layout of its own.
+        let lesson = lesson.filter(|lesson| lesson.id != OPENING);
+        let played = self.shown.head.as_ref().is_some_and(|head| head.name == PLAYGROUND);
+        let now = match lesson {
+            Some(lesson) => Some((lesson.id.clone(), lesson.at)),
+            None if self.playing && played => Some((PLAYGROUND.to_owned(), 0)),
+            None => None,
+        };
+        let narrow = Layout::is_narrow(self.width);
+        if now == self.beat && (now.is_none() || narrow == self.narrow) {
+            return;
+        }
+        if now.is_some() {
+            if self.before_lesson.is_none() {
+                self.before_lesson = Some(std::mem::replace(&mut self.layout, Layout::lesson(narrow)));
+            } else if narrow != self.narrow {
+                self.layout = Layout::lesson(narrow);
+            }
+            self.narrow = narrow;
+        }
+        if let Some(lesson) = lesson {
+            self.playing = false;
+            if Practice::of(&lesson.id).is_none() {
+                self.progress.reach(&lesson.id, lesson.at, lesson.len);
+            }
+            let field = lesson.beat.point.iter().any(|point| matches!(point, Point::Field(_)));
+            if !narrow {
+                self.layout.show(if field { Pane::Inspector } else { Pane::Narration });
+            }
+            self.layout.show(Pane::of(lesson.beat.show));
+            self.layout.show(Pane::Learn);
+        } else if now.is_some() {
+            self.layout.show(Pane::Playground);
+        } else if let Some(before) = self.before_lesson.take() {
+            self.playing = false;
+            self.layout = before;
+        }
+        self.beat = now;
+        self.follow_link();
+    }
+
+    /// What is kept of the layout: never that of a lesson.
+    pub(crate) fn kept_layout(&mut self) -> &mut Layout {
+        self.before_lesson.as_mut().unwrap_or(&mut self.layout)
+    }
+
+    /// Does what a link says: a lesson at a beat, or a program.
+    pub(crate) fn open_link(&mut self, fragment: &str) {
+        let link = match Link::parse(fragment) {
+            Ok(link) => link,
+            Err(why) => {
+                self.error = Some(why);
+                return;
+            }
+        };
+        if link.embed {
+            self.extent = Extent::Embed;
+        } else if link.present {
+            self.extent = Extent::Present;
+        }
+        match &link.what {
+            What::Nothing => {}
+            What::Lesson { id, .. } => {
+                let lesson = of_kind(Kind::Lesson).find(|(_, example)| example.lesson_id() == Some(id));
+                match lesson {
+                    Some((index, _)) => {
+                        self.open_example(index);
+                        self.waiting = Some(link);
+                    }
+                    None => {
+                        self.error = Some(format!(
+                            "the link asks for the lesson `{id}`, which this version does not have"
+                        ));
+                    }
+                }
+            }
+            What::Program(text) => {
+                self.playing = true;
+                self.order(Order::Take(text.clone()));
+                if let Some(profile) = &link.profile {
+                    self.order(Order::Profile(profile.clone()));
+                }
+                if let Some(step) = link.step {
+                    self.order(Order::Seek(step));
+                }
+            }
+        }
+    }
+
+    /// The rest of a link, once its lesson is there.
+    fn follow_link(&mut self) {
+        let here = self.beat.as_ref().map(|(id, _)| id.as_str());
+        let Some(link) = self
+            .waiting
+            .take_if(|link| matches!(&link.what, What::Lesson { id, .. } if Some(id.as_str()) == here))
+        else {
+            return;
+        };
+        if let Some(profile) = link.profile {
+            self.order(Order::Profile(profile));
+        }
+        if let What::Lesson { beat, .. } = link.what {
+            self.order(Order::BeatAt(beat.saturating_sub(1)));
+        }
+    }
+
+    pub(super) fn next_lesson(&mut self) {
+        let Some((id, _)) = &self.beat else { return };
+        let mut lessons = of_kind(Kind::Lesson).skip_while(|(_, example)| example.lesson_id() != Some(id));
+        match lessons.nth(1) {
+            Some((index, _)) => self.open_example(index),
+            None => self.order(Order::LeaveLesson),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! What a link says: a lesson and its beat, or a whole program, with what it is shown under.
+//!
+//! The grammar is `docs/links.md`, version 1: `#v=1&lesson=lifo&beat=4&profile=cpython-3.9`. A link comes from anybody, so everything
+//! about it has a bound: its length, what it unpacks to, and what its program may do ([`trace_io::program::Bounds`]).
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use flate2::write::DeflateEncoder;
+use flate2::{Compression, Decompress, FlushDecompress, Status};
+
+/// The version of the grammar that this program writes, and reads.
+const VERSION: &str = "1";
+/// The longest fragment, in bytes.
+pub const FRAGMENT_BYTES_MAX: usize = 64 << 10;
+/// The most that a program unpacks to, in bytes.
+pub const PROGRAM_BYTES_MAX: u64 = 4 << 20;
+
+/// Bytes that are unpacked at a time.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// What a link says.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Link {
+    /// What is shown.
+    pub what: What,
+    /// Under which preset.
+    pub profile: Option<String>,
+    /// At which step; in a lesson the beat decides.
+    pub step: Option<u64>,
+    /// Large and without the rest of the window, for a class.
+    pub present: bool,
+    /// Inside another page: without the rest of the window.
+    pub embed: bool,
+}
+
+/// What a link shows.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum What {
+    /// What stands there anyway.
+    #[default]
+    Nothing,
+    /// A lesson.
+    Lesson {
+        /// Its id.
+        id: String,
+        /// Its beat, counted from 1.
+        beat: usize,
+    },
+    /// A program in the playground.
+    Program(String),
+}
+
+impl Link {
+    /// Reads a fragment, with or without its `#`. An empty one says nothing; what is wrong is said in a sentence.
+    pub fn parse(fragment: &str) -> Result<Self, String> {
+        let fragment = fragment.strip_prefix('#').unwrap_or(fragment);
+        if fragment.is_empty() {
+            return Ok(Self::default());
+        }
+        if fragment.len() > FRAGMENT_BYTES_MAX {
+            return Err(format!(
+                "the link is longer than {} KiB; save the program as a file and send that",
+                FRAGMENT_BYTES_MAX >> 10
+            ));
+        }
+        let mut link = Self::default();
+        let (mut lesson, mut beat, mut version) = (None, 1, None);
+        for pair in fragment.split('&') {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match key {
+                "v" => version = Some(value),
+                "lesson" => lesson = Some(name(key, value)?),
+                "beat" => beat = usize::try_from(number(key, value)?).unwrap_or(usize::MAX),
+                "step" => link.step = Some(number(key, value)?),
+                "profile" => link.profile = Some(name(key, value)?),
+                "present" => link.present = flag(key, value)?,
+                "embed" => link.embed = flag(key, value)?,
+                "play" => link.what = What::Program(unpack(value)?),
+                // A later version may say more; what it says of this one still holds.
+                _ => {}
+            }
+        }
+        match version {
+            Some(VERSION) => {}
+            Some(other) => {
+                return Err(format!(
+                    "the link is of version {}, and this program reads version {VERSION}; a newer one may open it",
+                    short(other)
+                ));
+            }
+            None => return Err(format!("the link has no version; it should begin with #v={VERSION}")),
+        }
+        if let Some(id) = lesson {
+            if link.what != What::Nothing {
+                return Err("the link has both a lesson and a program; leave one out".to_owned());
+            }
+            link.what = What::Lesson { id, beat };
+        }
+        Ok(link)
+    }
+
+    /// The fragment, with its `#`.
+    pub fn fragment(&self) -> Result<String, String> {
+        let mut text = format!("#v={VERSION}");
+        match &self.what {
+            What::Nothing => {}
+            What::Lesson { id, beat } => {
+                let _ = write!(text, "&lesson={id}&beat={beat}");
+            }
+            What::Program(program) => {
+                let _ = write!(text, "&play={}", pack(program)?);
+            }
+        }
+        if let Some(profile) = &self.profile {
+            let _ = write!(text, "&profile={profile}");
+        }
+        if let Some(step) = self.step {
+            let _ = write!(text, "&step={step}");
+        }
+        for (key, on) in [("present", self.present), ("embed", self.embed)] {
+            if on {
+                let _ = write!(text, "&{key}=1");
+            }
+        }
+        if text.len() > FRAGMENT_BYTES_MAX {
+            return Err(format!(
+                "the program is too long for a link of {} KiB; save it as a file and send that",
+                FRAGMENT_BYTES_MAX >> 10
+            ));
+        }
+        Ok(text)
+    }
+}
+
+fn pack(program: &str) -> Result<String, String> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+    let packed = encoder.write_all(program.as_bytes()).and_then(|()| encoder.finish());
+    packed.map(|bytes| URL_SAFE_NO_PAD.encode(bytes)).map_err(|error| error.to_string())
+}
+
+fn unpack(value: &str) -> Result<String, String> {
+    let damaged = || "the program in the link is damaged; ask for the link again".to_owned();
+    let packed = URL_SAFE_NO_PAD.decode(value).map_err(|_| damaged())?;
+    let mut inflate = Decompress::new(false);
+    let mut text = Vec::new();
+    loop {
+        text.reserve(PIECE_BYTES);
+        let (came, went) = (inflate.total_in(), text.len());
+        let rest = usize::try_from(came).ok().and_then(|from| packed.get(from..)).unwrap_or_default();
+        let status = inflate.decompress_vec(rest, &mut text, FlushDecompress::None).map_err(|_| damaged())?;
+        if text.len() as u64 > PROGRAM_BYTES_MAX {
+            return Err(format!(
+                "the program in the link unpacks to more than {} MiB, which no program is",
+                PROGRAM_BYTES_MAX >> 20
+            ));
+        }
+        if status == Status::StreamEnd {
+            break;
+        }
+        // It ends before its end.
+        if (came, went) == (inflate.total_in(), text.len()) {
+            return Err(damaged());
+        }
+    }
+    String::from_utf8(text).map_err(|_| damaged())
+}
+
+/// An id, or the name of a preset: nothing that could mean something to a page.
+fn name(key: &str, value: &str) -> Result<String, String> {
+    const LONGEST: usize = 64;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    if value.is_empty() || value.len() > LONGEST || !value.chars().all(plain) {
+        return Err(format!("`{key}={}` in the link is no name", short(value)));
+    }
+    Ok(value.to_owned())
+}
+
+fn number(key: &str, value: &str) -> Result<u64, String> {
+    value.parse().map_err(|_| format!("`{key}={}` in the link is no number", short(value)))
+}
+
+fn flag(key: &str, value: &str) -> Result<bool, String> {
+    match value {
+        "1" => Ok(true),
+        "0" => Ok(false),
+        _ => Err(format!("`{key}={}` in the link is neither 0 nor 1", short(value))),
+    }
+}
+
+/// The beginning of something that may be long.
+fn short(value: &str) -> String {
+    const SHOWN: usize = 24;
+    if value.chars().count() > SHOWN {
+        format!("{}\u{2026}", value.chars().take(SHOWN).collect::<String>())
+    } else {
+        value.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_say_what_they_were_made_of() {
+        let lesson = Link {
+            what: What::Lesson { id: "lifo".to_owned(), beat: 4 },
+            profile: Some("cpython-3.9".to_owned()),
+            present: true,
+            ..Link::default()
+        };
+        assert_eq!(lesson.fragment().unwrap(), "#v=1&lesson=lifo&beat=4&profile=cpython-3.9&present=1");
+        let program = Link {
+            what: What::Program("a = malloc(48)\nfree(a)\n".repeat(40)),
+            step: Some(7),
+            ..Link::default()
+        };
+        assert!(program.fragment().unwrap().len() < 120, "{:?}", program.fragment());
+        for link in [lesson, program, Link::default()] {
+            assert_eq!(Link::parse(&link.fragment().unwrap()), Ok(link));
+        }
+        assert_eq!(Link::parse(""), Ok(Link::default()));
+        assert_eq!(Link::parse("#v=1&to_come=x"), Ok(Link::default()), "what is not known is passed over");
+    }
+
+    #[test]
+    fn hostile_links_are_refused_in_a_sentence() {
+        let bomb = pack(&" ".repeat(5 << 20)).unwrap();
+        assert!(bomb.len() < FRAGMENT_BYTES_MAX, "short enough to come in a link");
+        let long = format!("#v=1&lesson={}", "x".repeat(FRAGMENT_BYTES_MAX));
+        for (fragment, words) in [
+            (format!("#v=1&play={bomb}"), "unpacks to more than 4 MiB"),
+            (long, "longer than 64 KiB"),
+            ("#v=1&play=????".to_owned(), "damaged"),
+            ("#v=1&play=AAAA".to_owned(), "damaged"),
+            ("#v=1&lesson=<script>".to_owned(), "is no name"),
+            ("#v=1&profile=../../etc".to_owned(), "is no name"),
+            ("#v=1&step=-1".to_owned(), "is no number"),
+            ("#v=1&embed=yes".to_owned(), "neither 0 nor 1"),
+            ("#v=2&lesson=lifo".to_owned(), "version 2"),
+            ("#lesson=lifo".to_owned(), "no version"),
+        ] {
+            let error = Link::parse(&fragment).unwrap_err();
+            assert!(error.contains(words) && error.len() < 200, "{error}");
+        }
+        // Noise does not get shorter.
+        let mut state = 1_u32;
+        let noise: String = (0..120_000)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 17;
+                state ^= state << 5;
+                char::from(33 + (state >> 26) as u8)
+            })
+            .collect();
+        assert!(
+            Link { what: What::Program(noise), ..Link::default() }
+                .fragment()
+                .unwrap_err()
+                .contains("too long")
+        );
+    }
+}

@@ -1,0 +1,156 @@
+//! A question before it is known whether it is a good one, and what the templates of all lessons use.
+
+use sim_core::Profile;
+use trace_io::lesson::Show;
+
+use super::asked::{Asked, and};
+use super::dice::Dice;
+use super::rule::Rule;
+
+/// A question that a template made: not yet run, so that nobody knows its key.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) program: Vec<String>,
+    pub(super) then: Vec<String>,
+    pub(super) text: String,
+    pub(super) asked: Asked,
+    /// Wrong machines, each with the rules that it breaks.
+    pub(super) rules: Vec<Vec<Rule>>,
+    /// Those of the rules that the lesson is about: where one of them gives the key, the question tells nothing.
+    pub(super) needed: Vec<Rule>,
+    pub(super) show: Show,
+    pub(super) select: Option<String>,
+    /// Said before what happened.
+    pub(super) why: Option<String>,
+}
+
+impl Draft {
+    pub(super) fn new(program: Vec<String>, then: Vec<String>, text: String, asked: Asked) -> Self {
+        let (rules, show) = (Vec::new(), Show::Blocks);
+        Self { program, then, text, asked, rules, needed: Vec::new(), show, select: None, why: None }
+    }
+
+    /// Wrong machines that break one rule each.
+    pub(super) fn against(mut self, rules: &[Rule]) -> Self {
+        self.rules.extend(rules.iter().map(|&rule| vec![rule]));
+        self
+    }
+
+    /// Of those that are broken these may not be right by chance.
+    pub(super) fn needs(mut self, rules: &[Rule]) -> Self {
+        self.needed.extend(rules);
+        self
+    }
+
+    /// A wrong machine that breaks several.
+    pub(super) fn against_all(mut self, rules: &[Rule]) -> Self {
+        self.rules.push(rules.to_vec());
+        self
+    }
+
+    pub(super) fn at(mut self, show: Show, select: &str) -> Self {
+        self.show = show;
+        self.select = (!select.is_empty()).then(|| select.to_owned());
+        self
+    }
+
+    pub(super) fn why(mut self, why: String) -> Self {
+        self.why = Some(why);
+        self
+    }
+}
+
+/// What templates know of a build.
+pub(super) struct Build<'a> {
+    pub(super) profile: &'a Profile,
+    pub(super) step: u64,
+    pub(super) most: u64,
+}
+
+impl<'a> Build<'a> {
+    pub(super) fn new(profile: &'a Profile) -> Self {
+        Self { profile, step: profile.alignment, most: profile.small_request_threshold }
+    }
+
+    /// Bytes of the block that a request takes.
+    pub(super) fn block(&self, size: u64) -> u64 {
+        size.max(1).next_multiple_of(self.step)
+    }
+
+    /// Blocks of a pool.
+    pub(super) fn blocks(&self, size: u64) -> u64 {
+        (self.profile.pool_size - self.profile.pool_overhead()) / self.block(size)
+    }
+
+    /// Pools of an arena.
+    pub(super) fn pools(&self) -> u64 {
+        self.profile.arena_size / self.profile.pool_size
+    }
+
+    /// A request that takes a block of so many bytes.
+    pub(super) fn request(&self, dice: &mut Dice, block: u64) -> u64 {
+        dice.within(block - self.step + 1, block)
+    }
+
+    /// A block size from `from` to `to`.
+    pub(super) fn some_block(&self, dice: &mut Dice, from: u64, to: u64) -> u64 {
+        dice.within(from.div_ceil(self.step).max(1), to.min(self.most) / self.step) * self.step
+    }
+
+    /// Several different ones.
+    pub(super) fn some_blocks(&self, dice: &mut Dice, count: usize, from: u64, to: u64) -> Vec<u64> {
+        let all: Vec<u64> = (from.div_ceil(self.step).max(1)..=to.min(self.most) / self.step)
+            .map(|n| n * self.step)
+            .collect();
+        dice.some(&all, count)
+    }
+}
+
+/// A name of one letter or two.
+pub(super) fn letter(index: usize) -> String {
+    let letter = |n: usize| char::from(b'a' + (n % 26) as u8);
+    if index < 26 {
+        letter(index).to_string()
+    } else {
+        format!("{}{}", letter(index / 26 - 1), letter(index))
+    }
+}
+
+/// Lines of a program within a sentence.
+pub(super) fn calls(lines: &[String]) -> String {
+    and(&lines.iter().map(|line| format!("`{}`", line.replace("\n    ", " "))).collect::<Vec<_>>())
+}
+
+/// The blocks that a template has made, as it goes along.
+#[derive(Default)]
+pub(super) struct Blocks {
+    /// Name and block size of those that live.
+    pub(super) live: Vec<(String, u64)>,
+    made: usize,
+}
+
+impl Blocks {
+    /// One more, as a line.
+    pub(super) fn malloc(&mut self, size: u64, block: u64) -> String {
+        let name = letter(self.made);
+        self.made += 1;
+        let line = format!("{name} = malloc({size})");
+        self.live.push((name, block));
+        line
+    }
+
+    /// One of them goes, as a line.
+    pub(super) fn free(&mut self, dice: &mut Dice) -> Option<String> {
+        if self.live.is_empty() {
+            return None;
+        }
+        let at = dice.within(0, self.live.len() as u64 - 1) as usize;
+        let (name, _) = self.live.remove(at);
+        Some(format!("free({name})"))
+    }
+
+    /// The one that was made last.
+    pub(super) fn last(&self) -> String {
+        letter(self.made.saturating_sub(1))
+    }
+}
