@@ -31,7 +31,7 @@ pub(crate) struct LessonState {
 }
 
 /// Lines of a recorded program that are in view at once, and the room between two of them.
-const SOURCE_ROWS: f32 = 9.0;
+const SOURCE_ROWS: f32 = 6.0;
 const SOURCE_GAP: f32 = 1.0;
 /// Size of a beat's text.
 const TEXT: f32 = 15.5;
@@ -126,11 +126,11 @@ fn source_ui(ui: &mut Ui, theme: &Theme, source: &Source, marked: Option<u32>, f
                     let sign = if here { ">" } else { " " };
                     let mut text = RichText::new(format!("{sign}{number:>3}  {line}")).monospace();
                     if here {
-                        text = text.background_color(theme.hint).color(theme.text).strong();
+                        text = text.background_color(theme.hint).strong();
                     }
                     let label = ui.add(egui::Label::new(text).extend());
                     if here && fresh {
-                        label.scroll_to_me(None);
+                        label.scroll_to_me(Some(Align::Center));
                     }
                 }
             },
