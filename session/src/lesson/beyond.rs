@@ -26,7 +26,7 @@ pub(super) fn name(moment: &Moment<'_>, name: &str) -> Option<i64> {
         "interpreter.state" => interpreters.map_or(0, |all| u64::from(all.state_of())),
         "arenas.here" => moment.machine.pymalloc().live_arenas().count() as u64,
         "leaked.blocks" => interpreters.map_or(0, |all| all.leaks().cast_unsigned()),
-        "leaked.arenas" => interpreters.map_or(0, |all| all.leaked_arenas()),
+        "leaked.arenas" => interpreters.map_or(0, sim_core::machine::Interpreters::leaked_arenas),
         "stats.lines" => malloc_stats(moment.machine).lines().count() as u64,
         _ => return None,
     };

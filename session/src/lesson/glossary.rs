@@ -98,7 +98,7 @@ pub const GLOSSARY: &[Entry] = &[
     row("capacity, reserved", "mi-lists", "A page's capacity is how many of its blocks were made ready so far, reserved is how many can be.", "mi_page_t"),
     row("heap (mimalloc)", "threads", "One thread's pages of one purpose: for MEM, for objects, and two for what the garbage collector watches.", "_Py_mimalloc_heap_id"),
     row("mailbox", "threads", "The place for blocks that other threads free; the owner of the page takes them back when it gets round to it.", "xthread_free, thread_delayed_free"),
-    row("abandoned", "threads", "A segment or page whose thread has ended while blocks in it are still in use; another thread may take it over.", "_mi_abandoned_*"),
+    row("abandoned", "threads", "A segment or page whose thread has ended while blocks in it are still in use; another thread may take it over.", "mi_abandoned_pool_t (up to 3.14.9)"),
     row("QSBR", "threads", "Quiescent-state based reclamation: what was emptied is used again only when every thread has passed a quiescent state since.", "Python/qsbr.c"),
     row("quiescent state", "threads", "A moment at which a thread reads no shared data without a lock, so that it holds no pointer to what was freed meanwhile.", "_Py_qsbr_quiescent_state"),
     row("isolated interpreter", "interpreters", "An interpreter that has an obmalloc state of its own, as is possible since 3.12.", "use_main_obmalloc=0"),
