@@ -173,6 +173,7 @@ fn births(trace: &Trace, step: u64) -> Vec<Option<u64>> {
 
 #[cfg(test)]
 mod tests {
+    use sim_core::machine::{StartClass, StartPicture};
     use trace_io::lesson::Lesson;
 
     use super::*;
@@ -249,6 +250,26 @@ mod tests {
         let (_, all) = kept("", program, "cpython-3.14");
         let births: Vec<_> = all[0].blocks.iter().map(|block| block.birth).collect();
         assert_eq!(births, [Some(Birth { operation: 2 })]);
+        // The place is handed out again while the program still has the old pointer: one block, the new one.
+        let (_, all) = kept("", "a = malloc(40)\nfree_keep(a)\nb = malloc(40)", "cpython-3.14");
+        let births: Vec<_> = all[0].blocks.iter().map(|block| block.birth).collect();
+        assert_eq!(births, [Some(Birth { operation: 2 })]);
+    }
+
+    #[test]
+    fn blocks_from_before_the_trace_keep_too_and_have_no_birth() {
+        let text =
+            "Lesson(id: \"t\", name: \"t\", goal: \"t\", minutes: 1, steps: [run(\"a = malloc(64)\")])";
+        let (trace, _) = compile(&Lesson::parse(text).unwrap(), Some("cpython-3.14")).unwrap();
+        let mut machine = Setup::resolve(&trace, &Overrides::default()).unwrap().machine(&trace).unwrap();
+        let class = StartClass { size: 64, pools: 1, in_use: 7 };
+        machine.start_with(&StartPicture { classes: vec![class], ..StartPicture::default() }).unwrap();
+        machine.step(&trace, 0, &mut ());
+        let all = survivors(&machine, &trace, 1);
+        let class = machine.pymalloc().size_class(64).unwrap();
+        assert_eq!(all[0].share(Trait::Class(class)), Share { blocks: 8, bytes: 8 * 64 });
+        assert_eq!(all[0].share(Trait::Born { from: 0, until: 1 }).blocks, 1);
+        assert!(all[0].alone(Trait::Class(class)) && !all[0].alone(Trait::Born { from: 0, until: u64::MAX }));
     }
 
     /// Under debug hooks a pointer lies inside its block, and classes are those of what pymalloc was asked for.
