@@ -3,3 +3,4 @@
 pub mod anatomy;
 pub mod overview;
 pub mod owner;
+pub mod survivors;

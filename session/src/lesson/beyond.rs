@@ -10,16 +10,23 @@ use sim_core::{Addr, Domain, Event};
 use trace_io::program::expr::{Argument, Expr};
 
 use super::moment::{Moment, text_of};
+use crate::analysis::survivors::{self, Trait};
 use crate::setup::{Overrides, Setup};
 
 /// A name's value, for those that [`Moment`] does not know by itself.
 pub(super) fn name(moment: &Moment<'_>, name: &str) -> Option<i64> {
     let tracemalloc = || moment.machine.layers().map(sim_core::machine::Layers::tracemalloc);
+    let interpreters = moment.machine.interpreters();
     let value = match name {
         "traces" => tracemalloc().map_or(0, |tracemalloc| tracemalloc.get_traces().len() as u64),
         "traced.tables" => {
             tracemalloc().map_or(0, sim_core::tracemalloc::Tracemalloc::get_tracemalloc_memory)
         }
+        "interpreter" => interpreters.map_or(0, |all| u64::from(all.running())),
+        "interpreter.state" => interpreters.map_or(0, |all| u64::from(all.state_of())),
+        "arenas.here" => moment.machine.pymalloc().live_arenas().count() as u64,
+        "leaked.blocks" => interpreters.map_or(0, |all| all.leaks().cast_unsigned()),
+        "leaked.arenas" => interpreters.map_or(0, sim_core::machine::Interpreters::leaked_arenas),
         "stats.lines" => malloc_stats(moment.machine).lines().count() as u64,
         _ => return None,
     };
@@ -65,6 +72,13 @@ pub(super) fn call(moment: &Moment<'_>, name: &str, arguments: &[Argument]) -> O
         "grown_size" => grown(moment, arguments).map(|(size, _)| size),
         "grown_count" => grown(moment, arguments).map(|(_, count)| count),
         "what_if" => what_if(moment, arguments),
+        "survivors" => keepers(moment, arguments, &|kept| kept.blocks.len() as u64),
+        "survivors_of_class" => of_class(moment, arguments, 1)
+            .and_then(|class| keepers(moment, arguments, &|kept| kept.share(class).blocks)),
+        "survivors_born" => born(moment, arguments, 1)
+            .and_then(|born| keepers(moment, arguments, &|kept| kept.share(born).blocks)),
+        "kept_by_class" => of_class(moment, arguments, 0).map(|class| kept_by(moment, class)),
+        "kept_by_born" => born(moment, arguments, 0).map(|born| kept_by(moment, born)),
         _ => return None,
     })
 }
@@ -139,6 +153,36 @@ fn grown(moment: &Moment<'_>, arguments: &[Argument]) -> Result<(i64, i64), Stri
     Ok(group.map_or((0, 0), |group| (group.size_diff as i64, group.count_diff)))
 }
 
+/// Something of the blocks that keep the arena whose number comes first.
+fn keepers(
+    moment: &Moment<'_>,
+    arguments: &[Argument],
+    what: &dyn Fn(&survivors::Kept) -> u64,
+) -> Result<i64, String> {
+    let ordinal = moment.machine.pymalloc().arena_id(moment.arena(arguments)?).ordinal;
+    let all = survivors::survivors(moment.machine, moment.trace, moment.step);
+    let kept = all.iter().find(|kept| kept.arena.ordinal == ordinal);
+    kept.map(|kept| what(kept).cast_signed())
+        .ok_or_else(|| "that arena is not of this interpreter".to_owned())
+}
+
+fn of_class(moment: &Moment<'_>, arguments: &[Argument], at: usize) -> Result<Trait, String> {
+    let size = u64::try_from(moment.number(arguments, at)?).unwrap_or(0);
+    let class = moment.machine.pymalloc().size_class(size);
+    class.map(Trait::Class).ok_or_else(|| "no pool serves such requests".to_owned())
+}
+
+fn born(moment: &Moment<'_>, arguments: &[Argument], at: usize) -> Result<Trait, String> {
+    let step = |at: usize| moment.number(arguments, at).map(|step| u64::try_from(step).unwrap_or(0));
+    Ok(Trait::Born { from: step(at)?, until: step(at + 1)? })
+}
+
+/// How many arenas nothing keeps but blocks of one kind.
+fn kept_by(moment: &Moment<'_>, what: Trait) -> i64 {
+    let all = survivors::survivors(moment.machine, moment.trace, moment.step);
+    (all.iter().filter(|kept| kept.alone(what)).count() as u64).cast_signed()
+}
+
 /// A formula's value after the same operations under another setting: `what_if("arena_size", 4*pool.size, arenas)`.
 fn what_if(moment: &Moment<'_>, arguments: &[Argument]) -> Result<i64, String> {
     let [key, value, formula] = arguments else {
@@ -149,7 +193,10 @@ fn what_if(moment: &Moment<'_>, arguments: &[Argument]) -> Result<i64, String> {
         Expr::Text(word) => word.clone(),
         formula => formula.value(moment).map_err(|fault| fault.problem)?.to_string(),
     };
-    let overrides = Overrides { settings: vec![(key.to_owned(), value)], ..Overrides::default() };
+    let overrides = match key {
+        "profile" => Overrides::preset(&value),
+        key => Overrides { settings: vec![(key.to_owned(), value)], ..Overrides::default() },
+    };
     let setup = Setup::resolve(moment.trace, &overrides).map_err(|error| error.to_string())?;
     let mut machine = setup.machine(moment.trace).map_err(|error| error.to_string())?;
     let (mut obtained, mut released) = (0, 0);
@@ -175,12 +222,13 @@ fn what_if(moment: &Moment<'_>, arguments: &[Argument]) -> Result<i64, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use trace_io::lesson::Lesson;
 
     use crate::lesson::compile;
 
-    fn faults(head: &str, run: &str, claims: &[&str], preset: &str) -> Vec<String> {
+    /// What is not true after a program.
+    pub(in crate::lesson) fn faults(head: &str, run: &str, claims: &[&str], preset: &str) -> Vec<String> {
         let claims: Vec<String> = claims.iter().map(|claim| format!("{claim:?}")).collect();
         let text = format!(
             "Lesson(id: \"t\", name: \"t\", goal: \"t\", minutes: 1, {head} steps: [run({run:?}), say(text: \"t\", claims: [{}])])",
@@ -203,6 +251,55 @@ mod tests {
         assert_eq!(faults("", run, &claims, "cpython-3.14"), [""; 0]);
         let wrong = faults("", run, &["what_if(\"arena_size\", 3, arenas)"], "cpython-3.14");
         assert!(wrong[0].contains("arena_size"), "{wrong:?}");
+    }
+
+    /// Formulas inside are that build's, too.
+    #[test]
+    fn the_same_operations_on_another_build() {
+        let run = "for i in range(1000): a[i] = malloc(512)\nfor i in range(1000): free(a[i])";
+        let claims = [
+            "what_if(\"profile\", \"cpython-3.8\", arenas.obtained) == 3",
+            "what_if(\"profile\", \"cpython-3.8\", arenas) == 0",
+            "what_if(\"profile\", \"cpython-3.9\", arenas) == 1",
+            "what_if(\"profile\", \"cpython-3.9\", arenas*arena.size) == 256*1024",
+            "what_if(\"profile\", \"cpython-3.14\", arenas*arena.size) == 1024*1024",
+        ];
+        for preset in ["cpython-3.14", "cpython-3.8", "cpython-3.14t"] {
+            assert_eq!(faults("", run, &claims, preset), [""; 0], "{preset}");
+        }
+        let wrong = faults("", run, &["what_if(\"profile\", \"cpython-2\", arenas)"], "cpython-3.14");
+        assert!(wrong[0].contains("cpython-2"), "{wrong:?}");
+    }
+
+    #[test]
+    fn who_keeps_an_arena() {
+        let run = "for i in range(4*blocks(512)): a[i] = malloc(512)\nb = malloc(100)\n\
+                   for i in range(1, 4*blocks(512)): free(a[i])";
+        let claims = [
+            "survivors(0) == 1 and survivors(1) == 1",
+            "survivors_of_class(0, 512) == 1 and survivors_of_class(0, 100) == 0",
+            "survivors_born(1, 4*blocks(512), step) == 1 and survivors_born(0, 1, step) == 0",
+            "kept_by_class(100) == 1 and kept_by_class(64) == 0",
+            "kept_by_born(0, step) == 2 and kept_by_born(0, 1) == 1",
+        ];
+        let head = "settings: {\"arena_size\": \"4*pool.size\"},";
+        assert_eq!(faults(head, run, &claims, "cpython-3.9"), [""; 0]);
+        let wrong = faults(head, run, &["survivors(7)", "kept_by_class(9999)"], "cpython-3.9");
+        assert!(wrong[0].contains("no arena 7") && wrong[1].contains("no pool"), "{wrong:?}");
+    }
+
+    #[test]
+    fn interpreters_and_what_they_left() {
+        let run = "a = malloc(100)\ninterpreter_new(1, own=True)\ninterpreter_switch(1)\nb = malloc(100)";
+        let claims = [
+            "interpreter == 1 and interpreter.state == 1",
+            "arenas == 2 and arenas.here == 1 and leaked.blocks == 0",
+            "owned(b) and not owned(a)",
+        ];
+        assert_eq!(faults("", run, &claims, "cpython-3.14"), [""; 0]);
+        let ended = format!("{run}\ninterpreter_end(1)");
+        let claims = ["leaked.blocks == 1 and leaked.arenas == 1 and interpreter == 0"];
+        assert_eq!(faults("", &ended, &claims, "cpython-3.12"), [""; 0]);
     }
 
     #[test]

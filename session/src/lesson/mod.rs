@@ -7,6 +7,7 @@
 mod beyond;
 mod compile;
 mod glossary;
+mod mi;
 mod misconceptions;
 mod moment;
 mod scope;

@@ -8,8 +8,8 @@ use sim_core::report::{Occupancy, Placement, malloc_stats};
 use trace_io::lesson::text::words as words_with_numbers;
 use trace_io::program::expr::{Argument, Constants, Scope, constant_call};
 
-use super::beyond;
 use super::moment::{Moment, Spot, text_of};
+use super::{beyond, mi};
 use crate::facts::{self, PoolFacts};
 
 /// The names that only a moment knows, with what they are.
@@ -32,8 +32,18 @@ pub const STATE_NAMES: &[(&str, &str)] = &[
     ("stopped", "1 once the process would have ended"),
     ("segments", "mimalloc's segments"),
     ("segments.abandoned", "those whose thread has ended"),
+    ("segment.size", "bytes of a segment"),
+    ("slice.size", "bytes of a slice"),
     ("pages", "mimalloc's pages in use"),
+    ("pages.full", "those in the full queue"),
     ("pages.waiting", "those that are empty and wait for a quiescent state"),
+    ("qsbr.write", "QSBR's write sequence"),
+    ("qsbr.read", "QSBR's read sequence: all attached threads have seen it"),
+    ("interpreter", "number of the interpreter that runs; 0 is the main one"),
+    ("interpreter.state", "number of the interpreter whose pymalloc state it uses"),
+    ("arenas.here", "arenas of that state alone"),
+    ("leaked.blocks", "blocks that ended interpreters left behind"),
+    ("leaked.arenas", "arenas that stay because of them"),
 ];
 
 /// The functions that only a moment knows, with what they are. `x` is a block by its name.
@@ -97,12 +107,31 @@ pub const STATE_FUNCTIONS: &[(&str, &str)] = &[
     ("grown_count(\"a\", \"b\", \"file.py:3\")", "blocks of them"),
     (
         "what_if(\"setting\", value, formula)",
-        "the formula's value after the same operations under another setting",
+        "the formula's value after the same operations under another setting, or another \"profile\"",
     ),
     ("page_capacity(x)", "blocks that its mimalloc page has made so far"),
     ("page_reserved(x)", "blocks that its mimalloc page can have"),
     ("page_used(x)", "blocks in use on its mimalloc page"),
     ("page_slice(x)", "first slice of its mimalloc page in the segment"),
+    ("page_slices(x)", "slices of its mimalloc page"),
+    ("page_block(x)", "bytes of each block of its mimalloc page"),
+    ("page_heap(x)", "heap of its mimalloc page: 0 mem, 1 obj, 2 gc, 3 gc_pre"),
+    ("page_owner(x)", "thread that owns its mimalloc page; -1 while it is abandoned"),
+    ("page_full(x)", "1 if its mimalloc page is in the full queue"),
+    ("page_waits(x)", "1 if its mimalloc page is empty and waits for a quiescent state"),
+    ("on_page(x)", "1 if a mimalloc page lies around its address"),
+    ("free_list(x)", "blocks on the list free of its mimalloc page"),
+    ("local_free(x)", "blocks on local_free of its mimalloc page"),
+    ("thread_free(x)", "blocks on thread_free of its mimalloc page"),
+    ("on_free(x)", "1 if it was freed and is on free"),
+    ("on_local(x)", "1 if it was freed and is on local_free"),
+    ("on_thread(x)", "1 if another thread freed it and it is on its page's thread_free"),
+    ("on_delayed(x)", "1 if another thread freed it and it is on its heap's thread_delayed_free"),
+    ("survivors(n)", "blocks that keep arena n"),
+    ("survivors_of_class(n, bytes)", "those of them in the class of requests of so many bytes"),
+    ("survivors_born(n, a, b)", "those of them born after a operations and within the first b"),
+    ("kept_by_class(bytes)", "arenas that nothing but blocks of this class keeps"),
+    ("kept_by_born(a, b)", "arenas that nothing but blocks of those births keeps"),
 ];
 
 impl Scope for Moment<'_> {
@@ -113,7 +142,6 @@ impl Scope for Moment<'_> {
         let machine = self.machine;
         let occupancy = || Occupancy::of(machine.pymalloc());
         let traced = || machine.layers().map_or((0, 0), |layers| layers.tracemalloc().get_traced_memory());
-        let totals = || machine.mimalloc().map(|run| run.heap().totals());
         Some(match name {
             "step" => self.step as i64,
             "arenas" => machine.arena_counters().narenas_currently_allocated as i64,
@@ -128,11 +156,11 @@ impl Scope for Moment<'_> {
             "traced.current" => traced().0 as i64,
             "traced.peak" => traced().1 as i64,
             "stopped" => i64::from(machine.stopped().is_some()),
-            "segments" => totals()?.segments as i64,
-            "segments.abandoned" => totals()?.abandoned_segments as i64,
-            "pages" => totals()?.pages as i64,
-            "pages.waiting" => totals()?.deferred_pages as i64,
-            _ => return beyond::name(self, name).or_else(|| Constants(self.profile).name(name)),
+            _ => {
+                return beyond::name(self, name)
+                    .or_else(|| mi::name(self, name))
+                    .or_else(|| Constants(self.profile).name(name));
+            }
         })
     }
 
@@ -146,12 +174,6 @@ impl Scope for Moment<'_> {
             let pool = self.spot(arguments).and_then(|spot| self.pool_of(spot))?;
             let carved = facts::carved(heap, &pool).ok_or("its pool was never carved")?;
             Ok(what(heap.memory().header(carved), pool))
-        };
-        let of_page = |what: &dyn Fn(sim_core::mimalloc::PageView) -> i64| -> Result<i64, String> {
-            let run = self.machine.mimalloc().ok_or("this run has no mimalloc")?;
-            let spot = self.spot(arguments)?;
-            let page = run.heap().page_around(spot.addr).ok_or("it lies on no page")?;
-            Ok(what(run.heap().page(page)))
         };
         Some(match name {
             "addr" => of_spot(&|spot| Ok(spot.addr.0 as i64)),
@@ -234,13 +256,10 @@ impl Scope for Moment<'_> {
             "printed" => text_of(arguments).map(|words| {
                 i64::from(self.machine.stopped().is_some_and(|fatal| fatal.to_string().contains(words)))
             }),
-            "page_capacity" => of_page(&|page| i64::from(page.capacity)),
-            "page_reserved" => of_page(&|page| i64::from(page.reserved)),
-            "page_used" => of_page(&|page| i64::from(page.used)),
-            "page_slice" => of_page(&|page| i64::from(page.slice)),
             _ => {
                 let number = |index: usize| self.number(arguments, index);
                 return beyond::call(self, name, arguments)
+                    .or_else(|| mi::call(self, name, arguments))
                     .or_else(|| constant_call(&Constants(self.profile), name, &number));
             }
         })

@@ -384,6 +384,7 @@ pub const CONSTANTS: &[(&str, &str)] = &[
     ("radix", "1 where a radix tree tells whose pointer it is (3.10 and later)"),
     ("misaligned", "1 where arenas begin between pool borders"),
     ("free_threaded", "1 in a build without a GIL"),
+    ("mimalloc", "the mimalloc that the build brings along: 212 is 2.1.2, 252 is 2.5.2, 0 is none"),
 ];
 
 /// The functions that [`Constants`] knows, with what they are.
@@ -427,6 +428,11 @@ impl Scope for Constants<'_> {
             "radix" => i64::from(profile.ownership == sim_core::Ownership::Radix),
             "misaligned" => i64::from(misaligned),
             "free_threaded" => i64::from(profile.mimalloc.free_threaded),
+            "mimalloc" => match profile.mimalloc_version() {
+                Some(sim_core::profile::MimallocVersion::V2_1_2) => 212,
+                Some(sim_core::profile::MimallocVersion::V2_5_2) => 252,
+                None => 0,
+            },
             _ => return None,
         })
     }
