@@ -179,7 +179,7 @@ impl State {
             Command::Example(index) => self.open_example(index),
             Command::Practise(lesson, level) => {
                 let seed = self.progress.next_seed();
-                self.order(Order::Practise { lesson, level, seed });
+                self.order(Order::Practise { lesson, level, seed, profile: None });
             }
             Command::Share(mut link) => {
                 let head = self.shown.head.as_ref();

@@ -11,6 +11,8 @@ pub(crate) enum Kind {
     Pitfall,
     /// A run of a real program.
     Recording,
+    /// A few lines of Python, with what they asked for.
+    Python,
 }
 
 /// A bundled trace.
@@ -34,6 +36,12 @@ impl Example {
     pub(crate) fn lesson_id(&self) -> Option<&'static str> {
         let name = self.file.strip_prefix("course/")?.strip_suffix(".ron")?;
         name.split_once('-').map(|(_, id)| id)
+    }
+
+    /// Whether a link that names this id means it: a lesson of the course, or lines of Python.
+    pub(crate) fn goes_by(&self, id: &str) -> bool {
+        let python = self.file.strip_prefix("python/").and_then(|name| name.strip_suffix(".ron"));
+        self.lesson_id() == Some(id) || python.is_some_and(|name| id.strip_prefix("python-") == Some(name))
     }
 }
 
@@ -64,6 +72,19 @@ macro_rules! pitfall {
             about: $about,
             kind: Kind::Pitfall,
             minutes: None,
+            bytes: text!($file),
+        }
+    };
+}
+
+macro_rules! python {
+    ($file:literal, $label:literal, $about:literal) => {
+        Example {
+            file: $file,
+            label: $label,
+            about: $about,
+            kind: Kind::Python,
+            minutes: Some(2),
             bytes: text!($file),
         }
     };
@@ -126,6 +147,34 @@ pub(crate) const EXAMPLES: &[Example] = &[
     lesson!("course/23-threads.ron", 12, "23 Threads, heaps, and waiting", "Say where a block goes that another thread frees, and when an emptied page comes back."),
     lesson!("course/24-interpreters.ron", 6, "24 Interpreters", "Say what interpreters of one process share, and what each has for itself."),
     lesson!("course/25-diagnosis.ron", 15, "25 Your service does not give memory back", "Make a diagnosis from the complaint to the cure, and prove the cure."),
+    python!("python/bytes-3.13.ron", "Bytes at the border of 512, 3.13", "Recorded on CPython 3.13.0"),
+    python!("python/comprehension-3.11.ron", "A list comprehension, 3.11", "Recorded on CPython 3.11.2"),
+    python!("python/comprehension-3.13.ron", "A list comprehension, 3.13", "Recorded on CPython 3.13.0"),
+    python!("python/concatenation-3.13.ron", "Strings put together, 3.13", "Recorded on CPython 3.13.0"),
+    python!("python/dict-clear-3.13.ron", "Keys deleted, and clear(), 3.13", "Recorded on CPython 3.13.0"),
+    python!("python/dict-keys-3.13.ron", "A dict with 1, 6 and 11 keys, 3.13", "Recorded on CPython 3.13.0"),
+    python!("python/exception-3.13.ron", "An exception, 3.13", "Recorded on CPython 3.13.0"),
+    python!("python/f-string-3.13.ron", "An f-string, 3.13", "Recorded on CPython 3.13.0"),
+    python!("python/generator-3.13.ron", "A generator, 3.13", "Recorded on CPython 3.13.0"),
+    python!("python/generator-3.8.ron", "A generator, 3.8", "Recorded on CPython 3.8.18"),
+    python!("python/growth-3.13.ron", "Lists and dicts grow, 3.13", "Recorded on CPython 3.13.0"),
+    python!("python/growth-3.8.ron", "Lists and dicts grow, 3.8", "Recorded on CPython 3.8.18"),
+    python!("python/instance-3.11.ron", "An instance with three attributes, 3.11", "Recorded on CPython 3.11.2"),
+    python!("python/instance-3.13.ron", "An instance with three attributes, 3.13", "Recorded on CPython 3.13.0"),
+    python!("python/instance-3.8.ron", "An instance with three attributes, 3.8", "Recorded on CPython 3.8.18"),
+    python!("python/list-append-3.13.ron", "A list grows out of the pools, 3.13", "Recorded on CPython 3.13.0"),
+    python!("python/list-append-3.8.ron", "A list grows out of the pools, 3.8", "Recorded on CPython 3.8.18"),
+    python!("python/list-pop-3.13.ron", "A list shrinks, 3.13", "Recorded on CPython 3.13.0"),
+    python!("python/numbers-3.13.ron", "Small numbers and larger ones, 3.13", "Recorded on CPython 3.13.0"),
+    python!("python/object-3.13.ron", "One object, 3.13", "Recorded on CPython 3.13.0"),
+    python!("python/objects-3.11.ron", "What an object asks for, 3.11", "Recorded on CPython 3.11.2"),
+    python!("python/objects-3.13.ron", "What an object asks for, 3.13", "Recorded on CPython 3.13.0"),
+    python!("python/objects-3.8.ron", "What an object asks for, 3.8", "Recorded on CPython 3.8.18"),
+    python!("python/same-id-3.13.ron", "The same id again, 3.13", "Recorded on CPython 3.13.0"),
+    python!("python/set-3.13.ron", "A set, 3.13", "Recorded on CPython 3.13.0"),
+    python!("python/slots-3.13.ron", "An instance with slots, 3.13", "Recorded on CPython 3.13.0"),
+    python!("python/tuple-3.13.ron", "Tuples, 3.13", "Recorded on CPython 3.13.0"),
+    python!("python/type-lists-3.13.ron", "Free lists above the allocator, 3.13", "Recorded on CPython 3.13.0"),
     example!("scenarios/1-layers.ron", Scenario, "1 A request passes the layers", "How 600 bytes become 648 on their way through debug hooks, pymalloc and RAW"),
     example!("scenarios/2-overrun.ron", Scenario, "2 An overrun is caught", "A byte too many, found when the block is freed, with CPython's own report"),
     example!("scenarios/3-use-after-free.ron", Scenario, "3 Use after free, free twice", "What freed memory looks like under debug hooks, and how a second free ends"),
@@ -188,6 +237,12 @@ mod tests {
         for (_, example) in of_kind(Kind::Lesson).chain(of_kind(Kind::Scenario)) {
             let trace = trace_io::open(example.file, Box::new(std::io::Cursor::new(example.bytes))).unwrap();
             assert_eq!(trace.head.name, example.label);
+        }
+        for (_, example) in of_kind(Kind::Python) {
+            let text = std::str::from_utf8(example.bytes).unwrap();
+            let lesson = trace_io::lesson::Lesson::parse(text).unwrap();
+            assert!(example.goes_by(&lesson.id), "{}", lesson.id);
+            assert!(example.label.starts_with(&lesson.name), "{}", lesson.name);
         }
         assert_eq!(of_kind(Kind::Pitfall).count(), 30, "the window says how many there are");
         for (_, example) in of_kind(Kind::Pitfall) {

@@ -50,9 +50,14 @@ pub(crate) struct Practice<'a> {
 impl<'a> Practice<'a> {
     /// What an id says, if it is a question's.
     pub(crate) fn of(id: &'a str) -> Option<Self> {
-        let (rest, _seed) = id.strip_prefix("practice-")?.rsplit_once('-')?;
+        Self::with_seed(id).map(|(practice, _)| practice)
+    }
+
+    /// The same with the seed, from which the same question is made again.
+    pub(crate) fn with_seed(id: &'a str) -> Option<(Self, u64)> {
+        let (rest, seed) = id.strip_prefix("practice-")?.rsplit_once('-')?;
         let (lesson, level) = rest.rsplit_once('-')?;
-        Some(Self { lesson, level: level.parse().ok()? })
+        Some((Self { lesson, level: level.parse().ok()? }, seed.parse().ok()?))
     }
 }
 

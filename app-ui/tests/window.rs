@@ -1076,6 +1076,22 @@ fn a_link_opens_a_lesson_at_its_beat_or_a_whole_program() {
     assert_eq!(again.harness.state().state_digest(), window.harness.state().state_digest());
 }
 
+/// A link to a question of practice makes the same question again; one to lines of Python opens their recording.
+#[test]
+fn links_to_questions_and_recordings_hold() {
+    let mut window = Window::linked("#v=1&lesson=practice-lifo-1-7&profile=cpython-3.12");
+    assert_eq!(window.harness.state().trace_name(), Some("Practice"));
+    let copied = window.copied("Copy link");
+    assert!(
+        copied.starts_with("#v=1&lesson=practice-lifo-1-7&beat=") && copied.contains("cpython-3.12"),
+        "{copied}"
+    );
+    let again = Window::linked(&copied);
+    assert_eq!(again.harness.state().state_digest(), window.harness.state().state_digest());
+    let python = Window::linked("#v=1&lesson=python-growth-3.8");
+    assert!(python.says("Recorded: CPython 3.8"), "{}", python.harness.state().status());
+}
+
 #[test]
 fn a_link_that_cannot_be_followed_says_why() {
     for (fragment, why) in [

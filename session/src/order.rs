@@ -33,6 +33,8 @@ pub enum Order {
         level: u8,
         /// The same seed gives the same question.
         seed: u64,
+        /// The preset that it is asked for; the one that is open where none is named.
+        profile: Option<String>,
     },
     /// Leave the lesson; its trace stays open.
     LeaveLesson,

@@ -6,7 +6,7 @@ use session::order::Order;
 use session::view::program::PLAYGROUND;
 
 use super::{Extent, State};
-use crate::examples::{Kind, OPENING, of_kind};
+use crate::examples::{EXAMPLES, Kind, OPENING, of_kind};
 use crate::layout::{Layout, Pane};
 use crate::progress::Practice;
 
@@ -78,9 +78,13 @@ impl State {
         match &link.what {
             What::Nothing => {}
             What::Lesson { id, .. } => {
-                let lesson = of_kind(Kind::Lesson).find(|(_, example)| example.lesson_id() == Some(id));
-                match lesson {
-                    Some((index, _)) => {
+                if let Some((practice, seed)) = Practice::with_seed(id) {
+                    let (lesson, level) = (practice.lesson.to_owned(), practice.level);
+                    self.order(Order::Practise { lesson, level, seed, profile: link.profile });
+                    return;
+                }
+                match EXAMPLES.iter().position(|example| example.goes_by(id)) {
+                    Some(index) => {
                         self.open_example(index);
                         self.waiting = Some(link);
                     }

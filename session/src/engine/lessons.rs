@@ -50,9 +50,10 @@ impl Engine {
         }
     }
 
-    /// Asks a fresh question on a lesson, under the profile that is open.
-    pub(super) fn practise(&mut self, lesson: &str, level: u8, seed: u64) {
-        let profile = self.session.as_ref().map(|session| session.profile().name.clone());
+    /// Asks a fresh question on a lesson, under a preset or the one that is open.
+    pub(super) fn practise(&mut self, lesson: &str, level: u8, seed: u64, preset: Option<String>) {
+        let open = self.session.as_ref().map(|session| session.profile().name.clone());
+        let profile = preset.or(open);
         let profile = profile.and_then(|name| Profile::named(&name).ok()).unwrap_or_default();
         let question = question(lesson, level, seed, &profile).and_then(|question| question.lesson(&profile));
         match question {

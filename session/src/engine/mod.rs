@@ -209,7 +209,9 @@ impl Engine {
             Order::BeatAt(beat) => self.beat(|walk| walk.go_to(beat)),
             Order::Answer(answer) => self.answer(answer),
             Order::LeaveLesson => self.taught = None,
-            Order::Practise { lesson, level, seed } => self.practise(&lesson, level, seed),
+            Order::Practise { lesson, level, seed, profile } => {
+                self.practise(&lesson, level, seed, profile);
+            }
             Order::Program(text) => self.run_program(text, None),
             Order::Take(text) => self.take_program(text),
             Order::Fork => self.fork(),

@@ -60,6 +60,20 @@ pub(super) fn ui(ui: &mut Ui, state: &mut LearnState, progress: &Progress, comma
                     }
                 });
         }
+        let python: Vec<_> = of_kind(Kind::Python).filter(|(_, e)| meets(&[e.label, e.about])).collect();
+        if !python.is_empty() {
+            found = true;
+            egui::CollapsingHeader::new(format!("From Python to the tape ({})", python.len()))
+                .open((!wanted.is_empty()).then_some(true))
+                .show(ui, |ui| {
+                    ui.weak("A few lines each, with the requests that a real interpreter made for them.");
+                    for (index, example) in python {
+                        if ui.link(example.label).on_hover_text(example.about).clicked() {
+                            commands.push(Command::Example(index));
+                        }
+                    }
+                });
+        }
         let pitfalls: Vec<_> = of_kind(Kind::Pitfall).filter(|(_, e)| meets(&[e.label, e.about])).collect();
         if !pitfalls.is_empty() {
             found = true;
