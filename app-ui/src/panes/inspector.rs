@@ -4,6 +4,7 @@ use egui::{CollapsingHeader, Grid, RichText, ScrollArea, Ui};
 use session::Place;
 use session::facts::{BlockState, PoolFacts};
 use session::format::{self, bytes, count, grouped};
+use session::lesson::at_home;
 use session::order::Order;
 use session::view::inspect::{
     ArenaSheet, BlockSheet, HeaderFacts, Holder, Inspected, PlaceSheet, PoolSheet, Sheet,
@@ -184,8 +185,12 @@ fn fields(ui: &mut Ui, view: &View<'_>, salt: &str, fields: &[Field], commands: 
                 super::outline(ui.painter(), row, 1.5, view.theme.touched);
                 name.scroll_to_me(None);
             }
+            let term = at_home(field.name).map(super::explained);
             for part in [name, value, offset] {
-                part.on_hover_text(field.meaning);
+                let part = part.on_hover_text(field.meaning);
+                if let Some(term) = &term {
+                    part.on_hover_text(term);
+                }
             }
             ui.end_row();
         }

@@ -30,13 +30,14 @@ pub(crate) mod transport;
 use egui::{Color32, Painter, Rect, Response, RichText, Stroke, StrokeKind, Ui};
 use session::Place;
 use session::format::count;
-use session::lesson::Point;
+use session::lesson::{Entry, Point};
 use session::order::Order;
 use session::view::tape::FrameFacts;
 use session::view::{Curves, Head, Look, Picture, Status, Travel};
 use sim_core::{Addr, Profile};
 
 use crate::command::{Action, Command};
+use crate::examples::{Kind, of_kind};
 use crate::icons::{Icon, icon_button};
 use crate::theme::Theme;
 
@@ -99,6 +100,13 @@ pub(crate) struct Wishes {
     pub(crate) commands: Vec<Command>,
     /// What is on the screen.
     pub(crate) look: Look,
+}
+
+/// A term of the glossary, with the lesson that shows it.
+pub(crate) fn explained(entry: &Entry) -> String {
+    let lesson = of_kind(Kind::Lesson).find(|(_, example)| example.lesson_id() == Some(entry.lesson));
+    let lesson = lesson.map_or_else(String::new, |(_, example)| format!("\nLesson {}", example.label));
+    format!("{}: {}\nIn CPython: {}{lesson}", entry.term, entry.meaning, entry.home)
 }
 
 /// Two lines around a rectangle, so that it shows on any ground.

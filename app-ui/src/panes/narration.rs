@@ -2,6 +2,7 @@
 
 use egui::{RichText, ScrollArea, Ui};
 use session::format::grouped;
+use session::lesson::at_home;
 use session::order::Order;
 use session::view::tape::Narration;
 
@@ -50,7 +51,10 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
             ui.horizontal_wrapped(|ui| {
                 ui.spacing_mut().item_spacing.x = 6.0;
                 ui.weak(format!("{}", index + 1));
-                ui.label(RichText::new(&sentence.function).monospace().color(view.theme.weak));
+                let function = ui.label(RichText::new(&sentence.function).monospace().color(view.theme.weak));
+                if let Some(entry) = at_home(&sentence.function) {
+                    function.on_hover_text(super::explained(entry));
+                }
                 let text = upper_first(&sentence.text);
                 if let Some(place) = sentence.place {
                     let link =

@@ -22,6 +22,12 @@ pub fn definition(term: &str) -> Option<&'static Entry> {
     GLOSSARY.iter().find(|entry| entry.term.eq_ignore_ascii_case(term))
 }
 
+/// The entry whose home is a function or a field of CPython's.
+pub fn at_home(name: &str) -> Option<&'static Entry> {
+    let of = |entry: &&Entry| entry.home.split([',', ' ']).any(|word| word == name);
+    definition(name).or_else(|| GLOSSARY.iter().find(of))
+}
+
 /// All terms, in the order in which the course explains them.
 #[rustfmt::skip]
 pub const GLOSSARY: &[Entry] = &[
@@ -104,3 +110,18 @@ pub const GLOSSARY: &[Entry] = &[
     row("isolated interpreter", "interpreters", "An interpreter that has an obmalloc state of its own, as is possible since 3.12.", "use_main_obmalloc=0"),
     row("obmalloc state", "interpreters", "All that pymalloc keeps for an interpreter: arenas, lists of pools, radix tree and counters.", "_obmalloc_state"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_narration_and_inspector_name_is_found() {
+        for (name, term) in
+            [("freeblock", "freeblock"), ("nextoffset", "nextoffset"), ("address_in_range", "ownership test")]
+        {
+            assert_eq!(at_home(name).map(|entry| entry.term), Some(term));
+        }
+        assert_eq!(at_home("no_such_function"), None);
+    }
+}

@@ -215,10 +215,7 @@ pub(super) fn pieces(ui: &mut Ui, text: &[Shown], size: f32, commands: &mut Vec<
                 (Piece::Term(term, words), _) => {
                     let label = ui.label(RichText::new(words).size(size).strong().underline());
                     if let Some(entry) = definition(term) {
-                        label.on_hover_text(format!(
-                            "{}: {}\nIn CPython: {}",
-                            entry.term, entry.meaning, entry.home
-                        ));
+                        label.on_hover_text(super::explained(entry));
                     }
                 }
             }
