@@ -96,17 +96,19 @@ pub(crate) struct Layout {
     pub(crate) tree: Tree<Pane>,
 }
 
+/// Panes behind each other, the first in front.
+fn tab(tiles: &mut Tiles<Pane>, panes: &[Pane]) -> TileId {
+    let children: Vec<TileId> = panes.iter().map(|p| tiles.insert_pane(*p)).collect();
+    let mut tabs = Tabs::new(children.clone());
+    if let Some(first) = children.first() {
+        tabs.set_active(*first);
+    }
+    tiles.insert_container(Container::Tabs(tabs))
+}
+
 impl Default for Layout {
     fn default() -> Self {
         let mut tiles = Tiles::default();
-        let tab = |tiles: &mut Tiles<Pane>, panes: &[Pane]| -> TileId {
-            let children: Vec<TileId> = panes.iter().map(|p| tiles.insert_pane(*p)).collect();
-            let mut tabs = Tabs::new(children.clone());
-            if let Some(first) = children.first() {
-                tabs.set_active(*first);
-            }
-            tiles.insert_container(Container::Tabs(tabs))
-        };
         let left = tab(&mut tiles, &[Pane::Operations, Pane::Learn, Pane::Playground]);
         let center = tab(
             &mut tiles,
@@ -145,14 +147,6 @@ impl Layout {
     /// For a lesson: its text and what happened, the picture large, the rest behind tabs.
     pub(crate) fn lesson(narrow: bool) -> Self {
         let mut tiles = Tiles::default();
-        let tab = |tiles: &mut Tiles<Pane>, panes: &[Pane]| -> TileId {
-            let children: Vec<TileId> = panes.iter().map(|p| tiles.insert_pane(*p)).collect();
-            let mut tabs = Tabs::new(children.clone());
-            if let Some(first) = children.first() {
-                tabs.set_active(*first);
-            }
-            tiles.insert_container(Container::Tabs(tabs))
-        };
         let picture = [
             Pane::Map,
             Pane::SizeClasses,

@@ -9,8 +9,7 @@ use app_ui::{App, Opened, Platform, Startup};
 use egui::{Key, Modifiers, Rect, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::NodeT as _;
-use session::lesson::{Point, Script, compile};
-use trace_io::lesson::text::{Piece, plain};
+use session::lesson::{Point, Script, compile, words};
 use trace_io::lesson::{Lesson, Show};
 
 struct NoShell;
@@ -74,10 +73,6 @@ fn pointed(script: &Script, beat: usize) -> usize {
     script.beats[beat].point.iter().filter(|point| matches!(point, Point::Place(_))).count()
 }
 
-fn words(text: &[session::lesson::Shown]) -> String {
-    plain(&text.iter().map(|shown| shown.piece.clone()).collect::<Vec<Piece>>())
-}
-
 /// Walks through all lessons in a window of one size; what is wrong with each beat.
 fn walk(size: (f32, f32)) -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces/course");
@@ -103,7 +98,7 @@ fn walk(size: (f32, f32)) -> Vec<String> {
             let buttons = named.iter().filter(|(label, _)| *label == beat_label).map(|(_, rect)| rect.top());
             let floor = buttons.fold(screen.bottom(), f32::min);
             for shown in &script.beats[beat].text {
-                let piece = plain(std::slice::from_ref(&shown.piece));
+                let piece = shown.piece.text();
                 let mut places =
                     named.iter().filter(|(label, _)| *label == piece).map(|(_, rect)| *rect).peekable();
                 if places.peek().is_none() {

@@ -1,5 +1,8 @@
 //! The panes on tables, debug hooks and tracemalloc, driven through the accessibility tree.
 
+#[path = "support/clipboard.rs"]
+mod clipboard;
+
 use std::cell::RefCell;
 use std::io::Cursor;
 use std::rc::Rc;
@@ -104,15 +107,7 @@ impl Window {
 
     /// What the last frame put on the clipboard.
     fn copied(&mut self, click: &str) -> String {
-        self.harness.get_by_role_and_label(Role::Button, click).click();
-        for _ in 0..4 {
-            self.harness.step();
-            let commands = &self.harness.output().platform_output.commands;
-            if let Some(egui::OutputCommand::CopyText(text)) = commands.first() {
-                return text.clone();
-            }
-        }
-        panic!("nothing was copied");
+        clipboard::copied(&mut self.harness, click)
     }
 }
 

@@ -1,5 +1,8 @@
 //! The window driven through its accessibility tree: no renderer, no display.
 
+#[path = "support/clipboard.rs"]
+mod clipboard;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::Cursor;
@@ -1041,15 +1044,7 @@ fn a_lesson_is_read_and_answered() {
 
 impl Window {
     fn copied(&mut self, click: &str) -> String {
-        self.harness.get_by_role_and_label(egui::accesskit::Role::Button, click).click();
-        for _ in 0..4 {
-            self.harness.step();
-            let commands = &self.harness.output().platform_output.commands;
-            if let Some(egui::OutputCommand::CopyText(text)) = commands.first() {
-                return text.clone();
-            }
-        }
-        panic!("nothing was copied");
+        clipboard::copied(&mut self.harness, click)
     }
 
     fn linked(fragment: &str) -> Self {

@@ -8,6 +8,7 @@
 pub mod actions;
 pub mod analysis;
 pub mod contents;
+mod dice;
 pub mod engine;
 pub mod facts;
 pub mod feed;

@@ -92,14 +92,9 @@ impl Setup {
     /// The preset that is asked for, else the trace's, else the default; then the trace's settings, then those asked
     /// for. Of a trace that comes in pieces the first is enough.
     pub fn resolve(trace: &Trace, overrides: &Overrides) -> Result<Self, SetupError> {
-        let mut profile = match overrides.profile.as_deref().or(trace.head.profile.as_deref()) {
-            Some(name) => Profile::named(name)?,
-            None => Profile::default(),
-        };
-        for (key, value) in trace.head.settings.iter().chain(&overrides.settings) {
-            profile.set(key, value)?;
-        }
-        profile.validate()?;
+        let preset = overrides.profile.as_deref().or(trace.head.profile.as_deref());
+        let settings = trace.head.settings.iter().chain(&overrides.settings);
+        let profile = Profile::chosen(preset)?.changed(settings)?;
         let start = overrides.start.as_ref().map(|stats| start_picture(stats, &profile)).transpose()?;
         let malloc = overrides.malloc.or(trace.head.malloc).unwrap_or(AllocatorName::Default);
         Ok(Self { profile, malloc, start })

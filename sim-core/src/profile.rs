@@ -267,6 +267,23 @@ impl Default for Profile {
 }
 
 impl Profile {
+    /// The preset that is named, or the default.
+    pub fn chosen(name: Option<&str>) -> Result<Self, ProfileError> {
+        name.map_or_else(|| Ok(Self::default()), Self::named)
+    }
+
+    /// The same with fields changed, one after the other; validated.
+    pub fn changed<'a>(
+        mut self,
+        settings: impl IntoIterator<Item = &'a (String, String)>,
+    ) -> Result<Self, ProfileError> {
+        for (key, value) in settings {
+            self.set(key, value)?;
+        }
+        self.validate()?;
+        Ok(self)
+    }
+
     /// Changes one field by name. Check the result with [`Self::validate`].
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), ProfileError> {
         let expected = KEYS.iter().find(|k| k.0 == key).ok_or_else(|| ProfileError::UnknownKey {

@@ -2,9 +2,8 @@
 
 use egui::{Align, Button, CentralPanel, Frame, Layout, Panel, RichText, Ui};
 use session::Opened;
-use session::lesson::LessonView;
+use session::lesson::{LessonView, words};
 use session::order::Order;
-use trace_io::lesson::text;
 
 use super::App;
 use crate::command::{Action, Command};
@@ -66,8 +65,7 @@ pub(super) fn ui(
     let commands = &mut wishes.commands;
     Panel::bottom("opening").frame(Frame::side_top_panel(ui.style()).inner_margin(14)).show(ui, |ui| {
         ui.with_layout(Layout::top_down(Align::Center), |ui| {
-            let caption: Vec<_> = lesson.beat.text.iter().map(|shown| shown.piece.clone()).collect();
-            ui.label(RichText::new(text::plain(&caption)).size(20.0).strong());
+            ui.label(RichText::new(words(&lesson.beat.text)).size(20.0).strong());
             ui.add_space(4.0);
             steps(ui, view, lesson, commands);
             ui.add_space(8.0);

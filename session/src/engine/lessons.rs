@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sim_core::Profile;
 use trace_io::lesson::{Lesson, Show};
 
-use crate::lesson::{Answer, LessonView, TaskView, Walk, compile};
+use crate::lesson::{Answer, LessonView, Walk, compile};
 use crate::practice::question;
 use crate::selection::{Level, Selection};
 use crate::trouble::Trouble;
@@ -23,6 +23,11 @@ pub(super) struct Taught {
 }
 
 impl Taught {
+    /// What a front shows of it.
+    pub(super) fn view(&self) -> Option<LessonView> {
+        self.walk.view(self.elsewhere.clone())
+    }
+
     /// Somebody went along the tape by hand: the beat that stands there holds.
     pub(super) fn follow(&mut self, step: u64) {
         let beat = self.walk.beat_at(step);
@@ -95,8 +100,7 @@ impl Engine {
 
     /// Whether a click on the map is an answer.
     pub(super) fn asks_for_a_place(&self) -> bool {
-        let task = self.lesson_view().and_then(|view| view.beat.task);
-        task.is_some_and(|task| task.open() && matches!(task, TaskView::Click { .. } | TaskView::Play { .. }))
+        self.taught.as_ref().is_some_and(|taught| taught.walk.waits_for_a_place())
     }
 
     /// Sets out for the beat's step.
@@ -128,11 +132,5 @@ impl Engine {
         };
         self.selection.repair(heap);
         self.told.stale = true;
-    }
-
-    /// What a front shows of the lesson.
-    pub(super) fn lesson_view(&self) -> Option<LessonView> {
-        let taught = self.taught.as_ref()?;
-        taught.walk.view(taught.elsewhere.clone())
     }
 }

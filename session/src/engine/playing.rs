@@ -121,15 +121,8 @@ fn profile_of(program: &Program, open: Option<&str>) -> Result<Profile, Fault> {
         problem: error.to_string(),
         remedy: "change or leave out the line with `#!`".to_owned(),
     };
-    let mut profile = match program.profile.as_deref().or(open) {
-        Some(name) => Profile::named(name).map_err(fault)?,
-        None => Profile::default(),
-    };
-    for (key, value) in &program.settings {
-        profile.set(key, value).map_err(fault)?;
-    }
-    profile.validate().map_err(fault)?;
-    Ok(profile)
+    let preset = Profile::chosen(program.profile.as_deref().or(open));
+    preset.and_then(|profile| profile.changed(&program.settings)).map_err(fault)
 }
 
 /// A lesson's program, piece by piece.

@@ -6,6 +6,7 @@ use crate::real::Real;
 use crate::view::{Curves, Finding, Head, Hint, Opening, Picture, Sources, Status, Travel, Update};
 
 use super::Engine;
+use super::lessons::Taught;
 
 /// What was told last.
 #[derive(Default)]
@@ -44,7 +45,6 @@ impl Engine {
     pub fn update(&mut self, progress: bool) -> Option<Update> {
         let status = self.status();
         let (mut head, mut curves, mut picture) = (None, None, None);
-        let lesson = self.lesson_view();
         let made_of = self.made_of();
         if let Some(session) = &self.session {
             if !session.travels() && (self.told.stale || self.told.made_of != made_of) {
@@ -57,7 +57,7 @@ impl Engine {
                 self.told.made_of = made_of;
                 let sources = Sources {
                     look: &self.look,
-                    lesson,
+                    lesson: self.taught.as_ref().and_then(Taught::view),
                     selection: &self.selection,
                     kept: &self.kept,
                     filter: &self.filter,

@@ -15,6 +15,7 @@ use trace_io::program::expr::Expr;
 use super::moment::{Moment, Spot};
 use super::script::{Beat, Choice, Outcome, Point, Round, Script, Shown, Task};
 use super::terms::faults as term_faults;
+use crate::dice::Dice;
 use crate::facts;
 use crate::place::Place;
 use crate::setup::{Overrides, Setup};
@@ -33,8 +34,6 @@ pub fn compile(lesson: &Lesson, preset: Option<&str>) -> Result<(Trace, Script),
         number: lesson.number,
         name: lesson.name.clone(),
         goal: lesson.goal.clone(),
-        minutes: lesson.minutes,
-        terms: lesson.terms.clone(),
         source: lesson.source.clone(),
         ..Script::default()
     };
@@ -387,7 +386,7 @@ impl Run<'_> {
         }
         let varied = written != say.text;
         let text = self.text(place, written);
-        let select = say.select.as_deref().and_then(|written| self.place(place, written));
+        let beat = self.beat(place, text, say.show, say.select.as_deref(), say.line);
         let point = say.point.iter().filter_map(|written| {
             if let Some(field) = written.strip_prefix("field:") {
                 return Some(Point::Field(field.to_owned()));
@@ -406,47 +405,35 @@ impl Run<'_> {
             self.place(place, written).map(Point::Place)
         });
         let point = point.collect();
-        let former = self.former();
-        let line = self.source_line(place, say.line);
-        self.script.beats.push(Beat {
-            step: self.step,
-            text,
-            show: say.show,
-            select,
-            point,
-            former,
-            line,
-            task: None,
-        });
+        self.script.beats[beat].point = point;
     }
 
     fn ask(&mut self, place: &str, ask: &Ask) -> usize {
         let text = self.text(place, &ask.text);
-        let select = ask.select.as_deref().and_then(|written| self.place(place, written));
-        let former = self.former();
-        let line = self.source_line(place, ask.line);
-        self.script.beats.push(Beat {
-            step: self.step,
-            text,
-            show: ask.show,
-            select,
-            point: Vec::new(),
-            former,
-            line,
-            task: None,
-        });
-        self.script.beats.len() - 1
+        self.beat(place, text, ask.show, ask.select.as_deref(), ask.line)
     }
 
     fn play(&mut self, place: &str, play: &Play) -> usize {
         let text = self.text(place, &play.text);
-        let select = play.select.as_deref().and_then(|written| self.place(place, written));
-        let former = self.former();
-        let line = self.source_line(place, play.line);
+        self.beat(place, text, play.show, play.select.as_deref(), play.line)
+    }
+
+    /// Puts a beat in that points at nothing and asks nothing yet; its number.
+    fn beat(
+        &mut self,
+        place: &str,
+        text: Vec<Shown>,
+        show: Show,
+        select: Option<&str>,
+        line: Option<u32>,
+    ) -> usize {
+        let select = select.and_then(|written| self.place(place, written));
+        let line = self.source_line(place, line);
+        let (step, former) = (self.step, self.former());
         self.script.beats.push(Beat {
-            step: self.step,
+            step,
             text,
-            show: play.show,
+            show,
             select,
             point: Vec::new(),
             former,
@@ -532,22 +519,10 @@ impl Run<'_> {
                 return None;
             }
         }
-        shuffle(&mut choices, beat as u64 + u64::from(self.script.number) * 64);
+        // An order that tells nothing, the same each time.
+        Dice::new(beat as u64 + u64::from(self.script.number) * 64).shuffle(&mut choices);
         let key = choices.iter().position(|(right, _)| *right)?;
         let choices = choices.into_iter().map(|(_, choice)| choice).collect();
         Some(Task::Choose { choices, key, because })
-    }
-}
-
-/// Puts answers in an order that tells nothing, the same each time.
-fn shuffle<T>(items: &mut [T], seed: u64) {
-    let mut state = seed;
-    for end in (1..items.len()).rev() {
-        // SplitMix64.
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        items.swap(end, ((z ^ (z >> 31)) % (end as u64 + 1)) as usize);
     }
 }

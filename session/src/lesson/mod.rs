@@ -19,5 +19,5 @@ pub use compile::compile;
 pub use glossary::{Entry, GLOSSARY, at_home, definition};
 pub use misconceptions::{MISCONCEPTIONS, Misconception, misconception};
 pub use scope::{STATE_FUNCTIONS, STATE_NAMES};
-pub use script::{Beat, Choice, Outcome, Point, Round, Script, Shown, Task};
+pub use script::{Beat, Choice, Outcome, Point, Round, Script, Shown, Task, words};
 pub use walk::{Answer, BeatView, Given, LessonView, TaskView, Verdict, Walk};

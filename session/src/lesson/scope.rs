@@ -6,7 +6,7 @@ use sim_core::Addr;
 use sim_core::arena::{ArenaBackend as _, PoolHeader, SimBlock, SimPool};
 use sim_core::report::{Occupancy, Placement, malloc_stats};
 use trace_io::lesson::text::words as words_with_numbers;
-use trace_io::program::expr::{Argument, Constants, Scope, constant_call};
+use trace_io::program::expr::{Argument, Constants, Scope};
 
 use super::moment::{Moment, Spot, text_of};
 use super::{beyond, mi};
@@ -257,10 +257,9 @@ impl Scope for Moment<'_> {
                 i64::from(self.machine.stopped().is_some_and(|fatal| fatal.to_string().contains(words)))
             }),
             _ => {
-                let number = |index: usize| self.number(arguments, index);
                 return beyond::call(self, name, arguments)
                     .or_else(|| mi::call(self, name, arguments))
-                    .or_else(|| constant_call(&Constants(self.profile), name, &number));
+                    .or_else(|| Constants(self.profile).call_in(self, name, arguments));
             }
         })
     }

@@ -18,10 +18,6 @@ pub struct Script {
     pub name: String,
     /// What who did it can do.
     pub goal: String,
-    /// How long it takes.
-    pub minutes: u32,
-    /// Terms that it explains.
-    pub terms: Vec<String>,
     /// The Python that its operations come from.
     pub source: Option<Source>,
     /// Its beats, in order.
@@ -60,6 +56,11 @@ pub struct Shown {
     pub piece: Piece,
     /// The block, pool or arena that it names, as far as it can be shown.
     pub place: Option<Place>,
+}
+
+/// A text as plain words.
+pub fn words(text: &[Shown]) -> String {
+    text.iter().map(|shown| shown.piece.text()).collect()
 }
 
 /// Something that is pointed at.

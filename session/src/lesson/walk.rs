@@ -226,14 +226,15 @@ impl Walk {
         }
     }
 
-    /// What the beat selects.
-    pub fn select(&self) -> Option<Place> {
-        self.beat()?.select
-    }
-
     /// Whether what the beat shows waits for an answer.
     pub fn waits(&self) -> bool {
         self.view_of_task().is_some_and(|task| task.open())
+    }
+
+    /// Whether that answer can be a place on the map.
+    pub fn waits_for_a_place(&self) -> bool {
+        let task = self.view_of_task().filter(TaskView::open);
+        matches!(task, Some(TaskView::Click { .. } | TaskView::Play { .. }))
     }
 
     /// Goes to a beat; whether that is another one.

@@ -3,9 +3,9 @@
 use trace_io::lesson::Show;
 
 use super::asked::Asked;
-use super::dice::Dice;
 use super::draft::{Build, Draft, calls};
 use super::rule::Rule;
+use crate::dice::Dice;
 
 /// Arenas full of blocks of one size.
 struct Full {

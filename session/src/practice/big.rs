@@ -3,9 +3,9 @@
 use trace_io::lesson::Show;
 
 use super::asked::Asked;
-use super::dice::Dice;
 use super::draft::{Blocks, Build, Draft, calls, letter};
 use super::rule::Rule;
+use crate::dice::Dice;
 
 /// 10: pool, C library, or nothing; what is counted.
 pub(super) fn library(dice: &mut Dice, level: u8, build: &Build<'_>) -> Draft {

@@ -4,8 +4,8 @@ use sim_core::Profile;
 use trace_io::lesson::Show;
 
 use super::asked::{Asked, and};
-use super::dice::Dice;
 use super::rule::Rule;
+use crate::dice::Dice;
 
 /// A question that a template made: not yet run, so that nobody knows its key.
 #[derive(Debug)]

@@ -8,7 +8,6 @@
 mod arenas;
 mod asked;
 mod big;
-mod dice;
 mod draft;
 mod pools;
 mod record;
@@ -26,7 +25,7 @@ pub use asked::{Answer, Asked};
 pub use record::{Happened, Header, Record, Spot, Staged};
 pub use rule::Rule;
 
-use dice::Dice;
+use crate::dice::Dice;
 use draft::{Build, Draft};
 use wrong::Wrong;
 
@@ -186,7 +185,7 @@ pub fn question_at(lesson: &str, level: u8, seed: u64, profile: &Profile, scale:
     if profile.arena_placement != ArenaPlacement::Aligned {
         settings.push(("arena_placement".to_owned(), "aligned".to_owned()));
     }
-    let profile = with(profile, &settings)?;
+    let profile = profile.clone().changed(&settings).ok()?;
     (0..THROWS).find_map(|throw| {
         let mut dice = Dice::of(&[number as u64, u64::from(level), seed, throw]);
         let draft = TEMPLATES[number](&mut dice, level, &Build::new(&profile))?;
@@ -196,15 +195,6 @@ pub fn question_at(lesson: &str, level: u8, seed: u64, profile: &Profile, scale:
         question.settings.clone_from(&settings);
         Some(question)
     })
-}
-
-fn with(profile: &Profile, settings: &[(String, String)]) -> Option<Profile> {
-    let mut profile = profile.clone();
-    for (key, value) in settings {
-        profile.set(key, value).ok()?;
-    }
-    profile.validate().ok()?;
-    Some(profile)
 }
 
 /// A record of the machine that a rule, or several, makes of a build's; none where they say nothing else of it.

@@ -3,9 +3,9 @@
 use trace_io::lesson::Show;
 
 use super::asked::Asked;
-use super::dice::Dice;
 use super::draft::{Blocks, Build, Draft, calls};
 use super::rule::Rule;
+use crate::dice::Dice;
 
 /// 1: where does X lie?
 pub(super) fn first_block(dice: &mut Dice, level: u8, build: &Build<'_>) -> Option<Draft> {

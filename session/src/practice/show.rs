@@ -2,13 +2,12 @@
 
 use sim_core::{Profile, Trace};
 use trace_io::TraceError;
-use trace_io::lesson::text::plain;
 use trace_io::lesson::{Answer as Offered, Ask, Lesson, Say, Step};
 
 use super::asked::Asked;
 use super::draft::calls;
 use super::record::Staged;
-use super::{Question, Task, with};
+use super::{Question, Task};
 use crate::lesson::{self, Script, compile};
 
 /// Lines of a program that are read out; longer ones are in the picture.
@@ -17,7 +16,7 @@ const LINES: usize = 12;
 impl Question {
     /// The build that it runs on, with its own settings.
     pub fn build(&self, profile: &Profile) -> Option<Profile> {
-        with(profile, &self.settings)
+        profile.clone().changed(&self.settings).ok()
     }
 
     /// As a lesson: the state, the question, what happens.
@@ -100,9 +99,7 @@ impl Question {
         let Task::Choose { choices: ours, .. } = &self.task else { return };
         for beat in &mut script.beats {
             let Some(lesson::Task::Choose { choices, key, .. }) = &mut beat.task else { continue };
-            let text = |choice: &lesson::Choice| {
-                plain(&choice.text.iter().map(|shown| shown.piece.clone()).collect::<Vec<_>>())
-            };
+            let text = |choice: &lesson::Choice| lesson::words(&choice.text);
             let right = choices.get(*key).map(text);
             let place = |choice: &lesson::Choice| {
                 let text = text(choice);

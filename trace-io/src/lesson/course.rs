@@ -267,26 +267,20 @@ impl Lesson {
     /// The build that it runs on where no other is asked for.
     pub fn profile(&self, preset: Option<&str>) -> Result<Profile, TraceError> {
         let fault = |error| TraceError::Profile { at: LineColumn { line: 1, column: 1 }, error };
-        let mut profile = match preset.or(self.profile.as_deref()) {
-            Some(name) => Profile::named(name).map_err(fault)?,
-            None => Profile::default(),
-        };
-        for (key, value) in self.settings_under(&profile)? {
-            profile.set(&key, &value).map_err(fault)?;
-        }
-        profile.validate().map_err(fault)?;
-        Ok(profile)
+        let profile = Profile::chosen(preset.or(self.profile.as_deref())).map_err(fault)?;
+        let settings = self.settings_under(&profile);
+        profile.changed(&settings).map_err(fault)
     }
 
     /// Settings with their formulas worked out over a preset.
-    pub fn settings_under(&self, preset: &Profile) -> Result<Vec<(String, String)>, TraceError> {
+    fn settings_under(&self, preset: &Profile) -> Vec<(String, String)> {
         let constants = Constants(preset);
         let worked_out = self.settings.iter().map(|(key, value)| {
             // A word such as `page` is no formula and stays.
             let number = Expr::parse(value).ok().and_then(|formula| formula.value(&constants).ok());
             (key.clone(), number.map_or_else(|| value.clone(), |number| number.to_string()))
         });
-        Ok(worked_out.collect())
+        worked_out.collect()
     }
 
     /// Whether it holds under a build; else what to say.
@@ -306,7 +300,7 @@ impl Lesson {
         head.lesson = true;
         head.description.clone_from(&self.goal);
         head.profile = Some(profile.name.clone());
-        head.settings = self.settings_under(&Profile::named(&profile.name).unwrap_or_default())?;
+        head.settings = self.settings_under(&Profile::named(&profile.name).unwrap_or_default());
         head.malloc = self.allocator()?;
         let mut at = Vec::with_capacity(self.steps.len());
         for (index, step) in self.steps.iter().enumerate() {

@@ -138,14 +138,13 @@ pub fn words(text: &str, scope: &dyn Scope) -> Result<String, Fault> {
     Ok(words)
 }
 
-/// Pieces as plain words.
-pub fn plain(pieces: &[Piece]) -> String {
-    pieces
-        .iter()
-        .map(|piece| match piece {
-            Piece::Words(text) | Piece::Code(text) | Piece::Term(_, text) => text.as_str(),
-        })
-        .collect()
+impl Piece {
+    /// As plain words.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Words(text) | Self::Code(text) | Self::Term(_, text) => text,
+        }
+    }
 }
 
 /// A number as words.
@@ -163,16 +162,6 @@ pub fn said(value: i64, unit: Unit) -> String {
 }
 
 fn grouped(value: i64) -> String {
-    let digits = value.unsigned_abs().to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3 + 1);
-    if value < 0 {
-        out.push('-');
-    }
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+    let digits = sim_core::report::grouped(value.unsigned_abs());
+    if value < 0 { format!("-{digits}") } else { digits }
 }

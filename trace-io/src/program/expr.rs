@@ -438,33 +438,36 @@ impl Scope for Constants<'_> {
     }
 
     fn call(&self, name: &str, arguments: &[Argument]) -> Option<Result<i64, String>> {
-        let number = |index: usize| -> Result<i64, String> {
-            let argument =
-                arguments.get(index).ok_or_else(|| format!("{name}() needs {} numbers", index + 1))?;
-            argument.value.value(self).map_err(|fault| fault.problem)
-        };
-        constant_call(self, name, &number)
+        self.call_in(self, name, arguments)
     }
 }
 
-/// The functions of [`Constants`], with arguments that came from anywhere.
-pub fn constant_call(
-    constants: &Constants<'_>,
-    name: &str,
-    number: &dyn Fn(usize) -> Result<i64, String>,
-) -> Option<Result<i64, String>> {
-    let profile = constants.0;
-    let of_class = |what: &dyn Fn(SizeClass) -> i64| number(0).and_then(|n| constants.class(n)).map(what);
-    Some(match name {
-        "block" => of_class(&|class| profile.block_size(class) as i64),
-        "size_class" => of_class(&|class| i64::from(class.0)),
-        "blocks" => of_class(&|class| profile.num_blocks(class) as i64),
-        "lost" => of_class(&|class| profile.quantization_bytes(class) as i64),
-        "waste" => number(0).and_then(|n| Ok(profile.block_size(constants.class(n)?) as i64 - n)),
-        "min" => number(0).and_then(|a| Ok(a.min(number(1)?))),
-        "max" => number(0).and_then(|a| Ok(a.max(number(1)?))),
-        _ => return None,
-    })
+impl Constants<'_> {
+    /// Its functions where more is known than constants: arguments are formulas over `scope`.
+    pub fn call_in(
+        &self,
+        scope: &dyn Scope,
+        name: &str,
+        arguments: &[Argument],
+    ) -> Option<Result<i64, String>> {
+        let profile = self.0;
+        let number = |index: usize| -> Result<i64, String> {
+            let argument =
+                arguments.get(index).ok_or_else(|| format!("{name}() needs {} numbers", index + 1))?;
+            argument.value.value(scope).map_err(|fault| fault.problem)
+        };
+        let of_class = |what: &dyn Fn(SizeClass) -> i64| number(0).and_then(|n| self.class(n)).map(what);
+        Some(match name {
+            "block" => of_class(&|class| profile.block_size(class) as i64),
+            "size_class" => of_class(&|class| i64::from(class.0)),
+            "blocks" => of_class(&|class| profile.num_blocks(class) as i64),
+            "lost" => of_class(&|class| profile.quantization_bytes(class) as i64),
+            "waste" => number(0).and_then(|n| Ok(profile.block_size(self.class(n)?) as i64 - n)),
+            "min" => number(0).and_then(|a| Ok(a.min(number(1)?))),
+            "max" => number(0).and_then(|a| Ok(a.max(number(1)?))),
+            _ => return None,
+        })
+    }
 }
 
 /// 314 of `cpython-3.14-…`.

@@ -90,11 +90,6 @@ impl Program {
         program.body = block(&mut left, 0, 0)?;
         Ok(program)
     }
-
-    /// Whether it has no statement.
-    pub fn is_empty(&self) -> bool {
-        self.body.is_empty()
-    }
 }
 
 /// The statements of one indentation. `left` is what comes after.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
-use session::lesson::{Choice, Shown, Task, compile};
+use session::lesson::{Choice, Task, compile, words};
 use sim_core::profile;
 use trace_io::lesson::Lesson;
 
@@ -66,8 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             if !printed {
                 printed = true;
                 for (index, beat) in script.beats.iter().enumerate() {
-                    let said: Vec<_> = beat.text.iter().map(|shown| shown.piece.clone()).collect();
-                    let said = trace_io::lesson::text::plain(&said);
+                    let said = words(&beat.text);
                     writeln!(text, "{:3} step {:6} {:?}: {said}", index + 1, beat.step, beat.show)?;
                     if let Some(task) = &beat.task {
                         print_task(&mut text, task)?;
@@ -102,10 +101,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// A question with its answers, the right one marked: a reader sees what a learner sees, and what it was worked out to be.
 fn print_task(text: &mut String, task: &Task) -> Result<()> {
-    let words = |shown: &[Shown]| {
-        let pieces: Vec<_> = shown.iter().map(|shown| shown.piece.clone()).collect();
-        trace_io::lesson::text::plain(&pieces)
-    };
     let belief = |m: Option<u32>| m.map_or_else(String::new, |m| format!(" (misconception {m})"));
     let because = match task {
         Task::Choose { choices, key, because } => {

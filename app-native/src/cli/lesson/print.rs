@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use session::Setup;
 use session::lesson::{Shown, Task, compile, misconception};
 use trace_io::lesson::Lesson;
-use trace_io::lesson::text::{Piece, plain};
+use trace_io::lesson::text::Piece;
 
 use super::super::output::Output;
 use super::super::render::{escaped, map_svg};
@@ -117,7 +117,7 @@ fn question(page: &mut String, task: &Task) -> String {
 
 fn html(text: &[Shown]) -> String {
     let piece = |shown: &Shown| {
-        let words = escaped(&plain(std::slice::from_ref(&shown.piece)));
+        let words = escaped(shown.piece.text());
         match &shown.piece {
             Piece::Words(_) => words,
             Piece::Code(_) => format!("<code>{words}</code>"),

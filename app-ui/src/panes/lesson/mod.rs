@@ -3,7 +3,9 @@
 mod index;
 
 use egui::{Align, Button, Frame, Key, Layout, RichText, ScrollArea, TextStyle, Ui};
-use session::lesson::{Answer, Given, LessonView, Shown, TaskView, Verdict, definition, misconception};
+use session::lesson::{
+    Answer, Given, LessonView, Shown, TaskView, Verdict, definition, misconception, words,
+};
 use session::link::{Link, What};
 use session::order::Order;
 use session::practice::LESSONS;
@@ -233,8 +235,7 @@ fn task_ui(
     match task {
         TaskView::Choose { choices, key, given, because } => {
             for (index, choice) in choices.iter().enumerate() {
-                let words: Vec<Piece> = choice.iter().map(|shown| shown.piece.clone()).collect();
-                let text = trace_io::lesson::text::plain(&words);
+                let text = words(choice);
                 let wide = egui::vec2(ui.available_width(), 30.0);
                 if given.is_none() {
                     let button = Button::new(RichText::new(text).size(TEXT - 1.0)).wrap().min_size(wide);

@@ -7,7 +7,7 @@ use sim_core::{Domain, ObjectHeap};
 use super::Expander;
 use crate::error::LineColumn;
 use crate::program::Fault;
-use crate::program::expr::{Argument, Constants, Expr, Scope, constant_call};
+use crate::program::expr::{Argument, Constants, Expr, Scope};
 
 impl Expander<'_> {
     /// The name of the block that a call is given first; none for NULL.
@@ -165,11 +165,6 @@ impl Scope for Known<'_> {
     }
 
     fn call(&self, name: &str, arguments: &[Argument]) -> Option<Result<i64, String>> {
-        let number = |index: usize| -> Result<i64, String> {
-            let argument =
-                arguments.get(index).ok_or_else(|| format!("{name}() needs {} numbers", index + 1))?;
-            argument.value.value(self).map_err(|fault| fault.problem)
-        };
-        constant_call(&self.constants, name, &number)
+        self.constants.call_in(self, name, arguments)
     }
 }

@@ -166,7 +166,8 @@ impl<'a> Expander<'a> {
         }
         let span =
             if step > 0 { i128::from(to) - i128::from(from) } else { i128::from(from) - i128::from(to) };
-        let turns = span.max(0).div_ceil_by(i128::from(step).abs());
+        let step_length = i128::from(step).abs();
+        let turns = (span.max(0) + step_length - 1) / step_length;
         let left = self.bounds.statements - self.statements;
         if turns * body.len().max(1) as i128 > i128::from(left) {
             return Err(self.too_long(at));
@@ -435,16 +436,5 @@ impl<'a> Expander<'a> {
             let _ = write!(full, "[{}]", self.value(index, at)?);
         }
         Ok(full)
-    }
-}
-
-/// Division of what may be larger than a range can be.
-trait DivCeil {
-    fn div_ceil_by(self, by: Self) -> Self;
-}
-
-impl DivCeil for i128 {
-    fn div_ceil_by(self, by: Self) -> Self {
-        (self + by - 1) / by
     }
 }

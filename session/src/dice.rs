@@ -1,12 +1,17 @@
-//! Numbers from a seed: the same question for the same seed, everywhere.
+//! Numbers from a seed: the same question, and the same order of answers, for the same seed everywhere.
 
 /// `SplitMix64`.
 #[derive(Clone, Debug)]
-pub(super) struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
+    /// From a seed alone.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// For what several numbers name together.
-    pub(super) fn of(numbers: &[u64]) -> Self {
+    pub(crate) fn of(numbers: &[u64]) -> Self {
         let mut dice = Self(0);
         for &number in numbers {
             dice.0 = dice.next() ^ number;
@@ -23,24 +28,24 @@ impl Dice {
     }
 
     /// From `from` to `to`, both included.
-    pub(super) fn within(&mut self, from: u64, to: u64) -> u64 {
+    pub(crate) fn within(&mut self, from: u64, to: u64) -> u64 {
         from + self.next() % (to.saturating_sub(from) + 1)
     }
 
     /// One of several things.
-    pub(super) fn pick<T: Copy>(&mut self, things: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, things: &[T]) -> T {
         things[self.within(0, things.len() as u64 - 1) as usize]
     }
 
     /// In an order that tells nothing.
-    pub(super) fn shuffle<T>(&mut self, things: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, things: &mut [T]) {
         for end in (1..things.len()).rev() {
             things.swap(end, self.within(0, end as u64) as usize);
         }
     }
 
     /// Some of several things, in any order.
-    pub(super) fn some<T: Clone>(&mut self, things: &[T], count: usize) -> Vec<T> {
+    pub(crate) fn some<T: Clone>(&mut self, things: &[T], count: usize) -> Vec<T> {
         let mut all = things.to_vec();
         self.shuffle(&mut all);
         all.truncate(count);
