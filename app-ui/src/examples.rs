@@ -218,6 +218,11 @@ pub(crate) fn of_kind(kind: Kind) -> impl Iterator<Item = (usize, &'static Examp
     EXAMPLES.iter().enumerate().filter(move |(_, e)| e.kind == kind)
 }
 
+/// The lesson of the course with an id, with its place in [`EXAMPLES`].
+pub(crate) fn lesson(id: &str) -> Option<(usize, &'static Example)> {
+    of_kind(Kind::Lesson).find(|(_, example)| example.lesson_id() == Some(id))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use session::order::Order;
 
 use super::App;
 use crate::command::{Action, Command};
-use crate::examples::{Kind, OPENING, OPENING_SCENE, of_kind};
+use crate::examples::{OPENING, OPENING_SCENE, lesson};
 use crate::panes::{self, View, Wishes};
 
 /// How long a picture stays, in seconds.
@@ -28,8 +28,8 @@ impl App {
 
     /// Moves on when a picture was shown long enough. Who touches it has it stay.
     pub(super) fn play_scene(&mut self, ctx: &egui::Context) {
-        let lesson = self.state.shown.picture.as_ref().and_then(|picture| picture.lesson.as_ref());
-        let Some(lesson) = lesson.filter(|lesson| lesson.id == OPENING) else { return };
+        let open = self.state.shown.picture.as_ref().and_then(|picture| picture.lesson.as_ref());
+        let Some(lesson) = open.filter(|lesson| lesson.id == OPENING) else { return };
         let (at, last) = (lesson.at, lesson.at + 1 == lesson.len);
         self.opening.touched |= ctx.input(|input| {
             input.pointer.any_pressed()
@@ -106,11 +106,10 @@ fn doors(ui: &mut Ui, commands: &mut Vec<Command>) {
     let width = ui.available_width().min(3.0 * 160.0);
     ui.allocate_ui(egui::vec2(width, 34.0), |ui| {
         ui.horizontal_wrapped(|ui| {
-            if door(ui, "Learn why", "Lessons that show it step by step") {
-                let lesson = |id| of_kind(Kind::Lesson).find(|(_, example)| example.lesson_id() == Some(id));
-                if let Some((index, _)) = lesson("first-block") {
-                    commands.push(Command::Example(index));
-                }
+            if door(ui, "Learn why", "Lessons that show it step by step")
+                && let Some((index, _)) = lesson("first-block")
+            {
+                commands.push(Command::Example(index));
             }
             if door(ui, "Open your file", "A recording of your own program; nothing leaves this machine") {
                 commands.push(Command::Do(Action::Open));

@@ -185,12 +185,14 @@ fn fields(ui: &mut Ui, view: &View<'_>, salt: &str, fields: &[Field], commands: 
                 super::outline(ui.painter(), row, 1.5, view.theme.touched);
                 name.scroll_to_me(None);
             }
-            let term = at_home(field.name).map(super::explained);
             for part in [name, value, offset] {
-                let part = part.on_hover_text(field.meaning);
-                if let Some(term) = &term {
-                    part.on_hover_text(term);
-                }
+                part.on_hover_ui(|ui| {
+                    ui.label(field.meaning);
+                    // Looked up only for who points at it.
+                    if let Some(entry) = at_home(field.name) {
+                        ui.label(super::explained(entry));
+                    }
+                });
             }
             ui.end_row();
         }

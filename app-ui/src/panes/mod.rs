@@ -37,7 +37,7 @@ use session::view::{Curves, Head, Look, Picture, Status, Travel};
 use sim_core::{Addr, Profile};
 
 use crate::command::{Action, Command};
-use crate::examples::{Kind, of_kind};
+use crate::examples::lesson;
 use crate::icons::{Icon, icon_button};
 use crate::theme::Theme;
 
@@ -104,8 +104,8 @@ pub(crate) struct Wishes {
 
 /// A term of the glossary, with the lesson that shows it.
 pub(crate) fn explained(entry: &Entry) -> String {
-    let lesson = of_kind(Kind::Lesson).find(|(_, example)| example.lesson_id() == Some(entry.lesson));
-    let lesson = lesson.map_or_else(String::new, |(_, example)| format!("\nLesson {}", example.label));
+    let lesson =
+        lesson(entry.lesson).map_or_else(String::new, |(_, example)| format!("\nLesson {}", example.label));
     format!("{}: {}\nIn CPython: {}{lesson}", entry.term, entry.meaning, entry.home)
 }
 

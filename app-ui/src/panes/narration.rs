@@ -53,7 +53,9 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
                 ui.weak(format!("{}", index + 1));
                 let function = ui.label(RichText::new(&sentence.function).monospace().color(view.theme.weak));
                 if let Some(entry) = at_home(&sentence.function) {
-                    function.on_hover_text(super::explained(entry));
+                    function.on_hover_ui(|ui| {
+                        ui.label(super::explained(entry));
+                    });
                 }
                 let text = upper_first(&sentence.text);
                 if let Some(place) = sentence.place {

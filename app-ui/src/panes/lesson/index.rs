@@ -5,7 +5,7 @@ use session::lesson::GLOSSARY;
 use session::practice::LESSONS;
 
 use crate::command::Command;
-use crate::examples::{Example, Kind, of_kind};
+use crate::examples::{self, Example, Kind, of_kind};
 use crate::progress::Progress;
 
 /// What is typed to search for.
@@ -49,8 +49,7 @@ pub(super) fn ui(ui: &mut Ui, state: &mut LearnState, progress: &Progress, comma
                         ui.horizontal_wrapped(|ui| {
                             ui.weak("In CPython:");
                             ui.label(RichText::new(entry.home).monospace().size(11.5));
-                            if let Some((index, example)) =
-                                of_kind(Kind::Lesson).find(|(_, e)| e.lesson_id() == Some(entry.lesson))
+                            if let Some((index, example)) = examples::lesson(entry.lesson)
                                 && ui.link(format!("Lesson {}", example.label)).clicked()
                             {
                                 commands.push(Command::Example(index));
@@ -60,27 +59,24 @@ pub(super) fn ui(ui: &mut Ui, state: &mut LearnState, progress: &Progress, comma
                     }
                 });
         }
-        let python: Vec<_> = of_kind(Kind::Python).filter(|(_, e)| meets(&[e.label, e.about])).collect();
-        if !python.is_empty() {
+        for (kind, title, about) in [
+            (
+                Kind::Python,
+                "From Python to the tape",
+                "A few lines each, with the requests that a real interpreter made for them.",
+            ),
+            (Kind::Pitfall, "Pitfalls", "Things about the allocator that are easily got wrong."),
+        ] {
+            let chapter: Vec<_> = of_kind(kind).filter(|(_, e)| meets(&[e.label, e.about])).collect();
+            if chapter.is_empty() {
+                continue;
+            }
             found = true;
-            egui::CollapsingHeader::new(format!("From Python to the tape ({})", python.len()))
+            egui::CollapsingHeader::new(format!("{title} ({})", chapter.len()))
                 .open((!wanted.is_empty()).then_some(true))
                 .show(ui, |ui| {
-                    ui.weak("A few lines each, with the requests that a real interpreter made for them.");
-                    for (index, example) in python {
-                        if ui.link(example.label).on_hover_text(example.about).clicked() {
-                            commands.push(Command::Example(index));
-                        }
-                    }
-                });
-        }
-        let pitfalls: Vec<_> = of_kind(Kind::Pitfall).filter(|(_, e)| meets(&[e.label, e.about])).collect();
-        if !pitfalls.is_empty() {
-            found = true;
-            egui::CollapsingHeader::new(format!("Pitfalls ({})", pitfalls.len()))
-                .open((!wanted.is_empty()).then_some(true))
-                .show(ui, |ui| {
-                    for (index, example) in pitfalls {
+                    ui.weak(about);
+                    for (index, example) in chapter {
                         if ui.link(example.label).on_hover_text(example.about).clicked() {
                             commands.push(Command::Example(index));
                         }
