@@ -68,10 +68,7 @@ pub(crate) enum Request {
 }
 
 /// Everything but the shell.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "switches of the user's, and what the engine is waited for"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of the user's")]
 pub(crate) struct State {
     /// The way to what is open.
     pub(crate) port: Box<dyn Port>,
@@ -113,8 +110,6 @@ pub(crate) struct State {
     pub(crate) reduce_motion: bool,
     /// Whether frame times are shown.
     pub(crate) frame_times: bool,
-    /// Whether something was said that has not been answered.
-    asked: bool,
     /// Whether the engine waits for another frame to go on.
     pub(crate) waits: bool,
 }
@@ -143,7 +138,6 @@ impl State {
             theme: ThemePreference::System,
             reduce_motion: false,
             frame_times: false,
-            asked: false,
             waits: false,
         }
     }
@@ -155,20 +149,17 @@ impl State {
 
     /// Whether anything goes on.
     pub(crate) fn busy(&self) -> bool {
-        self.asked || self.shown.status.busy
+        self.port.owes() || self.shown.status.busy
     }
 
     /// Passes an order on.
     pub(crate) fn order(&mut self, order: Order) {
-        self.asked = true;
         self.port.order(order);
     }
 
     /// Says what is on the screen; whether that is another look than before.
     pub(crate) fn look(&mut self, look: Look) -> bool {
-        let new = self.port.look(look);
-        self.asked |= new;
-        new
+        self.port.look(look)
     }
 
     /// Does one command. What only the shell can do comes back.
@@ -319,7 +310,6 @@ impl State {
     /// Begins to open a file; what is open stays until it is complete.
     pub(crate) fn open(&mut self, opened: Opened) {
         self.error = None;
-        self.asked = true;
         self.port.open(opened);
     }
 
@@ -346,7 +336,6 @@ impl State {
         self.waits = self.port.work(seconds, slice);
         let mut copied = None;
         while let Some(update) = self.port.update() {
-            self.asked = false;
             let brought = self.shown.take(update);
             self.lay_out();
             self.said = self.shown.status.error.as_ref().map(words::said);

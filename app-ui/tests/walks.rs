@@ -274,7 +274,7 @@ fn walks_are_the_same_with_the_engine_in_a_thread() {
 #[test]
 fn walks_are_the_same_with_the_engine_behind_bytes() {
     if !updating() {
-        take(|| Box::new(Bytes { server: Server::new(None), look: Look::default() }));
+        take(|| Box::new(Bytes { server: Server::new(None), look: Look::default(), owes: false }));
     }
 }
 
@@ -282,10 +282,12 @@ fn walks_are_the_same_with_the_engine_behind_bytes() {
 struct Bytes {
     server: Server,
     look: Look,
+    owes: bool,
 }
 
 impl Bytes {
     fn ask(&mut self, request: &Request) {
+        self.owes |= *request != Request::Taken;
         let bytes = postcard::to_allocvec(request).unwrap();
         self.server.ask(postcard::from_bytes(&bytes).unwrap());
     }
@@ -293,6 +295,7 @@ impl Bytes {
 
 impl Port for Bytes {
     fn open(&mut self, opened: Opened) {
+        self.owes = true;
         self.server.open(opened);
     }
 
@@ -313,8 +316,13 @@ impl Port for Bytes {
         true
     }
 
+    fn owes(&self) -> bool {
+        self.owes
+    }
+
     fn update(&mut self) -> Option<Update> {
         let bytes = postcard::to_allocvec(&self.server.turn().0?).unwrap();
+        self.owes = false;
         self.ask(&Request::Taken);
         Some(postcard::from_bytes(&bytes).unwrap())
     }

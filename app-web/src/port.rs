@@ -44,6 +44,8 @@ struct Engine {
     resume: Option<Resume>,
     /// What it said of itself last.
     status: Status,
+    /// Files, orders and looks that it has answered.
+    answered: u64,
     /// Seconds since it was heard of, while it owes an answer.
     silent: f64,
     pinged: bool,
@@ -56,6 +58,18 @@ impl Engine {
         self.silent = 0.0;
         self.pinged = false;
         Some(letter)
+    }
+
+    /// Keeps what an update says of the engine itself.
+    fn hear(&mut self, update: &Update) {
+        self.worker.ask(&Request::Taken);
+        self.status = update.status.clone();
+        self.answered = update.answered;
+    }
+
+    /// Whether it was asked something that it has not answered.
+    fn owes(&self) -> bool {
+        self.answered < self.worker.asked()
     }
 
     /// `seconds` in which it was not heard of. Says whether it is to be given up.
@@ -86,8 +100,6 @@ pub(crate) struct Workers {
     breakpoints: Vec<(String, Breakpoints)>,
     /// Step and profile that the shown engine stands at.
     stands: (u64, String),
-    /// Whether an answer is owed.
-    asked: bool,
     /// What went wrong here and not in an engine.
     error: Option<Trouble>,
     /// Whether there is something to tell that no engine says.
@@ -109,7 +121,6 @@ impl Workers {
             look: Look::default(),
             breakpoints: Vec::new(),
             stands: (0, String::new()),
-            asked: false,
             error: None,
             news: false,
             then: 0.0,
@@ -128,7 +139,16 @@ impl Workers {
                 worker.ask(&Request::Order(Order::Restore(self.breakpoints.clone())));
                 worker.open(&file);
                 let status = Status::default();
-                Some(Engine { worker, file, attempt, resume, status, silent: 0.0, pinged: false })
+                Some(Engine {
+                    worker,
+                    file,
+                    attempt,
+                    resume,
+                    status,
+                    answered: 0,
+                    silent: 0.0,
+                    pinged: false,
+                })
             }
             Err(error) => {
                 self.error = Some(Trouble::from(format!(
@@ -144,7 +164,6 @@ impl Workers {
     /// Another worker in place of one that stopped, unless too many did.
     fn again(&mut self, engine: Engine, resume: Option<Resume>, why: &str) {
         let Engine { file, attempt, .. } = engine;
-        self.asked = false;
         if attempt < ATTEMPTS {
             self.start(file, attempt + 1, resume);
         } else {
@@ -193,9 +212,7 @@ impl Workers {
                 Letter::Pong => {}
                 Letter::Failed(why) => self.revive(&why),
                 Letter::Update(update) => {
-                    shown.worker.ask(&Request::Taken);
-                    shown.status = update.status.clone();
-                    self.asked = false;
+                    shown.hear(&update);
                     self.note(&update);
                     return Some(Update { status: self.status(), ..*update });
                 }
@@ -217,8 +234,7 @@ impl Workers {
                     return None;
                 }
                 Letter::Update(update) => {
-                    coming.worker.ask(&Request::Taken);
-                    coming.status = update.status.clone();
+                    coming.hear(&update);
                     if let (Some(head), Some(resume)) = (&update.head, &coming.resume) {
                         // Open again: now to where it stood.
                         if head.profile.name != resume.profile {
@@ -239,11 +255,10 @@ impl Workers {
                         // No trace: what is open stays.
                         self.error.clone_from(&status.error);
                         self.coming = None;
-                        self.asked = false;
                     }
                     let Update { copied, still, .. } = *update;
                     let status = self.status();
-                    return Some(Update { status, head: None, curves: None, picture: None, copied, still });
+                    return Some(Update { copied, still, ..Update::of(status) });
                 }
             }
         }
@@ -253,7 +268,6 @@ impl Workers {
     fn change_over(&mut self, update: Update) -> Update {
         let speed = self.shown.as_ref().and_then(|old| Some(old.status.travel.as_ref()?.speed));
         self.shown = self.coming.take();
-        self.asked = false;
         self.error = None;
         if let Some(shown) = &mut self.shown {
             if let Some(speed) = speed {
@@ -317,10 +331,7 @@ impl Port for Workers {
             _ => {}
         }
         match &self.shown {
-            Some(shown) => {
-                shown.worker.ask(&Request::Order(order));
-                self.asked = true;
-            }
+            Some(shown) => shown.worker.ask(&Request::Order(order)),
             // Without an engine there is nothing to be ordered, which is an answer too.
             None => self.news = true,
         }
@@ -333,7 +344,6 @@ impl Port for Workers {
                 engine.worker.ask(&Request::Look(Box::new(look.clone())));
             }
             self.look = look;
-            self.asked |= self.shown.is_some();
             self.news |= self.shown.is_none();
         }
         new
@@ -344,7 +354,7 @@ impl Port for Workers {
         let now = self.ctx.input(|i| i.time);
         let seconds = (now - self.then).min(1.5);
         self.then = now;
-        let owes = self.asked || self.shown.as_ref().is_some_and(|shown| shown.status.busy);
+        let owes = self.shown.as_ref().is_some_and(|shown| shown.owes() || shown.status.busy);
         if owes && self.shown.as_mut().is_some_and(|shown| shown.wait(seconds)) {
             self.revive("it did not answer any more");
         }
@@ -363,15 +373,16 @@ impl Port for Workers {
         false
     }
 
+    fn owes(&self) -> bool {
+        self.news || self.shown.as_ref().is_some_and(Engine::owes)
+    }
+
     fn update(&mut self) -> Option<Update> {
         let update = self.hear_coming().or_else(|| self.hear_shown());
         if update.is_some() {
             self.news = false;
             return update;
         }
-        std::mem::take(&mut self.news).then(|| {
-            let status = self.status();
-            Update { status, head: None, curves: None, picture: None, copied: None, still: None }
-        })
+        std::mem::take(&mut self.news).then(|| Update::of(self.status()))
     }
 }

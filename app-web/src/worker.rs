@@ -1,6 +1,6 @@
 //! A Web Worker with the engine in it, and what it has said.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
@@ -36,6 +36,8 @@ type Inbox = Rc<RefCell<VecDeque<Letter>>>;
 pub(crate) struct Worker {
     js: web_sys::Worker,
     inbox: Inbox,
+    /// Files, orders and looks that were sent to it.
+    asked: Cell<u64>,
     /// Called by the browser: they live as long as the worker.
     on_message: Closure<dyn FnMut(MessageEvent)>,
     on_error: Closure<dyn FnMut(ErrorEvent)>,
@@ -66,7 +68,7 @@ impl Worker {
         });
         worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
-        Ok(Self { js: worker, inbox, on_message, on_error })
+        Ok(Self { js: worker, inbox, asked: Cell::new(0), on_message, on_error })
     }
 
     /// The next thing it said.
@@ -76,6 +78,7 @@ impl Worker {
 
     /// Sends a request.
     pub(crate) fn ask(&self, request: &Request) {
+        self.count(*request != Request::Taken);
         match postcard::to_allocvec(request) {
             Ok(bytes) => {
                 let bytes = Uint8Array::from(bytes.as_slice());
@@ -88,6 +91,7 @@ impl Worker {
 
     /// Gives it a file to open.
     pub(crate) fn open(&self, file: &File) {
+        self.count(true);
         let message = Object::new();
         let entries: [(&str, JsValue); 2] = match file {
             File::Browser(file) => [("name", file.name().into()), ("file", file.into())],
@@ -103,6 +107,15 @@ impl Worker {
     /// Asks whether it is there.
     pub(crate) fn ping(&self) {
         self.sent(self.js.post_message(&"ping".into()));
+    }
+
+    /// Files, orders and looks that were sent so far.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.get()
+    }
+
+    fn count(&self, one: bool) {
+        self.asked.set(self.asked.get() + u64::from(one));
     }
 
     fn sent(&self, result: Result<(), JsValue>) {

@@ -103,6 +103,11 @@ impl Engine {
         new
     }
 
+    /// The next update is to be told though nothing is new.
+    pub fn owe_answer(&mut self) {
+        self.told.asked = true;
+    }
+
     /// What the inspector shows: what it is pinned to, else what the current step touched.
     fn inspected(&self) -> Option<Place> {
         self.selection.pinned.or_else(|| self.session.as_ref()?.focus())

@@ -84,7 +84,7 @@ impl Engine {
             return None;
         }
         self.told.status = status.clone();
-        Some(Update { status, head, curves, picture, copied, still })
+        Some(Update { head, curves, picture, copied, still, ..Update::of(status) })
     }
 
     fn made_of(&self) -> Option<MadeOf> {

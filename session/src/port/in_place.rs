@@ -11,6 +11,7 @@ use crate::view::{Look, Update};
 /// An engine that works when it is told to.
 pub struct InPlace {
     engine: Engine,
+    owes: bool,
 }
 
 impl InPlace {
@@ -21,21 +22,25 @@ impl InPlace {
 
     /// The same over an engine.
     pub fn of(engine: Engine) -> Self {
-        Self { engine }
+        Self { engine, owes: false }
     }
 }
 
 impl Port for InPlace {
     fn open(&mut self, opened: Opened) {
+        self.owes = true;
         self.engine.open(opened);
     }
 
     fn order(&mut self, order: Order) {
+        self.owes = true;
         self.engine.order(order);
     }
 
     fn look(&mut self, look: Look) -> bool {
-        self.engine.look(look)
+        let new = self.engine.look(look);
+        self.owes |= new;
+        new
     }
 
     fn needs_frames(&self) -> bool {
@@ -47,7 +52,13 @@ impl Port for InPlace {
         self.engine.busy()
     }
 
+    fn owes(&self) -> bool {
+        self.owes
+    }
+
     fn update(&mut self) -> Option<Update> {
-        self.engine.update(true)
+        let update = self.engine.update(true);
+        self.owes &= update.is_none();
+        update
     }
 }

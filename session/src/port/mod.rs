@@ -33,6 +33,8 @@ pub trait Port {
     /// Lets an engine that shares this thread work for about `slice`; `seconds` have passed since the last call. Says
     /// whether there is more to do, which then needs another frame.
     fn work(&mut self, seconds: f64, slice: Duration) -> bool;
+    /// Whether something was asked that no update has answered yet.
+    fn owes(&self) -> bool;
     /// The next update, if there is one.
     fn update(&mut self) -> Option<Update>;
 }

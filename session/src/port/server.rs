@@ -53,6 +53,8 @@ pub enum Next {
 pub struct Server {
     engine: Engine,
     asked: VecDeque<Request>,
+    /// Files, orders and looks taken in so far.
+    taken: u64,
     /// When updates went out that are still on their way.
     told: VecDeque<Instant>,
     /// How long the front needs for one, slow ones forgotten slowly.
@@ -73,6 +75,7 @@ impl Server {
         Self {
             engine,
             asked: VecDeque::new(),
+            taken: 0,
             told: VecDeque::new(),
             needs: Duration::ZERO,
             then: None,
@@ -83,12 +86,14 @@ impl Server {
     /// Begins to open a file, after what was asked before.
     pub fn open(&mut self, opened: Opened) {
         self.listen();
+        self.taken += 1;
         self.engine.open(opened);
     }
 
     /// The same from a reader that stays in this thread.
     pub fn read(&mut self, name: String, reader: Box<dyn Read>, total_bytes: Option<u64>) {
         self.listen();
+        self.taken += 1;
         self.engine.read(name, reader, total_bytes);
     }
 
@@ -117,8 +122,9 @@ impl Server {
         }
         let pace = (self.needs * PATIENCE).clamp(PROGRESS, PROGRESS_MAX);
         let whole = !busy || self.progress.elapsed() >= pace;
-        let update = self.engine.update(whole);
-        if update.is_some() {
+        let mut update = self.engine.update(whole);
+        if let Some(update) = &mut update {
+            update.answered = self.taken;
             self.told.push_back(Instant::now());
             if whole {
                 self.progress = now;
@@ -131,6 +137,7 @@ impl Server {
     fn listen(&mut self) {
         let (mut step, mut look) = (None, None);
         while let Some(request) = self.asked.pop_front() {
+            self.taken += u64::from(request != Request::Taken);
             match request {
                 Request::Order(Order::Seek(to)) => step = Some(to),
                 Request::Order(order) => {
@@ -151,6 +158,8 @@ impl Server {
             self.engine.order(Order::Seek(to));
         }
         if let Some(look) = look {
+            // Away and back is an answer owed, too, though nothing is new.
+            self.engine.owe_answer();
             self.engine.look(*look);
         }
     }
@@ -230,6 +239,23 @@ mod tests {
         }
         settle(&mut server, &mut shown);
         assert_eq!(shown.open().map(|(_, picture)| picture.step), Some(2), "to 3 and one back");
+    }
+
+    #[test]
+    fn an_update_says_which_requests_it_answers() {
+        let mut server = Server::new(None);
+        let mut shown = Shown::default();
+        server.open(opened(b"m o 1 48\n"));
+        settle(&mut server, &mut shown);
+        let look = |stats| Request::Look(Box::new(Look { stats, ..Look::default() }));
+        let mut turn = |requests: &[Request]| {
+            requests.iter().for_each(|request| server.ask(request.clone()));
+            server.turn().0.map(|update| (update.answered, update.picture.is_some()))
+        };
+        assert_eq!(turn(&[look(true)]), Some((2, true)), "the file was the first");
+        assert_eq!(turn(&[Request::Taken, look(false), look(true)]), Some((4, false)), "away and back");
+        assert_eq!(turn(&[Request::Taken]), None);
+        assert_eq!(turn(&[Request::Order(Order::Seek(1))]), Some((5, true)));
     }
 
     #[test]

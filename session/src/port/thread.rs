@@ -25,6 +25,9 @@ pub struct Threaded {
     letters: Sender<Letter>,
     updates: Receiver<Update>,
     look: Look,
+    /// Files, orders and looks that were sent, and those that were answered.
+    asked: u64,
+    answered: u64,
     /// Whether it was said that the engine is gone.
     mourned: bool,
 }
@@ -40,10 +43,11 @@ impl Threaded {
         thread::Builder::new().name("engine".to_owned()).spawn(move || {
             serve(Server::of(engine()), &inbox, &tell, &wake);
         })?;
-        Ok(Self { letters, updates, look: Look::default(), mourned: false })
+        Ok(Self { letters, updates, look: Look::default(), asked: 0, answered: 0, mourned: false })
     }
 
-    fn post(&self, letter: Letter) {
+    fn post(&mut self, letter: Letter) {
+        self.asked += u64::from(!matches!(letter, Letter::Ask(Request::Taken)));
         // Without an engine there is no answer, which `update` says.
         let _ = self.letters.send(letter);
     }
@@ -71,9 +75,14 @@ impl Port for Threaded {
         false
     }
 
+    fn owes(&self) -> bool {
+        self.answered < self.asked && !self.mourned
+    }
+
     fn update(&mut self) -> Option<Update> {
         match self.updates.try_recv() {
             Ok(update) => {
+                self.answered = update.answered;
                 self.post(Letter::Ask(Request::Taken));
                 Some(update)
             }

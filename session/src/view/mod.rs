@@ -467,13 +467,21 @@ pub struct Update {
     pub copied: Option<String>,
     /// A text of statistics that was opened: it shows one moment, and what is open stays.
     pub still: Option<Box<Still>>,
+    /// Files, orders and looks that a [`Server`](crate::port::server::Server) has taken in so far: what was asked later is
+    /// still to be answered.
+    pub answered: u64,
 }
 
 impl Update {
+    /// What goes on, and nothing else that is new.
+    pub fn of(status: Status) -> Self {
+        Self { status, head: None, curves: None, picture: None, copied: None, still: None, answered: 0 }
+    }
+
     /// That nothing goes on any more, and why.
     pub fn failed(error: impl Into<String>) -> Self {
         let status = Status { error: Some(Trouble::from(error.into())), ..Status::default() };
-        Self { status, head: None, curves: None, picture: None, copied: None, still: None }
+        Self::of(status)
     }
 }
 
@@ -502,7 +510,7 @@ pub struct Brought {
 impl Shown {
     /// Takes in what is new.
     pub fn take(&mut self, update: Update) -> Brought {
-        let Update { status, head, curves, picture, copied, still } = update;
+        let Update { status, head, curves, picture, copied, still, answered: _ } = update;
         self.status = status;
         if head.is_some() {
             self.head = head;
