@@ -111,9 +111,15 @@ fn walk(size: (f32, f32)) -> Vec<String> {
                     wrong.push(format!("{at}: `{piece}` is cut"));
                 }
             }
+            // Nothing runs out at the side of the screen, in the picture neither.
+            for (label, rect) in &named {
+                if rect.right() > screen.right() + 1.0 && rect.left() < screen.right() + 400.0 {
+                    wrong.push(format!("{at}: `{label}` runs out at the side, {rect}"));
+                }
+            }
             // What is pointed at on the map has a name and a place there.
             let show = script.beats[beat].show;
-            if matches!(show, Show::Arenas | Show::Pools | Show::Blocks) {
+            if matches!(show, Show::Arenas | Show::Pools | Show::Blocks | Show::Mimalloc) {
                 let spoken = ["block ", "place of ", "pool ", "arena "];
                 let places = named.iter().filter(|(label, rect)| {
                     spoken.iter().any(|beginning| label.starts_with(beginning))

@@ -2,6 +2,8 @@
 //!
 //! Facts are plain data, read off a heap once; they can be kept, compared and sent.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use sim_core::arena::{ArenaBackend as _, DUMMY_SIZE_IDX, SimArenas, SimPool};
 use sim_core::pymalloc::Pymalloc;
@@ -171,6 +173,31 @@ pub fn pool_at(heap: &Heap, addr: Addr) -> Option<PoolFacts> {
     pool_of_arena(heap, &arena, index as u32)
 }
 
+/// A pool's free list.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct FreeList {
+    /// Its blocks from the head on, each once.
+    pub blocks: Vec<Addr>,
+    /// The block of them that the last one names, where the list runs in a circle, as it does after a double free.
+    pub back_to: Option<Addr>,
+}
+
+/// The free list of a pool, empty where none was carved.
+pub fn free_list(heap: &Heap, pool: &PoolFacts) -> FreeList {
+    let mut list = FreeList::default();
+    let Some(handle) = carved(heap, pool) else { return list };
+    let mut met = BTreeSet::new();
+    for block in heap.free_list(handle) {
+        let addr = heap.memory().block_addr(block);
+        if !met.insert(addr) {
+            list.back_to = Some(addr);
+            break;
+        }
+        list.blocks.push(addr);
+    }
+    list
+}
+
 /// The states of all blocks of a pool, in order of address.
 pub fn block_states(heap: &Heap, pool: &PoolFacts) -> Vec<BlockState> {
     let Some(handle) = carved(heap, pool) else { return Vec::new() };
@@ -185,8 +212,8 @@ pub fn block_states(heap: &Heap, pool: &PoolFacts) -> Vec<BlockState> {
             }
         })
         .collect();
-    for (position, block) in heap.free_list(handle).enumerate() {
-        let offset = heap.memory().block_addr(block).bytes_from(pool.addr) as u32;
+    for (position, block) in free_list(heap, pool).blocks.into_iter().enumerate() {
+        let offset = block.bytes_from(pool.addr) as u32;
         if let Some(state) = states.get_mut((offset.saturating_sub(overhead) / pool.block_size) as usize) {
             *state = BlockState::Free(position as u32);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sim_core::arena::{ArenaBackend as _, Target};
-use sim_core::{Addr, Kind, Machine, Trace};
+use sim_core::{Addr, Kind, Machine, Slot, Trace};
 
 use crate::facts;
 
@@ -46,20 +46,19 @@ impl Names {
             return Vec::new();
         }
         let heap = machine.pymalloc();
-        let mut found: Vec<(Addr, String)> = machine
-            .live()
-            .filter_map(|(slot, target)| {
-                let births = self.births.get(&slot.0)?;
-                let at = births.partition_point(|(index, _)| *index < step);
-                let name = &births.get(at.checked_sub(1)?)?.1;
-                let addr = match (machine.address(slot), target) {
-                    (Some(addr), _) => facts::block_at(heap, addr).map_or(addr, |block| block.addr),
-                    (None, Target::Block(block)) => heap.memory().block_addr(block),
-                    (None, Target::Raw(_) | Target::Null) => return None,
-                };
-                Some((addr, name.clone()))
-            })
-            .collect();
+        let pymallocs = machine.live().filter_map(|(slot, target)| match (machine.address(slot), target) {
+            (Some(addr), _) => Some((slot, facts::block_at(heap, addr).map_or(addr, |block| block.addr))),
+            (None, Target::Block(block)) => Some((slot, heap.memory().block_addr(block))),
+            (None, Target::Raw(_) | Target::Null) => None,
+        });
+        let mimallocs =
+            machine.mimalloc_blocks().filter_map(|(slot, _)| Some((slot, machine.address(slot)?)));
+        let named = |(slot, addr): (Slot, Addr)| {
+            let births = self.births.get(&slot.0)?;
+            let at = births.partition_point(|(index, _)| *index < step);
+            Some((addr, births.get(at.checked_sub(1)?)?.1.clone()))
+        };
+        let mut found: Vec<(Addr, String)> = pymallocs.chain(mimallocs).filter_map(named).collect();
         found.sort_unstable();
         found
     }

@@ -17,10 +17,11 @@ const HERE: &str = "xtask/src/panes.rs";
 const SHARED: [&str; 1] = ["boxes"];
 
 /// Modules that are parts of one pane, by that pane.
-const PARTS: [(&str, &[&str]); 3] = [
+const PARTS: [(&str, &[&str]); 4] = [
     ("domains", &["arena_hook"]),
     ("help", &["still"]),
-    ("map", &["map_legend", "map_overlay", "map_scene"]),
+    ("map", &["map_arrows", "map_legend", "map_overlay", "map_scene"]),
+    ("mimalloc", &["mimalloc_page"]),
 ];
 
 /// Checks the window's panes.

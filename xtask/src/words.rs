@@ -34,7 +34,7 @@ const RULES: [Rule; 4] = [
         except: &[
             ("app-ui/src/theme.rs", "*"),
             // Lines without a fill, texts that take a color later, and a texture as it is.
-            ("app-ui/src/panes/map_overlay.rs", "Color32::TRANSPARENT"),
+            ("app-ui/src/panes/map_arrows.rs", "Color32::TRANSPARENT"),
             ("app-ui/src/panes/map_overlay.rs", "Color32::PLACEHOLDER"),
             ("app-ui/src/panes/map.rs", "Color32::WHITE"),
         ],

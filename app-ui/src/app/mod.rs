@@ -23,6 +23,7 @@ use crate::apply::{Extent, Request, State};
 use crate::command::{Command, consume_shortcuts};
 use crate::examples::OPENING;
 use crate::frame_times::{FrameSummary, FrameTimes};
+use crate::layout::Layout;
 use crate::panes::callers::CallersState;
 use crate::panes::find_bar::FindBarState;
 use crate::panes::help::OverlayState;
@@ -402,9 +403,10 @@ impl App {
             drop_overlay(ui.ctx(), &self.theme);
             return;
         }
+        let narrow = Layout::is_narrow(self.state.width);
         if let Some(lesson) = picture.lesson.as_ref().filter(|_| alone) {
             let progress = &self.state.progress;
-            let mut host = Host { view: &view, local: &mut self.local, progress, wishes };
+            let mut host = Host { view: &view, local: &mut self.local, progress, wishes, narrow };
             presenting::ui(ui, lesson, &mut host);
             return;
         }
@@ -422,7 +424,7 @@ impl App {
         let center = egui::Frame::new().fill(ui.visuals().panel_fill);
         CentralPanel::default().frame(center).show(ui, |ui| {
             let progress = &self.state.progress;
-            let mut host = Host { view: &view, local: &mut self.local, progress, wishes };
+            let mut host = Host { view: &view, local: &mut self.local, progress, wishes, narrow };
             self.state.layout.tree.ui(&mut host, ui);
         });
         drop_overlay(ui.ctx(), &self.theme);

@@ -5,6 +5,7 @@ use session::format::{count, grouped};
 use session::view::{Agreed, Head, Picture, Shown};
 
 use super::App;
+use crate::layout::Layout;
 
 impl App {
     /// The state as one line of text, for screen readers and tests.
@@ -46,7 +47,11 @@ impl App {
             }
             ui.with_layout(UiLayout::left_to_right(Align::Center), |ui| {
                 let line = self.state.shown.open();
-                let line = line.map_or_else(|| self.status(), |(head, picture)| state_line(head, picture));
+                let narrow = Layout::is_narrow(self.state.width);
+                let line = line.map_or_else(
+                    || self.status(),
+                    |(head, picture)| if narrow { where_line(head, picture) } else { state_line(head, picture) },
+                );
                 ui.add(egui::Label::new(RichText::new(line).small()).truncate());
             });
         });
@@ -57,6 +62,11 @@ impl App {
 fn state_line(head: &Head, picture: &Picture) -> String {
     let settings: Vec<String> = head.settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let with = if settings.is_empty() { String::new() } else { format!(" with {}", settings.join(", ")) };
+    format!("{} \u{b7} {}{with} \u{b7} {}", head.name, head.profile.name, where_line(head, picture))
+}
+
+/// Step and heap.
+fn where_line(head: &Head, picture: &Picture) -> String {
     let held = match &picture.mimalloc {
         Some(totals) => format!(
             "{} \u{b7} {} in mimalloc",
@@ -67,13 +77,7 @@ fn state_line(head: &Head, picture: &Picture) -> String {
             format!("{} \u{b7} {} in pools", count(picture.arenas, "arena"), count(picture.blocks, "block"))
         }
     };
-    format!(
-        "{} \u{b7} {}{with} \u{b7} step {} of {} \u{b7} {held}",
-        head.name,
-        head.profile.name,
-        grouped(picture.step),
-        grouped(head.len),
-    )
+    format!("step {} of {} \u{b7} {held}", grouped(picture.step), grouped(head.len))
 }
 
 /// How far recorded addresses agree, always in view: a map that is not the recorded one must not look like it.

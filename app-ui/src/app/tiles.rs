@@ -14,6 +14,8 @@ pub(super) struct Host<'a, 'v> {
     pub(super) local: &'a mut Local,
     pub(super) progress: &'a Progress,
     pub(super) wishes: &'a mut Wishes,
+    /// Whether the window is a phone's.
+    pub(super) narrow: bool,
 }
 
 impl Host<'_, '_> {
@@ -75,6 +77,11 @@ impl egui_tiles::Behavior<Pane> for Host<'_, '_> {
 
     fn tab_title_for_pane(&mut self, pane: &Pane) -> egui::WidgetText {
         pane.title().into()
+    }
+
+    fn is_tab_bar_visible(&self, _tile: TileId, tabs: &egui_tiles::Tabs) -> bool {
+        // A phone has no room for the names of all panes, and a lesson brings forward the one that it speaks of.
+        !(self.narrow && self.view.picture.lesson.is_some() && tabs.children.len() > 3)
     }
 
     fn simplification_options(&self) -> SimplificationOptions {

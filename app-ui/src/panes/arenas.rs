@@ -36,20 +36,25 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
             "unused_arena_objects: records of the arenas array without an arena, reused last in first out",
         );
     });
-    over_memory(ui, &view.status.real, &mut wishes.commands);
+    // A lesson's arenas are of its own making.
+    if view.picture.lesson.is_none() {
+        over_memory(ui, &view.status.real, &mut wishes.commands);
+    }
     if table.total == 0 {
         empty(ui, "No arena at this step.");
         return;
     }
     let here = view.picture.inspected_arena;
+    // Where it is narrow in a lesson, the order on the list is what matters.
+    let narrow = view.picture.lesson.is_some() && ui.available_width() < 560.0;
     let mut seen = super::Seen::default();
     TableBuilder::new(ui)
         .striped(true)
         .cell_layout(egui::Layout::left_to_right(egui::Align::Center))
-        .column(Column::exact(70.0))
-        .column(Column::exact(112.0))
+        .columns(Column::exact(70.0), 1)
+        .columns(Column::exact(112.0), usize::from(!narrow))
         .column(Column::exact(150.0))
-        .column(Column::exact(74.0))
+        .columns(Column::exact(74.0), usize::from(!narrow))
         .column(Column::remainder().clip(true))
         .header(20.0, |mut header| {
             let columns = [
@@ -64,6 +69,9 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
                 ("place", "Where it stands in usable_arenas, and whether nfp2lasta names it"),
             ];
             for (name, what) in columns {
+                if narrow && matches!(name, "address" | "nfreepools") {
+                    continue;
+                }
                 header.col(|ui| {
                     ui.label(RichText::new(name).strong().size(12.0)).on_hover_text(what);
                 });
@@ -81,22 +89,29 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
                 line.col(|ui| {
                     place_link(ui, &arena.id.to_string(), Place::Arena(arena.id), &mut wishes.commands);
                 });
-                line.col(|ui| {
-                    let address = ui.monospace(arena.base.to_string());
-                    if let Some(at) = really(&view.status.real, arena.id.ordinal) {
-                        address.on_hover_text(format!("In real memory it lies at {at}"));
-                    }
-                });
+                if !narrow {
+                    line.col(|ui| {
+                        let address = ui.monospace(arena.base.to_string());
+                        if let Some(at) = really(&view.status.real, arena.id.ordinal) {
+                            address.on_hover_text(format!("In real memory it lies at {at}"));
+                        }
+                    });
+                }
                 line.col(|ui| {
                     gauge(ui, view, row);
                 });
-                line.col(|ui| {
-                    ui.monospace(arena.nfreepools.to_string());
-                });
+                if !narrow {
+                    line.col(|ui| {
+                        ui.monospace(arena.nfreepools.to_string());
+                    });
+                }
                 line.col(|ui| {
                     let mut text = match row.before {
+                        Some(0) if narrow => "first".to_owned(),
                         Some(0) => "first: gives the next new pool".to_owned(),
+                        Some(at) if narrow => format!("{} before it", grouped(u64::from(at))),
                         Some(at) => format!("usable_arenas, {} before it", grouped(u64::from(at))),
+                        None if narrow => "on no list".to_owned(),
                         None => "no free pool, on no list".to_owned(),
                     };
                     if row.rightmost {

@@ -12,6 +12,12 @@ use crate::theme::Theme;
 
 /// Bytes of a row.
 const ROW: u64 = 16;
+/// Width of the address in front of them.
+const ADDRESS_WIDTH: f32 = 118.0;
+/// Width of one.
+const BYTE_WIDTH: f32 = 27.0;
+/// Width of an address and sixteen bytes.
+const BYTES_WIDTH: f32 = ADDRESS_WIDTH + 16.0 * BYTE_WIDTH + 6.0;
 
 /// The letter that a byte has besides its color.
 fn letter(part: Part) -> char {
@@ -87,10 +93,13 @@ fn fatal(ui: &mut Ui, view: &View<'_>, text: &str, commands: &mut Vec<Command>) 
 fn dump(ui: &mut Ui, view: &View<'_>, anatomy: &Anatomy) {
     let theme = view.theme;
     let two = anatomy.headers > 1;
+    // Where sixteen bytes do not fit beside each other, eight do, without their letters.
+    let row_bytes = if ui.available_width() < BYTES_WIDTH { ROW / 2 } else { ROW };
+    let width = if row_bytes == ROW { 690.0 } else { ADDRESS_WIDTH + 8.0 * BYTE_WIDTH };
     let height = 33.0;
-    let first = anatomy.start.0 / ROW * ROW;
+    let first = anatomy.start.0 / row_bytes * row_bytes;
     let lead = (anatomy.start.0 - first) as usize;
-    let rows = (lead + anatomy.bytes.len()).div_ceil(ROW as usize);
+    let rows = (lead + anatomy.bytes.len()).div_ceil(row_bytes as usize);
     let high = (rows as f32 * (height + 2.0)).min((ui.available_height() - 60.0).max(180.0));
     ui.spacing_mut().item_spacing.y = 2.0;
     ScrollArea::both().id_salt("bytes").max_height(high).auto_shrink(false).show_rows(
@@ -99,13 +108,15 @@ fn dump(ui: &mut Ui, view: &View<'_>, anatomy: &Anatomy) {
         rows,
         |ui, range| {
             for row in range {
-                let cells: Vec<Option<usize>> = (0..ROW as usize)
+                let cells: Vec<Option<usize>> = (0..row_bytes as usize)
                     .map(|i| {
-                        (row * ROW as usize + i).checked_sub(lead).filter(|at| *at < anatomy.bytes.len())
+                        (row * row_bytes as usize + i)
+                            .checked_sub(lead)
+                            .filter(|at| *at < anatomy.bytes.len())
                     })
                     .collect();
-                let addr = Addr(first + row as u64 * ROW);
-                let (rect, response) = ui.allocate_exact_size(Vec2::new(690.0, height), Sense::hover());
+                let addr = Addr(first + row as u64 * row_bytes);
+                let (rect, response) = ui.allocate_exact_size(Vec2::new(width, height), Sense::hover());
                 response.widget_info(|| {
                     WidgetInfo::labeled(egui::Role::Label, true, spoken(anatomy, addr, &cells))
                 });
@@ -115,7 +126,8 @@ fn dump(ui: &mut Ui, view: &View<'_>, anatomy: &Anatomy) {
                 for (i, cell) in cells.iter().enumerate() {
                     let Some(at) = *cell else { continue };
                     let (part, domain) = anatomy.parts[at];
-                    let x = rect.left() + 118.0 + i as f32 * 27.0 + if i >= 8 { 6.0 } else { 0.0 };
+                    let x =
+                        rect.left() + ADDRESS_WIDTH + i as f32 * BYTE_WIDTH + if i >= 8 { 6.0 } else { 0.0 };
                     let cell = Rect::from_min_size(egui::pos2(x, rect.top()), Vec2::new(26.0, height));
                     let ground = theme.part(part);
                     painter.rect_filled(cell, 2.0, ground);
@@ -148,9 +160,12 @@ fn dump(ui: &mut Ui, view: &View<'_>, anatomy: &Anatomy) {
                         painter.line_segment([cell.left_top(), cell.left_bottom()], stroke);
                     }
                 }
+                if row_bytes < ROW {
+                    continue;
+                }
                 let letters: String =
                     cells.iter().map(|c| c.map_or(' ', |at| shown(anatomy.bytes[at]))).collect();
-                let x = rect.left() + 118.0 + 16.0 * 27.0 + 14.0;
+                let x = rect.left() + ADDRESS_WIDTH + 16.0 * BYTE_WIDTH + 14.0;
                 painter.text(egui::pos2(x, rect.center().y), Align2::LEFT_CENTER, letters, mono, theme.text);
             }
         },

@@ -15,7 +15,13 @@ use super::boxes::{arrow, boxed, boxes, function_line, table_head};
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
     let Some(domains) = &view.picture.domains else { return };
     let (calls, layers) = (&domains.calls, view.head.layers);
+    let room = ui.available_width() - ui.spacing().scroll.allocated_width();
     ScrollArea::both().auto_shrink(false).show(ui, |ui| {
+        // On a phone tables have their names alone, and of their functions those that the step called.
+        let brief = room < PHONE_WIDTH;
+        if brief {
+            ui.set_max_width(room);
+        }
         if !layers {
             super::no_layers(ui, view, "A trace of calls does not say which tables stood in the domains");
             ui.label("These are the tables that the run begins with:");
@@ -44,20 +50,25 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
         ui.add_space(4.0);
         let user = domains.user.as_slice();
         // Where four columns would be cut off, the arenas' comes below the three.
-        let beside = ui.available_width() >= 4.0 * COLUMN_WIDTH + 42.0;
+        let beside = room >= 4.0 * COLUMN_WIDTH + 42.0;
         let columns = if beside { 4.0 } else { 3.0 };
-        let width = ((ui.available_width() - 14.0 * (columns - 1.0)) / columns).clamp(COLUMN_WIDTH, 360.0);
+        let least = if brief { 90.0 } else { COLUMN_WIDTH };
+        let spacing = if brief { 6.0 } else { 12.0 };
+        let width = ((room - (spacing + 2.0) * (columns - 1.0)) / columns).clamp(least, 360.0);
         let hooks = &domains.hooks;
         ui.horizontal_top(|ui| {
-            ui.spacing_mut().item_spacing.x = 12.0;
+            ui.spacing_mut().item_spacing.x = spacing;
             for (domain, chain) in Domain::ALL.into_iter().zip(&domains.chains) {
-                boxes(ui, width, |ui| column(ui, view, domain, chain, user, calls));
+                boxes(ui, width, |ui| column(ui, view, (domain, chain), user, calls, brief));
             }
             if beside {
                 boxes(ui, width, |ui| super::arena_hook::column(ui, view, hooks));
             }
         });
-        if !beside {
+        if brief {
+            ui.add_space(12.0);
+            boxes(ui, room, |ui| super::arena_hook::column(ui, view, hooks));
+        } else if !beside {
             ui.add_space(12.0);
             super::arena_hook::row(ui, view, hooks, width);
         }
@@ -88,6 +99,8 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>) {
 
 /// The narrowest column in which the functions' names stand whole.
 const COLUMN_WIDTH: f32 = 220.0;
+/// The width in which three such columns do not stand.
+const PHONE_WIDTH: f32 = 480.0;
 
 fn interpreter(running: u32, state_of: u32) -> String {
     match (running, state_of) {
@@ -129,15 +142,20 @@ fn path(calls: &[TableCall]) -> String {
 fn column(
     ui: &mut Ui,
     view: &View<'_>,
-    domain: Domain,
-    chain: &[AllocatorTable],
+    (domain, chain): (Domain, &[AllocatorTable]),
     user: &[UserState],
     calls: &[TableCall],
+    brief: bool,
 ) {
     let entry = calls.first().is_some_and(|c| c.domain == domain && chain.first() == Some(&c.table));
     boxed(ui, view, entry, |ui| {
         ui.label(RichText::new(domain.name()).strong().size(14.0));
-        ui.label(RichText::new(format!("{0}Malloc … {0}Free", domain.prefix())).monospace().size(11.0));
+        let functions = if brief {
+            format!("{}…", domain.prefix())
+        } else {
+            format!("{0}Malloc … {0}Free", domain.prefix())
+        };
+        ui.label(RichText::new(functions).monospace().size(11.0));
     });
     let mut lit_before = entry;
     for table in chain {
@@ -150,8 +168,13 @@ fn column(
         let lit = !mine.is_empty();
         arrow(ui, view, lit && lit_before, "");
         boxed(ui, view, lit, |ui| {
-            table_head(ui, view, &title(*table, user), &context(table.ctx))
-                .on_hover_text("The first argument of each of the four functions");
+            let title = title(*table, user);
+            if brief {
+                ui.label(RichText::new(title).strong());
+            } else {
+                table_head(ui, view, &title, &context(table.ctx))
+                    .on_hover_text("The first argument of each of the four functions");
+            }
             for (at, name) in table.function_names().into_iter().enumerate() {
                 let here: Vec<String> = mine
                     .iter()
@@ -161,7 +184,12 @@ fn column(
                         _ => format!("{}. {}", number + 1, count(c.nbytes, "byte")),
                     })
                     .collect();
-                function_line(ui, view, name, &here);
+                if !brief {
+                    function_line(ui, view, name, &here);
+                } else if !here.is_empty() {
+                    ui.label(RichText::new(name).monospace().size(10.5).strong());
+                    ui.label(RichText::new(here.join(", ")).size(11.5).strong().color(view.theme.touched));
+                }
             }
         });
         lit_before = lit;
@@ -173,8 +201,12 @@ fn column(
         let fell = calls.iter().any(|c| c.domain == Domain::Raw)
             && lit_before
             && calls.first().is_some_and(|c| c.domain == domain);
-        arrow(ui, view, fell, &format!("0 or over {threshold} bytes"));
+        let when = format!("0 or over {threshold} bytes");
+        arrow(ui, view, fell, if brief { "" } else { &when });
         boxed(ui, view, fell, |ui| {
+            if brief {
+                ui.label(when);
+            }
             ui.label("on to the top of RAW's column");
         });
     }

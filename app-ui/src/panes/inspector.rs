@@ -202,7 +202,7 @@ fn fields(ui: &mut Ui, view: &View<'_>, salt: &str, fields: &[Field], commands: 
 fn block_ui(ui: &mut Ui, view: &View<'_>, sheet: &BlockSheet, commands: &mut Vec<Command>) {
     let block = &sheet.block;
     let name = view.name_of(block.addr);
-    let heading = match name {
+    let heading = match &name {
         Some(name) => format!("{name}, at place {} of its pool", block.index),
         None => format!("Place {} of its pool", block.index),
     };
@@ -237,7 +237,7 @@ fn block_ui(ui: &mut Ui, view: &View<'_>, sheet: &BlockSheet, commands: &mut Vec
     }
     fields(ui, view, "block", &list, commands);
     if let Some(holder) = &sheet.holder {
-        holder_ui(ui, holder, name, commands);
+        holder_ui(ui, holder, name.as_deref(), commands);
     }
 }
 
@@ -383,7 +383,7 @@ fn pool_fields(view: &View<'_>, pool: &PoolFacts, header: &HeaderFacts) -> Vec<F
 }
 
 fn free_list_ui(ui: &mut Ui, view: &View<'_>, sheet: &PoolSheet, commands: &mut Vec<Command>) {
-    let (pool, list) = (&sheet.pool, &sheet.free);
+    let (pool, list) = (&sheet.pool, &sheet.free.blocks);
     let title = format!("Free list ({})", grouped(list.len() as u64));
     CollapsingHeader::new(title).id_salt("free list").default_open(true).show(ui, |ui| {
         if list.is_empty() {
@@ -391,6 +391,11 @@ fn free_list_ui(ui: &mut Ui, view: &View<'_>, sheet: &PoolSheet, commands: &mut 
             return;
         }
         ui.weak("In the order in which blocks will be handed out");
+        if let Some(back) = sheet.free.back_to {
+            let last = "The last one links back to a block of the list, which is handed out more than once:";
+            ui.label(RichText::new(last).strong());
+            place_link(ui, &back.to_string(), Place::Block(back), commands);
+        }
         let row = ui.spacing().interact_size.y;
         ui.spacing_mut().item_spacing.y = 2.0;
         let height = (row + 2.0) * (list.len().min(8) as f32);

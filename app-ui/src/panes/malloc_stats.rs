@@ -8,6 +8,10 @@ use session::lesson::Point;
 use super::View;
 use crate::command::{Action, Command};
 
+/// Characters of the text's longest line, and the width of one as against the size of the font.
+const LINE: f32 = 63.0;
+const ADVANCE: f32 = 0.61;
+
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
     ui.horizontal(|ui| {
@@ -15,7 +19,12 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         if copy.clicked() {
             commands.push(Command::Do(Action::CopyStats));
         }
-        ui.weak("What sys._debugmallocstats() prints at this step, byte for byte");
+        ui.add(
+            egui::Label::new(
+                RichText::new("What sys._debugmallocstats() prints at this step, byte for byte").weak(),
+            )
+            .wrap(),
+        );
     });
     let Some(stats) = &view.picture.stats else { return };
     if let Some((printed, report)) = &stats.printed {
@@ -39,19 +48,19 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         ui.label("It prints nothing here: neither pymalloc nor mimalloc stands in OBJ's table.");
     }
     let report = stats.printed.as_ref().map(|(_, text)| text.as_str()).filter(|text| !text.is_empty());
+    // On a phone the numbers at the end of its lines are to be seen, too.
+    let usual = egui::TextStyle::Monospace.resolve(ui.style()).size;
+    let size = (ui.available_width() / (LINE * ADVANCE)).clamp(8.0, usual);
+    let mono = |text: &str| RichText::new(text).monospace().size(size);
     ScrollArea::both().auto_shrink(false).show(ui, |ui| {
         if let Some(report) = report {
-            ui.add(
-                egui::Label::new(RichText::new(report).monospace())
-                    .selectable(true)
-                    .wrap_mode(egui::TextWrapMode::Extend),
-            );
+            ui.add(egui::Label::new(mono(report)).selectable(true).wrap_mode(egui::TextWrapMode::Extend));
             ui.separator();
             ui.label(RichText::new("And this is the state after the step:").strong());
         }
         let pointed = pointed(view);
         if pointed.is_empty() {
-            text(ui, RichText::new(&stats.text).monospace().into());
+            text(ui, mono(&stats.text).into());
             return;
         }
         // A lesson points at lines: one label a line, so that each has a place.
@@ -59,14 +68,14 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         let mut to_show = true;
         for line in stats.text.lines() {
             if pointed.iter().any(|words| line.trim_start().starts_with(*words)) {
-                let marked = RichText::new(line).monospace().strong().background_color(view.theme.hint);
+                let marked = mono(line).strong().background_color(view.theme.hint);
                 let response = text(ui, marked.into());
                 super::outline(ui.painter(), response.rect.expand(1.0), 1.5, view.theme.touched);
                 if std::mem::take(&mut to_show) {
                     response.scroll_to_me(None);
                 }
             } else {
-                text(ui, RichText::new(line).monospace().into());
+                text(ui, mono(line).into());
             }
         }
     });

@@ -47,7 +47,8 @@ struct PictureKey {
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut MapState, wishes: &mut Wishes) {
     breadcrumb(ui, view, &mut wishes.commands);
-    if picture_ui(ui, view, map_legend::legend_height(ui) + ui.spacing().item_spacing.y, state, wishes) {
+    if picture_ui(ui, view, map_legend::legend_height(ui, view) + ui.spacing().item_spacing.y, state, wishes)
+    {
         map_legend::legend(ui, view);
     }
 }
@@ -116,14 +117,10 @@ fn breadcrumb(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
                 commands.push(Command::Do(Action::Follow));
             }
             ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
-                let arenas = view.picture.arenas;
-                crumb(
-                    ui,
-                    selection.level,
-                    Level::Heap,
-                    &format!("All arenas ({})", grouped(arenas)),
-                    commands,
-                );
+                let narrow = ui.available_width() < 320.0;
+                let arenas = grouped(view.picture.arenas);
+                let all = if narrow { format!("All ({arenas})") } else { format!("All arenas ({arenas})") };
+                crumb(ui, selection.level, Level::Heap, &all, commands);
                 if let Some(arena) = crumbs.arena {
                     ui.weak("\u{203a}");
                     crumb(ui, selection.level, Level::Arena, &arena.to_string(), commands);
@@ -134,13 +131,9 @@ fn breadcrumb(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
                         || facts::state_word(pool.state).to_owned(),
                         |c| format!("class {c}, blocks of {}", pool.block_size),
                     );
-                    crumb(
-                        ui,
-                        selection.level,
-                        Level::Pool,
-                        &format!("pool {} ({class})", pool.index),
-                        commands,
-                    );
+                    let name = format!("pool {}", pool.index);
+                    let name = if narrow { name } else { format!("{name} ({class})") };
+                    crumb(ui, selection.level, Level::Pool, &name, commands);
                 }
             });
         });

@@ -1,19 +1,25 @@
 //! The map's legend: what the fills mean, and the ramp of size classes.
 
-use egui::{Color32, Painter, Pos2, Rect, Stroke, StrokeKind, Ui, Vec2};
+use egui::{Color32, Painter, Pos2, Rect, Role, Stroke, StrokeKind, Ui, Vec2, WidgetInfo};
 use session::Level;
 use session::format::{bytes, grouped};
 use session::view::map::MapPicture;
 use sim_core::SizeClass;
 
 use super::View;
-use super::map_overlay::ARROWS;
+use super::map_arrows::ARROWS;
 
 /// Height that the legend needs.
-pub(super) fn legend_height(ui: &Ui) -> f32 {
-    let line = ui.text_style_height(&egui::TextStyle::Small) + 6.0;
+pub(super) fn legend_height(ui: &Ui, view: &View<'_>) -> f32 {
+    let line = ui.text_style_height(&egui::TextStyle::Small).max(ui.spacing().interact_size.y) + 2.0;
     // The swatches wrap to a second line in a narrow pane.
-    if ui.available_width() < 620.0 { 3.0 * line } else { 2.0 * line }
+    let lines = if ui.available_width() < 620.0 { 2.0 } else { 1.0 };
+    if has_ramp(ui, view) { (lines + 1.0) * line } else { lines * line }
+}
+
+/// Whether there is room for the ramp: a lesson on a phone wants the picture large.
+fn has_ramp(ui: &Ui, view: &View<'_>) -> bool {
+    view.picture.lesson.is_none() || ui.available_width() >= 480.0
 }
 
 /// What the fills mean, and the ramp of size classes.
@@ -24,12 +30,19 @@ pub(super) fn legend(ui: &mut Ui, view: &View<'_>) {
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 5.0;
         let item = |ui: &mut Ui, name: &str, what: &str, paint: &dyn Fn(&Painter, Rect)| {
-            ui.horizontal(|ui| {
-                let (rect, _) = ui.allocate_exact_size(Vec2::splat(12.0), egui::Sense::hover());
-                paint(ui.painter(), rect);
-                ui.small(name).on_hover_text(what);
-                ui.add_space(6.0);
-            });
+            // Sign and name are one piece, so that they go to the next line together.
+            let font = egui::TextStyle::Small.resolve(ui.style());
+            let name = ui.painter().layout_no_wrap(name.to_owned(), font, theme.text);
+            let size = Vec2::new(name.size().x + 25.0, name.size().y.max(12.0));
+            let (rect, response) = ui.allocate_exact_size(size, egui::Sense::hover());
+            paint(
+                ui.painter(),
+                Rect::from_center_size(rect.left_center() + Vec2::new(6.0, 0.0), Vec2::splat(12.0)),
+            );
+            response.widget_info(|| WidgetInfo::labeled(Role::Label, true, name.text()));
+            let at = Pos2::new(rect.left() + 17.0, rect.center().y - name.size().y / 2.0);
+            ui.painter().galley(at, name, theme.text);
+            response.on_hover_text(what);
         };
         let hollow = |p: &Painter, r: Rect, c: Color32| {
             p.rect_stroke(r, 0.0, Stroke::new(1.5, c), StrokeKind::Inside);
@@ -84,12 +97,15 @@ pub(super) fn legend(ui: &mut Ui, view: &View<'_>) {
             hollow(p, r, theme.touched);
         });
         if let Some(MapPicture::Pool { free, .. }) = &view.picture.map {
-            let free = *free as usize;
+            let free = free.blocks.len();
             if free > ARROWS {
                 ui.small(format!("arrows for the first {ARROWS} of {} free blocks", grouped(free as u64)));
             }
         }
     });
+    if !has_ramp(ui, view) {
+        return;
+    }
     ui.horizontal(|ui| {
         let profile = view.profile();
         let classes = profile.nb_small_size_classes();

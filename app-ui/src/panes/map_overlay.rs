@@ -1,6 +1,5 @@
 //! What lies over the map's picture: labels, arrows, outlines and tooltips.
 
-use egui::epaint::QuadraticBezierShape;
 use egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, StrokeKind, Ui, Vec2};
 use session::Place;
 use session::facts::{self, BlockState, PoolFacts};
@@ -11,12 +10,11 @@ use session::view::map::MapPicture;
 use sim_core::report::PoolState;
 use sim_core::{Addr, SizeClass};
 
-use super::map_scene::{Frame, Scene, TOP_LEFT, arena_line};
+use super::map_arrows::FreeArrows;
+use super::map_scene::{BAND, Frame, Scene, TOP_LEFT, arena_line};
 use super::{View, outline};
 use crate::theme::Theme;
 
-/// Free-list arrows drawn at once; the rest of the list is numbered only.
-pub(super) const ARROWS: usize = 32;
 /// Labels drawn at once in the picture of all arenas.
 const LABELS: usize = 600;
 
@@ -73,7 +71,7 @@ pub(super) fn labels(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, fram
                     let used = arena.pools_in_use();
                     let long = format!("{}  {}  {used}/{} pools", arena.id, arena.base, arena.ntotalpools);
                     let short = format!("{}  {used}/{}", arena.id, arena.ntotalpools);
-                    let at = rect.left_top() - Vec2::new(0.0, 15.0);
+                    let at = rect.left_top() - Vec2::new(0.0, 19.0);
                     if !text(painter, at, TOP_LEFT, &long, 11.5, view.theme.weak, rect.width() + 6.0) {
                         text(painter, at, TOP_LEFT, &short, 11.5, view.theme.weak, rect.width() + 10.0);
                     }
@@ -132,7 +130,7 @@ pub(super) fn labels(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, fram
                 }
             }
         }
-        Scene::Pool { pool, fields, states, grid, header, folded, tail } => {
+        Scene::Pool { pool, fields, states, grid, header, folded, tail, back } => {
             header_labels(painter, view, pool, *fields, frame.screen(*header));
             let cell = frame.screen(grid.cell(0));
             for row in 0..grid.rows() {
@@ -201,7 +199,8 @@ pub(super) fn labels(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, fram
                     block_label(painter, view, pool, *state, index as u32, rect);
                 }
             }
-            arrows(painter, view, states, &|i| frame.screen(grid.cell(i)), frame.screen(*header), cell);
+            let list = FreeArrows { states, back: *back, header: frame.screen(*header), first: cell };
+            list.paint(painter, view, &|i| frame.screen(grid.cell(i)));
         }
     }
 }
@@ -218,7 +217,7 @@ fn pool_labels(
     let theme = view.theme;
     let inner = rect.shrink(6.0);
     let wide = inner.width();
-    if rect.width() < 44.0 || rect.height() < 28.0 {
+    if rect.width() < 44.0 || rect.height() < 40.0 {
         if let (Some(class), PoolState::Used | PoolState::Full) = (pool.class, pool.state) {
             let gauge = Gauge { view, pool, class, rect };
             gauge.text(painter, rect.center(), Align2::CENTER_CENTER, &class.to_string(), 11.0);
@@ -363,7 +362,17 @@ fn header_labels(
         }
     };
     let painter = painter.with_clip_rect(rect.intersect(painter.clip_rect()));
-    mono(&painter, Pos2::new(left, rect.top() + 22.0), TOP_LEFT, &fields, 11.0, on);
+    // A narrow picture has room for two lines of them.
+    let (first, second) = if rect.height() > BAND {
+        fields.split_once("  nextoffset").map_or((&*fields, None), |(first, rest)| (first, Some(rest)))
+    } else {
+        (&*fields, None)
+    };
+    mono(&painter, Pos2::new(left, rect.top() + 22.0), TOP_LEFT, first, 11.0, on);
+    if let Some(rest) = second {
+        let rest = format!("nextoffset{rest}");
+        mono(&painter, Pos2::new(left, rect.top() + 37.0), TOP_LEFT, &rest, 11.0, on);
+    }
 }
 
 fn block_label(
@@ -389,7 +398,7 @@ fn block_label(
                 painter,
                 rect.center(),
                 Align2::CENTER_CENTER,
-                name,
+                &name,
                 font,
                 Theme::on(class),
                 rect.width(),
@@ -406,9 +415,10 @@ fn block_label(
             let what = if position == 0 { "head".to_owned() } else { position.to_string() };
             if roomy {
                 mono(painter, inner.left_top(), TOP_LEFT, &offset(), 10.5, theme.weak);
-                let what = match view.former_name_of(addr) {
-                    Some(name) => format!("free {what}, was {name}"),
-                    None => format!("free {what}"),
+                let what = match (&name, view.former_name_of(addr)) {
+                    (Some(name), _) => format!("{name}, and free {what}"),
+                    (None, Some(name)) => format!("free {what}, was {name}"),
+                    (None, None) => format!("free {what}"),
                 };
                 if !text(
                     painter,
@@ -447,61 +457,6 @@ fn block_label(
         }
         BlockState::Live | BlockState::NeverCarved => {}
     }
-}
-
-/// From the header to the head of the free list, and from each free block to the next.
-fn arrows(
-    painter: &Painter,
-    view: &View<'_>,
-    states: &[BlockState],
-    cell: &dyn Fn(u32) -> Rect,
-    header: Rect,
-    first: Rect,
-) {
-    let mut order: Vec<(u32, u32)> = states
-        .iter()
-        .enumerate()
-        .filter_map(|(i, s)| if let BlockState::Free(at) = s { Some((*at, i as u32)) } else { None })
-        .collect();
-    order.sort_unstable();
-    let shown = order.len().min(ARROWS);
-    let mut from = Pos2::new(first.left(), header.bottom() - 2.0);
-    for (at, (_, index)) in order.iter().take(shown).enumerate() {
-        let to = cell(*index).center();
-        // The head matters most; further on the arrows fade.
-        let strength = 1.0 - 0.75 * at as f32 / shown.max(1) as f32;
-        if at == 0 {
-            from.x = to.x.clamp(header.left() + 20.0, header.right() - 20.0);
-        }
-        let casing = Theme::faded(view.theme.ground, 0.7 * strength);
-        arrow(painter, from, to, Theme::faded(view.theme.text, 0.85 * strength), casing);
-        from = to;
-    }
-}
-
-/// A bowed arrow with a casing, so that it shows on any ground.
-fn arrow(painter: &Painter, from: Pos2, to: Pos2, color: Color32, casing: Color32) {
-    let along = to - from;
-    let length = along.length();
-    if length < 1.0 {
-        return;
-    }
-    // A slight bow keeps arrows along one row apart.
-    let middle = from + along * 0.5 + along.rot90() * 0.12;
-    let direction = (to - middle).normalized();
-    let tip = to - direction * 4.0;
-    for (width, color) in [(3.6, casing), (1.4, color)] {
-        let stroke = Stroke::new(width, color);
-        let points = [from, middle, tip];
-        painter.add(QuadraticBezierShape::from_points_stroke(points, false, Color32::TRANSPARENT, stroke));
-    }
-    let side = direction.rot90() * 3.5;
-    let back = tip - direction * 7.0;
-    painter.add(egui::Shape::convex_polygon(
-        vec![tip, back + side, back - side],
-        color,
-        Stroke::new(1.0, casing),
-    ));
 }
 
 /// Text that is left out when it is wider than `room`; says whether it was drawn.

@@ -12,6 +12,9 @@ use super::View;
 use crate::raster::grid::{CellGrid, TileGrid, pool_columns};
 use crate::raster::{self, BlockPicture, PixelRect};
 
+/// Height of a pool's header, in points.
+pub(super) const BAND: f32 = 40.0;
+
 /// The picture's geometry, in pixels from its top, unscrolled.
 pub(super) enum Scene<'a> {
     /// All arenas; of them some tiles, counted from the first.
@@ -29,6 +32,8 @@ pub(super) enum Scene<'a> {
         /// Where the blocks lie that are left out, and how many they are.
         folded: Option<(PixelRect, u32)>,
         tail: PixelRect,
+        /// The block that the free list's last one leads back to.
+        back: Option<u32>,
     },
 }
 
@@ -71,17 +76,18 @@ impl<'a> Scene<'a> {
                 let pools = profile.max_pools_in_arena();
                 let largest = (points(128.0), points(76.0));
                 // Room for outlines at the edges.
-                let edge = points(3.0);
+                let edge = points(5.0);
                 let (w, h) = (width - 2 * edge, height - 2 * edge);
                 let grid = CellGrid::fixed(pool_columns(pools), pools, w, h, largest).moved(edge, edge);
                 Some(Scene::Arena { tile, emptied, grid })
             }
-            MapPicture::Pool { pool, header: fields, states, .. } => {
+            MapPicture::Pool { pool, header: fields, states, free } => {
                 let left_out = if view.picture.selection.fold { folded(states) } else { 0 };
                 let states = &states[..states.len() - left_out as usize];
                 let shown = states.len() as u32;
                 let lost = pool.class.map_or(0, |c| profile.quantization_bytes(c));
-                let band = points(40.0);
+                let narrow = width < points(560.0);
+                let band = points(if narrow { BAND + 15.0 } else { BAND });
                 let gutter = points(56.0);
                 let cells = shown + u32::from(left_out > 0) + u32::from(lost > 0);
                 let room = (width - gutter, height - band - points(8.0));
@@ -91,7 +97,12 @@ impl<'a> Scene<'a> {
                 let tail = if lost > 0 && cells > 0 { grid.cell(cells - 1) } else { PixelRect::default() };
                 let header = PixelRect { x: 0, y: 0, w: width, h: band };
                 let folded = (left_out > 0).then(|| (grid.cell(shown), left_out));
-                Some(Scene::Pool { pool, fields: fields.as_ref(), states, grid, header, folded, tail })
+                let back = free.back_to.and_then(|addr| {
+                    let within = addr.bytes_from(pool.addr).checked_sub(profile.pool_overhead())?;
+                    let index = within.checked_div(u64::from(pool.block_size))?;
+                    (index < states.len() as u64).then_some(index as u32)
+                });
+                Some(Scene::Pool { pool, fields: fields.as_ref(), states, grid, header, folded, tail, back })
             }
         }
     }

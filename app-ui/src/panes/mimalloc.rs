@@ -4,12 +4,17 @@ use egui::{RichText, Ui};
 use egui_extras::{Column, TableBuilder};
 use session::format::{bytes, count, grouped};
 use session::view::tables::SegmentRow;
+use session::{Order, Place};
 use sim_core::mimalloc::PageView;
 
-use super::{View, Wishes, empty};
+use crate::command::Command;
+
+use super::{View, Wishes, empty, mimalloc_page};
 
 /// Rows that are asked for before it is known which are in view.
 const ROWS: u32 = 64;
+/// Columns that a narrow pane has no room for: address, heap, thread.
+const WIDE_ONLY: [usize; 3] = [2, 5, 6];
 
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
@@ -40,19 +45,27 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
         empty(ui, "No segment: nothing is allocated through MEM or OBJ at this step.");
         return;
     }
+    let page = view.picture.mi_page.as_ref();
+    // The page below needs more room than its line in the table.
+    let high = if page.is_some() { (ui.available_height() * 0.34).max(64.0) } else { f32::INFINITY };
+    let narrow = view.picture.lesson.is_some() && ui.available_width() < 640.0;
+    let wide = usize::from(!narrow);
     let mut seen = super::Seen::default();
     let mono = |text: String| RichText::new(text).monospace().size(11.5);
     TableBuilder::new(ui)
         .striped(true)
+        .sense(egui::Sense::click())
         .cell_layout(egui::Layout::left_to_right(egui::Align::Center))
-        .column(Column::exact(84.0))
-        .column(Column::exact(64.0))
-        .column(Column::exact(112.0))
-        .column(Column::exact(70.0))
+        .auto_shrink([false, page.is_some()])
+        .max_scroll_height(high)
+        .column(Column::exact(if narrow { 56.0 } else { 84.0 }))
+        .column(Column::exact(if narrow { 46.0 } else { 64.0 }))
+        .columns(Column::exact(112.0), wide)
+        .column(Column::exact(if narrow { 44.0 } else { 70.0 }))
         .column(Column::exact(120.0))
-        .column(Column::exact(62.0))
-        .column(Column::exact(64.0))
-        .column(Column::remainder().at_least(90.0).clip(true))
+        .columns(Column::exact(62.0), wide)
+        .columns(Column::exact(64.0), wide)
+        .column(Column::remainder().at_least(if narrow { 40.0 } else { 90.0 }).clip(true))
         .header(20.0, |mut header| {
             let columns = [
                 ("segment", "Its place in the arenas, in steps of 32 MiB; from 1000 on outside arenas"),
@@ -65,6 +78,9 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
                 ("state", "full: in the full queue; retired: empty, kept for some page misses; goal: waits for QSBR"),
             ];
             for (name, what) in columns {
+                if narrow && matches!(name, "address" | "heap" | "thread") {
+                    continue;
+                }
                 header.col(|ui| {
                     ui.label(RichText::new(name).strong().size(12.0)).on_hover_text(what);
                 });
@@ -90,14 +106,17 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
                         owner(s.owner),
                         if s.huge { state.to_owned() } else { format!("{} free", count(u64::from(s.free_slices), "slice")) },
                     ];
-                    for text in cells {
+                    for (at, text) in cells.into_iter().enumerate() {
+                        if narrow && WIDE_ONLY.contains(&at) {
+                            continue;
+                        }
                         line.col(|ui| {
                             ui.label(mono(text).strong());
                         });
                     }
                 }
                 Some(SegmentRow::Page(p)) => {
-                    line.set_selected(table.returned == Some(p.id));
+                    line.set_selected(page.is_some_and(|page| page.page.id == p.id));
                     let heap_name = if table.free_threaded {
                         ["mem", "obj", "gc", "gc_pre"][usize::from(p.tag & 3)]
                     } else {
@@ -109,7 +128,10 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
                         p.base.to_string(),
                         grouped(p.block_bytes),
                     ];
-                    for text in cells {
+                    for (at, text) in cells.into_iter().enumerate() {
+                        if narrow && WIDE_ONLY.contains(&at) {
+                            continue;
+                        }
                         line.col(|ui| {
                             ui.label(mono(text));
                         });
@@ -126,16 +148,26 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
                                 .text(RichText::new(text).size(11.0)),
                         );
                     });
-                    for text in [heap_name.to_owned(), owner(p.owner), state(p)] {
+                    for (at, text) in [heap_name.to_owned(), owner(p.owner), state(p)].into_iter().enumerate() {
+                        if narrow && WIDE_ONLY.contains(&(at + 5)) {
+                            continue;
+                        }
                         line.col(|ui| {
                             ui.label(mono(text));
                         });
+                    }
+                    if line.response().clicked() {
+                        wishes.commands.push(Command::Order(Order::Pin(Place::Block(p.first_block))));
                     }
                 }
                 }
             });
         });
     wishes.look.segments = Some(seen.range(ROWS));
+    if let Some(page) = page {
+        ui.add_space(6.0);
+        mimalloc_page::ui(ui, view, page, &mut wishes.commands);
+    }
 }
 
 fn owner(thread: Option<u16>) -> String {

@@ -13,10 +13,12 @@ pub(crate) mod inspector;
 pub(crate) mod lesson;
 pub(crate) mod malloc_stats;
 pub(crate) mod map;
+mod map_arrows;
 mod map_legend;
 mod map_overlay;
 mod map_scene;
 pub(crate) mod mimalloc;
+mod mimalloc_page;
 pub(crate) mod narration;
 pub(crate) mod operations;
 pub(crate) mod playground;
@@ -71,8 +73,11 @@ impl<'a> View<'a> {
     }
 
     /// What the trace's author calls the block at an address.
-    pub(crate) fn name_of(&self, addr: Addr) -> Option<&'a str> {
-        self.picture.names.iter().find(|(at, _)| *at == addr).map(|(_, name)| name.as_str())
+    pub(crate) fn name_of(&self, addr: Addr) -> Option<String> {
+        // After a double free, two blocks can lie at one place.
+        let here = self.picture.names.iter().filter(|(at, _)| *at == addr);
+        let names: Vec<&str> = here.map(|(_, name)| name.as_str()).collect();
+        (!names.is_empty()).then(|| names.join(", "))
     }
 
     /// What a free block was called when it was in use, in a lesson.

@@ -1,10 +1,10 @@
 //! What the current operation did: the call, then one sentence for each event.
 
 use egui::{RichText, ScrollArea, Ui};
-use session::format::grouped;
-use session::lesson::at_home;
+use session::format::{count, grouped};
+use session::lesson::{at_home, later_term};
 use session::order::Order;
-use session::view::tape::Narration;
+use session::view::tape::{Narration, SentenceFacts};
 
 use super::View;
 use crate::command::{Action, Command};
@@ -47,36 +47,75 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
             super::stack(ui, "Called from", "calls", &narration.stack);
         }
         note(ui, view, narration, commands);
-        for (index, sentence) in narration.sentences.iter().enumerate() {
-            ui.horizontal_wrapped(|ui| {
-                ui.spacing_mut().item_spacing.x = 6.0;
-                ui.weak(format!("{}", index + 1));
-                let function = ui.label(RichText::new(&sentence.function).monospace().color(view.theme.weak));
-                if let Some(entry) = at_home(&sentence.function) {
-                    function.on_hover_ui(|ui| {
-                        ui.label(super::explained(entry));
-                    });
-                }
-                let text = upper_first(&sentence.text);
-                if let Some(place) = sentence.place {
-                    let link =
-                        ui.link(text).on_hover_text("Click to inspect, double click to open it on the map");
-                    if link.double_clicked() {
-                        commands.push(Command::Order(Order::Enter(place)));
-                    } else if link.clicked() {
-                        commands.push(Command::Order(Order::Pin(place)));
-                    }
-                } else {
-                    ui.label(text);
-                }
-            });
-        }
+        sentences(ui, view, narration, commands);
         if let Some(fatal) = &narration.fatal {
             ui.add_space(6.0);
             egui::Frame::new().fill(view.theme.hint).corner_radius(4).inner_margin(8).show(ui, |ui| {
                 ui.label(RichText::new("Here the process ends. It would have printed:").strong());
                 ui.label(RichText::new(fatal).monospace().color(view.theme.text));
             });
+        }
+    });
+}
+
+/// What happened, a line each. In a lesson, what speaks of things that only later lessons explain waits until it is asked for.
+fn sentences(ui: &mut Ui, view: &View<'_>, narration: &Narration, commands: &mut Vec<Command>) {
+    let lesson = view.picture.lesson.as_ref().map(|lesson| &*lesson.id);
+    let later = |sentence: &SentenceFacts| {
+        lesson.and_then(|lesson| later_term(&sentence.function, &sentence.text, lesson)).is_some()
+    };
+    let id = ui.scope_id().with("all-sentences");
+    let all = ui.data(|d| d.get_temp::<bool>(id)).unwrap_or_default();
+    let mut folded = 0;
+    let mut number = 0;
+    for sentence in &narration.sentences {
+        if later(sentence) {
+            folded += 1;
+            if !all {
+                continue;
+            }
+        }
+        number += 1;
+        sentence_ui(ui, view, number, sentence, commands);
+    }
+    if folded > 0 {
+        let text = if all {
+            "Show less".to_owned()
+        } else {
+            format!("{} of later lessons", count(folded, "more line"))
+        };
+        if ui.link(text).clicked() {
+            ui.data_mut(|d| d.insert_temp(id, !all));
+        }
+    }
+}
+
+fn sentence_ui(
+    ui: &mut Ui,
+    view: &View<'_>,
+    number: u64,
+    sentence: &SentenceFacts,
+    commands: &mut Vec<Command>,
+) {
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = 6.0;
+        ui.weak(format!("{number}"));
+        let function = ui.label(RichText::new(&sentence.function).monospace().color(view.theme.weak));
+        if let Some(entry) = at_home(&sentence.function) {
+            function.on_hover_ui(|ui| {
+                ui.label(super::explained(entry));
+            });
+        }
+        let text = upper_first(&sentence.text);
+        if let Some(place) = sentence.place {
+            let link = ui.link(text).on_hover_text("Click to inspect, double click to open it on the map");
+            if link.double_clicked() {
+                commands.push(Command::Order(Order::Enter(place)));
+            } else if link.clicked() {
+                commands.push(Command::Order(Order::Pin(place)));
+            }
+        } else {
+            ui.label(text);
         }
     });
 }

@@ -6,10 +6,17 @@ use session::Place;
 use session::facts::PoolFacts;
 use session::format::{bytes, grouped};
 use session::order::Order;
+use sim_core::SizeClass;
 
 use super::{View, Wishes, empty, outline};
 use crate::command::Command;
 use crate::theme::Theme;
+
+/// Width of a pool's gauge, and of one with the pool's number.
+const CHIP: f32 = 35.0;
+const NAMED_CHIP: f32 = 78.0;
+/// The same where it is narrow.
+const SHORT_CHIP: f32 = 54.0;
 
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
@@ -26,14 +33,23 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
     }
     let touched = view.picture.touched_class;
     let row = 22.0;
-    TableBuilder::new(ui)
+    // Where it is narrow in a lesson, the list of pools is what matters.
+    let narrow = view.picture.lesson.is_some() && ui.available_width() < 520.0;
+    let left_out = |name: &str| narrow && matches!(name, "used" | "free" | "in use");
+    let wide = |wanted: bool| usize::from(wanted);
+    let shown = to_show(ui, view);
+    let mut table = TableBuilder::new(ui);
+    if let Some(at) = shown.and_then(|class| classes.iter().position(|c| c.in_use.class == class)) {
+        // In a table of few rows its neighbours are wanted, too.
+        table = table.scroll_to_row(at, narrow.then_some(egui::Align::Center));
+    }
+    table
         .striped(true)
         .cell_layout(egui::Layout::left_to_right(egui::Align::Center))
         .column(Column::exact(64.0))
         .column(Column::exact(52.0))
-        .column(Column::exact(70.0))
-        .column(Column::exact(70.0))
-        .column(Column::exact(78.0))
+        .columns(Column::exact(70.0), 2 * wide(!narrow))
+        .columns(Column::exact(78.0), wide(!narrow))
         .column(Column::exact(50.0))
         .column(Column::remainder().at_least(120.0).clip(true))
         .header(20.0, |mut header| {
@@ -49,7 +65,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
                     "Pools with used and free blocks, front first: the front one serves the next allocation",
                 ),
             ];
-            for (name, what) in columns {
+            for (name, what) in columns.into_iter().filter(|(name, _)| !left_out(name)) {
                 header.col(|ui| {
                     ui.label(RichText::new(name).strong().size(12.0)).on_hover_text(what);
                 });
@@ -72,13 +88,14 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
                     }
                 });
                 let full = use_.pools.saturating_sub(class.listed);
-                for value in [
-                    use_.block_size.to_string(),
-                    grouped(use_.blocks),
-                    grouped(use_.avail),
-                    bytes(use_.blocks * use_.block_size),
-                    grouped(full),
-                ] {
+                let values = [
+                    ("bytes", use_.block_size.to_string()),
+                    ("used", grouped(use_.blocks)),
+                    ("free", grouped(use_.avail)),
+                    ("in use", bytes(use_.blocks * use_.block_size)),
+                    ("full", grouped(full)),
+                ];
+                for (_, value) in values.into_iter().filter(|(name, _)| !left_out(name)) {
                     table.col(|ui| {
                         let quiet = use_.pools == 0;
                         let text = RichText::new(value).monospace().size(11.5);
@@ -89,10 +106,15 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
                     if class.listed == 0 {
                         ui.weak("no pool");
                     }
-                    let room = ((ui.available_width() - 44.0) / 38.0).max(1.0) as usize;
+                    let chip_width = match (view.picture.lesson.is_some(), narrow) {
+                        (false, _) => CHIP,
+                        (true, true) => SHORT_CHIP,
+                        (true, false) => NAMED_CHIP,
+                    };
+                    let room = ((ui.available_width() - 44.0) / (chip_width + 3.0)).max(1.0) as usize;
                     ui.spacing_mut().item_spacing.x = 3.0;
                     for pool in class.front.iter().take(room) {
-                        chip(ui, view, pool, commands);
+                        chip(ui, view, pool, chip_width, commands);
                     }
                     let folded = class.listed.saturating_sub(room.min(class.front.len()) as u64);
                     if folded > 0 {
@@ -106,10 +128,18 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
         });
 }
 
+/// The class that the table has to show: that of the last operation, once, so that the table can be scrolled from there.
+fn to_show(ui: &Ui, view: &View<'_>) -> Option<SizeClass> {
+    let id = ui.scope_id().with("scrolled");
+    let now = view.picture.revision;
+    let before = ui.data_mut(|d| d.get_temp_mut_or_default::<Option<u64>>(id).replace(now));
+    view.picture.touched_class.filter(|_| view.picture.selection.follow && before != Some(now))
+}
+
 /// A pool as a small gauge with its number of used blocks.
-fn chip(ui: &mut Ui, view: &View<'_>, pool: &PoolFacts, commands: &mut Vec<Command>) {
+fn chip(ui: &mut Ui, view: &View<'_>, pool: &PoolFacts, width: f32, commands: &mut Vec<Command>) {
     let addr = pool.addr;
-    let (rect, response) = ui.allocate_exact_size(Vec2::new(35.0, 16.0), Sense::click());
+    let (rect, response) = ui.allocate_exact_size(Vec2::new(width, 16.0), Sense::click());
     let name =
         format!("Pool {} of {}, {} of {} blocks used", pool.index, pool.arena, pool.used, pool.capacity);
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, &name));
@@ -121,11 +151,19 @@ fn chip(ui: &mut Ui, view: &View<'_>, pool: &PoolFacts, commands: &mut Vec<Comma
     if response.hovered() || response.has_focus() {
         outline(painter, rect, 1.0, view.theme.pinned);
     }
+    // A lesson speaks of pools by their numbers.
+    let said = if width >= NAMED_CHIP {
+        format!("pool {}: {}", pool.index, pool.used)
+    } else if width >= SHORT_CHIP {
+        format!("p{}: {}", pool.index, pool.used)
+    } else {
+        pool.used.to_string()
+    };
     for (ground, text_color) in
         [(filled, Theme::on(color)), (rect.with_min_x(filled.right()), view.theme.text)]
     {
         let clipped = painter.with_clip_rect(ground.intersect(painter.clip_rect()));
-        clipped.text(rect.center(), Align2::CENTER_CENTER, pool.used, FontId::monospace(10.5), text_color);
+        clipped.text(rect.center(), Align2::CENTER_CENTER, &said, FontId::monospace(10.5), text_color);
     }
     if response.double_clicked() {
         commands.push(Command::Order(Order::Enter(Place::Pool(addr))));

@@ -8,29 +8,23 @@ use sim_core::profile::PRESETS;
 use crate::apply::State;
 use crate::command::{Action, Command};
 use crate::examples::{Kind, of_kind};
+use crate::layout::Layout;
 
 /// Draws the row.
 pub(crate) fn ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let narrow = Layout::is_narrow(ui.available_width());
     ui.horizontal(|ui| {
         action_button(ui, Action::Open, commands);
-        example_menu(
-            ui,
-            "Lessons",
-            "Short traces that explain one thing each, step by step",
-            Kind::Lesson,
-            commands,
-        );
-        example_menu(
-            ui,
-            "Scenarios",
-            "Debug hooks, tables of one's own and tracemalloc, step by step",
-            Kind::Scenario,
-            commands,
-        );
-        example_menu(ui, "Examples", "Traces of real programs", Kind::Recording, commands);
-        view_menu(ui, state, commands);
-        action_button(ui, Action::Help, commands);
+        let lessons = "Short traces that explain one thing each, step by step";
+        example_menu(ui, "Lessons", lessons, Kind::Lesson, commands);
+        if narrow {
+            ui.menu_button("More", |ui| others(ui, state, commands));
+            profile(ui, state, commands);
+            return;
+        }
+        others(ui, state, commands);
         ui.separator();
+        ui.label("Profile");
         profile(ui, state, commands);
         if let Some((head, _)) = state.shown.open() {
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
@@ -42,6 +36,15 @@ pub(crate) fn ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             });
         }
     });
+}
+
+/// What else can be opened, how it is looked at, and help.
+fn others(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
+    let scenarios = "Debug hooks, tables of one's own and tracemalloc, step by step";
+    example_menu(ui, "Scenarios", scenarios, Kind::Scenario, commands);
+    example_menu(ui, "Examples", "Traces of real programs", Kind::Recording, commands);
+    view_menu(ui, state, commands);
+    action_button(ui, Action::Help, commands);
 }
 
 fn example_menu(ui: &mut Ui, title: &str, about: &str, kind: Kind, commands: &mut Vec<Command>) {
@@ -79,6 +82,7 @@ fn examples(ui: &mut Ui, kind: Kind, commands: &mut Vec<Command>) {
 fn action_button(ui: &mut Ui, action: Action, commands: &mut Vec<Command>) {
     if ui.button(action.meta().label).on_hover_text(action.tooltip(ui.ctx())).clicked() {
         commands.push(Command::Do(action));
+        ui.close();
     }
 }
 
@@ -129,9 +133,11 @@ fn view_menu(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
 fn profile(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let Some((head, _)) = state.shown.open() else { return };
     let now = head.profile.name.as_str();
-    ui.label("Profile");
-    let combo =
-        ComboBox::from_id_salt("profile").width(170.0).height(400.0).selected_text(now).show_ui(ui, |ui| {
+    let combo = ComboBox::from_id_salt("profile")
+        .width(ui.available_width().min(170.0))
+        .height(400.0)
+        .selected_text(now)
+        .show_ui(ui, |ui| {
             for (name, about) in PRESETS {
                 if ui.selectable_label(*name == now, *name).on_hover_text(*about).clicked() {
                     commands.push(Command::Order(Order::Profile((*name).to_owned())));

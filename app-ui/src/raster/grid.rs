@@ -114,6 +114,8 @@ pub(crate) struct TileGrid {
     pub(crate) label: i32,
     /// Space between tiles.
     pub(crate) gap: i32,
+    /// Room around all of them, for the outlines of those at the edges.
+    pub(crate) edge: i32,
     /// Tiles in a row.
     pub(crate) per_row: u32,
     /// Tiles.
@@ -128,7 +130,9 @@ impl TileGrid {
         let columns = pool_columns(pools);
         let smallest = if columns > 16 { 1 } else { points(2.5) };
         // Arenas of a few pools, as lessons have them, are not drawn smaller for it.
-        let largest = points(34.0).max(points(272.0) / columns as i32);
+        let largest = points(48.0).max(points(384.0) / columns as i32);
+        let edge = points(5.0);
+        let w = w - 2 * edge;
         let mut cell = largest.min((w - points(24.0)) / columns as i32).max(smallest);
         loop {
             let mut grid = Self {
@@ -138,11 +142,12 @@ impl TileGrid {
                 padding: if cell >= points(6.0) { points(5.0) } else { points(1.0) },
                 label: 0,
                 gap: if cell >= points(6.0) { points(12.0) } else { points(4.0) },
+                edge,
                 per_row: 1,
                 count,
             };
             if grid.tile_width() >= points(74.0) {
-                grid.label = points(18.0);
+                grid.label = points(20.0);
             }
             grid.per_row = ((w + grid.gap) / (grid.tile_width() + grid.gap)).max(1) as u32;
             if grid.height() <= h || cell <= smallest {
@@ -164,14 +169,14 @@ impl TileGrid {
 
     /// Height of all tiles.
     pub(crate) fn height(&self) -> i32 {
-        self.count.div_ceil(self.per_row) as i32 * (self.tile_height() + self.gap)
+        self.count.div_ceil(self.per_row) as i32 * (self.tile_height() + self.gap) + 2 * self.edge
     }
 
     /// A tile without its label.
     pub(crate) fn tile(&self, index: u32) -> PixelRect {
         PixelRect {
-            x: (index % self.per_row) as i32 * (self.tile_width() + self.gap),
-            y: (index / self.per_row) as i32 * (self.tile_height() + self.gap) + self.label,
+            x: (index % self.per_row) as i32 * (self.tile_width() + self.gap) + self.edge,
+            y: (index / self.per_row) as i32 * (self.tile_height() + self.gap) + self.label + self.edge,
             w: self.tile_width(),
             h: self.tile_height() - self.label,
         }
@@ -193,13 +198,15 @@ impl TileGrid {
     /// Tiles that have a pixel between two heights.
     pub(crate) fn between(&self, top: i32, bottom: i32) -> std::ops::Range<u32> {
         let row = self.tile_height() + self.gap;
-        let first = (top.max(0) / row) as u32 * self.per_row;
-        let last = (bottom.max(0) / row + 1) as u32 * self.per_row;
+        let row_at = |y: i32| ((y - self.edge).max(0) / row) as u32;
+        let first = row_at(top) * self.per_row;
+        let last = (row_at(bottom) + 1) * self.per_row;
         first.min(self.count)..last.min(self.count)
     }
 
     /// The tile at a pixel, and the pool if there is one.
     pub(crate) fn hit(&self, x: i32, y: i32) -> Option<(u32, Option<u32>)> {
+        let (x, y) = (x - self.edge, y - self.edge);
         if x < 0 || y < 0 {
             return None;
         }
@@ -211,6 +218,7 @@ impl TileGrid {
         }
         let tile = self.tile(index);
         let whole = PixelRect { y: tile.y - self.label, h: tile.h + self.label, ..tile };
+        let (x, y) = (x + self.edge, y + self.edge);
         whole.contains(x, y).then(|| (index, self.cells(index).hit(x, y)))
     }
 }

@@ -24,6 +24,10 @@ impl Engine {
         let found = match place {
             Place::Arena(id) => facts::same_arena(heap, id).map(|a| Place::Arena(a.id)),
             Place::Pool(addr) => facts::pool_at(heap, addr).map(|p| Place::Pool(p.addr)),
+            Place::Block(addr) if session.machine().mimalloc().is_some() => {
+                let heap = session.machine().mimalloc()?.heap();
+                heap.page_around(addr).map(|_| place)
+            }
             Place::Block(addr) => facts::block_at(heap, addr)
                 .map(|b| Place::Block(b.addr))
                 .or_else(|| facts::pool_at(heap, addr).map(|p| Place::Pool(p.addr))),

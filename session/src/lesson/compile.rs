@@ -364,7 +364,8 @@ impl Run<'_> {
     fn former(&self) -> Vec<(Addr, String)> {
         /// More names than a pool has room for on a screen.
         const MOST: usize = 256;
-        let gone = self.spots.iter().filter(|(_, spot)| !spot.live && spot.pool.is_some());
+        let mimalloc = self.machine.mimalloc().is_some();
+        let gone = self.spots.iter().filter(|(_, spot)| !spot.live && (spot.pool.is_some() || mimalloc));
         gone.take(MOST).map(|(name, spot)| (spot.addr, name.clone())).collect()
     }
 

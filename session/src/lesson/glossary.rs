@@ -24,8 +24,38 @@ pub fn definition(term: &str) -> Option<&'static Entry> {
 
 /// The entry whose home is a function or a field of CPython's.
 pub fn at_home(name: &str) -> Option<&'static Entry> {
-    let of = |entry: &&Entry| entry.home.split([',', ' ']).any(|word| word == name);
+    let of = |entry: &&Entry| entry.homes().any(|home| home == name);
     definition(name).or_else(|| GLOSSARY.iter().find(of))
+}
+
+impl Entry {
+    /// Its names in CPython: the first word of each part of [`Entry::home`].
+    fn homes(&self) -> impl Iterator<Item = &'static str> {
+        self.home.split(',').filter_map(|part| part.split_whitespace().next())
+    }
+}
+
+/// The first term of a sentence, or of the function that it is about, that only a lesson after this one explains; none
+/// for a lesson that explains no term, whose place among the others the glossary does not know.
+pub fn later_term(function: &str, sentence: &str, lesson: &str) -> Option<&'static Entry> {
+    let last = GLOSSARY.iter().rposition(|entry| entry.lesson == lesson)?;
+    let (known, later) = GLOSSARY.split_at(last + 1);
+    let sentence = sentence.to_lowercase();
+    let lives_there = |entry: &Entry| entry.homes().any(|home| home == function);
+    let function_is_known = known.iter().any(lives_there);
+    later.iter().find(|entry| {
+        speaks_of(&sentence, &entry.term.to_lowercase()) || (!function_is_known && lives_there(entry))
+    })
+}
+
+/// Whether a word or words stand in a sentence, as they are or as more than one.
+fn speaks_of(sentence: &str, words: &str) -> bool {
+    let borders = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_');
+    sentence.match_indices(words).any(|(at, found)| {
+        let rest = &sentence[at + found.len()..];
+        borders(sentence[..at].chars().next_back())
+            && borders(rest.strip_prefix('s').unwrap_or(rest).chars().next())
+    })
 }
 
 /// All terms, in the order in which the course explains them.
@@ -71,7 +101,7 @@ pub const GLOSSARY: &[Entry] = &[
     row("three-quarter rule", "realloc", "At a realloc a block of a pool stays if the new size fits into it and is more than three quarters of it; otherwise it moves.", "pymalloc_realloc"),
     row("ownership test", "whose", "The question whether an address lies in one of pymalloc's arenas, which free and realloc ask first.", "address_in_range"),
     row("radix tree", "whose", "A tree that is walked by the bits of an address and says of each part of memory whether it is an arena (3.10 and later).", "arena_map_get"),
-    row("misaligned arena", "whose", "An arena that begins between two pool borders, so that one pool fewer fits into it.", "new_arena"),
+    row("misaligned arena", "whose", "An arena that begins between two pool borders, so that one pool fewer fits into it.", "arena_object, its pool_address in new_arena"),
     row("domain", "domains", "One of the three doors to memory, RAW, MEM and OBJ, each with its own malloc, calloc, realloc and free.", "PyMemAllocatorDomain"),
     row("allocator table", "domains", "The four functions that are in force for a domain, with a pointer that each of them is given.", "PyMemAllocatorEx"),
     row("hook", "domains", "A table that does something of its own with each call and then calls the table that stood there before.", "PyMem_SetAllocator"),
@@ -123,5 +153,23 @@ mod tests {
             assert_eq!(at_home(name).map(|entry| entry.term), Some(term));
         }
         assert_eq!(at_home("no_such_function"), None);
+    }
+
+    #[test]
+    fn what_a_later_lesson_explains_is_known() {
+        let term =
+            |function, sentence, lesson| later_term(function, sentence, lesson).map(|entry| entry.term);
+        let carved =
+            ("pymalloc_pool_extend", "block 0x70, never used before, is linked; nextoffset moves to 144");
+        assert_eq!(term(carved.0, carved.1, "lifo"), Some("nextoffset"));
+        assert_eq!(term(carved.0, carved.1, "carving"), None);
+        assert_eq!(
+            term("pymalloc_pool_extend", "the pool is full and leaves usedpools[15]", "carving"),
+            Some("usedpools")
+        );
+        assert_eq!(term("arena_map_get", "The radix tree gains a node", "first-block"), Some("radix tree"));
+        assert_eq!(term("new_arena", "Arena 0 is obtained with 64 pools", "first-block"), None);
+        assert_eq!(term("pymalloc_alloc", "two blocks and two free lists", "classes"), Some("free list"));
+        assert_eq!(term("arena_map_get", "The radix tree gains a node", "no-such-lesson"), None);
     }
 }

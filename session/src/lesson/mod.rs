@@ -16,7 +16,7 @@ mod terms;
 mod walk;
 
 pub use compile::compile;
-pub use glossary::{Entry, GLOSSARY, at_home, definition};
+pub use glossary::{Entry, GLOSSARY, at_home, definition, later_term};
 pub use misconceptions::{MISCONCEPTIONS, Misconception, misconception};
 pub use scope::{STATE_FUNCTIONS, STATE_NAMES};
 pub use script::{Beat, Choice, Outcome, Point, Round, Script, Shown, Task, words};

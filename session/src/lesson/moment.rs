@@ -113,6 +113,10 @@ impl Moment<'_> {
         }
         let name = self.block_name(&expr)?;
         let spot = self.spots.get(&name).ok_or_else(|| format!("no block is called `{name}` yet"))?;
+        if let Some(run) = self.machine.mimalloc() {
+            let page = run.heap().page_around(spot.addr);
+            return page.map(|_| Place::Block(spot.addr)).ok_or_else(|| format!("`{name}` lies on no page"));
+        }
         facts::block_at(heap, spot.addr)
             .map(|block| Place::Block(block.addr))
             .ok_or_else(|| format!("`{name}` lies in no pool"))

@@ -204,9 +204,7 @@ impl Scope for Moment<'_> {
             "capacity" => of_pool(&|pool| i64::from(pool.capacity)),
             "empty" => of_pool(&|pool| i64::from(pool.used == 0)),
             "full" => of_pool(&|pool| i64::from(pool.used == pool.capacity && pool.capacity > 0)),
-            "linked" => of_pool(&|pool| {
-                facts::carved(heap, &pool).map_or(0, |carved| heap.free_list(carved).count() as i64)
-            }),
+            "linked" => of_pool(&|pool| facts::free_list(heap, &pool).blocks.len() as i64),
             "freeblock" => header(&|header, pool| {
                 header
                     .freeblock
@@ -216,10 +214,11 @@ impl Scope for Moment<'_> {
             "maxnextoffset" => header(&|header, _| i64::from(header.maxnextoffset)),
             "next_free" => of_spot(&|spot| {
                 let pool = self.pool_of(spot)?;
-                let carved = facts::carved(heap, &pool).ok_or("its pool was never carved")?;
-                let mut free = heap.free_list(carved).map(|block| heap.memory().block_addr(block));
-                free.find(|&addr| addr == spot.addr).ok_or("it is not on a free list")?;
-                Ok(free.next().map_or(0, |next| next.bytes_from(pool.addr) as i64))
+                let list = facts::free_list(heap, &pool);
+                let mut free = list.blocks.iter();
+                free.find(|addr| **addr == spot.addr).ok_or("it is not on a free list")?;
+                let next = free.next().copied().or(list.back_to);
+                Ok(next.map_or(0, |next| next.bytes_from(pool.addr) as i64))
             }),
             "listed" => of_pool(&|pool| {
                 let (Some(class), Some(carved)) = (pool.class, facts::carved(heap, &pool)) else { return -1 };

@@ -8,7 +8,7 @@ use sim_core::report::PoolState;
 use sim_core::{Addr, ArenaId, Machine};
 
 use crate::analysis::owner::Owner;
-use crate::facts::{self, ArenaFacts, BlockFacts, BlockState, Heap, PoolFacts};
+use crate::facts::{self, ArenaFacts, BlockFacts, BlockState, FreeList, Heap, PoolFacts};
 use crate::format;
 use crate::place::Place;
 use crate::run::Session;
@@ -75,7 +75,7 @@ pub struct PoolSheet {
     /// Its header, once it was carved.
     pub header: Option<HeaderFacts>,
     /// Its free blocks in the order in which they will be handed out.
-    pub free: Vec<Addr>,
+    pub free: FreeList,
 }
 
 /// An arena with its links.
@@ -179,6 +179,8 @@ impl Inspected {
         Self {
             place,
             sheet: place
+                // Sheets are pymalloc's.
+                .filter(|_| session.machine().mimalloc().is_none())
                 .map_or_else(|| above(session), |place| Sheet::Place(Box::new(sheet(session, place)))),
             released: session.events().iter().any(released),
             raw_blocks: raw.live_blocks(),
@@ -226,8 +228,10 @@ fn block_sheet(session: &Session, block: BlockFacts) -> BlockSheet {
     let heap = session.heap();
     let next_free = match block.state {
         BlockState::Free(_) => {
-            let list = heap.free_list(heap.memory().pool_at(block.pool));
-            list.map(|b| heap.memory().block_addr(b)).skip_while(|a| *a != block.addr).nth(1)
+            let pool = facts::pool_at(heap, block.pool);
+            let list = pool.map(|pool| facts::free_list(heap, &pool)).unwrap_or_default();
+            let next = list.blocks.iter().skip_while(|addr| **addr != block.addr).nth(1);
+            next.copied().or(list.back_to)
         }
         BlockState::Live | BlockState::NeverCarved => None,
     };
@@ -252,9 +256,7 @@ fn pool_sheet(machine: &Machine, mut pool: PoolFacts) -> PoolSheet {
     {
         pool.state = PoolState::Used;
     }
-    let free = facts::carved(heap, &pool)
-        .map(|handle| heap.free_list(handle).map(|b| heap.memory().block_addr(b)).collect());
-    PoolSheet { pool, header, free: free.unwrap_or_default() }
+    PoolSheet { pool, header, free: facts::free_list(heap, &pool) }
 }
 
 fn arena_sheet(heap: &Heap, arena: ArenaFacts) -> ArenaSheet {

@@ -7,7 +7,7 @@ use sim_core::arena::ArenaBackend as _;
 use sim_core::report::PoolState;
 use sim_core::{Addr, ArenaId, Machine, Profile, SizeClass};
 
-use crate::facts::{self, ArenaFacts, BlockFacts, BlockState, Heap, PoolFacts};
+use crate::facts::{self, ArenaFacts, BlockFacts, BlockState, FreeList, Heap, PoolFacts};
 use crate::place::Place;
 use crate::selection::{Level, Selection};
 use crate::view::inspect::HeaderFacts;
@@ -102,8 +102,8 @@ pub enum MapPicture {
         header: Option<HeaderFacts>,
         /// Its blocks, by address.
         states: Vec<BlockState>,
-        /// Blocks on its free list.
-        free: u32,
+        /// Its free list.
+        free: FreeList,
     },
     /// No arena, or the place shown is gone.
     Nothing,
@@ -138,7 +138,7 @@ impl MapPicture {
             }
             Level::Pool => {
                 let pool = facts::pool_at(heap, selection.pool?)?;
-                let free = facts::carved(heap, &pool).map_or(0, |p| heap.free_list(p).count() as u32);
+                let free = facts::free_list(heap, &pool);
                 let states = facts::block_states(heap, &pool);
                 Self::Pool { header: HeaderFacts::of(machine, &pool), pool, states, free }
             }

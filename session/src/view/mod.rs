@@ -6,6 +6,7 @@
 pub mod inspect;
 pub mod layers;
 pub mod map;
+pub mod mi_page;
 pub mod program;
 pub mod tables;
 pub mod tape;
@@ -32,8 +33,9 @@ use crate::trouble::Trouble;
 use inspect::Inspected;
 use layers::{DebugHooks, Domains};
 use map::{Crumbs, MapLook, MapPicture};
+use mi_page::MiPage;
 use program::Played;
-use tables::{ArenaTable, ClassRow, SegmentTable};
+use tables::{ArenaTable, ClassRow, SegmentTable, StatsFacts};
 use tape::{LastCall, Narration, Operations, OperationsLook};
 use tracemalloc::{TracemallocLook, TracemallocPicture};
 
@@ -345,6 +347,8 @@ pub struct Picture {
     pub arena_table: Option<ArenaTable>,
     /// mimalloc's table, in a run that has one,
     pub segments: Option<SegmentTable>,
+    /// The page of mimalloc's that is looked at, with its blocks.
+    pub mi_page: Option<MiPage>,
     /// what `sys._debugmallocstats()` prints,
     pub stats: Option<StatsFacts>,
     /// the domains' tables,
@@ -365,27 +369,13 @@ pub struct Picture {
     pub digest: Option<u64>,
 }
 
-/// What `sys._debugmallocstats()` prints.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct StatsFacts {
-    /// At this step.
-    pub text: String,
-    /// With `PYTHONMALLOCSTATS`: reports printed so far, and those of the last operation.
-    pub printed: Option<(u64, String)>,
-}
-
-impl StatsFacts {
-    fn of(session: &Session) -> Self {
-        let printed = session.machine().layers().and_then(|l| l.malloc_stats());
-        Self {
-            text: sim_core::report::malloc_stats(session.machine()),
-            printed: printed.map(|stats| (stats.printed, stats.text.clone())),
-        }
-    }
-}
-
 /// Names of the blocks of the pool or arena that is shown, and of the place that is inspected.
-fn names(session: &Session, selection: &Selection, inspected: Option<Place>) -> Vec<(Addr, String)> {
+fn names(
+    session: &Session,
+    selection: &Selection,
+    inspected: Option<Place>,
+    mi_page: Option<&MiPage>,
+) -> Vec<(Addr, String)> {
     /// So few names can be written on the pools of a whole arena.
     const FEW: usize = 64;
     let heap = session.heap();
@@ -395,7 +385,7 @@ fn names(session: &Session, selection: &Selection, inspected: Option<Place>) -> 
     let pools = [selection.pool, inspected.and_then(|place| place.resolve(heap).1)];
     let shown = |addr: Addr| {
         let within = |pool: Addr| addr >= pool && addr.bytes_from(pool) < heap.profile().pool_size;
-        pools.iter().flatten().any(|pool| within(*pool))
+        pools.iter().flatten().any(|pool| within(*pool)) || mi_page.is_some_and(|page| page.holds(addr))
     };
     session.names().iter().filter(|(addr, _)| shown(*addr)).cloned().collect()
 }
@@ -417,6 +407,8 @@ impl Picture {
         let heap = session.heap();
         let (focus, layers) = (session.focus(), session.machine().layers().is_some());
         let inspected = selection.pinned.or(focus);
+        let chosen = selection.pinned.or(lesson.as_ref().and_then(|lesson| lesson.beat.select));
+        let mi_page = look.segments.as_ref().and_then(|_| MiPage::of(session.machine(), chosen));
         Self {
             revision: session.revision(),
             step: session.step(),
@@ -431,12 +423,13 @@ impl Picture {
             blocks: Occupancy::blocks(session.occupancy()),
             mimalloc: session.machine().mimalloc().map(|run| run.heap().totals()),
             crumbs: Crumbs::of(heap, selection),
-            names: names(session, selection, inspected),
+            names: names(session, selection, inspected, mi_page.as_ref()),
             lesson,
             map: look.map.as_ref().map(|look| MapPicture::of(session.machine(), selection, focus, look)),
             classes: look.classes.then(|| tables::classes(session)),
             arena_table: look.arenas.as_ref().map(|rows| ArenaTable::of(heap, rows)),
             segments: look.segments.as_ref().and_then(|rows| SegmentTable::of(session, rows)),
+            mi_page,
             stats: look.stats.then(|| StatsFacts::of(session)),
             domains: look.domains.then(|| Domains::of(session)),
             debug: (look.debug && layers).then(|| DebugHooks::of(session, selection.pinned)),

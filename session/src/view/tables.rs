@@ -174,3 +174,22 @@ impl SegmentTable {
         })
     }
 }
+
+/// What `sys._debugmallocstats()` prints.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StatsFacts {
+    /// At this step.
+    pub text: String,
+    /// With `PYTHONMALLOCSTATS`: reports printed so far, and those of the last operation.
+    pub printed: Option<(u64, String)>,
+}
+
+impl StatsFacts {
+    pub(super) fn of(session: &Session) -> Self {
+        let printed = session.machine().layers().and_then(|l| l.malloc_stats());
+        Self {
+            text: sim_core::report::malloc_stats(session.machine()),
+            printed: printed.map(|stats| (stats.printed, stats.text.clone())),
+        }
+    }
+}

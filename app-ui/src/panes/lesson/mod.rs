@@ -2,7 +2,7 @@
 
 mod index;
 
-use egui::{Align, Button, Frame, Key, Layout, RichText, ScrollArea, TextStyle, Ui};
+use egui::{Align, Button, FontId, Frame, Key, Layout, RichText, ScrollArea, TextStyle, Ui};
 use session::lesson::{
     Answer, Given, LessonView, Shown, TaskView, Verdict, definition, misconception, words,
 };
@@ -83,21 +83,20 @@ pub(crate) fn ui(
 }
 
 fn head(ui: &mut Ui, view: &View<'_>, lesson: &LessonView, commands: &mut Vec<Command>) {
+    // A narrow pane keeps its width for the title.
+    let narrow = ui.available_width() < 420.0;
+    let (all, link) = if narrow { ("Lessons", "Link") } else { ("All lessons", "Copy link") };
     ui.horizontal(|ui| {
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            if ui
-                .button("All lessons")
-                .on_hover_text("Leave this lesson; the window is laid out as before")
-                .clicked()
-            {
+            if ui.button(all).on_hover_text("Leave this lesson; the window is laid out as before").clicked() {
                 commands.push(Command::LeaveLesson);
             }
-            if ui.button("Copy link").on_hover_text("A link to this place in the lesson").clicked() {
+            if ui.button(link).on_hover_text("A link to this place in the lesson").clicked() {
                 let what = What::Lesson { id: lesson.id.clone(), beat: lesson.at + 1 };
                 commands.push(Command::Share(Link { what, ..Link::default() }));
             }
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-                ui.add(egui::Label::new(RichText::new(&lesson.title).heading()).truncate());
+                ui.add(egui::Label::new(RichText::new(&lesson.title).heading()).wrap());
             });
         });
     });
@@ -200,7 +199,8 @@ pub(super) fn levels(ui: &mut Ui, lesson: &str, now: Option<u8>, commands: &mut 
 pub(super) fn pieces(ui: &mut Ui, text: &[Shown], size: f32, commands: &mut Vec<Command>) {
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 0.0;
-        for shown in text {
+        for (at, shown) in text.iter().enumerate() {
+            keep_together(ui, shown, text.get(at + 1), size);
             match (&shown.piece, shown.place) {
                 (Piece::Words(words), _) => {
                     ui.label(RichText::new(words).size(size));
@@ -223,6 +223,25 @@ pub(super) fn pieces(ui: &mut Ui, text: &[Shown], size: f32, commands: &mut Vec<
             }
         }
     });
+}
+
+/// Begins a new line where a word in another script fits into this one and the full stop behind it does not.
+fn keep_together(ui: &mut Ui, shown: &Shown, next: Option<&Shown>, size: f32) {
+    let Some(Piece::Words(after)) = next.map(|next| &next.piece) else { return };
+    let stop: String = after.chars().take_while(|c| !c.is_whitespace()).collect();
+    let font = match &shown.piece {
+        Piece::Words(_) => return,
+        Piece::Code(_) => FontId::monospace(size - 1.0),
+        Piece::Term(..) => FontId::proportional(size),
+    };
+    let width = |text: &str, font| {
+        ui.painter().layout_no_wrap(text.to_owned(), font, ui.visuals().text_color()).size().x
+    };
+    let (word, stop) = (width(shown.piece.text(), font), width(&stop, FontId::proportional(size)));
+    let room = ui.available_size_before_wrap().x;
+    if word <= room && word + stop > room {
+        ui.end_row();
+    }
 }
 
 fn task_ui(
