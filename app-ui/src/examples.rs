@@ -27,6 +27,8 @@ pub(crate) struct Example {
     pub(crate) kind: Kind,
     /// How long a lesson takes.
     pub(crate) minutes: Option<u32>,
+    /// The lessons that it builds on, by their numbers.
+    pub(crate) needs: &'static [u32],
     /// The file; nothing where the shell has to fetch it.
     pub(crate) bytes: &'static [u8],
 }
@@ -72,6 +74,7 @@ macro_rules! pitfall {
             about: $about,
             kind: Kind::Pitfall,
             minutes: None,
+            needs: &[],
             bytes: text!($file),
         }
     };
@@ -85,6 +88,7 @@ macro_rules! python {
             about: $about,
             kind: Kind::Python,
             minutes: Some(2),
+            needs: &[],
             bytes: text!($file),
         }
     };
@@ -98,19 +102,21 @@ macro_rules! example {
             about: $about,
             kind: Kind::$kind,
             minutes: None,
+            needs: &[],
             bytes: include_bytes!(concat!("../../traces/", $file)),
         }
     };
 }
 
 macro_rules! lesson {
-    ($file:literal, $minutes:literal, $label:literal, $about:literal) => {
+    ($file:literal, $minutes:literal, $needs:tt, $label:literal, $about:literal) => {
         Example {
             file: $file,
             label: $label,
             about: $about,
             kind: Kind::Lesson,
             minutes: Some($minutes),
+            needs: &$needs,
             bytes: text!($file),
         }
     };
@@ -122,31 +128,31 @@ pub(crate) const EXAMPLES: &[Example] = &[
     #[cfg(feature = "large-examples")]
     example!("tiny-script-3.11.ptrace.zst", Recording, "A small script under Python 3.11", "Start-up, a few imports and some work of a real interpreter: 126,631 operations, three arenas"),
     example!("tiny-script-3.14.ptrace.zst", Recording, "A small script under Python 3.14", "Start-up, a few imports and some work of a newer interpreter, which asks its allocator for less"),
-    lesson!("course/01-first-block.ron", 6, "1 A first block", "Say which three things one request creates, and why each lies where it does."),
-    lesson!("course/02-classes.ron", 7, "2 Size classes", "Say for any small request which class it has, how large its block is and how much of it is wasted."),
-    lesson!("course/03-lifo.ron", 9, "3 Last in, first out", "Say which place the next request gets, and why Python shows the same id() twice."),
-    lesson!("course/04-carving.ron", 8, "4 How a pool is carved", "Read a pool's header, and work out how many blocks a pool holds and what is left over at its end."),
-    lesson!("course/05-filling.ron", 8, "5 A pool fills, leaves and returns", "Say which of several pools of a class serves the next request."),
-    lesson!("course/06-emptied.ron", 7, "6 An empty pool changes class", "Say what becomes of a pool whose last block is freed, and what it keeps."),
-    lesson!("course/07-which-arena.ron", 9, "7 Which arena serves next", "Say from which arena the next pool comes, and why."),
-    lesson!("course/08-released.ron", 9, "8 Given back or kept", "Say of an arena in which nothing is used any more whether it goes back to the system."),
-    lesson!("course/09-survivor.ron", 8, "9 One survivor holds an arena", "Work out how much memory a few blocks hold, and how far apart they have to be to hold less."),
-    lesson!("course/10-big.ron", 7, "10 Over 512 bytes, and zero", "Say which requests leave the pools, where they go, and how they are counted."),
-    lesson!("course/11-realloc.ron", 8, "11 Realloc: stay or move", "Say for any realloc whether the block stays or moves, and where it goes."),
-    lesson!("course/12-whose.ron", 9, "12 Whose pointer is this?", "Explain how free() tells pymalloc's blocks from all others."),
-    lesson!("course/13-domains.ron", 9, "13 Three domains, three tables", "Follow a call from its domain through every table to the memory."),
-    lesson!("course/14-hooks.ron", 12, "14 The debug hooks catch a bug", "Read what debug hooks write around a block, and the report that they print."),
-    lesson!("course/15-tracemalloc.ron", 12, "15 tracemalloc", "Say what tracemalloc counts, from when on, and under which line."),
-    lesson!("course/16-stats.ron", 10, "16 Reading _debugmallocstats", "Recompute each line of the statistics, and read waste off them."),
-    lesson!("course/17-what-ifs.ron", 8, "17 Arena size and other what-ifs", "Weigh arena size against what goes back to the system."),
-    lesson!("course/18-objects.ron", 9, "18 What an object asks for", "Say how many bytes a Python object asks for, and which blocks it takes."),
-    lesson!("course/19-growth.ron", 10, "19 Lists and dicts grow", "Predict when an append moves a list's items, and when a dict gets a new table."),
-    lesson!("course/20-type-lists.ron", 7, "20 Free lists above the allocator", "Tell the free list of a type from the free list of a pool."),
-    lesson!("course/21-versions.ron", 8, "21 The same program on 3.8, 3.9 and 3.14", "Read an old article safely: know which of its numbers still hold."),
-    lesson!("course/22-mi-lists.ron", 9, "22 mimalloc's three lists", "Predict which place comes next in the allocator of the free-threaded build."),
-    lesson!("course/23-threads.ron", 12, "23 Threads, heaps, and waiting", "Say where a block goes that another thread frees, and when an emptied page comes back."),
-    lesson!("course/24-interpreters.ron", 6, "24 Interpreters", "Say what interpreters of one process share, and what each has for itself."),
-    lesson!("course/25-diagnosis.ron", 15, "25 Your service does not give memory back", "Make a diagnosis from the complaint to the cure, and prove the cure."),
+    lesson!("course/01-first-block.ron", 6, [], "1 A first block", "Say which three things one request creates, and why each lies where it does."),
+    lesson!("course/02-classes.ron", 7, [1], "2 Size classes", "Say for any small request which class it has, how large its block is and how much of it is wasted."),
+    lesson!("course/03-lifo.ron", 9, [2], "3 Last in, first out", "Say which place the next request gets, and why Python shows the same id() twice."),
+    lesson!("course/04-carving.ron", 8, [3], "4 How a pool is carved", "Read a pool's header, and work out how many blocks a pool holds and what is left over at its end."),
+    lesson!("course/05-filling.ron", 8, [4], "5 A pool fills, leaves and returns", "Say which of several pools of a class serves the next request."),
+    lesson!("course/06-emptied.ron", 7, [5], "6 An empty pool changes class", "Say what becomes of a pool whose last block is freed, and what it keeps."),
+    lesson!("course/07-which-arena.ron", 9, [6], "7 Which arena serves next", "Say from which arena the next pool comes, and why."),
+    lesson!("course/08-released.ron", 9, [7], "8 Given back or kept", "Say of an arena in which nothing is used any more whether it goes back to the system."),
+    lesson!("course/09-survivor.ron", 8, [8], "9 One survivor holds an arena", "Work out how much memory a few blocks hold, and how far apart they have to be to hold less."),
+    lesson!("course/10-big.ron", 7, [2], "10 Over 512 bytes, and zero", "Say which requests leave the pools, where they go, and how they are counted."),
+    lesson!("course/11-realloc.ron", 8, [10], "11 Realloc: stay or move", "Say for any realloc whether the block stays or moves, and where it goes."),
+    lesson!("course/12-whose.ron", 9, [7, 10], "12 Whose pointer is this?", "Explain how free() tells pymalloc's blocks from all others."),
+    lesson!("course/13-domains.ron", 9, [10], "13 Three domains, three tables", "Follow a call from its domain through every table to the memory."),
+    lesson!("course/14-hooks.ron", 12, [13], "14 The debug hooks catch a bug", "Read what debug hooks write around a block, and the report that they print."),
+    lesson!("course/15-tracemalloc.ron", 12, [13], "15 tracemalloc", "Say what tracemalloc counts, from when on, and under which line."),
+    lesson!("course/16-stats.ron", 10, [9, 10], "16 Reading _debugmallocstats", "Recompute each line of the statistics, and read waste off them."),
+    lesson!("course/17-what-ifs.ron", 8, [9, 12], "17 Arena size and other what-ifs", "Weigh arena size against what goes back to the system."),
+    lesson!("course/18-objects.ron", 9, [3], "18 What an object asks for", "Say how many bytes a Python object asks for, and which blocks it takes."),
+    lesson!("course/19-growth.ron", 10, [11, 18], "19 Lists and dicts grow", "Predict when an append moves a list's items, and when a dict gets a new table."),
+    lesson!("course/20-type-lists.ron", 7, [18], "20 Free lists above the allocator", "Tell the free list of a type from the free list of a pool."),
+    lesson!("course/21-versions.ron", 8, [8, 16], "21 The same program on 3.8, 3.9 and 3.14", "Read an old article safely: know which of its numbers still hold."),
+    lesson!("course/22-mi-lists.ron", 9, [3, 9], "22 mimalloc's three lists", "Predict which place comes next in the allocator of the free-threaded build."),
+    lesson!("course/23-threads.ron", 12, [22], "23 Threads, heaps, and waiting", "Say where a block goes that another thread frees, and when an emptied page comes back."),
+    lesson!("course/24-interpreters.ron", 6, [13], "24 Interpreters", "Say what interpreters of one process share, and what each has for itself."),
+    lesson!("course/25-diagnosis.ron", 15, [9, 15, 16, 17], "25 Your service does not give memory back", "Make a diagnosis from the complaint to the cure, and prove the cure."),
     python!("python/bytes-3.13.ron", "Bytes at the border of 512, 3.13", "Recorded on CPython 3.13.0"),
     python!("python/comprehension-3.11.ron", "A list comprehension, 3.11", "Recorded on CPython 3.11.2"),
     python!("python/comprehension-3.13.ron", "A list comprehension, 3.13", "Recorded on CPython 3.13.0"),
@@ -242,6 +248,20 @@ mod tests {
         for (_, example) in of_kind(Kind::Lesson).chain(of_kind(Kind::Scenario)) {
             let trace = trace_io::open(example.file, Box::new(std::io::Cursor::new(example.bytes))).unwrap();
             assert_eq!(trace.head.name, example.label);
+        }
+        let course: Vec<_> = of_kind(Kind::Lesson)
+            .map(|(_, example)| {
+                let text = std::str::from_utf8(example.bytes).unwrap();
+                (example, trace_io::lesson::Lesson::parse(text).unwrap())
+            })
+            .collect();
+        for (example, lesson) in &course {
+            assert_eq!(example.minutes, Some(lesson.minutes), "{}", lesson.id);
+            let number = |id: &String| course.iter().find(|(_, other)| other.id == *id).unwrap().1.number;
+            let mut needs: Vec<u32> = lesson.needs.iter().map(number).collect();
+            needs.sort_unstable();
+            assert_eq!(example.needs, needs, "{}", lesson.id);
+            assert!(needs.iter().all(|need| *need < lesson.number), "{} builds on a later one", lesson.id);
         }
         for (_, example) in of_kind(Kind::Python) {
             let text = std::str::from_utf8(example.bytes).unwrap();

@@ -10,8 +10,9 @@ use crate::command::{Action, Command};
 use crate::examples::{OPENING, OPENING_SCENE, lesson};
 use crate::panes::{self, View, Wishes};
 
-/// How long a picture stays, in seconds.
+/// How long a picture stays, in seconds; the first one, which is empty, less.
 const PICTURE_SECONDS: f64 = 2.5;
+const FIRST_SECONDS: f64 = 1.2;
 
 /// Whether it moves, and since when its picture stands.
 #[derive(Default)]
@@ -44,12 +45,13 @@ impl App {
             _ => now,
         };
         self.opening.shown = Some((at, begun));
-        if now - begun >= PICTURE_SECONDS {
+        let stays = if at == 0 { FIRST_SECONDS } else { PICTURE_SECONDS };
+        if now - begun >= stays {
             self.opening.shown = None;
             self.state.order(Order::Beat(1));
             ctx.request_repaint();
         } else {
-            ctx.request_repaint_after(std::time::Duration::from_secs_f64(PICTURE_SECONDS - (now - begun)));
+            ctx.request_repaint_after(std::time::Duration::from_secs_f64(stays - (now - begun)));
         }
     }
 }
@@ -77,10 +79,19 @@ pub(super) fn ui(
 
 /// A dot for each picture, to go to it.
 fn steps(ui: &mut Ui, view: &View<'_>, lesson: &LessonView, commands: &mut Vec<Command>) {
-    let width = lesson.len as f32 * 22.0;
+    let width = lesson.len as f32 * 22.0 + 2.0 * 34.0;
     ui.allocate_ui(egui::vec2(width, 18.0), |ui| {
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = 4.0;
+            // Who had it stop, or has nothing move, goes on by hand.
+            let turn = |ui: &mut Ui, text: &str, name: &str, on: bool| {
+                let button = ui.add_enabled(on, Button::new(text).min_size(egui::vec2(26.0, 18.0)));
+                button.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, on, name));
+                button.on_hover_text(name).clicked()
+            };
+            if turn(ui, "\u{2039}", "Previous picture", lesson.at > 0) {
+                commands.push(Command::Order(Order::Beat(-1)));
+            }
             for beat in 0..lesson.len {
                 let (rect, response) = ui.allocate_exact_size(egui::vec2(18.0, 18.0), egui::Sense::click());
                 let name = format!("Picture {} of {}", beat + 1, lesson.len);
@@ -91,6 +102,9 @@ fn steps(ui: &mut Ui, view: &View<'_>, lesson: &LessonView, commands: &mut Vec<C
                 if response.on_hover_text(name).clicked() {
                     commands.push(Command::Order(Order::BeatAt(beat)));
                 }
+            }
+            if turn(ui, "\u{203a}", "Next picture", lesson.at + 1 < lesson.len) {
+                commands.push(Command::Order(Order::Beat(1)));
             }
         });
     });

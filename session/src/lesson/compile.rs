@@ -13,6 +13,7 @@ use trace_io::program::Bounds;
 use trace_io::program::expr::Expr;
 
 use super::moment::{Moment, Spot};
+use super::outdated;
 use super::script::{Beat, Choice, Outcome, Point, Round, Script, Shown, Task};
 use super::terms::faults as term_faults;
 use crate::dice::Dice;
@@ -58,6 +59,7 @@ pub fn compile(lesson: &Lesson, preset: Option<&str>) -> Result<(Trace, Script),
         obtained: 0,
         released: 0,
         rounds: Vec::new(),
+        outdated: Vec::new(),
         sentences: Vec::new(),
         script,
     };
@@ -78,6 +80,8 @@ struct Run<'a> {
     released: u64,
     /// What the last piece of the program did, one by one.
     rounds: Vec<Round>,
+    /// Numbers of which it was said that old articles have others.
+    outdated: Vec<&'static str>,
     /// The last sentences of it.
     sentences: Vec<String>,
     script: Script,
@@ -388,6 +392,7 @@ impl Run<'_> {
         let varied = written != say.text;
         let text = self.text(place, written);
         let beat = self.beat(place, text, say.show, say.select.as_deref(), say.line);
+        self.script.beats[beat].outdated = outdated::remarks(written, self.profile, &mut self.outdated);
         let point = say.point.iter().filter_map(|written| {
             if let Some(field) = written.strip_prefix("field:") {
                 return Some(Point::Field(field.to_owned()));
@@ -439,6 +444,7 @@ impl Run<'_> {
             point: Vec::new(),
             former,
             line,
+            outdated: Vec::new(),
             task: None,
         });
         self.script.beats.len() - 1

@@ -10,6 +10,7 @@ mod glossary;
 mod mi;
 mod misconceptions;
 mod moment;
+mod outdated;
 mod scope;
 mod script;
 mod terms;

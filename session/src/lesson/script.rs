@@ -45,6 +45,8 @@ pub struct Beat {
     pub former: Vec<(Addr, String)>,
     /// The line of [`Script::source`] that it speaks of, from 1.
     pub line: Option<u32>,
+    /// Where its numbers differ from those of old articles, in sentences.
+    pub outdated: Vec<String>,
     /// What the learner does, if it is not only read.
     pub task: Option<Task>,
 }

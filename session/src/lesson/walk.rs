@@ -112,6 +112,8 @@ pub struct BeatView {
     pub former: Vec<(Addr, String)>,
     /// The line of [`LessonView::source`] that it speaks of, from 1.
     pub line: Option<u32>,
+    /// Where its numbers differ from those of old articles, in sentences.
+    pub outdated: Vec<String>,
     /// What the learner does.
     pub task: Option<TaskView>,
 }
@@ -334,6 +336,7 @@ impl Walk {
                 point: beat.point.clone(),
                 former: beat.former.clone(),
                 line: beat.line,
+                outdated: beat.outdated.clone(),
                 task: self.view_of_task(),
             },
         })

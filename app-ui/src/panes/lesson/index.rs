@@ -101,6 +101,11 @@ fn lesson(ui: &mut Ui, index: usize, example: &Example, progress: &Progress, com
             Some(percent) => format!("{minutes} \u{b7} {percent}%"),
             None => minutes,
         });
+        if !example.needs.is_empty() {
+            let after: Vec<String> = example.needs.iter().map(u32::to_string).collect();
+            ui.weak(format!("\u{b7} after {}", after.join(", ")))
+                .on_hover_text("The lessons that it builds on");
+        }
     });
     if let Some(id) = example.lesson_id().filter(|id| LESSONS.contains(id)) {
         ui.horizontal(|ui| ui.push_id(id, |ui| super::levels(ui, id, None, commands)));

@@ -70,6 +70,10 @@ pub(crate) fn ui(
             ui.add_space(8.0);
         }
         pieces(ui, &beat.text, TEXT, commands);
+        for remark in &beat.outdated {
+            ui.add_space(10.0);
+            ui.label(RichText::new(remark).weak());
+        }
         if let Some(task) = &beat.task {
             ui.add_space(10.0);
             ui.push_id("task", |ui| task_ui(ui, view.theme, task, state, commands));
