@@ -80,7 +80,7 @@ const FOOT: u64 = 64;
 const WIDTH_MAX: u64 = 1960;
 
 /// The map: a tile for each live arena, a cell for each pool.
-pub(super) fn map_svg(machine: &Machine, title: &str, touched: Option<Addr>) -> String {
+fn map_svg(machine: &Machine, title: &str, touched: Option<Addr>) -> String {
     let pymalloc = machine.pymalloc();
     let profile = pymalloc.profile();
     let pools = u64::from(profile.max_pools_in_arena());
@@ -225,7 +225,7 @@ fn legend_svg(svg: &mut String, y: u64, classes: u16) {
 }
 
 /// The window's color of a size class on a light ground, and the ink that reads on it.
-fn class_colour(class: SizeClass, classes: u16) -> (String, &'static str) {
+pub(super) fn class_colour(class: SizeClass, classes: u16) -> (String, &'static str) {
     let color = palette::class(false, class, classes);
     let [r, g, b] = color;
     (format!("#{r:02x}{g:02x}{b:02x}"), if palette::takes_dark_ink(color) { "#0a0c0f" } else { "#ffffff" })

@@ -2,6 +2,7 @@
 
 mod check;
 mod new;
+mod picture;
 mod print;
 
 use anyhow::Result;

@@ -11,7 +11,8 @@ use trace_io::lesson::Lesson;
 use trace_io::lesson::text::Piece;
 
 use super::super::output::Output;
-use super::super::render::{escaped, map_svg};
+use super::super::render::escaped;
+use super::picture::Pictures;
 
 /// Arguments of `lesson print`.
 #[derive(clap::Args)]
@@ -34,6 +35,7 @@ const HEAD: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><st
 body{font:17px/1.5 sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b}\
 svg{width:100%;height:auto;border:1px solid #ccc;margin:.5rem 0}code{font-size:.95em}\
 .ask{border-left:4px solid #2f6fb0;padding:.2rem 0 .2rem 1rem}.answer{background:#eef4fa;padding:.3rem .8rem}\
+pre{font-size:.7em;line-height:1.35}table{border-collapse:collapse;font-size:.85em}th,td{border:1px solid #ccc;padding:.1rem .5rem;text-align:left}\
 section{break-inside:avoid}</style>";
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -42,22 +44,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let lesson = Lesson::parse(&written).with_context(|| name.clone())?;
     let (trace, script) = compile(&lesson, args.profile.as_deref()).with_context(|| name.clone())?;
     let setup = Setup::resolve(&trace, &session::Overrides::default()).with_context(|| name.clone())?;
-    let mut machine = setup.machine(&trace).with_context(|| name)?;
+    let mut pictures = Pictures::of(&name, &written, args.profile.as_deref());
     let title = escaped(&lesson.title());
     let mut page =
         format!("{HEAD}<title>{title}</title><h1>{title}</h1><p><em>{}</em></p>\n", escaped(&lesson.goal));
-    let (mut done, mut drawn) = (0, None);
+    let mut drawn = String::new();
     let mut answers = String::new();
     for (number, beat) in script.beats.iter().enumerate() {
-        while done < beat.step {
-            machine.step(&trace, done as usize, &mut ());
-            done += 1;
-        }
         page.push_str("<section>");
-        // One picture for each state, with what is said of it.
-        if drawn != Some(done) && done > 0 && machine.mimalloc().is_none() {
-            drawn = Some(done);
-            page.push_str(&map_svg(&machine, &format!("After operation {done}"), None));
+        // A picture that stands there already is not drawn again.
+        let picture = pictures.at(number);
+        if picture != drawn {
+            page.push_str(&picture);
+            drawn = picture;
         }
         let class = if beat.task.is_some() { " class=\"ask\"" } else { "" };
         let _ = write!(page, "<p{class}><b>{}.</b> {}</p>", number + 1, html(&beat.text));
