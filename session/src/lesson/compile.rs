@@ -45,22 +45,8 @@ pub fn compile(lesson: &Lesson, preset: Option<&str>) -> Result<(Trace, Script),
             return Ok((trace, script));
         }
     };
-    let mut script = script;
-    script.faults = term_faults(lesson);
-    let mut run = Run {
-        names: trace.head.names.iter().cloned().collect(),
-        trace: &trace,
-        profile: &profile,
-        machine,
-        step: 0,
-        spots: BTreeMap::new(),
-        kept: BTreeMap::new(),
-        obtained: 0,
-        released: 0,
-        rounds: Vec::new(),
-        sentences: Vec::new(),
-        script,
-    };
+    let mut run = Run::new(&trace, &profile, machine, script);
+    run.script.faults = term_faults(lesson);
     run.steps(lesson, &at);
     let script = run.script;
     Ok((trace, script))
@@ -83,10 +69,65 @@ struct Run<'a> {
     script: Script,
 }
 
+/// A program on its machine, for who has formulas to ask of it at one moment and another.
+pub(crate) struct Probe<'a>(Run<'a>);
+
+impl<'a> Probe<'a> {
+    /// At its beginning; nothing where the trace cannot run.
+    pub(crate) fn new(trace: &'a Trace, profile: &'a Profile) -> Option<Self> {
+        let machine = Setup::resolve(trace, &Overrides::default()).and_then(|setup| setup.machine(trace));
+        Some(Self(Run::new(trace, profile, machine.ok()?, Script::default())))
+    }
+
+    /// Goes on to a step.
+    pub(crate) fn go_to(&mut self, step: u64) {
+        self.0.run_to(step, false);
+    }
+
+    /// What a formula is worth now.
+    pub(crate) fn value(&self, formula: &str) -> Option<i64> {
+        self.0.value(formula).ok()
+    }
+
+    /// A text with its numbers, code still in backticks.
+    pub(crate) fn words(&self, written: &str) -> Option<String> {
+        let pieces = text::shown(written, &self.0.moment()).ok()?;
+        let word = |piece: &text::Piece| match piece {
+            text::Piece::Code(code) => format!("`{code}`"),
+            other => other.text().to_owned(),
+        };
+        Some(pieces.iter().map(word).collect())
+    }
+
+    /// What the last operations did, in sentences.
+    pub(crate) fn sentences(self) -> Vec<String> {
+        self.0.sentences
+    }
+}
+
 /// What waits for the next piece of the program.
 enum Waiting<'a> {
     Ask(usize, &'a Ask),
     Play(usize),
+}
+
+impl<'a> Run<'a> {
+    fn new(trace: &'a Trace, profile: &'a Profile, machine: Machine, script: Script) -> Self {
+        Self {
+            names: trace.head.names.iter().cloned().collect(),
+            trace,
+            profile,
+            machine,
+            step: 0,
+            spots: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            obtained: 0,
+            released: 0,
+            rounds: Vec::new(),
+            sentences: Vec::new(),
+            script,
+        }
+    }
 }
 
 impl Run<'_> {
