@@ -2,11 +2,15 @@
 
 use egui::{RichText, Ui};
 use egui_extras::{Column, TableBuilder};
+use session::Place;
 use session::format::{bytes, count, grouped};
+use session::lesson::TaskView;
+use session::order::Order;
 use session::view::tables::SegmentRow;
 use sim_core::mimalloc::PageView;
 
 use super::{View, Wishes, empty};
+use crate::command::Command;
 
 /// Rows that are asked for before it is known which are in view.
 const ROWS: u32 = 64;
@@ -42,8 +46,18 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
     }
     let mut seen = super::Seen::default();
     let mono = |text: String| RichText::new(text).monospace().size(11.5);
+    // Where a lesson asks for a place, a page is one.
+    let task = view.picture.lesson.as_ref().and_then(|lesson| lesson.beat.task.as_ref());
+    let asked = task
+        .is_some_and(|task| task.open() && matches!(task, TaskView::Click { .. } | TaskView::Play { .. }));
+    let mut chosen = None;
+    if asked {
+        // Words that can be marked would take the click.
+        ui.style_mut().interaction.selectable_labels = false;
+    }
     TableBuilder::new(ui)
         .striped(true)
+        .sense(if asked { egui::Sense::click() } else { egui::Sense::hover() })
         .cell_layout(egui::Layout::left_to_right(egui::Align::Center))
         .column(Column::exact(84.0))
         .column(Column::exact(64.0))
@@ -131,11 +145,15 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
                             ui.label(mono(text));
                         });
                     }
+                    if asked && line.response().on_hover_text("The block begins on this page").clicked() {
+                        chosen = Some(Place::Pool(p.base));
+                    }
                 }
                 }
             });
         });
     wishes.look.segments = Some(seen.range(ROWS));
+    wishes.commands.extend(chosen.map(|page| Command::Order(Order::Pin(page))));
 }
 
 fn owner(thread: Option<u16>) -> String {

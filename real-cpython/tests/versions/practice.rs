@@ -271,7 +271,8 @@ fn read_off(question: &Question, told: &str, profile: &Profile) -> Option<Answer
         _ if formula.starts_with("stat(") => number(formula.split('"').nth(1)?)?,
         _ if formula.starts_with("class_avail(") => {
             let size = formula.strip_prefix("class_avail(")?.strip_suffix(')')?;
-            let row = told.lines().find(|line| line.split_whitespace().nth(1) == Some(size))?;
+            let table = told.split("#stats").nth(1)?;
+            let row = table.lines().find(|line| line.split_whitespace().nth(1) == Some(size))?;
             row.split_whitespace().last()?.parse().ok()?
         }
         _ if formula.starts_with("arena_blocks(0)") => {

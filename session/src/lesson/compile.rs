@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use sim_core::arena::{ArenaBackend as _, SimArenas, SimPtr, Target};
-use sim_core::event::narrate_operation;
+use sim_core::domains::ObjectHeap;
+use sim_core::event::{MiEvent, narrate_operation};
 use sim_core::report::{Placement, malloc_stats};
 use sim_core::{Addr, Call, Domain, Event, Machine, Op, Profile, Trace};
 use trace_io::TraceError;
@@ -67,6 +68,19 @@ struct Run<'a> {
     /// The last sentences of it.
     sentences: Vec<String>,
     script: Script,
+}
+
+/// Where a block of mimalloc's went: a page is what a pool is elsewhere, named by where its slices begin, and a segment what an arena is.
+fn on_page(addr: Addr, events: &[Event]) -> Outcome {
+    let block = Place::Block(addr);
+    let has = |what: fn(&MiEvent) -> bool| events.iter().any(|e| matches!(e, Event::Mimalloc(e) if what(e)));
+    if has(|event| matches!(event, MiEvent::SegmentObtained { .. })) {
+        Outcome::NewArena(block)
+    } else if has(|event| matches!(event, MiEvent::PageFresh { .. })) {
+        Outcome::NewPool(block)
+    } else {
+        Outcome::Block(block)
+    }
 }
 
 /// A program on its machine, for who has formulas to ask of it at one moment and another.
@@ -207,7 +221,7 @@ impl Run<'_> {
                 }
                 if plays {
                     let outcome = self.outcome(&op.call, &events);
-                    let call = self.call_text(&op);
+                    let call = self.call_text(&op, index);
                     let pool = outcome.and_then(|outcome| self.pool_of(outcome));
                     self.rounds.push(Round { step: index as u64, call, outcome, pool, because: told });
                 }
@@ -281,6 +295,7 @@ impl Run<'_> {
         Some(match spot.placement? {
             Placement::Null => Outcome::Null,
             Placement::Raw => Outcome::Raw,
+            Placement::Arena { .. } if self.machine.mimalloc().is_some() => on_page(spot.addr, events),
             Placement::Arena { .. } => {
                 let place =
                     facts::block_at(self.machine.pymalloc(), spot.addr).map(|b| Place::Block(b.addr))?;
@@ -308,21 +323,31 @@ impl Run<'_> {
     /// The pool that a place lies in, or is.
     fn pool_around(&self, place: Place) -> Option<Place> {
         match place {
-            Place::Block(addr) => {
-                facts::pool_at(self.machine.pymalloc(), addr).map(|pool| Place::Pool(pool.addr))
-            }
+            Place::Block(addr) => match self.machine.mimalloc() {
+                Some(run) => {
+                    let page = run.heap().page_around(addr)?;
+                    Some(Place::Pool(run.heap().page(page).base))
+                }
+                None => facts::pool_at(self.machine.pymalloc(), addr).map(|pool| Place::Pool(pool.addr)),
+            },
             Place::Pool(_) => Some(place),
             Place::Arena(_) => None,
         }
     }
 
-    /// A call in the lesson's own names, with its domain where that is not OBJ.
-    fn call_text(&self, op: &Op) -> String {
+    /// A call in the lesson's own names, with its domain where that is not OBJ, and its thread where that is not the first.
+    fn call_text(&self, op: &Op, index: usize) -> String {
         let name = |id: u64| self.names.get(&id).cloned().unwrap_or_else(|| "NULL".to_owned());
-        let domain = match op.domain {
-            Domain::Raw => ", raw",
-            Domain::Mem => ", mem",
-            Domain::Obj => "",
+        let domain = match (op.domain, self.trace.object_heap(index)) {
+            (Domain::Raw, _) => ", raw",
+            (Domain::Mem, _) => ", mem",
+            (Domain::Obj, ObjectHeap::Gc) => ", gc",
+            (Domain::Obj, ObjectHeap::GcPre) => ", gc_pre",
+            (Domain::Obj, ObjectHeap::Object) => "",
+        };
+        let domain = match op.thread {
+            0 => domain.to_owned(),
+            thread => format!("{domain}, thread={thread}"),
         };
         match op.call {
             Call::Malloc { id, size } => format!("{} = malloc({size}{domain})", name(id)),
