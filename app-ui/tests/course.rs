@@ -9,7 +9,8 @@ use app_ui::{App, Opened, Platform, Startup};
 use egui::{Key, Modifiers, Rect, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::NodeT as _;
-use session::lesson::{Point, Script, compile, words};
+use session::Place;
+use session::lesson::{Point, Script, Task, compile, words};
 use trace_io::lesson::{Lesson, Show};
 
 struct NoShell;
@@ -54,6 +55,24 @@ impl Window {
     fn next(&mut self) {
         self.0.key_press_modifiers(Modifiers::NONE, Key::ArrowRight);
         self.settle();
+    }
+
+    /// Presses the mouse's button on the first thing that is called so.
+    fn press(&mut self, label: &str) {
+        let found = self.named().into_iter().find(|(name, rect)| name == label && rect.is_positive());
+        let (_, rect) = found.unwrap_or_else(|| panic!("`{label}` is not on the screen"));
+        self.0.hover_at(rect.center());
+        self.0.step();
+        for pressed in [true, false] {
+            let modifiers = Modifiers::NONE;
+            let (pos, button) = (rect.center(), egui::PointerButton::Primary);
+            self.0.event(egui::Event::PointerButton { pos, button, pressed, modifiers });
+        }
+        self.settle();
+    }
+
+    fn says(&self, words: &str) -> bool {
+        self.named().iter().any(|(label, _)| label == words)
     }
 
     /// Everything that has a name, and where it is.
@@ -152,4 +171,42 @@ fn what_a_beat_names_is_on_a_wide_screen() {
 fn what_a_beat_names_is_on_a_phone() {
     let wrong = walk((390.0, 844.0));
     assert!(wrong.is_empty(), "{} beats:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Pages of mimalloc are chosen in their table, by hand and in a play alone.
+#[test]
+fn a_page_of_mimallocs_is_chosen_by_its_row() {
+    let text = include_str!("../../traces/course/22-mi-lists.ron");
+    let (_, script) = compile(&Lesson::parse(text).unwrap(), None).unwrap();
+    let played = script.beats.iter().position(|beat| matches!(beat.task, Some(Task::Play { .. }))).unwrap();
+    let Some(Task::Play { rounds }) = &script.beats[played].task else { unreachable!() };
+    let pages: Vec<String> = rounds
+        .iter()
+        .filter_map(|round| match round.pool? {
+            Place::Pool(addr) => Some(addr.to_string()),
+            _ => None,
+        })
+        .collect();
+    let mut window = Window::new("22-mi-lists.ron", text, (1280.0, 720.0));
+    for beat in &script.beats[..played] {
+        if beat.task.is_some() {
+            window.next();
+        }
+        window.next();
+    }
+    assert!(window.says("l = malloc(30)"));
+    window.press(&pages[0]);
+    assert!(window.says("as the machine does it.") && window.says("m = malloc(620)"), "the row of its page");
+    // The page of the 32s once more: 620 bytes do not lie there.
+    window.press(&pages[0]);
+    assert!(window.says("the machine does it otherwise.") && window.says("n = malloc(1000)"));
+    window.press("in a pool not used yet");
+    assert!(window.says("as the machine does it.") && window.says("o = malloc(32)"));
+    window.press(&pages[0]);
+    assert!(window.says("q = malloc(600000)"));
+    window.press("in a pool not used yet");
+    assert!(window.says("4 of 5 as the machine does it."));
+    // Afterwards a row is a row.
+    window.press(&pages[0]);
+    assert!(window.says("4 of 5 as the machine does it."));
 }

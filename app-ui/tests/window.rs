@@ -1023,7 +1023,12 @@ fn without_a_file_it_begins_with_a_scene() {
 fn a_lesson_is_read_and_answered() {
     let file = opened("01-first-block.ron", include_bytes!("../../traces/course/01-first-block.ron"));
     let mut window = Window::new(Some(file), (1280.0, 720.0), Theme::Dark);
-    for _ in 0..5 {
+    for _ in 0..2 {
+        window.click("Next");
+    }
+    window.click("1 MiB at once");
+    assert!(window.says("Right."));
+    for _ in 0..4 {
         window.click("Next");
     }
     assert!(window.says("Where will") && !window.says("Right."));
@@ -1057,8 +1062,8 @@ impl Window {
 
 #[test]
 fn a_link_opens_a_lesson_at_its_beat_or_a_whole_program() {
-    let window = Window::linked("#v=1&lesson=first-block&beat=4&profile=cpython-3.9");
-    assert!(window.says("Beat 4 of 13") && window.says("of 4 KiB. Only the first one"));
+    let window = Window::linked("#v=1&lesson=first-block&beat=5&profile=cpython-3.9");
+    assert!(window.says("Beat 5 of 14") && window.says("of 4 KiB. Only the first one"));
     // Out of the playground of one window into another one.
     let mut window = Window::linked("#v=1&play=S1SwVchNzMnJT9YwsdDkSitKTdVI1OQCAA&step=1");
     assert_eq!(
@@ -1102,7 +1107,7 @@ fn a_link_that_cannot_be_followed_says_why() {
 
 #[test]
 fn a_lesson_can_stand_alone_and_be_given_back() {
-    let mut window = Window::linked("#v=1&lesson=first-block&beat=5&present=1");
+    let mut window = Window::linked("#v=1&lesson=first-block&beat=6&present=1");
     assert!(window.says("In the pool lies the") && window.says("Map of pool 0"));
     assert!(!window.says("Scenarios") && !window.says("What happened"), "nothing but text and picture");
     assert!((window.harness.ctx.zoom_factor() - 1.45).abs() < 0.01);

@@ -216,7 +216,7 @@ fn lessons_ask_often_and_answers_belong_to_misconceptions() {
         let mut wrong = BTreeSet::new();
         for (index, beat) in script.beats.iter().enumerate() {
             since = if beat.task.is_some() { 0 } else { since + 1 };
-            assert!(since <= 6, "{}: nothing is asked in the {since} beats up to {}", lesson.id, index + 1);
+            assert!(since <= 3, "{}: nothing is asked in the {since} beats up to {}", lesson.id, index + 1);
             match &beat.task {
                 Some(Task::Choose { choices, .. }) => {
                     assert!(choices.len() >= 2, "{} beat {}", lesson.id, index + 1);

@@ -1,7 +1,11 @@
 //! What counts as right where a learner says where blocks go.
 
+use std::path::Path;
+
 use session::Place;
-use session::lesson::{Answer, Outcome, Task, Walk, compile};
+use session::lesson::{Answer, Outcome, Round, Task, TaskView, Walk, compile};
+use sim_core::Profile;
+use sim_core::profile::PRESETS;
 use trace_io::TraceError;
 use trace_io::lesson::Lesson;
 
@@ -105,5 +109,91 @@ fn frees_before_the_first_request_have_happened_when_it_is_asked_about() -> Resu
     let second = key_of(&walk, 3);
     assert_eq!(right(&mut walk, Answer::Place(second)), 2);
     assert_eq!(walk.step(), 6);
+    Ok(())
+}
+
+/// What the machine does of an operation, as a learner says it on a map that shows pools, or mimalloc's pages.
+fn as_the_machine(round: &Round) -> Option<Answer> {
+    Some(match round.outcome? {
+        Outcome::Block(place) => Answer::Place(round.pool.unwrap_or(place)),
+        Outcome::NewPool(_) => Answer::NewPool,
+        Outcome::NewArena(_) => Answer::NewArena,
+        Outcome::Raw => Answer::Raw,
+        Outcome::Null => Answer::Null,
+    })
+}
+
+fn played(walk: &Walk) -> (u32, usize, bool) {
+    match walk.view(None).and_then(|view| view.beat.task) {
+        Some(TaskView::Play { right, rounds, differs, .. }) => (right, rounds, differs.is_some()),
+        other => panic!("it is played: {other:?}"),
+    }
+}
+
+/// Each piece of the course that is played, done as the machine does it and then otherwise, under each build.
+#[test]
+fn each_play_of_the_course_takes_what_the_machine_does_and_nothing_else() -> Result<(), TraceError> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces/course");
+    let (mut plays, mut on_mimalloc) = (0, 0);
+    let Ok(files) = std::fs::read_dir(folder) else { panic!("the course is not there") };
+    for file in files.flatten() {
+        let lesson = Lesson::parse(&std::fs::read_to_string(file.path()).unwrap_or_default())?;
+        for (preset, _) in PRESETS {
+            let Ok(profile) = Profile::named(preset) else { panic!("{preset}") };
+            if lesson.holds(&profile).is_err() {
+                continue;
+            }
+            let (_, script) = compile(&lesson, Some(preset))?;
+            for beat in 0..script.beats.len() {
+                let Some(Task::Play { rounds }) = &script.beats[beat].task else { continue };
+                let rounds = rounds.clone();
+                let answers: Vec<Answer> = rounds.iter().filter_map(as_the_machine).collect();
+                let mut walk = Walk::new(script.clone());
+                walk.go_to(beat);
+                answers.iter().for_each(|answer| walk.answer(answer.clone()));
+                let all = answers.len();
+                assert_eq!(played(&walk), (all as u32, all, false), "{}, {preset}, beat {beat}", lesson.id);
+                // Another place than each of them.
+                walk.again();
+                for answer in &answers {
+                    let far = Place::Pool(sim_core::Addr(8));
+                    walk.answer(if *answer == Answer::Place(far) {
+                        Answer::Null
+                    } else {
+                        Answer::Place(far)
+                    });
+                }
+                assert_eq!(played(&walk), (0, all, true), "{}, {preset}, beat {beat}", lesson.id);
+                plays += 1;
+                on_mimalloc += u32::from(["mi-lists", "threads"].contains(&lesson.id.as_str()));
+            }
+        }
+    }
+    assert!(plays > 200 && on_mimalloc >= 6, "{plays} plays, {on_mimalloc} on mimalloc");
+    Ok(())
+}
+
+/// With mimalloc a page is what is chosen: the one that has blocks of this size in this heap.
+#[test]
+fn a_page_of_mimallocs_is_an_answer_and_another_one_is_not() -> Result<(), TraceError> {
+    let text = "Lesson(id: \"x\", name: \"X\", goal: \"X.\", minutes: 1, profile: \"cpython-3.14t\", steps: [\
+                run(\"a = malloc(32)\\nb = malloc(600)\"), play(text: \"Do it.\", show: mimalloc), \
+                run(\"c = malloc(32)\\nd = malloc(2000)\\nwith thread(1): e = malloc(32)\")])";
+    let (_, script) = compile(&Lesson::parse(text)?, None)?;
+    assert_eq!(script.faults, [""; 0]);
+    let Some(Task::Play { rounds }) = &script.beats[0].task else { panic!("it is played") };
+    let [c, d, e] = &rounds[..] else { panic!("{rounds:?}") };
+    let (Some(Outcome::Block(block)), Some(Place::Pool(page))) = (c.outcome, c.pool) else { panic!("{c:?}") };
+    assert!(matches!((d.outcome, e.outcome), (Some(Outcome::NewPool(_)), Some(Outcome::NewArena(_)))));
+    assert_eq!(e.call, "e = malloc(32, thread=1)");
+    let slice = sim_core::mimalloc::SLICE_BYTES;
+    let right = |answer: Answer| {
+        let mut walk = Walk::new(script.clone());
+        right(&mut walk, answer)
+    };
+    assert_eq!(right(Answer::Place(block)), 1, "the block itself");
+    assert_eq!(right(Answer::Place(Place::Pool(page))), 1, "its page");
+    assert_eq!(right(Answer::Place(Place::Pool(page.offset(slice)))), 0, "the page of b");
+    assert_eq!(right(Answer::NewPool), 0);
     Ok(())
 }

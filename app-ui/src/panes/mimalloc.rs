@@ -2,14 +2,15 @@
 
 use egui::{RichText, Ui};
 use egui_extras::{Column, TableBuilder};
+use session::Place;
 use session::format::{bytes, count, grouped};
+use session::lesson::TaskView;
+use session::order::Order;
 use session::view::tables::SegmentRow;
-use session::{Order, Place};
 use sim_core::mimalloc::PageView;
 
-use crate::command::Command;
-
 use super::{View, Wishes, empty, mimalloc_page};
+use crate::command::Command;
 
 /// Rows that are asked for before it is known which are in view.
 const ROWS: u32 = 64;
@@ -52,6 +53,13 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
     let wide = usize::from(!narrow);
     let mut seen = super::Seen::default();
     let mono = |text: String| RichText::new(text).monospace().size(11.5);
+    // Where a lesson asks for a place, a page is one.
+    let task = view.picture.lesson.as_ref().and_then(|lesson| lesson.beat.task.as_ref());
+    let asked = task
+        .is_some_and(|task| task.open() && matches!(task, TaskView::Click { .. } | TaskView::Play { .. }));
+    let mut chosen = None;
+    // Words that can be marked would take the click.
+    ui.style_mut().interaction.selectable_labels = false;
     TableBuilder::new(ui)
         .striped(true)
         .sense(egui::Sense::click())
@@ -156,14 +164,17 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
                             ui.label(mono(text));
                         });
                     }
-                    if line.response().clicked() {
-                        wishes.commands.push(Command::Order(Order::Pin(Place::Block(p.first_block))));
+                    let about = if asked { "The block begins on this page" } else { "Show the page's blocks" };
+                    if line.response().on_hover_text(about).clicked() {
+                        let (page, block) = (Place::Pool(p.base), Place::Block(p.first_block));
+                        chosen = Some(if asked { page } else { block });
                     }
                 }
                 }
             });
         });
     wishes.look.segments = Some(seen.range(ROWS));
+    wishes.commands.extend(chosen.map(|place| Command::Order(Order::Pin(place))));
     if let Some(page) = page {
         ui.add_space(6.0);
         mimalloc_page::ui(ui, view, page, &mut wishes.commands);

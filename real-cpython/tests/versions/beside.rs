@@ -95,13 +95,8 @@ impl Real {
         command
     }
 
-    /// Runs a trace on both sides.
-    pub(crate) fn compare(
-        &self,
-        profile: &Profile,
-        trace: &Trace,
-        name: &str,
-    ) -> Result<Compared, Difference> {
+    /// What a trace is to print, and what it prints.
+    pub(crate) fn both(&self, profile: &Profile, trace: &Trace, name: &str) -> (String, String) {
         let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.ptrace"));
         let answer = file.with_extension("placement");
         trace_io::ptrace::write(&mut std::io::BufWriter::new(File::create(&file).unwrap()), trace).unwrap();
@@ -124,13 +119,25 @@ impl Real {
         } else {
             theirs.push_str(&said);
         }
-        let difference = first_difference(&ours, &theirs);
         std::fs::remove_file(answer).unwrap();
         std::fs::remove_file(file).unwrap();
-        if let Some(difference) = difference {
+        if ours == theirs {
+            assert!(out.status.success() || breaks_rules(trace), "{}: {}", self.name, out.status);
+        }
+        (ours, theirs)
+    }
+
+    /// Runs a trace on both sides.
+    pub(crate) fn compare(
+        &self,
+        profile: &Profile,
+        trace: &Trace,
+        name: &str,
+    ) -> Result<Compared, Difference> {
+        let (ours, theirs) = self.both(profile, trace, name);
+        if let Some(difference) = first_difference(&ours, &theirs) {
             return Err(difference);
         }
-        assert!(out.status.success() || breaks_rules(trace), "{}: {}", self.name, out.status);
         let lines = |sign: &str| ours.lines().filter(|line| line.starts_with(sign)).count() as u64;
         Ok(Compared { operations: trace.len(), obtained: lines("+arena"), released: lines("-arena") })
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use sim_core::arena::{ArenaBackend as _, SimArenas, SimPtr, Target};
-use sim_core::event::narrate_operation;
+use sim_core::domains::ObjectHeap;
+use sim_core::event::{MiEvent, narrate_operation};
 use sim_core::report::{Placement, malloc_stats};
 use sim_core::{Addr, Call, Domain, Event, Machine, Op, Profile, Trace};
 use trace_io::TraceError;
@@ -46,23 +47,8 @@ pub fn compile(lesson: &Lesson, preset: Option<&str>) -> Result<(Trace, Script),
             return Ok((trace, script));
         }
     };
-    let mut script = script;
-    script.faults = term_faults(lesson);
-    let mut run = Run {
-        names: trace.head.names.iter().cloned().collect(),
-        trace: &trace,
-        profile: &profile,
-        machine,
-        step: 0,
-        spots: BTreeMap::new(),
-        kept: BTreeMap::new(),
-        obtained: 0,
-        released: 0,
-        rounds: Vec::new(),
-        outdated: Vec::new(),
-        sentences: Vec::new(),
-        script,
-    };
+    let mut run = Run::new(&trace, &profile, machine, script);
+    run.script.faults = term_faults(lesson);
     run.steps(lesson, &at);
     let script = run.script;
     Ok((trace, script))
@@ -87,10 +73,79 @@ struct Run<'a> {
     script: Script,
 }
 
+/// Where a block of mimalloc's went: a page is what a pool is elsewhere, named by where its slices begin, and a segment what an arena is.
+fn on_page(addr: Addr, events: &[Event]) -> Outcome {
+    let block = Place::Block(addr);
+    let has = |what: fn(&MiEvent) -> bool| events.iter().any(|e| matches!(e, Event::Mimalloc(e) if what(e)));
+    if has(|event| matches!(event, MiEvent::SegmentObtained { .. })) {
+        Outcome::NewArena(block)
+    } else if has(|event| matches!(event, MiEvent::PageFresh { .. })) {
+        Outcome::NewPool(block)
+    } else {
+        Outcome::Block(block)
+    }
+}
+
+/// A program on its machine, for who has formulas to ask of it at one moment and another.
+pub(crate) struct Probe<'a>(Run<'a>);
+
+impl<'a> Probe<'a> {
+    /// At its beginning; nothing where the trace cannot run.
+    pub(crate) fn new(trace: &'a Trace, profile: &'a Profile) -> Option<Self> {
+        let machine = Setup::resolve(trace, &Overrides::default()).and_then(|setup| setup.machine(trace));
+        Some(Self(Run::new(trace, profile, machine.ok()?, Script::default())))
+    }
+
+    /// Goes on to a step.
+    pub(crate) fn go_to(&mut self, step: u64) {
+        self.0.run_to(step, false);
+    }
+
+    /// What a formula is worth now.
+    pub(crate) fn value(&self, formula: &str) -> Option<i64> {
+        self.0.value(formula).ok()
+    }
+
+    /// A text with its numbers, code still in backticks.
+    pub(crate) fn words(&self, written: &str) -> Option<String> {
+        let pieces = text::shown(written, &self.0.moment()).ok()?;
+        let word = |piece: &text::Piece| match piece {
+            text::Piece::Code(code) => format!("`{code}`"),
+            other => other.text().to_owned(),
+        };
+        Some(pieces.iter().map(word).collect())
+    }
+
+    /// What the last operations did, in sentences.
+    pub(crate) fn sentences(self) -> Vec<String> {
+        self.0.sentences
+    }
+}
+
 /// What waits for the next piece of the program.
 enum Waiting<'a> {
     Ask(usize, &'a Ask),
     Play(usize),
+}
+
+impl<'a> Run<'a> {
+    fn new(trace: &'a Trace, profile: &'a Profile, machine: Machine, script: Script) -> Self {
+        Self {
+            names: trace.head.names.iter().cloned().collect(),
+            trace,
+            profile,
+            machine,
+            step: 0,
+            spots: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            obtained: 0,
+            released: 0,
+            rounds: Vec::new(),
+            outdated: Vec::new(),
+            sentences: Vec::new(),
+            script,
+        }
+    }
 }
 
 impl Run<'_> {
@@ -170,7 +225,7 @@ impl Run<'_> {
                 }
                 if plays {
                     let outcome = self.outcome(&op.call, &events);
-                    let call = self.call_text(&op);
+                    let call = self.call_text(&op, index);
                     let pool = outcome.and_then(|outcome| self.pool_of(outcome));
                     self.rounds.push(Round { step: index as u64, call, outcome, pool, because: told });
                 }
@@ -244,6 +299,7 @@ impl Run<'_> {
         Some(match spot.placement? {
             Placement::Null => Outcome::Null,
             Placement::Raw => Outcome::Raw,
+            Placement::Arena { .. } if self.machine.mimalloc().is_some() => on_page(spot.addr, events),
             Placement::Arena { .. } => {
                 let place =
                     facts::block_at(self.machine.pymalloc(), spot.addr).map(|b| Place::Block(b.addr))?;
@@ -271,21 +327,31 @@ impl Run<'_> {
     /// The pool that a place lies in, or is.
     fn pool_around(&self, place: Place) -> Option<Place> {
         match place {
-            Place::Block(addr) => {
-                facts::pool_at(self.machine.pymalloc(), addr).map(|pool| Place::Pool(pool.addr))
-            }
+            Place::Block(addr) => match self.machine.mimalloc() {
+                Some(run) => {
+                    let page = run.heap().page_around(addr)?;
+                    Some(Place::Pool(run.heap().page(page).base))
+                }
+                None => facts::pool_at(self.machine.pymalloc(), addr).map(|pool| Place::Pool(pool.addr)),
+            },
             Place::Pool(_) => Some(place),
             Place::Arena(_) => None,
         }
     }
 
-    /// A call in the lesson's own names, with its domain where that is not OBJ.
-    fn call_text(&self, op: &Op) -> String {
+    /// A call in the lesson's own names, with its domain where that is not OBJ, and its thread where that is not the first.
+    fn call_text(&self, op: &Op, index: usize) -> String {
         let name = |id: u64| self.names.get(&id).cloned().unwrap_or_else(|| "NULL".to_owned());
-        let domain = match op.domain {
-            Domain::Raw => ", raw",
-            Domain::Mem => ", mem",
-            Domain::Obj => "",
+        let domain = match (op.domain, self.trace.object_heap(index)) {
+            (Domain::Raw, _) => ", raw",
+            (Domain::Mem, _) => ", mem",
+            (Domain::Obj, ObjectHeap::Gc) => ", gc",
+            (Domain::Obj, ObjectHeap::GcPre) => ", gc_pre",
+            (Domain::Obj, ObjectHeap::Object) => "",
+        };
+        let domain = match op.thread {
+            0 => domain.to_owned(),
+            thread => format!("{domain}, thread={thread}"),
         };
         match op.call {
             Call::Malloc { id, size } => format!("{} = malloc({size}{domain})", name(id)),

@@ -16,6 +16,7 @@ mod script;
 mod terms;
 mod walk;
 
+pub(crate) use compile::Probe;
 pub use compile::compile;
 pub use glossary::{Entry, GLOSSARY, at_home, definition, later_term};
 pub use misconceptions::{MISCONCEPTIONS, Misconception, misconception};

@@ -135,7 +135,7 @@ pub struct Round {
     pub because: Vec<String>,
 }
 
-/// Where a request goes.
+/// Where a request goes. With mimalloc a page stands for a pool, as [`Place::Pool`] at its first slice, and a segment for an arena.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Outcome {
     /// To a block of a pool that serves its class already, or of an emptied one.

@@ -8,17 +8,17 @@ use super::rule::Rule;
 use crate::dice::Dice;
 
 /// Arenas full of blocks of one size.
-struct Full {
+pub(super) struct Full {
     size: u64,
     /// Blocks of a pool.
-    each: u64,
+    pub(super) each: u64,
     /// Pools of an arena.
-    pools: u64,
-    line: String,
+    pub(super) pools: u64,
+    pub(super) line: String,
 }
 
 impl Full {
-    fn new(dice: &mut Dice, build: &Build<'_>, arenas: u64) -> Self {
+    pub(super) fn new(dice: &mut Dice, build: &Build<'_>, arenas: u64) -> Self {
         let block = build.some_block(dice, 400, build.most);
         let size = build.request(dice, block);
         let line = format!("for i in range({arenas} * arena.pools * blocks({size})): x[i] = malloc({size})");

@@ -53,6 +53,32 @@ pub enum Asked {
     ToLibrary(Vec<String>),
     /// `raw_allocated_blocks`.
     RawBlocks,
+    /// What a formula over the machine is worth.
+    Formula(String, Said),
+    /// Which of some statements is true.
+    Which(Vec<Statement>),
+}
+
+/// How a formula's number is said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Said {
+    /// As a number.
+    Plain,
+    /// As so many bytes.
+    Bytes,
+    /// As a byte in hexadecimal, the way CPython prints memory.
+    Byte,
+}
+
+/// Something that may be true of the machine.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Statement {
+    /// In words.
+    pub say: String,
+    /// As a formula.
+    pub is: String,
+    /// The misconception of who takes it for true.
+    pub misconception: Option<u32>,
 }
 
 /// An answer.
@@ -77,10 +103,12 @@ pub enum Answer {
     Names(Vec<String>),
     /// Some arenas.
     Arenas(Vec<u64>),
+    /// A statement.
+    Said(String),
 }
 
 impl Asked {
-    /// The answer of a record.
+    /// The answer of a record; none where a formula is asked for, of which a record knows nothing.
     pub fn answer(&self, staged: &Staged, record: &Record) -> Option<Answer> {
         let spot = |name: &String| record.happened.get(staged.made(name)?)?.spot;
         let place = |name: &String| match spot(name)? {
@@ -170,6 +198,7 @@ impl Asked {
                 names.iter().filter(|name| spot(name) == Some(Spot::Raw)).cloned().collect(),
             )),
             Self::RawBlocks => Some(Answer::Number(record.raw_blocks)),
+            Self::Formula(..) | Self::Which(_) => None,
         }
     }
 
@@ -219,15 +248,25 @@ impl Asked {
                 | Self::Waste(..)
                 | Self::LastOffset(_)
                 | Self::Lost(_)
+                | Self::Formula(_, Said::Bytes)
         )
+    }
+
+    /// A number in words.
+    pub(super) fn number_words(&self, number: i64) -> String {
+        match (self, number) {
+            (Self::Formula(_, Said::Byte), _) => format!("{number:02x}"),
+            (_, 1) if self.in_bytes() => "1 byte".to_owned(),
+            _ if self.in_bytes() => format!("{} bytes", said(number, Unit::Plain)),
+            _ => said(number, Unit::Plain),
+        }
     }
 
     /// An answer in words.
     pub(super) fn words(&self, answer: &Answer, staged: &Staged, right: &Record) -> String {
         match answer {
-            Answer::Number(1) if self.in_bytes() => "1 byte".to_owned(),
-            Answer::Number(number) if self.in_bytes() => format!("{} bytes", said(*number, Unit::Plain)),
-            Answer::Number(number) => said(*number, Unit::Plain),
+            Answer::Number(number) => self.number_words(*number),
+            Answer::Said(words) => words.clone(),
             Answer::Stays => "where it lies already".to_owned(),
             Answer::Spot(spot) => {
                 let before = match self {
@@ -285,7 +324,9 @@ impl Asked {
             Self::Linked(name) => format!("linked({name})"),
             Self::Released => "arenas.released".to_owned(),
             Self::RawBlocks => "raw.blocks".to_owned(),
-            Self::Spot(_)
+            Self::Formula(formula, _) => format!("({formula})"),
+            Self::Which(_)
+            | Self::Spot(_)
             | Self::Pool(_)
             | Self::Arena(_)
             | Self::Moves(_)
@@ -302,6 +343,7 @@ impl Asked {
         };
         Some(match (self, answer) {
             (_, Answer::Number(value)) => format!("{} == {value}", self.number(staged)?),
+            (Self::Which(all), Answer::Said(say)) => all.iter().find(|one| one.say == *say)?.is.clone(),
             (Self::Moves(name), Answer::Stays) => format!("pooled({name}) and place({name}) == before"),
             (Self::Moves(name), Answer::Spot(spot @ Spot::Block { .. })) => {
                 format!("{} and place({name}) != before", spot_claim(name, *spot))

@@ -3,7 +3,7 @@
 use sim_core::Profile;
 use trace_io::lesson::Show;
 
-use super::asked::{Asked, and};
+use super::asked::{Asked, Said, Statement, and};
 use super::rule::Rule;
 use crate::dice::Dice;
 
@@ -22,12 +22,112 @@ pub(super) struct Draft {
     pub(super) select: Option<String>,
     /// Said before what happened.
     pub(super) why: Option<String>,
+    /// What is changed of the build.
+    pub(super) settings: Vec<(String, String)>,
+    /// What people reckon instead of the formula that is asked for.
+    pub(super) reckoned: Vec<Reckoned>,
+    /// The text's numbers are those of the end, which it tells of.
+    pub(super) late: bool,
+    /// Whether what the last operations did explains the key.
+    pub(super) told: bool,
+    /// A formula: where it is worth as much, the question tells nothing.
+    pub(super) trap: Option<String>,
+}
+
+/// A formula that somebody takes for the one that is asked for.
+#[derive(Debug)]
+pub(super) struct Reckoned {
+    pub(super) formula: String,
+    /// Who does.
+    pub(super) belief: Belief,
+}
+
+/// What is believed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Belief {
+    /// A misconception of the catalogue.
+    M(u32),
+    /// Another one.
+    That(&'static str),
 }
 
 impl Draft {
     pub(super) fn new(program: Vec<String>, then: Vec<String>, text: String, asked: Asked) -> Self {
         let (rules, show) = (Vec::new(), Show::Blocks);
-        Self { program, then, text, asked, rules, needed: Vec::new(), show, select: None, why: None }
+        Self {
+            program,
+            then,
+            text,
+            asked,
+            rules,
+            needed: Vec::new(),
+            show,
+            select: None,
+            why: None,
+            settings: Vec::new(),
+            reckoned: Vec::new(),
+            late: false,
+            told: false,
+            trap: None,
+        }
+    }
+
+    /// One that asks what a formula is worth.
+    pub(super) fn worth(
+        program: Vec<String>,
+        then: Vec<String>,
+        text: String,
+        formula: String,
+        said: Said,
+    ) -> Self {
+        Self::new(program, then, text, Asked::Formula(formula, said))
+    }
+
+    /// One that asks which statement is true.
+    pub(super) fn which(program: Vec<String>, then: Vec<String>, text: String) -> Self {
+        Self { told: true, ..Self::new(program, then, text, Asked::Which(Vec::new())) }
+    }
+
+    /// A statement; the misconception of who takes it for true, 0 for none.
+    pub(super) fn or(mut self, say: String, is: String, misconception: u32) -> Self {
+        if let Asked::Which(all) = &mut self.asked {
+            let misconception = (misconception > 0).then_some(misconception);
+            all.push(Statement { say, is, misconception });
+        }
+        self
+    }
+
+    /// What is reckoned by who has a misconception.
+    pub(super) fn m(self, misconception: u32, formula: String) -> Self {
+        self.reckoned(Belief::M(misconception), formula)
+    }
+
+    /// What is reckoned by who believes something else.
+    pub(super) fn that(self, belief: &'static str, formula: String) -> Self {
+        self.reckoned(Belief::That(belief), formula)
+    }
+
+    fn reckoned(mut self, belief: Belief, formula: String) -> Self {
+        self.reckoned.push(Reckoned { formula, belief });
+        self
+    }
+
+    /// The key must not be what this is worth.
+    pub(super) fn differs_from(mut self, formula: String) -> Self {
+        self.trap = Some(formula);
+        self
+    }
+
+    /// The text tells of the end.
+    pub(super) fn late(mut self) -> Self {
+        self.late = true;
+        self
+    }
+
+    /// Changes the build.
+    pub(super) fn set(mut self, key: &str, value: &str) -> Self {
+        self.settings.push((key.to_owned(), value.to_owned()));
+        self
     }
 
     /// Wrong machines that break one rule each.
@@ -114,6 +214,11 @@ pub(super) fn letter(index: usize) -> String {
     } else {
         format!("{}{}", letter(index / 26 - 1), letter(index))
     }
+}
+
+/// So many of something.
+pub(super) fn count_of(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Lines of a program within a sentence.

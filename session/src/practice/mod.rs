@@ -1,27 +1,33 @@
 //! Practice: fresh questions on the lessons of the course, from a seed.
 //!
-//! A template (`pools`, `arenas`, `big`) makes a program and asks for something that its last piece does. The machine runs it, and
-//! what it did is the key; [wrong machines](Rule) run the same operations, and what they would have done are the distractors, each with the
-//! misconception that it comes from. A question with fewer than three different distractors is thrown away, and the seed's next throw makes another one.
+//! A template (`pools`, `arenas`, `big`, …) makes a program and asks for something that its last piece does. The machine runs it, and
+//! what it did is the key. Where that is a place, [wrong machines](Rule) run the same operations, and what they would have done are the
+//! distractors; elsewhere the key is a formula over the machine (`formula`), and the distractors are what people would reckon instead. Each has
+//! the misconception that it comes from. A question with fewer than three different distractors is thrown away, and the seed's next throw makes another one.
 //! Nothing here is stored, and the same seed gives the same question everywhere.
 
 mod arenas;
 mod asked;
 mod big;
+mod builds;
 mod draft;
+mod formula;
+mod layers;
+mod objects;
+mod pages;
 mod pools;
 mod record;
 mod rule;
 mod show;
+mod stats;
+mod traces;
 mod wrong;
-
-use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use sim_core::{ArenaPlacement, Profile};
 use trace_io::lesson::{Show, truth};
 
-pub use asked::{Answer, Asked};
+pub use asked::{Answer, Asked, Said, Statement};
 pub use record::{Happened, Header, Record, Spot, Staged};
 pub use rule::Rule;
 
@@ -39,7 +45,7 @@ const SENTENCES: usize = 8;
 type Template = fn(&mut Dice, u8, &Build<'_>) -> Option<Draft>;
 
 /// The lessons that there are questions on, by their ids, in the course's order.
-pub const LESSONS: [&str; 11] = [
+pub const LESSONS: [&str; 25] = [
     "first-block",
     "classes",
     "lifo",
@@ -51,9 +57,23 @@ pub const LESSONS: [&str; 11] = [
     "survivor",
     "big",
     "realloc",
+    "whose",
+    "domains",
+    "hooks",
+    "tracemalloc",
+    "stats",
+    "what-ifs",
+    "objects",
+    "growth",
+    "type-lists",
+    "versions",
+    "mi-lists",
+    "threads",
+    "interpreters",
+    "diagnosis",
 ];
 
-const TEMPLATES: [Template; 11] = [
+const TEMPLATES: [Template; LESSONS.len()] = [
     pools::first_block,
     pools::classes,
     |dice, level, build| Some(pools::lifo(dice, level, build)),
@@ -65,10 +85,35 @@ const TEMPLATES: [Template; 11] = [
     arenas::survivor,
     |dice, level, build| Some(big::library(dice, level, build)),
     |dice, level, build| Some(big::realloc(dice, level, build)),
+    layers::whose,
+    |dice, level, build| Some(layers::domains(dice, level, build)),
+    layers::hooks,
+    traces::tracemalloc,
+    stats::stats,
+    |dice, level, build| Some(builds::what_ifs(dice, level, build)),
+    |dice, level, build| Some(objects::objects(dice, level, build)),
+    objects::growth,
+    |dice, level, build| Some(objects::type_lists(dice, level, build)),
+    |dice, level, build| Some(builds::versions(dice, level, build)),
+    pages::lists,
+    pages::threads,
+    |dice, level, build| Some(pages::interpreters(dice, level, build)),
+    builds::diagnosis,
 ];
 
+/// The builds that a lesson holds for, as a formula over their constants.
+fn holds(lesson: &str) -> &'static str {
+    match lesson {
+        "tracemalloc" => "1",
+        "mi-lists" | "threads" => "free_threaded",
+        "interpreters" => "version >= 312 and not free_threaded",
+        "objects" | "growth" | "type-lists" => "pointer == 8 and not free_threaded",
+        _ => "not free_threaded",
+    }
+}
+
 /// The lessons on arenas, which are easier to see with few pools.
-const SMALL_ARENAS: [&str; 3] = ["which-arena", "released", "survivor"];
+const SMALL_ARENAS: [&str; 5] = ["which-arena", "released", "survivor", "what-ifs", "diagnosis"];
 
 /// How large arenas are in the lessons on them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -162,7 +207,7 @@ pub struct WrongNumber {
     pub differs: String,
 }
 
-/// A question on a lesson at a level from 1 to 3; none where there are no such questions, or where the build does not use pymalloc. It is
+/// A question on a lesson at a level from 1 to 3; none where there are no such questions, or where the lesson does not hold. It is
 /// one of the build that the profile is called after: what somebody has changed of that would be the answer to half of the questions.
 pub fn question(lesson: &str, level: u8, seed: u64, profile: &Profile) -> Option<Question> {
     question_at(lesson, level, seed, profile, Scale::Small)
@@ -171,11 +216,10 @@ pub fn question(lesson: &str, level: u8, seed: u64, profile: &Profile) -> Option
 /// The same with arenas of another size.
 pub fn question_at(lesson: &str, level: u8, seed: u64, profile: &Profile, scale: Scale) -> Option<Question> {
     let number = LESSONS.iter().position(|&id| id == lesson)?;
-    let pymalloc = matches!(truth("free_threaded", profile), Ok(false));
-    if !(1..=3).contains(&level) || !pymalloc {
+    let preset = Profile::named(&profile.name).ok()?;
+    if !(1..=3).contains(&level) || !matches!(truth(holds(lesson), &preset), Ok(true)) {
         return None;
     }
-    let preset = Profile::named(&profile.name).ok()?;
     let profile = &preset;
     let mut settings = Vec::new();
     if scale == Scale::Small && SMALL_ARENAS.contains(&lesson) {
@@ -189,10 +233,15 @@ pub fn question_at(lesson: &str, level: u8, seed: u64, profile: &Profile, scale:
     (0..THROWS).find_map(|throw| {
         let mut dice = Dice::of(&[number as u64, u64::from(level), seed, throw]);
         let draft = TEMPLATES[number](&mut dice, level, &Build::new(&profile))?;
-        let mut question = tried(draft, level, &mut dice, &profile)?;
+        let settings: Vec<_> = settings.iter().chain(&draft.settings).cloned().collect();
+        let mut question = if draft.settings.is_empty() {
+            tried(draft, level, &mut dice, &profile, &settings)
+        } else {
+            tried(draft, level, &mut dice, &profile.clone().changed(&settings).ok()?, &settings)
+        }?;
         lesson.clone_into(&mut question.lesson);
         question.seed = seed;
-        question.settings.clone_from(&settings);
+        question.settings = settings;
         Some(question)
     })
 }
@@ -219,10 +268,22 @@ impl Distractor {
     }
 }
 
-/// Runs a draft; `None` if it is no good question.
-fn tried(draft: Draft, level: u8, dice: &mut Dice, profile: &Profile) -> Option<Question> {
-    let (program, then) = (draft.program.join("\n"), draft.then.join("\n"));
-    let staged = Staged::new(&program, &then, profile).ok()?;
+/// What came of a draft's operations.
+struct Found {
+    /// The key, and how it is said.
+    answer: Answer,
+    key: String,
+    /// The question, with its numbers.
+    text: String,
+    distractors: Vec<Distractor>,
+    because: Vec<String>,
+    /// Whether the key is a place that is on the map.
+    seen: bool,
+}
+
+/// What the machine and the wrong ones do of a draft's operations.
+fn placed(draft: &Draft, program: &str, then: &str, profile: &Profile) -> Option<Found> {
+    let staged = Staged::new(program, then, profile).ok()?;
     let all = staged.trace.len() as usize;
     if staged.shown == all {
         return None;
@@ -230,12 +291,7 @@ fn tried(draft: Draft, level: u8, dice: &mut Dice, profile: &Profile) -> Option<
     let (right, told) = staged.run(profile, draft.asked.about(&staged))?;
     let answer = draft.asked.answer(&staged, &right)?;
     let key = draft.asked.words(&answer, &staged, &right);
-    // What the learner reads must not say it.
-    if shows(&[&program, &then, &draft.text], &answer) {
-        return None;
-    }
-    let mut texts = BTreeSet::from([key.clone()]);
-    let mut found: Vec<Distractor> = Vec::new();
+    let mut distractors: Vec<Distractor> = Vec::new();
     for rules in &draft.rules {
         let Some(record) = wrong_record(rules, &staged, profile) else { continue };
         let Some(other) = draft.asked.answer(&staged, &record) else { continue };
@@ -244,7 +300,7 @@ fn tried(draft: Draft, level: u8, dice: &mut Dice, profile: &Profile) -> Option<
         if other == answer && needed {
             return None;
         }
-        if other == answer || !texts.insert(text.clone()) {
+        if other == answer || text == key || distractors.iter().any(|before| before.text == text) {
             continue;
         }
         let beliefs: Vec<String> = rules.iter().map(|rule| rule.belief(profile)).collect();
@@ -252,14 +308,36 @@ fn tried(draft: Draft, level: u8, dice: &mut Dice, profile: &Profile) -> Option<
         let differs = differs(&belief, &staged, &right, &record)
             .unwrap_or_else(|| format!("If {belief}, the answer would be {text}; it is {key}."));
         let misconception = rules.iter().find_map(|rule| rule.misconception(profile));
-        found.push(Distractor { answer: other, text, misconception, differs, needed });
+        distractors.push(Distractor { answer: other, text, misconception, differs, needed });
     }
-    if found.len() < DISTRACTORS {
-        return None;
-    }
-    let mut because: Vec<String> = draft.why.into_iter().collect();
+    let mut because: Vec<String> = draft.why.iter().cloned().collect();
     because.extend(draft.asked.because(&staged, &right));
     because.extend(told.into_iter().take(SENTENCES).map(|sentence| told_of(&sentence)));
+    let seen = matches!(answer, Answer::Spot(spot) if seen(spot, &staged, &right));
+    Some(Found { answer, key, text: draft.text.clone(), distractors, because, seen })
+}
+
+/// Runs a draft; `None` if it is no good question.
+fn tried(
+    draft: Draft,
+    level: u8,
+    dice: &mut Dice,
+    profile: &Profile,
+    settings: &[(String, String)],
+) -> Option<Question> {
+    let (program, then) = (draft.program.join("\n"), draft.then.join("\n"));
+    let Found { answer, key, text, distractors: mut found, because, seen } = match draft.asked {
+        Asked::Formula(..) | Asked::Which(_) => formula::found(&draft, &program, &then, profile, settings),
+        _ => placed(&draft, &program, &then, profile),
+    }?;
+    // What the learner reads must not say it. What is asked about may be told in other words than the program's.
+    let told = match draft.asked {
+        Asked::Formula(..) if !then.lines().any(|line| text.contains(line)) => "",
+        _ => &then,
+    };
+    if found.len() < DISTRACTORS || shows(&[&program, told, &text], &answer) {
+        return None;
+    }
     let task = match answer {
         Answer::Number(key) if level > 2 => {
             let wrong = found.into_iter().filter_map(|distractor| match distractor.answer {
@@ -271,7 +349,7 @@ fn tried(draft: Draft, level: u8, dice: &mut Dice, profile: &Profile) -> Option<
             });
             Task::Number { key, wrong: wrong.collect() }
         }
-        Answer::Spot(key) if level == 2 && seen(key, &staged, &right) && dice.within(0, 2) == 0 => {
+        Answer::Spot(key) if level == 2 && seen && dice.within(0, 2) == 0 => {
             Task::Click { key, wrong: found.into_iter().map(Distractor::choice).collect() }
         }
         _ => {
@@ -295,7 +373,7 @@ fn tried(draft: Draft, level: u8, dice: &mut Dice, profile: &Profile) -> Option<
         settings: Vec::new(),
         program,
         then,
-        text: draft.text,
+        text,
         task,
         because,
         show: draft.show,
