@@ -10,14 +10,18 @@ mod glossary;
 mod mi;
 mod misconceptions;
 mod moment;
+mod runner;
 mod scope;
 mod script;
+mod spot;
+mod tally;
 mod terms;
 mod walk;
 
 pub use compile::compile;
 pub use glossary::{Entry, GLOSSARY, at_home, definition};
 pub use misconceptions::{MISCONCEPTIONS, Misconception, misconception};
+pub(crate) use runner::Runner;
 pub use scope::{STATE_FUNCTIONS, STATE_NAMES};
 pub use script::{Beat, Choice, Outcome, Point, Round, Script, Shown, Task, words};
 pub use walk::{Answer, BeatView, Given, LessonView, TaskView, Verdict, Walk};

@@ -9,9 +9,9 @@ use serde::Deserialize;
 use sim_core::{Note, Profile, TraceBuilder};
 
 use super::text;
-use super::under::Under;
+use super::under::{Holds, Under, truth};
 use crate::error::TraceError;
-use crate::program::expr::{Constants, Expr};
+use crate::program::expr::Constants;
 use crate::program::{Bounds, Expanded, Expander, Program};
 
 /// A lesson, as it is written.
@@ -52,16 +52,6 @@ pub struct Lesson {
     pub source: Option<Source>,
     /// What is done, said and asked, in order.
     pub steps: Vec<Step>,
-}
-
-/// For which builds a lesson holds.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Holds {
-    /// A formula over the build's constants.
-    pub when: String,
-    /// What to say where it does not.
-    pub otherwise: String,
 }
 
 /// Python that was run, and what ran it: `snippets` of real-cpython writes it beside the calls that were made.
@@ -330,10 +320,4 @@ impl Lesson {
     pub fn title(&self) -> String {
         if self.number == 0 { self.name.clone() } else { format!("{} {}", self.number, self.name) }
     }
-}
-
-/// Whether a condition over the build's constants holds.
-pub fn truth(condition: &str, profile: &Profile) -> Result<bool, TraceError> {
-    let formula = Expr::parse(condition)?;
-    Ok(formula.value(&Constants(profile))? != 0)
 }

@@ -12,9 +12,10 @@ pub mod text;
 mod under;
 mod write;
 
-pub use course::{Answer, Ask, Holds, Lesson, Play, Say, Show, Source, Staged, Step, Variant, truth};
+pub use course::{Answer, Ask, Lesson, Play, Say, Show, Source, Staged, Step, Variant};
 pub use parse::parse;
 pub use puzzle::{Goal, Puzzle, Score, Tried, Wrong};
+pub use under::{Holds, truth};
 pub use write::write;
 
 pub(crate) use form::{Form, form, utf8};

@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use sim_core::{Profile, TraceBuilder};
 
-use super::course::Holds;
-use super::under::Under;
+use super::under::{Holds, Under};
 use crate::error::{LineColumn, TraceError};
 use crate::program::{Bounds, Expanded, Expander, Fault, Program};
 
@@ -193,12 +192,7 @@ impl Puzzle {
             .map_err(|error| Fault::new(top, error.to_string(), "change the line with `#!`"))?;
         let within = |fault: Fault| Fault { problem: format!("what is given: {}", fault.problem), ..fault };
         let mut expander = Expander::new(&self.title(), &profile, Self::BOUNDS);
-        expander.run(&Program::parse(&self.given).map_err(within)?).map_err(within)?;
-        let given = expander.len();
-        expander.run(program)?;
-        let mut expanded = expander.finish();
-        expanded.lines.iter_mut().take(given as usize).for_each(|line| *line = 0);
-        let head = &mut expanded.trace.head;
+        let head = &mut expander.trace_mut().head;
         head.lesson = true;
         head.profile = Some(profile.name.clone());
         head.settings = self.under().settings(&Profile::named(&profile.name).unwrap_or_default());
@@ -207,6 +201,11 @@ impl Puzzle {
             .under()
             .allocator()
             .map_err(|error| Fault::new(top, error.to_string(), "mend the puzzle"))?;
+        expander.run(&Program::parse(&self.given).map_err(within)?).map_err(within)?;
+        let given = expander.len();
+        expander.run(program)?;
+        let mut expanded = expander.finish();
+        expanded.lines.iter_mut().take(given as usize).for_each(|line| *line = 0);
         Ok((Tried { expanded, given }, profile))
     }
 

@@ -2,12 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use sim_core::Profile;
 use sim_core::domains::AllocatorName;
 
-use super::course::{Holds, truth};
 use crate::error::{LineColumn, TraceError};
 use crate::program::expr::{Constants, Expr};
+
+/// For which builds a lesson or a puzzle holds.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Holds {
+    /// A formula over the build's constants.
+    pub when: String,
+    /// What to say where it does not.
+    pub otherwise: String,
+}
 
 /// What a file says of it.
 pub(super) struct Under<'a> {
@@ -58,4 +68,10 @@ impl Under<'_> {
             remedy: "name one of them".to_owned(),
         })
     }
+}
+
+/// Whether a condition over the build's constants holds.
+pub fn truth(condition: &str, profile: &Profile) -> Result<bool, TraceError> {
+    let formula = Expr::parse(condition)?;
+    Ok(formula.value(&Constants(profile))? != 0)
 }
