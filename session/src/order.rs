@@ -42,8 +42,10 @@ pub enum Order {
     Program(String),
     /// Take what is open into the playground.
     Fork,
-    /// Take a program into the playground, and run it.
+    /// Take a program into the playground, or into the puzzle that is open, and run it.
     Take(String),
+    /// Leave the puzzle that is open; its trace stays, and what is written next is the playground's.
+    LeavePuzzle,
     /// Forget the answer, to try again.
     Again,
     /// Go to the author's next note.

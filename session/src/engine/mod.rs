@@ -181,6 +181,7 @@ impl Engine {
                     self.show(Arc::new(*trace), false);
                 }
                 Outcome::Lesson(lesson) => self.teach(*lesson, None),
+                Outcome::Puzzle(puzzle) => self.pose(*puzzle),
                 Outcome::Still(still) => self.still = Some(still),
                 Outcome::Failed(error) => self.error = Some(error),
             }
@@ -219,6 +220,7 @@ impl Engine {
             }
             Order::Program(text) => self.run_program(text, None),
             Order::Take(text) => self.take_program(text),
+            Order::LeavePuzzle => self.leave_puzzle(),
             Order::Fork => self.fork(),
             Order::Again => self.beat(|walk| {
                 walk.again();

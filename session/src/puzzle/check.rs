@@ -18,6 +18,8 @@ pub struct PuzzleView {
     pub id: String,
     /// As menus name it.
     pub title: String,
+    /// As its trace is called.
+    pub trace: String,
     /// The lesson whose matter it is, by its id.
     pub lesson: String,
     /// What to do.
@@ -98,6 +100,7 @@ pub fn check(puzzle: &Puzzle, text: &str, preset: Option<&str>) -> Result<Attemp
     let mut view = PuzzleView {
         id: puzzle.id.clone(),
         title: puzzle.title(),
+        trace: puzzle.trace_name(),
         lesson: puzzle.lesson.clone(),
         given: puzzle.given.clone(),
         allows: puzzle.allows.clone(),

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use trace_io::program::Fault;
 
+use crate::puzzle::PuzzleView;
+
 /// What the playground's trace is called.
 pub const PLAYGROUND: &str = "Playground";
 
@@ -15,6 +17,15 @@ pub struct Played {
     pub fault: Option<ProgramFault>,
     /// The line of the operation that led to the step shown.
     pub line: Option<u32>,
+    /// The puzzle that the program is to solve, where one is open.
+    pub puzzle: Option<Box<PuzzleView>>,
+}
+
+impl Played {
+    /// Whether a trace with this name is what was written: the playground's, or the puzzle's.
+    pub fn is(&self, trace: &str) -> bool {
+        trace == self.puzzle.as_ref().map_or(PLAYGROUND, |puzzle| puzzle.trace.as_str())
+    }
 }
 
 /// What is wrong with a program, and where.

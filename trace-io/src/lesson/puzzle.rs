@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use sim_core::{Profile, TraceBuilder};
 
+use super::form::{Form, form};
 use super::under::{Holds, Under};
 use crate::error::{LineColumn, TraceError};
 use crate::program::{Bounds, Expanded, Expander, Fault, Program};
@@ -122,6 +123,11 @@ impl Puzzle {
     /// What a program may do here: it is run at each change, so it ends soon.
     pub const BOUNDS: Bounds = Bounds { operations: 100_000, statements: 400_000 };
 
+    /// Whether a text is a puzzle, and not a lesson or a plain trace.
+    pub fn is_one(text: &str) -> bool {
+        form(text) == Form::Puzzle
+    }
+
     /// Reads a puzzle.
     pub fn parse(text: &str) -> Result<Self, TraceError> {
         let text = super::form::without_mark(text);
@@ -160,6 +166,11 @@ impl Puzzle {
         if self.number == 0 { self.name.clone() } else { format!("{} {}", self.number, self.name) }
     }
 
+    /// As its trace is called, which a window names.
+    pub fn trace_name(&self) -> String {
+        format!("Puzzle {}", self.title())
+    }
+
     /// The operations of a program, once it keeps to what is allowed here, and the build with what it changes.
     pub fn tried(&self, program: &Program, profile: &Profile) -> Result<(Tried, Profile), Fault> {
         let top = LineColumn { line: 1, column: 1 };
@@ -191,7 +202,7 @@ impl Puzzle {
             .changed(&program.settings)
             .map_err(|error| Fault::new(top, error.to_string(), "change the line with `#!`"))?;
         let within = |fault: Fault| Fault { problem: format!("what is given: {}", fault.problem), ..fault };
-        let mut expander = Expander::new(&self.title(), &profile, Self::BOUNDS);
+        let mut expander = Expander::new(&self.trace_name(), &profile, Self::BOUNDS);
         let head = &mut expander.trace_mut().head;
         head.lesson = true;
         head.profile = Some(profile.name.clone());
