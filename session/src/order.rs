@@ -46,6 +46,8 @@ pub enum Order {
     Take(String),
     /// Leave the puzzle that is open; its trace stays, and what is written next is the playground's.
     LeavePuzzle,
+    /// Give the operations of what was written as a file to save.
+    SaveProgram,
     /// Forget the answer, to try again.
     Again,
     /// Go to the author's next note.

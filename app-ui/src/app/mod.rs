@@ -165,6 +165,9 @@ impl App {
         if let Some(file) = self.state.fetch.take() {
             self.platform.fetch(ctx, file);
         }
+        if let Some((name, text)) = self.state.save.take() {
+            self.platform.save(ctx, &name, text);
+        }
         if let Some(why) = self.platform.poll_refused() {
             self.state.ask_for_path(why);
         }
@@ -233,7 +236,7 @@ impl App {
         for command in commands {
             self.apply(&ctx, command);
         }
-        if self.state.fetch.is_some() {
+        if self.state.fetch.is_some() || self.state.save.is_some() {
             ctx.request_repaint();
         }
         self.publish(&ctx);

@@ -48,6 +48,7 @@ impl Engine {
         });
         let playground = self.playground.get_or_insert_default();
         playground.text = text;
+        playground.shown.runs += 1;
         match expanded {
             Err(fault) => playground.shown.fault = Some(fault.into()),
             Ok((program, profile, expanded)) => {
@@ -67,6 +68,7 @@ impl Engine {
         let Some(puzzle) = &playground.puzzle else { return };
         let attempt = check(puzzle, &text, preset);
         playground.text = text;
+        playground.shown.runs += 1;
         match attempt {
             Err((fault, view)) => {
                 playground.shown.fault = Some(fault.into());
@@ -78,6 +80,23 @@ impl Engine {
                 playground.lines = attempt.lines;
                 self.stand_at_end(attempt.trace, &attempt.profile.name);
             }
+        }
+    }
+
+    /// Gives the operations of what was written as a trace in RON.
+    pub(super) fn save_program(&mut self) {
+        let session = self.session.as_ref().filter(|session| self.plays() && !session.trace().is_empty());
+        let Some(session) = session else {
+            self.error = Some("there are no operations to save; write a program first".to_owned().into());
+            return;
+        };
+        let mut file = Vec::new();
+        // Writing to memory cannot fail, and RON is text.
+        let written = trace_io::lesson::write(&mut file, session.trace());
+        if let (Ok(()), Ok(text)) = (written, String::from_utf8(file)) {
+            let puzzle = self.playground.as_ref().and_then(|playground| playground.puzzle.as_ref());
+            let name = puzzle.map_or("playground.ron".to_owned(), |puzzle| format!("{}.ron", puzzle.id));
+            self.saved = Some((name, text));
         }
     }
 
@@ -95,7 +114,8 @@ impl Engine {
     pub(super) fn leave_puzzle(&mut self) {
         if let Some(playground) = &mut self.playground {
             playground.puzzle = None;
-            playground.shown = Played { forked: playground.shown.forked.take(), ..Played::default() };
+            playground.shown.puzzle = None;
+            playground.shown.fault = None;
         }
     }
 

@@ -26,6 +26,8 @@ pub struct PuzzleView {
     pub task: Vec<Shown>,
     /// The program that runs first.
     pub given: String,
+    /// What stands in the editor at first.
+    pub start: String,
     /// Calls that a solution may make.
     pub allows: Vec<String>,
     /// What has to be true at the end.
@@ -103,6 +105,7 @@ pub fn check(puzzle: &Puzzle, text: &str, preset: Option<&str>) -> Result<Attemp
         trace: puzzle.trace_name(),
         lesson: puzzle.lesson.clone(),
         given: puzzle.given.clone(),
+        start: puzzle.start.clone(),
         allows: puzzle.allows.clone(),
         unit: puzzle.score.unit.clone(),
         more: puzzle.score.more,

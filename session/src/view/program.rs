@@ -13,6 +13,8 @@ pub const PLAYGROUND: &str = "Playground";
 pub struct Played {
     /// A text that the editor takes over, for who forked something; its number tells whether it did already.
     pub forked: Option<(u64, String)>,
+    /// Programs that were run so far: fewer than before means that another engine began anew.
+    pub runs: u64,
     /// What is wrong with the program that was written last.
     pub fault: Option<ProgramFault>,
     /// The line of the operation that led to the step shown.

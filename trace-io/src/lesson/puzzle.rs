@@ -253,6 +253,21 @@ mod tests {
         assert!(error.contains("without goals"), "{error}");
     }
 
+    /// Who reads it without its goals has how it is solved.
+    #[test]
+    fn a_file_is_known_with_or_without_its_name() {
+        for name in ["Puzzle", ""] {
+            let text = format!(
+                "{name}(id: \"t\", name: \"t\", task: \"# arenas allocated total = 1\", {GOALS} given: \"x = malloc(8)\", \
+                 score: (of: \"operations\", unit: \"o\"), best: \"1\", solution: \"free(x)\", hint: \"t\")"
+            );
+            let mut loader = crate::Loader::new("t.ron", Box::new(std::io::Cursor::new(text)), None);
+            while !loader.advance().unwrap() {}
+            assert_eq!(loader.take_puzzle().unwrap().id, "t");
+            assert_eq!(loader.finish().unwrap().trace().unwrap().len(), 2);
+        }
+    }
+
     #[test]
     fn a_program_keeps_to_what_is_allowed() {
         let puzzle = puzzle(&format!(

@@ -3,16 +3,14 @@
 mod index;
 
 use egui::{Align, Button, Frame, Key, Layout, RichText, ScrollArea, TextStyle, Ui};
-use session::lesson::{
-    Answer, Given, LessonView, Shown, TaskView, Verdict, definition, misconception, words,
-};
+use session::lesson::{Answer, Given, LessonView, Shown, TaskView, Verdict, misconception, words};
 use session::link::{Link, What};
 use session::order::Order;
 use session::practice::LESSONS;
 use trace_io::lesson::Source;
-use trace_io::lesson::text::Piece;
 
 use super::View;
+use super::text::pieces;
 use crate::command::{Action, Command};
 use crate::progress::{Practice, Progress};
 use crate::theme::Theme;
@@ -194,35 +192,6 @@ pub(super) fn levels(ui: &mut Ui, lesson: &str, now: Option<u8>, commands: &mut 
             commands.push(Command::Practise(lesson.to_owned(), level));
         }
     }
-}
-
-/// A text with its links.
-pub(super) fn pieces(ui: &mut Ui, text: &[Shown], size: f32, commands: &mut Vec<Command>) {
-    ui.horizontal_wrapped(|ui| {
-        ui.spacing_mut().item_spacing.x = 0.0;
-        for shown in text {
-            match (&shown.piece, shown.place) {
-                (Piece::Words(words), _) => {
-                    ui.label(RichText::new(words).size(size));
-                }
-                (Piece::Code(code), Some(place)) => {
-                    let link = ui.link(RichText::new(code).monospace().size(size - 1.0));
-                    if link.on_hover_text("Show it on the map").clicked() {
-                        commands.push(Command::Order(Order::Enter(place)));
-                    }
-                }
-                (Piece::Code(code), None) => {
-                    ui.label(RichText::new(code).monospace().size(size - 1.0));
-                }
-                (Piece::Term(term, words), _) => {
-                    let label = ui.label(RichText::new(words).size(size).strong().underline());
-                    if let Some(entry) = definition(term) {
-                        label.on_hover_text(super::explained(entry));
-                    }
-                }
-            }
-        }
-    });
 }
 
 fn task_ui(
