@@ -104,6 +104,8 @@ pub(crate) struct State {
     playing: bool,
     /// Whether the layout is a narrow window's.
     narrow: bool,
+    /// Whether it is a puzzle's.
+    posed: bool,
     /// How wide the window is.
     pub(crate) width: f32,
     /// Light, dark or the system's.
@@ -137,6 +139,7 @@ impl State {
             progress: Progress::default(),
             playing: false,
             narrow: false,
+            posed: false,
             width: 1280.0,
             theme: ThemePreference::System,
             reduce_motion: false,

@@ -417,7 +417,10 @@ impl App {
                 let timeline = panes::timeline::ui(ui, &view, &mut wishes.commands);
                 ui.add_space(2.0);
                 panes::transport::ui(ui, &view, &mut wishes.commands);
-                panes::find_bar::ui(ui, &view, &mut local.find_bar, &mut wishes.commands);
+                // Who writes a program looks for little in it, and needs the room.
+                if !self.state.posed() {
+                    panes::find_bar::ui(ui, &view, &mut local.find_bar, &mut wishes.commands);
+                }
                 timeline
             });
             self.timeline = Some(timeline.inner);

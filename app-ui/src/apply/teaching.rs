@@ -20,6 +20,7 @@ impl State {
         let lesson = lesson.filter(|lesson| lesson.id != OPENING);
         let puzzle = self.puzzle().map(|puzzle| puzzle_key(&puzzle.id));
         let played = self.shown.head.as_ref().is_some_and(|head| head.name == PLAYGROUND);
+        let posed = lesson.is_none() && puzzle.is_some();
         let now = match (lesson, puzzle) {
             (Some(lesson), _) => Some((lesson.id.clone(), lesson.at)),
             (None, Some(puzzle)) => Some((puzzle, 0)),
@@ -31,12 +32,13 @@ impl State {
             return;
         }
         if now.is_some() {
+            let laid_out = if posed { Layout::puzzle } else { Layout::lesson };
             if self.before_lesson.is_none() {
-                self.before_lesson = Some(std::mem::replace(&mut self.layout, Layout::lesson(narrow)));
-            } else if narrow != self.narrow {
-                self.layout = Layout::lesson(narrow);
+                self.before_lesson = Some(std::mem::replace(&mut self.layout, laid_out(narrow)));
+            } else if narrow != self.narrow || posed != self.posed {
+                self.layout = laid_out(narrow);
             }
-            self.narrow = narrow;
+            (self.narrow, self.posed) = (narrow, posed);
         }
         if let Some(lesson) = lesson {
             self.playing = false;
@@ -63,6 +65,11 @@ impl State {
     fn puzzle(&self) -> Option<&PuzzleView> {
         let (head, played) = (self.shown.head.as_ref()?, self.shown.status.played.as_ref()?);
         played.puzzle.as_deref().filter(|_| played.is(&head.name))
+    }
+
+    /// Whether the window is laid out for a puzzle.
+    pub(crate) fn posed(&self) -> bool {
+        self.posed && self.beat.is_some()
     }
 
     /// Keeps the score of a puzzle that is solved.

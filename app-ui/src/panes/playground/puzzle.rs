@@ -1,6 +1,7 @@
 //! The puzzle that the program is to solve: its task, its goals and how the program stands, above the editor.
 
 use egui::{Align, Button, CollapsingHeader, Frame, Label, Layout, RichText, ScrollArea, Ui};
+use session::format::grouped;
 use session::puzzle::{GoalView, PuzzleView, Standing};
 
 use super::super::View;
@@ -38,7 +39,8 @@ pub(super) fn ui(
     }
     let mut taken = None;
     head(ui, puzzle, commands);
-    let most = ui.available_height() * 0.62;
+    // The editor keeps some lines, and what is said of the score stays in view.
+    let most = (ui.available_height() - 250.0).max(ui.available_height() * 0.36);
     ScrollArea::vertical().id_salt(("puzzle", &puzzle.id)).max_height(most).auto_shrink([false, true]).show(
         ui,
         |ui| {
@@ -62,10 +64,6 @@ pub(super) fn ui(
             for goal in &puzzle.goals {
                 goal_ui(ui, view, goal, commands);
             }
-            ui.add_space(2.0);
-            score(ui, view, puzzle, progress);
-            ui.add_space(2.0);
-            taken = buttons(ui, puzzle, progress, state, commands);
             if state.hint {
                 pieces(ui, &puzzle.hint, TEXT - 1.0, commands);
             }
@@ -74,6 +72,10 @@ pub(super) fn ui(
             }
         },
     );
+    if puzzle.elsewhere.is_none() {
+        score(ui, view, puzzle, progress);
+        taken = buttons(ui, puzzle, progress, state, commands);
+    }
     ui.separator();
     taken
 }
@@ -121,8 +123,9 @@ fn goal_ui(ui: &mut Ui, view: &View<'_>, goal: &GoalView, commands: &mut Vec<Com
 fn score(ui: &mut Ui, view: &View<'_>, puzzle: &PuzzleView, progress: &Progress) {
     let unit = &puzzle.unit;
     let order = if puzzle.more { "more is better" } else { "fewer is better" };
-    let now = puzzle.score.map_or_else(|| "none yet".to_owned(), |score| format!("{score} {unit}"));
-    ui.label(format!("Score: {now}. Best known: {} {unit}, {order}.", puzzle.best));
+    let said = |score: i64| format!("{} {unit}", grouped(score.unsigned_abs()));
+    let now = puzzle.score.map_or_else(|| "none yet".to_owned(), said);
+    ui.label(format!("Score: {now}. Best known: {}, {order}.", said(puzzle.best)));
     let said = match puzzle.standing {
         Standing::Open => None,
         Standing::Solved => Some("Solved. The best known score is better."),
