@@ -13,8 +13,8 @@ use std::thread::{self, Thread};
 
 /// What the library calls itself in the log where its last resort failed.
 const LIBRARY: &str = "rfd::backend";
-/// What it says then.
-const FAILED: &str = "Failed to pick file";
+/// What it says then, of files to open and to save.
+const FAILED: [&str; 2] = ["Failed to pick file", "Failed to save file"];
 
 /// Dialogs that could not be had so far.
 static FAILURES: AtomicU64 = AtomicU64::new(0);
@@ -28,7 +28,9 @@ impl log::Log for Failures {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        if self.enabled(record.metadata()) && record.args().to_string().starts_with(FAILED) {
+        if self.enabled(record.metadata())
+            && FAILED.iter().any(|said| record.args().to_string().starts_with(said))
+        {
             FAILURES.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -52,7 +54,19 @@ pub(crate) fn ask() -> impl FnOnce() -> Result<Option<PathBuf>, String> + Send {
         .add_filter("Traces and recordings", &trace_io::endings())
         .add_filter("All files", &["*"])
         .pick_file();
-    move || match wait(dialog) {
+    move || answered(wait(dialog), before)
+}
+
+/// Asks where to save a file that is called `name` unless the user says otherwise; the rest is as in [`ask`].
+pub(crate) fn ask_to_save(name: &str) -> impl FnOnce() -> Result<Option<PathBuf>, String> + Send {
+    let before = FAILURES.load(Ordering::Relaxed);
+    let dialog = rfd::AsyncFileDialog::new().set_title("Save the trace").set_file_name(name).save_file();
+    move || answered(wait(dialog), before)
+}
+
+/// What came of a dialog, of which so many had failed before it.
+fn answered(file: Option<rfd::FileHandle>, before: u64) -> Result<Option<PathBuf>, String> {
+    match file {
         Some(file) => Ok(Some(file.path().to_owned())),
         None if FAILURES.load(Ordering::Relaxed) > before => {
             Err("This desktop has no file dialog: no xdg-desktop-portal answers, and there is no zenity"
@@ -116,6 +130,7 @@ mod tests {
         assert_eq!(record(log::Level::Error, "winit", "Failed to pick file with zenity"), before);
         assert_eq!(record(log::Level::Error, library, "Failed to connect to session bus"), before);
         assert_eq!(record(log::Level::Error, library, "Failed to pick file with zenity"), before + 1);
+        assert_eq!(record(log::Level::Error, library, "Failed to save file with zenity"), before + 2);
     }
 
     #[test]

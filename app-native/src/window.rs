@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -190,6 +190,23 @@ impl Platform for Desktop {
         });
     }
 
+    fn save(&mut self, ctx: &egui::Context, name: &str, text: String) {
+        let answer = dialog::ask_to_save(name);
+        let name = name.to_owned();
+        self.spawn("save-dialog", ctx, move || {
+            let saved = match answer() {
+                Ok(Some(path)) => write_to(&path, &text),
+                Ok(None) => return None,
+                // Where the program was begun, under a name that nothing has yet.
+                Err(why) => Err(match write_beside(&name, &text) {
+                    Ok(path) => format!("{why}; it is saved as {}", path.display()),
+                    Err(failed) => format!("{why}, and {failed}"),
+                }),
+            };
+            saved.err().map(|why| Arrival::Opened(Err(why)))
+        });
+    }
+
     fn poll_refused(&mut self) -> Option<String> {
         self.sort_arrivals();
         self.no_dialog.take()
@@ -217,6 +234,29 @@ impl Platform for Desktop {
     fn publish_status(&mut self, _status: &str) {
         // The desktop's screen readers see every label through AccessKit.
     }
+}
+
+/// Saves a text.
+fn write_to(path: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(path, text)
+        .map_err(|error| format!("{}: cannot be written: {error}; choose another place", path.display()))
+}
+
+/// Saves a text in the folder where the program runs, where no file is called so yet.
+fn write_beside(name: &str, text: &str) -> Result<PathBuf, String> {
+    const TRIES: u32 = 1_000;
+    let folder =
+        std::env::current_dir().map_err(|error| format!("there is no folder to save in: {error}"))?;
+    let (stem, ending) = name.rsplit_once('.').unwrap_or((name, "ron"));
+    let numbered = (2..TRIES).map(|number| format!("{stem}-{number}.{ending}"));
+    for name in std::iter::once(name.to_owned()).chain(numbered) {
+        let path = folder.join(name);
+        if let Ok(mut file) = File::create_new(&path) {
+            let written = file.write_all(text.as_bytes());
+            return written.map(|()| path).map_err(|error| format!("nothing was saved: {error}"));
+        }
+    }
+    Err(format!("nothing can be saved in {}", folder.display()))
 }
 
 /// Opens a file. Of a pipe is shown what has come; `-` is standard input.

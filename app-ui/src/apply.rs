@@ -94,7 +94,9 @@ pub(crate) struct State {
     pub(crate) extent: Extent,
     /// A text that the shell has to fetch.
     pub(crate) fetch: Option<&'static str>,
-    /// A link whose lesson is being opened.
+    /// A file that the shell has to save: what it is called, and its text.
+    pub(crate) save: Option<(String, String)>,
+    /// A link whose lesson or puzzle is being opened.
     waiting: Option<Link>,
     /// How far somebody came in lessons.
     pub(crate) progress: Progress,
@@ -102,6 +104,8 @@ pub(crate) struct State {
     playing: bool,
     /// Whether the layout is a narrow window's.
     narrow: bool,
+    /// Whether it is a puzzle's.
+    posed: bool,
     /// How wide the window is.
     pub(crate) width: f32,
     /// Light, dark or the system's.
@@ -130,10 +134,12 @@ impl State {
             beat: None,
             extent: Extent::Whole,
             fetch: None,
+            save: None,
             waiting: None,
             progress: Progress::default(),
             playing: false,
             narrow: false,
+            posed: false,
             width: 1280.0,
             theme: ThemePreference::System,
             reduce_motion: false,
@@ -188,6 +194,9 @@ impl State {
             }
             Command::LeaveLesson => self.order(Order::LeaveLesson),
             Command::NextLesson => self.next_lesson(),
+            Command::LeavePuzzle => self.leave_puzzle(),
+            Command::NextPuzzle => self.next_puzzle(),
+            Command::ShowSolution(id) => self.progress.reveal(&id),
             Command::Copy(text) => return Some(Request::Copy(text)),
             Command::WriteCondition(text) => return Some(Request::FocusCondition(Some(text))),
             Command::OpenPath(path) => {
@@ -338,6 +347,8 @@ impl State {
         while let Some(update) = self.port.update() {
             let brought = self.shown.take(update);
             self.lay_out();
+            self.keep_score();
+            self.save = brought.saved.or(self.save.take());
             self.said = self.shown.status.error.as_ref().map(words::said);
             copied = brought.copied.or(copied);
             if let Some(still) = brought.still {

@@ -24,6 +24,12 @@ pub(crate) enum Command {
     LeaveLesson,
     /// Open the lesson after the one that is open.
     NextLesson,
+    /// Leave the puzzle that is open.
+    LeavePuzzle,
+    /// Open the puzzle after the one that is open.
+    NextPuzzle,
+    /// The solution of the puzzle with this id is looked at.
+    ShowSolution(String),
     /// Put a text on the clipboard.
     Copy(String),
     /// Write a condition into the field.

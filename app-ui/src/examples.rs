@@ -13,6 +13,8 @@ pub(crate) enum Kind {
     Recording,
     /// A few lines of Python, with what they asked for.
     Python,
+    /// A program to write, with goals that the machine checks.
+    Puzzle,
 }
 
 /// A bundled trace.
@@ -37,6 +39,12 @@ impl Example {
     /// What the lesson calls itself, for a lesson of the course: what is between number and ending.
     pub(crate) fn lesson_id(&self) -> Option<&'static str> {
         let name = self.file.strip_prefix("course/")?.strip_suffix(".ron")?;
+        name.split_once('-').map(|(_, id)| id)
+    }
+
+    /// What the puzzle calls itself, for a puzzle.
+    pub(crate) fn puzzle_id(&self) -> Option<&'static str> {
+        let name = self.file.strip_prefix("puzzles/")?.strip_suffix(".ron")?;
         name.split_once('-').map(|(_, id)| id)
     }
 
@@ -88,6 +96,20 @@ macro_rules! python {
             about: $about,
             kind: Kind::Python,
             minutes: Some(2),
+            needs: &[],
+            bytes: text!($file),
+        }
+    };
+}
+
+macro_rules! puzzle {
+    ($file:literal, $label:literal, $about:literal) => {
+        Example {
+            file: $file,
+            label: $label,
+            about: $about,
+            kind: Kind::Puzzle,
+            minutes: None,
             needs: &[],
             bytes: text!($file),
         }
@@ -153,6 +175,29 @@ pub(crate) const EXAMPLES: &[Example] = &[
     lesson!("course/23-threads.ron", 12, [22], "23 Threads, heaps, and waiting", "Say where a block goes that another thread frees, and when an emptied page comes back."),
     lesson!("course/24-interpreters.ron", 6, [13], "24 Interpreters", "Say what interpreters of one process share, and what each has for itself."),
     lesson!("course/25-diagnosis.ron", 15, [9, 15, 16, 17], "25 Your service does not give memory back", "Make a diagnosis from the complaint to the cure, and prove the cure."),
+    puzzle!("puzzles/01-three-pools.ron", "1 Three requests, three pools", "Three requests, each with a pool of its own, for the fewest bytes."),
+    puzzle!("puzzles/02-greatest-waste.ron", "2 The greatest waste", "Five requests of five classes, and as many wasted bytes as can be."),
+    puzzle!("puzzles/03-five-in-one-place.ron", "3 Five in one place", "Five blocks of five sizes, one after the other at one address."),
+    puzzle!("puzzles/04-full-pool.ron", "4 Fill a pool exactly", "A pool without a free block, with the fewest requests."),
+    puzzle!("puzzles/05-two-nought-one.ron", "5 Two, nought, one", "Three pools serve in an order that is not theirs."),
+    puzzle!("puzzles/06-four-classes.ron", "6 One pool, four classes", "One pool serves four size classes, and no other is cut."),
+    puzzle!("puzzles/07-two-before-nought.ron", "7 Two before nought", "Of two arenas with equally many free pools the right one serves."),
+    puzzle!("puzzles/08-one-free.ron", "8 Released by one free", "An arena goes back by one free, where it alone would leave it."),
+    puzzle!("puzzles/09-fewest-survivors.ron", "9 The fewest survivors", "Three arenas stay, with as few blocks as can be."),
+    puzzle!("puzzles/10-three-raw.ron", "10 Three in the C library", "raw_allocated_blocks is 3 without a large request."),
+    puzzle!("puzzles/11-there-and-back.ron", "11 Three classes, and home again", "A block is moved through three classes and comes home."),
+    puzzle!("puzzles/12-two-marks.ron", "12 One mark and two marks", "One arena with one mark of the radix tree, and one with two."),
+    puzzle!("puzzles/13-two-of-five.ron", "13 Two of five", "A table that sees exactly two of five calls."),
+    puzzle!("puzzles/14-leading-pad.ron", "14 Bad leading pad byte", "A bug that the debug hooks call by its name."),
+    puzzle!("puzzles/15-unseen.ron", "15 A leak that tracemalloc cannot see", "A thousand bytes that tracemalloc does not know of."),
+    puzzle!("puzzles/16-headers-and-ends.ron", "16 Headers and ends", "Pool headers and pool ends lose equally much."),
+    puzzle!("puzzles/17-half-goes-back.ron", "17 Exactly half goes back", "An arena size of which exactly half goes back."),
+    puzzle!("puzzles/19-longest-list.ron", "19 The longest list in the pools", "A list that grows as long as it can without leaving the pools."),
+    puzzle!("puzzles/21-same-everywhere.ron", "21 The same on every version", "Forty blocks that lie alike on 3.8, 3.9 and 3.14."),
+    puzzle!("puzzles/22-block-four.ron", "22 Block 4 comes back", "The fewest requests until mimalloc hands out a freed place."),
+    puzzle!("puzzles/23-page-waits.ron", "23 A page that waits", "An empty page of mimalloc that may not be used again yet."),
+    puzzle!("puzzles/24-one-arena-leaks.ron", "24 One arena leaks", "An interpreter ends, and exactly one arena stays for good."),
+    puzzle!("puzzles/25-one-arena-stays.ron", "25 One arena stays", "The same calls in another order, and a single arena is left."),
     python!("python/bytes-3.13.ron", "Bytes at the border of 512, 3.13", "Recorded on CPython 3.13.0"),
     python!("python/comprehension-3.11.ron", "A list comprehension, 3.11", "Recorded on CPython 3.11.2"),
     python!("python/comprehension-3.13.ron", "A list comprehension, 3.13", "Recorded on CPython 3.13.0"),
@@ -224,6 +269,11 @@ pub(crate) fn of_kind(kind: Kind) -> impl Iterator<Item = (usize, &'static Examp
     EXAMPLES.iter().enumerate().filter(move |(_, e)| e.kind == kind)
 }
 
+/// The puzzle with an id, with its place in [`EXAMPLES`].
+pub(crate) fn puzzle(id: &str) -> Option<(usize, &'static Example)> {
+    of_kind(Kind::Puzzle).find(|(_, example)| example.puzzle_id() == Some(id))
+}
+
 /// The lesson of the course with an id, with its place in [`EXAMPLES`].
 pub(crate) fn lesson(id: &str) -> Option<(usize, &'static Example)> {
     of_kind(Kind::Lesson).find(|(_, example)| example.lesson_id() == Some(id))
@@ -237,7 +287,8 @@ mod tests {
     fn every_example_opens() {
         for example in EXAMPLES {
             let file = example.file.rsplit('/').next().unwrap();
-            let trace = trace_io::open(file, Box::new(std::io::Cursor::new(example.bytes))).unwrap();
+            let trace = trace_io::open(file, Box::new(std::io::Cursor::new(example.bytes)));
+            let trace = trace.unwrap_or_else(|error| panic!("{file}: {error}"));
             assert_eq!(trace.is_lesson(), example.kind != Kind::Recording, "{file}");
             assert!(!trace.is_empty());
         }
@@ -269,6 +320,14 @@ mod tests {
             assert!(example.goes_by(&lesson.id), "{}", lesson.id);
             assert!(example.label.starts_with(&lesson.name), "{}", lesson.name);
         }
+        for (_, example) in of_kind(Kind::Puzzle) {
+            let text = std::str::from_utf8(example.bytes).unwrap();
+            let puzzle = trace_io::lesson::Puzzle::parse(text).unwrap();
+            assert_eq!(example.puzzle_id(), Some(puzzle.id.as_str()));
+            assert_eq!(example.label, puzzle.title());
+        }
+        let puzzles = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../traces/puzzles")).unwrap();
+        assert_eq!(of_kind(Kind::Puzzle).count(), puzzles.count(), "each of them is in the index");
         assert_eq!(of_kind(Kind::Pitfall).count(), 30, "the window says how many there are");
         for (_, example) in of_kind(Kind::Pitfall) {
             let trace = trace_io::open(example.file, Box::new(std::io::Cursor::new(example.bytes))).unwrap();

@@ -135,6 +135,19 @@ impl Default for Layout {
     }
 }
 
+/// Panes that show the heap, in a window that is laid out for something to read or to write.
+const PICTURE: &[Pane] = &[
+    Pane::Map,
+    Pane::SizeClasses,
+    Pane::Arenas,
+    Pane::MallocStats,
+    Pane::Domains,
+    Pane::DebugHooks,
+    Pane::Tracemalloc,
+    Pane::Callers,
+    Pane::Operations,
+];
+
 /// Windows narrower than this have a lesson's text under its picture.
 const NARROW: f32 = 700.0;
 
@@ -147,27 +160,33 @@ impl Layout {
     /// For a lesson: its text and what happened, the picture large, the rest behind tabs.
     pub(crate) fn lesson(narrow: bool) -> Self {
         let mut tiles = Tiles::default();
-        let picture = [
-            Pane::Map,
-            Pane::SizeClasses,
-            Pane::Arenas,
-            Pane::MallocStats,
-            Pane::Domains,
-            Pane::DebugHooks,
-            Pane::Tracemalloc,
-            Pane::Callers,
-            Pane::Operations,
-        ];
         let text = tab(&mut tiles, &[Pane::Learn, Pane::Playground]);
         let root = if narrow {
-            let picture = tab(&mut tiles, &[&picture[..], &[Pane::Narration, Pane::Inspector]].concat());
+            let picture = tab(&mut tiles, &[PICTURE, &[Pane::Narration, Pane::Inspector]].concat());
             tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [picture, text], 0.5))
         } else {
-            let picture = tab(&mut tiles, &picture);
+            let picture = tab(&mut tiles, PICTURE);
             let happened = tab(&mut tiles, &[Pane::Narration, Pane::Inspector]);
             let left =
                 tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [text, happened], 0.66));
             tiles.insert_container(Linear::new_binary(LinearDir::Horizontal, [left, picture], 0.38))
+        };
+        Self { tree: Tree::new(egui::Id::unique("panes"), root, tiles) }
+    }
+
+    /// For a puzzle: task, goals and editor in a whole column.
+    pub(crate) fn puzzle(narrow: bool) -> Self {
+        let mut tiles = Tiles::default();
+        let text = tab(&mut tiles, &[Pane::Learn, Pane::Playground]);
+        let root = if narrow {
+            let picture = tab(&mut tiles, &[PICTURE, &[Pane::Narration, Pane::Inspector]].concat());
+            tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [picture, text], 0.34))
+        } else {
+            let picture = tab(&mut tiles, PICTURE);
+            let happened = tab(&mut tiles, &[Pane::Narration, Pane::Inspector]);
+            let right =
+                tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [picture, happened], 0.7));
+            tiles.insert_container(Linear::new_binary(LinearDir::Horizontal, [text, right], 0.4))
         };
         Self { tree: Tree::new(egui::Id::unique("panes"), root, tiles) }
     }
@@ -202,6 +221,9 @@ mod tests {
 
     #[test]
     fn the_first_layout_is_sound_and_survives_saving() {
+        for narrow in [false, true] {
+            assert!(Layout::lesson(narrow).sound() && Layout::puzzle(narrow).sound());
+        }
         let layout = Layout::default();
         assert!(layout.sound());
         let text = ron::to_string(&layout).unwrap();

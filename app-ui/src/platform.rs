@@ -33,6 +33,9 @@ pub trait Platform {
     /// Fetches a text that belongs to the program and was not bundled, by its path under `traces/`; it arrives in
     /// [`Self::poll_opened`] later.
     fn fetch(&mut self, _ctx: &egui::Context, _file: &str) {}
+    /// Saves a text as a file where the user wants it; `name` is what it is called unless they say otherwise. What goes wrong arrives
+    /// in [`Self::poll_opened`] later.
+    fn save(&mut self, _ctx: &egui::Context, _name: &str, _text: String) {}
     /// What a link to this program begins with: the page's address without its fragment; nothing on a desktop, where the
     /// fragment itself is opened.
     fn address(&self) -> String {

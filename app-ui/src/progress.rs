@@ -1,4 +1,4 @@
-//! How far somebody came in each lesson.
+//! How far somebody came in each lesson, and which puzzles are solved.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,18 @@ pub(crate) struct Progress {
     /// Questions of practice that were asked, so that none comes twice.
     #[serde(default)]
     asked: u64,
+    /// Puzzles that were begun, by their ids.
+    #[serde(default)]
+    puzzles: BTreeMap<String, Solved>,
+}
+
+/// What became of a puzzle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+struct Solved {
+    /// The best score that somebody found without the solution.
+    best: Option<i64>,
+    /// Whether the solution was looked at.
+    shown: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -30,6 +42,30 @@ impl Progress {
     pub(crate) fn next_seed(&mut self) -> u64 {
         self.asked += 1;
         self.asked
+    }
+
+    /// A puzzle was solved with a score. Who looked at the solution solves nothing any more.
+    pub(crate) fn solve(&mut self, puzzle: &str, score: i64, more: bool) {
+        let solved = self.puzzles.entry(puzzle.to_owned()).or_default();
+        let better = |best: i64| if more { best.max(score) } else { best.min(score) };
+        if !solved.shown {
+            solved.best = Some(solved.best.map_or(score, better));
+        }
+    }
+
+    /// The solution of a puzzle was looked at.
+    pub(crate) fn reveal(&mut self, puzzle: &str) {
+        self.puzzles.entry(puzzle.to_owned()).or_default().shown = true;
+    }
+
+    /// The best score that a puzzle was solved with; nothing where it is not solved.
+    pub(crate) fn best(&self, puzzle: &str) -> Option<i64> {
+        self.puzzles.get(puzzle)?.best
+    }
+
+    /// Whether the solution of a puzzle was looked at.
+    pub(crate) fn revealed(&self, puzzle: &str) -> bool {
+        self.puzzles.get(puzzle).is_some_and(|solved| solved.shown)
     }
 
     /// In hundredths; nothing where it was never begun.
@@ -64,6 +100,25 @@ impl<'a> Practice<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_who_did_not_look_has_solved_it() {
+        let mut progress = Progress::default();
+        progress.solve("full-pool", 40, false);
+        progress.solve("full-pool", 31, false);
+        progress.solve("full-pool", 50, false);
+        progress.reveal("full-pool");
+        progress.solve("full-pool", 7, false);
+        assert_eq!((progress.best("full-pool"), progress.revealed("full-pool")), (Some(31), true));
+        progress.reveal("one-free");
+        progress.solve("one-free", 8, false);
+        assert_eq!(progress.best("one-free"), None);
+        progress.solve("greatest-waste", 70, true);
+        progress.solve("greatest-waste", 75, true);
+        assert_eq!(progress.best("greatest-waste"), Some(75));
+        let kept: Progress = ron::from_str(&ron::to_string(&progress).unwrap()).unwrap();
+        assert_eq!(kept, progress);
+    }
 
     #[test]
     fn questions_are_known_by_their_ids() {

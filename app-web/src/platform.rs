@@ -6,7 +6,7 @@ use js_sys::Function;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Document, Element, Event, File, HtmlInputElement, Response};
+use web_sys::{Blob, Document, Element, Event, File, HtmlAnchorElement, HtmlInputElement, Response, Url};
 
 use crate::inbox::Inbox;
 use crate::js_error::describe;
@@ -105,6 +105,12 @@ impl Platform for WebPlatform {
         });
     }
 
+    fn save(&mut self, ctx: &egui::Context, name: &str, text: String) {
+        if let Err(error) = download(name, &text) {
+            self.inbox.fail(ctx, &format!("{name} could not be saved: {}", describe(&error)));
+        }
+    }
+
     fn address(&self) -> String {
         let location = web_sys::window().map(|window| window.location());
         let parts = location
@@ -119,6 +125,18 @@ impl Platform for WebPlatform {
             self.status.set_text_content(Some(status));
         }
     }
+}
+
+/// Has the browser save a text, as if a link to it had been clicked.
+fn download(name: &str, text: &str) -> Result<(), JsValue> {
+    let document = web_sys::window().and_then(|window| window.document()).ok_or("there is no document")?;
+    let blob = Blob::new_with_str_sequence(&js_sys::Array::of1(&text.into()))?;
+    let address = Url::create_object_url_with_blob(&blob)?;
+    let link: HtmlAnchorElement = document.create_element("a")?.unchecked_into();
+    link.set_href(&address);
+    link.set_download(name);
+    link.click();
+    Url::revoke_object_url(&address)
 }
 
 /// A file from beside the page: the build puts folders into names.

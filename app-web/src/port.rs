@@ -256,9 +256,9 @@ impl Workers {
                         self.error.clone_from(&status.error);
                         self.coming = None;
                     }
-                    let Update { copied, still, .. } = *update;
+                    let Update { copied, saved, still, .. } = *update;
                     let status = self.status();
-                    return Some(Update { copied, still, ..Update::of(status) });
+                    return Some(Update { copied, saved, still, ..Update::of(status) });
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What a link says: a lesson and its beat, or a whole program, with what it is shown under.
+//! What a link says: a lesson and its beat, a puzzle, or a whole program, with what it is shown under.
 //!
 //! The grammar is `docs/links.md`, version 1: `#v=1&lesson=lifo&beat=4&profile=cpython-3.9`. A link comes from anybody, so everything
 //! about it has a bound: its length, what it unpacks to, and what its program may do ([`trace_io::program::Bounds`]).
@@ -51,6 +51,13 @@ pub enum What {
     },
     /// A program in the playground.
     Program(String),
+    /// A puzzle.
+    Puzzle {
+        /// Its id.
+        id: String,
+        /// A program to solve it, instead of what stands there at first.
+        program: Option<String>,
+    },
 }
 
 impl Link {
@@ -67,12 +74,13 @@ impl Link {
             ));
         }
         let mut link = Self::default();
-        let (mut lesson, mut beat, mut version) = (None, 1, None);
+        let (mut lesson, mut puzzle, mut beat, mut version) = (None, None, 1, None);
         for pair in fragment.split('&') {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             match key {
                 "v" => version = Some(value),
                 "lesson" => lesson = Some(name(key, value)?),
+                "puzzle" => puzzle = Some(name(key, value)?),
                 "beat" => beat = usize::try_from(number(key, value)?).unwrap_or(usize::MAX),
                 "step" => link.step = Some(number(key, value)?),
                 "profile" => link.profile = Some(name(key, value)?),
@@ -93,12 +101,18 @@ impl Link {
             }
             None => return Err(format!("the link has no version; it should begin with #v={VERSION}")),
         }
-        if let Some(id) = lesson {
-            if link.what != What::Nothing {
+        link.what = match (lesson, puzzle, link.what) {
+            (Some(_), None, What::Program(_)) => {
                 return Err("the link has both a lesson and a program; leave one out".to_owned());
             }
-            link.what = What::Lesson { id, beat };
-        }
+            (Some(_), Some(_), _) => {
+                return Err("the link has both a lesson and a puzzle; leave one out".to_owned());
+            }
+            (Some(id), None, _) => What::Lesson { id, beat },
+            (None, Some(id), What::Program(program)) => What::Puzzle { id, program: Some(program) },
+            (None, Some(id), _) => What::Puzzle { id, program: None },
+            (None, None, what) => what,
+        };
         Ok(link)
     }
 
@@ -112,6 +126,12 @@ impl Link {
             }
             What::Program(program) => {
                 let _ = write!(text, "&play={}", pack(program)?);
+            }
+            What::Puzzle { id, program } => {
+                let _ = write!(text, "&puzzle={id}");
+                if let Some(program) = program {
+                    let _ = write!(text, "&play={}", pack(program)?);
+                }
             }
         }
         if let Some(profile) = &self.profile {
@@ -219,7 +239,11 @@ mod tests {
             ..Link::default()
         };
         assert!(program.fragment().unwrap().len() < 120, "{:?}", program.fragment());
-        for link in [lesson, program, Link::default()] {
+        let puzzle =
+            |program| Link { what: What::Puzzle { id: "full-pool".to_owned(), program }, ..Link::default() };
+        assert_eq!(puzzle(None).fragment().unwrap(), "#v=1&puzzle=full-pool");
+        let tried = puzzle(Some("a = malloc(48)\n".to_owned()));
+        for link in [lesson, program, puzzle(None), tried, Link::default()] {
             assert_eq!(Link::parse(&link.fragment().unwrap()), Ok(link));
         }
         assert_eq!(Link::parse(""), Ok(Link::default()));
@@ -240,6 +264,12 @@ mod tests {
             ("#v=1&profile=../../etc".to_owned(), "is no name"),
             ("#v=1&step=-1".to_owned(), "is no number"),
             ("#v=1&embed=yes".to_owned(), "neither 0 nor 1"),
+            ("#v=1&lesson=lifo&puzzle=full-pool".to_owned(), "both a lesson and a puzzle"),
+            (
+                "#v=1&lesson=lifo&play=S1SwVchNzMnJT9YwsdDkSitKTdVI1OQCAA".to_owned(),
+                "both a lesson and a program",
+            ),
+            ("#v=1&puzzle=full pool".to_owned(), "is no name"),
             ("#v=2&lesson=lifo".to_owned(), "version 2"),
             ("#lesson=lifo".to_owned(), "no version"),
         ] {

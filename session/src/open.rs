@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sim_core::Trace;
 use trace_io::account::Account;
-use trace_io::lesson::Lesson;
+use trace_io::lesson::{Lesson, Puzzle};
 use trace_io::stats_text::StatsText;
 use trace_io::{Loaded, Loader, Progress, Remedy, TraceError};
 use web_time::Instant;
@@ -93,6 +93,8 @@ pub enum Outcome {
     Done(Box<Trace>),
     /// It is a lesson of the course.
     Lesson(Box<Lesson>),
+    /// It is a puzzle.
+    Puzzle(Box<Puzzle>),
     /// It is no trace but the text of statistics, or an account of something else.
     Still(Box<Still>),
     /// It is no trace: the file's name and the reason in one line, and what can be done.
@@ -173,6 +175,9 @@ impl Loading {
                     if let Some(lesson) = loader.take_lesson() {
                         return Outcome::Lesson(lesson);
                     }
+                    if let Some(puzzle) = loader.take_puzzle() {
+                        return Outcome::Puzzle(puzzle);
+                    }
                     return whole(&self.name, loader.finish());
                 }
                 Ok(false) => {
@@ -245,7 +250,7 @@ mod tests {
                 Outcome::Running(more) => loading = more,
                 Outcome::Grown(..) => return Err("a pipe".to_owned().into()),
                 Outcome::Done(trace) => return Ok(*trace),
-                Outcome::Lesson(_) => return Err("a lesson".to_owned().into()),
+                Outcome::Lesson(_) | Outcome::Puzzle(_) => return Err("a lesson".to_owned().into()),
                 Outcome::Still(_) => return Err("statistics".to_owned().into()),
                 Outcome::Failed(error) => return Err(error),
             }
@@ -276,7 +281,11 @@ mod tests {
         let error = loop {
             match loading.advance(Duration::ZERO, Some(400_000)) {
                 Outcome::Running(more) => loading = more,
-                Outcome::Grown(..) | Outcome::Done(_) | Outcome::Lesson(_) | Outcome::Still(_) => {
+                Outcome::Grown(..)
+                | Outcome::Done(_)
+                | Outcome::Lesson(_)
+                | Outcome::Puzzle(_)
+                | Outcome::Still(_) => {
                     panic!("it was opened")
                 }
                 Outcome::Failed(error) => break error,
@@ -304,7 +313,11 @@ mod tests {
         let error = loop {
             match loading.advance(Duration::ZERO, Some(1 << 17)) {
                 Outcome::Running(more) => loading = more,
-                Outcome::Grown(..) | Outcome::Done(_) | Outcome::Lesson(_) | Outcome::Still(_) => {
+                Outcome::Grown(..)
+                | Outcome::Done(_)
+                | Outcome::Lesson(_)
+                | Outcome::Puzzle(_)
+                | Outcome::Still(_) => {
                     panic!("it was opened")
                 }
                 Outcome::Failed(error) => break error,
@@ -322,7 +335,11 @@ mod tests {
         let error = loop {
             match loading.advance(Duration::ZERO, Some(24 << 20)) {
                 Outcome::Running(more) => loading = more,
-                Outcome::Grown(..) | Outcome::Done(_) | Outcome::Lesson(_) | Outcome::Still(_) => {
+                Outcome::Grown(..)
+                | Outcome::Done(_)
+                | Outcome::Lesson(_)
+                | Outcome::Puzzle(_)
+                | Outcome::Still(_) => {
                     panic!("it was opened")
                 }
                 Outcome::Failed(error) => break error,

@@ -42,8 +42,12 @@ pub enum Order {
     Program(String),
     /// Take what is open into the playground.
     Fork,
-    /// Take a program into the playground, and run it.
+    /// Take a program into the playground, or into the puzzle that is open, and run it.
     Take(String),
+    /// Leave the puzzle that is open; its trace stays, and what is written next is the playground's.
+    LeavePuzzle,
+    /// Give the operations of what was written as a file to save.
+    SaveProgram,
     /// Forget the answer, to try again.
     Again,
     /// Go to the author's next note.

@@ -3,7 +3,7 @@
 use sim_core::TraceBuilder;
 
 use crate::error::TraceError;
-use crate::lesson::{Lesson, build, has_steps, utf8};
+use crate::lesson::{Form, Lesson, Puzzle, build, form, utf8};
 use crate::reader::Reader;
 
 /// A lesson is written by hand; anything larger is not one.
@@ -16,6 +16,7 @@ pub(crate) struct LessonReader {
     text: Vec<u8>,
     builder: TraceBuilder,
     lesson: Option<Box<Lesson>>,
+    puzzle: Option<Box<Puzzle>>,
 }
 
 impl LessonReader {
@@ -39,12 +40,18 @@ impl Reader for LessonReader {
 
     fn end(&mut self) -> Result<(), TraceError> {
         let text = utf8(&self.text)?;
-        if has_steps(text) {
-            let lesson = Lesson::parse(text)?;
-            self.builder = lesson.builder()?;
-            self.lesson = Some(Box::new(lesson));
-        } else {
-            self.builder = build(&self.name, text)?;
+        match form(text) {
+            Form::Lesson => {
+                let lesson = Lesson::parse(text)?;
+                self.builder = lesson.builder()?;
+                self.lesson = Some(Box::new(lesson));
+            }
+            Form::Puzzle => {
+                let puzzle = Puzzle::parse(text)?;
+                self.builder = puzzle.builder()?;
+                self.puzzle = Some(Box::new(puzzle));
+            }
+            Form::Plain => self.builder = build(&self.name, text)?,
         }
         self.text = Vec::new();
         Ok(())
@@ -52,6 +59,10 @@ impl Reader for LessonReader {
 
     fn lesson(&mut self) -> Option<Box<Lesson>> {
         self.lesson.take()
+    }
+
+    fn puzzle(&mut self) -> Option<Box<Puzzle>> {
+        self.puzzle.take()
     }
 
     fn builder(&self) -> &TraceBuilder {

@@ -14,7 +14,7 @@ use crate::detect::detect;
 use crate::error::TraceError;
 use crate::format::{Format, HEAD_BYTES, stem};
 use crate::input::{Came, Input, Packing};
-use crate::lesson::Lesson;
+use crate::lesson::{Lesson, Puzzle};
 use crate::lesson_reader::LessonReader;
 use crate::lines::Lined;
 use crate::reader::Reader;
@@ -82,6 +82,7 @@ struct Open {
     picture: Option<Box<StatsText>>,
     account: Option<Box<Account>>,
     lesson: Option<Box<Lesson>>,
+    puzzle: Option<Box<Puzzle>>,
 }
 
 /// Unpacked bytes that hold hardly an operation: real recordings have one in some ten bytes.
@@ -239,6 +240,7 @@ impl Loader {
                     picture: None,
                     account: None,
                     lesson: None,
+                    puzzle: None,
                 });
                 (filled, came)
             }
@@ -271,6 +273,7 @@ impl Loader {
             open.picture = open.reader.picture().map(Box::new);
             open.account = open.reader.account().map(Box::new);
             open.lesson = open.reader.lesson();
+            open.puzzle = open.reader.puzzle();
             if open.picture.is_none() && open.account.is_none() && open.reader.builder().is_empty() {
                 let doubt = &open.reader.builder().trace().origin.source.doubt;
                 let skipped = doubt.unknown_frees + doubt.unknown_reallocs;
@@ -297,6 +300,14 @@ impl Loader {
     pub fn take_lesson(&mut self) -> Option<Box<Lesson>> {
         match &mut self.state {
             State::Reading(open) => open.lesson.take(),
+            State::Start(_) | State::Failed => None,
+        }
+    }
+
+    /// The puzzle that the trace solves, once [`Self::advance`] returned true for one.
+    pub fn take_puzzle(&mut self) -> Option<Box<Puzzle>> {
+        match &mut self.state {
+            State::Reading(open) => open.puzzle.take(),
             State::Start(_) | State::Failed => None,
         }
     }

@@ -14,7 +14,7 @@ const FOLDER: &str = "panes";
 const HERE: &str = "xtask/src/panes.rs";
 
 /// Drawing that any pane may use.
-const SHARED: [&str; 1] = ["boxes"];
+const SHARED: [&str; 2] = ["boxes", "text"];
 
 /// Modules that are parts of one pane, by that pane.
 const PARTS: [(&str, &[&str]); 4] = [

@@ -125,7 +125,7 @@ pub(crate) fn build(out: &Path) -> Result<()> {
 }
 
 /// Folders of texts that the window fetches when they are asked for.
-const TEXTS: [&str; 3] = ["course", "pitfalls", "python"];
+const TEXTS: [&str; 4] = ["course", "pitfalls", "puzzles", "python"];
 
 /// Those texts, with their folder in their name.
 fn texts() -> Result<Vec<(String, Vec<u8>)>> {

@@ -166,6 +166,9 @@ impl App {
         if let Some(file) = self.state.fetch.take() {
             self.platform.fetch(ctx, file);
         }
+        if let Some((name, text)) = self.state.save.take() {
+            self.platform.save(ctx, &name, text);
+        }
         if let Some(why) = self.platform.poll_refused() {
             self.state.ask_for_path(why);
         }
@@ -234,7 +237,7 @@ impl App {
         for command in commands {
             self.apply(&ctx, command);
         }
-        if self.state.fetch.is_some() {
+        if self.state.fetch.is_some() || self.state.save.is_some() {
             ctx.request_repaint();
         }
         self.publish(&ctx);
@@ -416,7 +419,10 @@ impl App {
                 let timeline = panes::timeline::ui(ui, &view, &mut wishes.commands);
                 ui.add_space(2.0);
                 panes::transport::ui(ui, &view, &mut wishes.commands);
-                panes::find_bar::ui(ui, &view, &mut local.find_bar, &mut wishes.commands);
+                // Who writes a program looks for little in it, and needs the room.
+                if !self.state.posed() {
+                    panes::find_bar::ui(ui, &view, &mut local.find_bar, &mut wishes.commands);
+                }
                 timeline
             });
             self.timeline = Some(timeline.inner);

@@ -51,7 +51,8 @@ impl Host<'_, '_> {
                 panes::lesson::ui(ui, view, self.progress, &mut self.local.lesson, &mut wishes.commands);
             }
             Pane::Playground => {
-                panes::playground::ui(ui, view, &mut self.local.playground, &mut wishes.commands);
+                let playground = &mut self.local.playground;
+                panes::playground::ui(ui, view, self.progress, playground, &mut wishes.commands);
             }
             Pane::Narration => {
                 wishes.look.narration = true;

@@ -1,12 +1,13 @@
-//! The part of [`State`] that is about lessons, the playground and links to them.
+//! The part of [`State`] that is about lessons, puzzles, the playground and links to them.
 
 use session::lesson::Point;
 use session::link::{Link, What};
 use session::order::Order;
+use session::puzzle::PuzzleView;
 use session::view::program::PLAYGROUND;
 
 use super::{Extent, State};
-use crate::examples::{EXAMPLES, Kind, OPENING, of_kind};
+use crate::examples::{EXAMPLES, Kind, OPENING, of_kind, puzzle};
 use crate::layout::{Layout, Pane};
 use crate::progress::Practice;
 
@@ -17,23 +18,27 @@ impl State {
         let lesson = self.shown.picture.as_ref().and_then(|picture| picture.lesson.as_ref());
         // The scene of the beginning has a layout of its own.
         let lesson = lesson.filter(|lesson| lesson.id != OPENING);
+        let puzzle = self.puzzle().map(|puzzle| puzzle_key(&puzzle.id));
         let played = self.shown.head.as_ref().is_some_and(|head| head.name == PLAYGROUND);
-        let now = match lesson {
-            Some(lesson) => Some((lesson.id.clone(), lesson.at)),
-            None if self.playing && played => Some((PLAYGROUND.to_owned(), 0)),
-            None => None,
+        let posed = lesson.is_none() && puzzle.is_some();
+        let now = match (lesson, puzzle) {
+            (Some(lesson), _) => Some((lesson.id.clone(), lesson.at)),
+            (None, Some(puzzle)) => Some((puzzle, 0)),
+            (None, None) if self.playing && played => Some((PLAYGROUND.to_owned(), 0)),
+            (None, None) => None,
         };
         let narrow = Layout::is_narrow(self.width);
         if now == self.beat && (now.is_none() || narrow == self.narrow) {
             return;
         }
         if now.is_some() {
+            let laid_out = if posed { Layout::puzzle } else { Layout::lesson };
             if self.before_lesson.is_none() {
-                self.before_lesson = Some(std::mem::replace(&mut self.layout, Layout::lesson(narrow)));
-            } else if narrow != self.narrow {
-                self.layout = Layout::lesson(narrow);
+                self.before_lesson = Some(std::mem::replace(&mut self.layout, laid_out(narrow)));
+            } else if narrow != self.narrow || posed != self.posed {
+                self.layout = laid_out(narrow);
             }
-            self.narrow = narrow;
+            (self.narrow, self.posed) = (narrow, posed);
         }
         if let Some(lesson) = lesson {
             self.playing = false;
@@ -54,6 +59,46 @@ impl State {
         }
         self.beat = now;
         self.follow_link();
+    }
+
+    /// The puzzle that is open, as long as its trace is the one shown.
+    fn puzzle(&self) -> Option<&PuzzleView> {
+        let (head, played) = (self.shown.head.as_ref()?, self.shown.status.played.as_ref()?);
+        played.puzzle.as_deref().filter(|_| played.is(&head.name))
+    }
+
+    /// Whether the window is laid out for a puzzle.
+    pub(crate) fn posed(&self) -> bool {
+        self.posed && self.beat.is_some()
+    }
+
+    /// Keeps the score of a puzzle that is solved.
+    pub(super) fn keep_score(&mut self) {
+        let solved = self.puzzle().filter(|puzzle| puzzle.standing.solved() && puzzle.elsewhere.is_none());
+        if let Some((id, score, more)) =
+            solved.and_then(|puzzle| Some((puzzle.id.clone(), puzzle.score?, puzzle.more)))
+        {
+            self.progress.solve(&id, score, more);
+        }
+    }
+
+    /// Gives the layout back, with the index of puzzles in front.
+    pub(super) fn leave_puzzle(&mut self) {
+        self.order(Order::LeavePuzzle);
+        self.playing = false;
+        if let Some(before) = &mut self.before_lesson {
+            before.show(Pane::Learn);
+        }
+    }
+
+    pub(super) fn next_puzzle(&mut self) {
+        let here = self.puzzle().map(|puzzle| puzzle.id.clone());
+        let mut puzzles =
+            of_kind(Kind::Puzzle).skip_while(|(_, example)| example.puzzle_id() != here.as_deref());
+        match puzzles.nth(1) {
+            Some((index, _)) => self.open_example(index),
+            None => self.leave_puzzle(),
+        }
     }
 
     /// What is kept of the layout: never that of a lesson.
@@ -95,8 +140,20 @@ impl State {
                     }
                 }
             }
+            What::Puzzle { id, .. } => match puzzle(id) {
+                Some((index, _)) => {
+                    self.open_example(index);
+                    self.waiting = Some(link);
+                }
+                None => {
+                    self.error = Some(format!(
+                        "the link asks for the puzzle `{id}`, which this version does not have"
+                    ));
+                }
+            },
             What::Program(text) => {
                 self.playing = true;
+                self.order(Order::LeavePuzzle);
                 self.order(Order::Take(text.clone()));
                 if let Some(profile) = &link.profile {
                     self.order(Order::Profile(profile.clone()));
@@ -108,20 +165,23 @@ impl State {
         }
     }
 
-    /// The rest of a link, once its lesson is there.
+    /// The rest of a link, once its lesson or puzzle is there.
     fn follow_link(&mut self) {
-        let here = self.beat.as_ref().map(|(id, _)| id.as_str());
-        let Some(link) = self
-            .waiting
-            .take_if(|link| matches!(&link.what, What::Lesson { id, .. } if Some(id.as_str()) == here))
-        else {
+        let here = self.beat.as_ref().map(|(id, _)| id);
+        let Some(link) = self.waiting.take_if(|link| match &link.what {
+            What::Lesson { id, .. } => here == Some(id),
+            What::Puzzle { id, .. } => here == Some(&puzzle_key(id)),
+            What::Nothing | What::Program(_) => false,
+        }) else {
             return;
         };
         if let Some(profile) = link.profile {
             self.order(Order::Profile(profile));
         }
-        if let What::Lesson { beat, .. } = link.what {
-            self.order(Order::BeatAt(beat.saturating_sub(1)));
+        match link.what {
+            What::Lesson { beat, .. } => self.order(Order::BeatAt(beat.saturating_sub(1))),
+            What::Puzzle { program: Some(program), .. } => self.order(Order::Take(program)),
+            What::Puzzle { .. } | What::Nothing | What::Program(_) => {}
         }
     }
 
@@ -133,4 +193,9 @@ impl State {
             None => self.order(Order::LeaveLesson),
         }
     }
+}
+
+/// What stands for a puzzle where lessons stand by their ids.
+fn puzzle_key(id: &str) -> String {
+    format!("puzzle {id}")
 }

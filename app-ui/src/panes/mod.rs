@@ -24,6 +24,7 @@ pub(crate) mod operations;
 pub(crate) mod playground;
 pub(crate) mod size_classes;
 pub(crate) mod still;
+mod text;
 pub(crate) mod timeline;
 pub(crate) mod toolbar;
 pub(crate) mod tracemalloc;

@@ -48,6 +48,8 @@ pub struct Engine {
     told: Told,
     /// A text for the clipboard, until a front takes it.
     copied: Option<String>,
+    /// A file to be saved, until a front takes it.
+    saved: Option<(String, String)>,
     loading: Option<Loading>,
     /// Whether what is open is what is being read, as far as it came.
     growing: bool,
@@ -181,6 +183,7 @@ impl Engine {
                     self.show(Arc::new(*trace), false);
                 }
                 Outcome::Lesson(lesson) => self.teach(*lesson, None),
+                Outcome::Puzzle(puzzle) => self.pose(*puzzle),
                 Outcome::Still(still) => self.still = Some(still),
                 Outcome::Failed(error) => self.error = Some(error),
             }
@@ -219,6 +222,8 @@ impl Engine {
             }
             Order::Program(text) => self.run_program(text, None),
             Order::Take(text) => self.take_program(text),
+            Order::LeavePuzzle => self.leave_puzzle(),
+            Order::SaveProgram => self.save_program(),
             Order::Fork => self.fork(),
             Order::Again => self.beat(|walk| {
                 walk.again();

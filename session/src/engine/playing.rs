@@ -1,13 +1,14 @@
-//! The part of [`Engine`] that runs the playground: a program that is written beside the picture.
+//! The part of [`Engine`] that runs the playground: a program that is written beside the picture, for itself or to solve a puzzle.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use sim_core::{Call, Domain, Profile, ProfileError, Trace};
 use trace_io::LineColumn;
-use trace_io::lesson::{Lesson, Step};
+use trace_io::lesson::{Lesson, Puzzle, Step};
 use trace_io::program::{Bounds, Fault, Program};
 
+use crate::puzzle::check;
 use crate::run::Session;
 use crate::setup::Overrides;
 use crate::view::program::{PLAYGROUND, Played};
@@ -21,6 +22,8 @@ pub(super) struct Playground {
     text: String,
     lines: Vec<u32>,
     forks: u64,
+    /// What the program is to solve.
+    puzzle: Option<Puzzle>,
 }
 
 /// Operations of a piece of a trace that can be forked: more is no text to read.
@@ -31,6 +34,12 @@ impl Engine {
     /// program has a fault.
     pub(super) fn run_program(&mut self, text: String, preset: Option<&str>) {
         let open = self.session.as_ref().map(|session| session.profile().name.clone());
+        if self.playground.as_ref().is_some_and(|playground| playground.puzzle.is_some()) {
+            // A puzzle begins under its own profile, whatever is open.
+            let preset = preset.map(str::to_owned).or(open.filter(|_| self.plays()));
+            self.run_attempt(text, preset.as_deref());
+            return;
+        }
         let preset = preset.map(str::to_owned).or(open);
         let expanded = Program::parse(&text).and_then(|program| {
             let profile = profile_of(&program, preset.as_deref())?;
@@ -39,6 +48,7 @@ impl Engine {
         });
         let playground = self.playground.get_or_insert_default();
         playground.text = text;
+        playground.shown.runs += 1;
         match expanded {
             Err(fault) => playground.shown.fault = Some(fault.into()),
             Ok((program, profile, expanded)) => {
@@ -49,6 +59,63 @@ impl Engine {
                 trace.head.settings = program.settings;
                 self.stand_at_end(trace, &profile.name);
             }
+        }
+    }
+
+    /// The same for a program that is to solve the puzzle that is open.
+    fn run_attempt(&mut self, text: String, preset: Option<&str>) {
+        let Some(playground) = &mut self.playground else { return };
+        let Some(puzzle) = &playground.puzzle else { return };
+        let attempt = check(puzzle, &text, preset);
+        playground.text = text;
+        playground.shown.runs += 1;
+        match attempt {
+            Err((fault, view)) => {
+                playground.shown.fault = Some(fault.into());
+                playground.shown.puzzle = Some(view);
+            }
+            Ok(attempt) => {
+                playground.shown.fault = None;
+                playground.shown.puzzle = Some(Box::new(attempt.view));
+                playground.lines = attempt.lines;
+                self.stand_at_end(attempt.trace, &attempt.profile.name);
+            }
+        }
+    }
+
+    /// Gives the operations of what was written as a trace in RON.
+    pub(super) fn save_program(&mut self) {
+        let session = self.session.as_ref().filter(|session| self.plays() && !session.trace().is_empty());
+        let Some(session) = session else {
+            self.error = Some("there are no operations to save; write a program first".to_owned().into());
+            return;
+        };
+        let mut file = Vec::new();
+        // Writing to memory cannot fail, and RON is text.
+        let written = trace_io::lesson::write(&mut file, session.trace());
+        if let (Ok(()), Ok(text)) = (written, String::from_utf8(file)) {
+            let puzzle = self.playground.as_ref().and_then(|playground| playground.puzzle.as_ref());
+            let name = puzzle.map_or("playground.ron".to_owned(), |puzzle| format!("{}.ron", puzzle.id));
+            self.saved = Some((name, text));
+        }
+    }
+
+    /// Opens a puzzle, with what stands in its editor at first.
+    pub(super) fn pose(&mut self, puzzle: Puzzle) {
+        self.taught = None;
+        let start = puzzle.start.clone();
+        let playground = self.playground.get_or_insert_default();
+        playground.puzzle = Some(puzzle);
+        playground.shown.puzzle = None;
+        self.take_program(start);
+    }
+
+    /// Goes on without the puzzle.
+    pub(super) fn leave_puzzle(&mut self) {
+        if let Some(playground) = &mut self.playground {
+            playground.puzzle = None;
+            playground.shown.puzzle = None;
+            playground.shown.fault = None;
         }
     }
 
@@ -80,6 +147,7 @@ impl Engine {
             (None, Some(session)) => program_of_trace(session.trace(), session.step()),
             (None, None) => String::new(),
         };
+        self.leave_puzzle();
         self.take_program(text);
     }
 
@@ -93,8 +161,12 @@ impl Engine {
 
     /// Whether what is open is the playground's program.
     pub(super) fn plays(&self) -> bool {
-        let name = self.session.as_ref().map(|session| session.trace().head.name.as_str());
-        self.playground.is_some() && name == Some(PLAYGROUND)
+        let (Some(playground), Some(session)) = (&self.playground, &self.session) else { return false };
+        let name = session.trace().head.name.as_str();
+        match &playground.puzzle {
+            Some(puzzle) => name == puzzle.trace_name(),
+            None => name == PLAYGROUND,
+        }
     }
 
     /// Runs it anew under another preset, since its counts may follow from that.
@@ -108,8 +180,12 @@ impl Engine {
         let playground = self.playground.as_ref()?;
         let step = self.session.as_ref().map_or(0, Session::step);
         let ours = self.plays();
-        let line =
-            step.checked_sub(1).filter(|_| ours).and_then(|at| playground.lines.get(at as usize)).copied();
+        let line = step
+            .checked_sub(1)
+            .filter(|_| ours)
+            .and_then(|at| playground.lines.get(at as usize))
+            .copied()
+            .filter(|line| *line > 0);
         Some(Played { line, ..playground.shown.clone() })
     }
 }

@@ -72,19 +72,20 @@ impl Engine {
                 curves = Some(Box::new(Curves::of(session.overview())));
             }
         }
-        let (copied, still) = (self.copied.take(), self.still.take());
+        let (copied, saved, still) = (self.copied.take(), self.saved.take(), self.still.take());
         let changed = head.is_some() || curves.is_some() || picture.is_some();
         let asked = std::mem::take(&mut self.told.asked);
         if !asked
             && !changed
             && copied.is_none()
+            && saved.is_none()
             && still.is_none()
             && !(progress && status != self.told.status)
         {
             return None;
         }
         self.told.status = status.clone();
-        Some(Update { head, curves, picture, copied, still, ..Update::of(status) })
+        Some(Update { head, curves, picture, copied, saved, still, ..Update::of(status) })
     }
 
     fn made_of(&self) -> Option<MadeOf> {

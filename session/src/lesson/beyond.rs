@@ -1,15 +1,18 @@
 //! What formulas of a lesson may ask beyond pools and arenas: tables, traces, the radix tree, rows of the statistics,
 //! and the same operations under another setting.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use sim_core::report::{Occupancy, malloc_stats};
+use sim_core::arena::{ArenaBackend as _, PoolHeader, SimBlock, SimPool};
+use sim_core::report::{Occupancy, Placement, malloc_stats};
 use sim_core::tape::SourceLine;
 use sim_core::tracemalloc::{KeyType, Snapshot, take_snapshot};
-use sim_core::{Addr, Domain, Event};
+use sim_core::{Addr, Domain, SizeClass};
 use trace_io::program::expr::{Argument, Expr};
 
 use super::moment::{Moment, text_of};
+use super::runner::Runner;
+use super::spot::Spot;
 use crate::analysis::survivors::{self, Trait};
 use crate::setup::{Overrides, Setup};
 
@@ -19,11 +22,32 @@ pub(super) fn name(moment: &Moment<'_>, name: &str) -> Option<i64> {
     let interpreters = moment.machine.interpreters();
     let value = match name {
         "traces" => tracemalloc().map_or(0, |tracemalloc| tracemalloc.get_traces().len() as u64),
+        "traced.running" => {
+            u64::from(tracemalloc().is_some_and(sim_core::tracemalloc::Tracemalloc::is_tracing))
+        }
         "traced.tables" => {
             tracemalloc().map_or(0, sim_core::tracemalloc::Tracemalloc::get_tracemalloc_memory)
         }
         "interpreter" => interpreters.map_or(0, |all| u64::from(all.running())),
         "interpreter.state" => interpreters.map_or(0, |all| u64::from(all.state_of())),
+        "arenas.pinned" => pools(moment)
+            .filter(|header| header.ref_count > 0)
+            .map(|header| header.arenaindex)
+            .collect::<BTreeSet<_>>()
+            .len() as u64,
+        "pools.used" => pools(moment).filter(|header| header.ref_count > 0).count() as u64,
+        "pools.full" => {
+            pools(moment).filter(|header| header.ref_count > 0 && header.freeblock.is_none()).count() as u64
+        }
+        "bytes.wasted" => moment
+            .spots
+            .values()
+            .filter(|spot| spot.live)
+            .filter_map(|spot| {
+                let block = moment.profile.block_size(SizeClass(spot.class?));
+                Some(block.saturating_sub(spot.size))
+            })
+            .sum(),
         "arenas.here" => moment.machine.pymalloc().live_arenas().count() as u64,
         "leaked.blocks" => interpreters.map_or(0, |all| all.leaks().cast_unsigned()),
         "leaked.arenas" => interpreters.map_or(0, sim_core::machine::Interpreters::leaked_arenas),
@@ -31,6 +55,13 @@ pub(super) fn name(moment: &Moment<'_>, name: &str) -> Option<i64> {
         _ => return None,
     };
     Some(value.cast_signed())
+}
+
+/// The headers of all pools that were carved.
+fn pools<'a>(moment: &Moment<'a>) -> impl Iterator<Item = &'a PoolHeader<SimPool, SimBlock>> {
+    let heap = moment.machine.pymalloc();
+    let pools = heap.live_arenas().flat_map(|arena| heap.carved_pools(arena));
+    pools.map(|pool| heap.memory().header(pool))
 }
 
 /// A function's value, for those that [`Moment`] does not know by itself.
@@ -72,6 +103,7 @@ pub(super) fn call(moment: &Moment<'_>, name: &str, arguments: &[Argument]) -> O
         "grown_size" => grown(moment, arguments).map(|(size, _)| size),
         "grown_count" => grown(moment, arguments).map(|(_, count)| count),
         "what_if" => what_if(moment, arguments),
+        "same_places" => same_places(moment, arguments),
         "survivors" => keepers(moment, arguments, &|kept| kept.blocks.len() as u64),
         "survivors_of_class" => of_class(moment, arguments, 1)
             .and_then(|class| keepers(moment, arguments, &|kept| kept.share(class).blocks)),
@@ -197,28 +229,39 @@ fn what_if(moment: &Moment<'_>, arguments: &[Argument]) -> Result<i64, String> {
         "profile" => Overrides::preset(&value),
         key => Overrides { settings: vec![(key.to_owned(), value)], ..Overrides::default() },
     };
-    let setup = Setup::resolve(moment.trace, &overrides).map_err(|error| error.to_string())?;
-    let mut machine = setup.machine(moment.trace).map_err(|error| error.to_string())?;
-    let (mut obtained, mut released) = (0, 0);
-    let mut events: Vec<Event> = Vec::new();
-    for index in 0..moment.step as usize {
-        events.clear();
-        machine.step(moment.trace, index, &mut events);
-        obtained += events.iter().filter(|e| matches!(e, Event::ArenaObtained { .. })).count() as u64;
-        released += events.iter().filter(|e| matches!(e, Event::ArenaReleased { .. })).count() as u64;
-    }
-    let other = Moment {
-        machine: &machine,
-        profile: &setup.profile,
-        trace: moment.trace,
-        // Where its blocks lie there nobody noted.
-        spots: &BTreeMap::new(),
-        kept: moment.kept,
-        step: moment.step,
-        obtained,
-        released,
-    };
-    formula.value.value(&other).map_err(|fault| fault.problem)
+    elsewhere(moment, &overrides, &|other| {
+        formula.value.value(&other.moment()).map_err(|fault| fault.problem)
+    })
+}
+
+/// Whether the same operations put every block of a program at the same place of the same pool on another build.
+fn same_places(moment: &Moment<'_>, arguments: &[Argument]) -> Result<i64, String> {
+    let overrides = Overrides::preset(text_of(arguments)?);
+    elsewhere(moment, &overrides, &|other| {
+        let same = moment.spots.iter().all(|(name, spot)| {
+            other.spots.get(name).is_some_and(|there| {
+                let arena = |spot: &Spot| match spot.placement {
+                    Some(Placement::Arena { ordinal, .. }) => Some(ordinal),
+                    _ => None,
+                };
+                (spot.pool, spot.offset, arena(spot)) == (there.pool, there.offset, arena(there))
+            })
+        });
+        Ok(i64::from(same))
+    })
+}
+
+/// What there is to say of a run of the same operations under another build.
+fn elsewhere(
+    moment: &Moment<'_>,
+    overrides: &Overrides,
+    say: &dyn Fn(&Runner<'_>) -> Result<i64, String>,
+) -> Result<i64, String> {
+    let setup = Setup::resolve(moment.trace, overrides).map_err(|error| error.to_string())?;
+    let mut other = Runner::new(moment.trace, &setup, &setup.profile, moment.tally.given)?;
+    other.kept.clone_from(moment.kept);
+    while other.step < moment.step && other.advance().is_some() {}
+    say(&other)
 }
 
 #[cfg(test)]

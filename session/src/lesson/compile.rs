@@ -1,20 +1,16 @@
 //! Runs a lesson once and works out everything that it says.
 
-use std::collections::BTreeMap;
-
-use sim_core::arena::{ArenaBackend as _, SimArenas, SimPtr, Target};
 use sim_core::domains::ObjectHeap;
 use sim_core::event::{MiEvent, narrate_operation};
 use sim_core::report::{Placement, malloc_stats};
-use sim_core::{Addr, Call, Domain, Event, Machine, Op, Profile, Trace};
+use sim_core::{Addr, Call, Domain, Event, Op, Trace};
 use trace_io::TraceError;
 use trace_io::lesson::text;
 use trace_io::lesson::{Ask, Lesson, Play, Say, Show, Staged, Step, truth};
 use trace_io::program::Bounds;
-use trace_io::program::expr::Expr;
 
-use super::moment::{Moment, Spot};
 use super::outdated;
+use super::runner::Runner;
 use super::script::{Beat, Choice, Outcome, Point, Round, Script, Shown, Task};
 use super::terms::faults as term_faults;
 use crate::dice::Dice;
@@ -23,7 +19,7 @@ use crate::place::Place;
 use crate::setup::{Overrides, Setup};
 
 /// Sentences that explain an answer, at most.
-const SENTENCES: usize = 8;
+pub(super) const SENTENCES: usize = 8;
 
 /// A lesson's trace under a profile, and the lesson worked out. The error is one of its form; what is not true of the
 /// machine stands in [`Script::faults`].
@@ -39,31 +35,24 @@ pub fn compile(lesson: &Lesson, preset: Option<&str>) -> Result<(Trace, Script),
         source: lesson.source.clone(),
         ..Script::default()
     };
-    let machine = Setup::resolve(&trace, &Overrides::default()).and_then(|setup| setup.machine(&trace));
-    let machine = match machine {
-        Ok(machine) => machine,
+    let runner = Setup::resolve(&trace, &Overrides::default()).map_err(|error| error.to_string());
+    let runner = match runner.and_then(|setup| Runner::new(&trace, &setup, &profile, 0)) {
+        Ok(runner) => runner,
         Err(error) => {
-            let script = Script { faults: vec![error.to_string()], ..script };
+            let script = Script { faults: vec![error], ..script };
             return Ok((trace, script));
         }
     };
-    let mut run = Run::new(&trace, &profile, machine, script);
-    run.script.faults = term_faults(lesson);
+    let mut script = script;
+    script.faults = term_faults(lesson);
+    let mut run = Run { runner, rounds: Vec::new(), outdated: Vec::new(), sentences: Vec::new(), script };
     run.steps(lesson, &at);
     let script = run.script;
     Ok((trace, script))
 }
 
 struct Run<'a> {
-    trace: &'a Trace,
-    profile: &'a Profile,
-    names: BTreeMap<u64, String>,
-    machine: Machine,
-    step: u64,
-    spots: BTreeMap<String, Spot>,
-    kept: BTreeMap<String, i64>,
-    obtained: u64,
-    released: u64,
+    runner: Runner<'a>,
     /// What the last piece of the program did, one by one.
     rounds: Vec<Round>,
     /// Numbers of which it was said that old articles have others.
@@ -86,66 +75,10 @@ fn on_page(addr: Addr, events: &[Event]) -> Outcome {
     }
 }
 
-/// A program on its machine, for who has formulas to ask of it at one moment and another.
-pub(crate) struct Probe<'a>(Run<'a>);
-
-impl<'a> Probe<'a> {
-    /// At its beginning; nothing where the trace cannot run.
-    pub(crate) fn new(trace: &'a Trace, profile: &'a Profile) -> Option<Self> {
-        let machine = Setup::resolve(trace, &Overrides::default()).and_then(|setup| setup.machine(trace));
-        Some(Self(Run::new(trace, profile, machine.ok()?, Script::default())))
-    }
-
-    /// Goes on to a step.
-    pub(crate) fn go_to(&mut self, step: u64) {
-        self.0.run_to(step, false);
-    }
-
-    /// What a formula is worth now.
-    pub(crate) fn value(&self, formula: &str) -> Option<i64> {
-        self.0.value(formula).ok()
-    }
-
-    /// A text with its numbers, code still in backticks.
-    pub(crate) fn words(&self, written: &str) -> Option<String> {
-        let pieces = text::shown(written, &self.0.moment()).ok()?;
-        let word = |piece: &text::Piece| match piece {
-            text::Piece::Code(code) => format!("`{code}`"),
-            other => other.text().to_owned(),
-        };
-        Some(pieces.iter().map(word).collect())
-    }
-
-    /// What the last operations did, in sentences.
-    pub(crate) fn sentences(self) -> Vec<String> {
-        self.0.sentences
-    }
-}
-
 /// What waits for the next piece of the program.
 enum Waiting<'a> {
     Ask(usize, &'a Ask),
     Play(usize),
-}
-
-impl<'a> Run<'a> {
-    fn new(trace: &'a Trace, profile: &'a Profile, machine: Machine, script: Script) -> Self {
-        Self {
-            names: trace.head.names.iter().cloned().collect(),
-            trace,
-            profile,
-            machine,
-            step: 0,
-            spots: BTreeMap::new(),
-            kept: BTreeMap::new(),
-            obtained: 0,
-            released: 0,
-            rounds: Vec::new(),
-            outdated: Vec::new(),
-            sentences: Vec::new(),
-            script,
-        }
-    }
 }
 
 impl Run<'_> {
@@ -164,13 +97,13 @@ impl Run<'_> {
                 }
                 Step::Keep(name, formula) => match self.value(formula) {
                     Ok(value) => {
-                        self.kept.insert(name.clone(), value);
+                        self.runner.kept.insert(name.clone(), value);
                     }
                     Err(why) => self.fault(&place, formula, &why),
                 },
                 Step::Say(say) => self.say(&place, say),
                 Step::Ask(ask) => {
-                    match ask.when.as_deref().map_or(Ok(true), |when| truth(when, self.profile)) {
+                    match ask.when.as_deref().map_or(Ok(true), |when| truth(when, self.runner.profile)) {
                         Ok(true) => {
                             let beat = self.ask(&place, ask);
                             if ask.now {
@@ -196,7 +129,7 @@ impl Run<'_> {
     }
 
     fn fault(&mut self, place: &str, what: &str, why: &str) {
-        let build = &self.profile.name;
+        let build = &self.runner.profile.name;
         self.script.faults.push(format!("{place}, under {build}: `{what}`: {why}"));
     }
 
@@ -204,30 +137,21 @@ impl Run<'_> {
     fn run_to(&mut self, target: u64, plays: bool) {
         self.rounds.clear();
         self.sentences.clear();
-        let mut events: Vec<Event> = Vec::new();
-        while self.step < target {
-            let index = self.step as usize;
-            events.clear();
-            let pointer = self.machine.step(self.trace, index, &mut events);
-            self.step += 1;
-            self.obtained +=
-                events.iter().filter(|e| matches!(e, Event::ArenaObtained { .. })).count() as u64;
-            self.released +=
-                events.iter().filter(|e| matches!(e, Event::ArenaReleased { .. })).count() as u64;
-            let Some(op) = self.trace.op(index as u64) else { continue };
-            self.note(&op.call, pointer);
-            let last = target - self.step < SENTENCES as u64;
+        while self.runner.step < target {
+            let index = self.runner.step;
+            let Some(op) = self.runner.advance() else { break };
+            let last = target - self.runner.step < SENTENCES as u64;
             if plays || last {
-                let told = narrate_operation(&op, &events, self.profile);
+                let told = narrate_operation(&op, &self.runner.events, self.runner.profile);
                 let told: Vec<String> = told.into_iter().map(|sentence| sentence.text).collect();
                 if last {
                     self.sentences.extend(told.iter().cloned());
                 }
                 if plays {
-                    let outcome = self.outcome(&op.call, &events);
-                    let call = self.call_text(&op, index);
+                    let outcome = self.outcome(&op.call);
+                    let call = self.call_text(&op, index as usize);
                     let pool = outcome.and_then(|outcome| self.pool_of(outcome));
-                    self.rounds.push(Round { step: index as u64, call, outcome, pool, because: told });
+                    self.rounds.push(Round { step: index, call, outcome, pool, because: told });
                 }
             }
         }
@@ -235,77 +159,26 @@ impl Run<'_> {
         self.sentences.drain(..surplus);
     }
 
-    /// Keeps where a block lies, or that it went.
-    fn note(&mut self, call: &Call, pointer: SimPtr) {
-        let (id, size) = match *call {
-            Call::Malloc { id, size } => (id, size),
-            Call::Calloc { id, nelem, elsize } => (id, nelem.saturating_mul(elsize)),
-            Call::Realloc { id, newid, size } => {
-                if id != newid
-                    && let Some(spot) = self.names.get(&id).and_then(|name| self.spots.get_mut(name))
-                {
-                    spot.live = false;
-                }
-                (newid, size)
-            }
-            Call::Free { id } | Call::FreeKeep { id } => {
-                if let Some(spot) = self.names.get(&id).and_then(|name| self.spots.get_mut(name)) {
-                    spot.live = false;
-                }
-                return;
-            }
-            Call::Act(_) => return,
-        };
-        let Some(name) = self.names.get(&id) else { return };
-        let spot = self.spot(pointer, size);
-        self.spots.insert(name.clone(), spot);
-    }
-
-    fn spot(&self, pointer: SimPtr, size: u64) -> Spot {
-        let machine = &self.machine;
-        if let Some(run) = machine.mimalloc() {
-            let addr = run.returned_addr().unwrap_or_default();
-            let placement = match run.returned_place() {
-                Some((ordinal, offset, _)) => Placement::Arena { ordinal: u64::from(ordinal), offset },
-                None => Placement::Raw,
-            };
-            return Spot { placement: Some(placement), addr, pool: None, offset: 0, size, live: true };
-        }
-        let placement = Placement::of_last(machine, pointer);
-        let addr = match (machine.layers(), SimArenas::target(pointer)) {
-            (Some(layers), _) => layers.returned(),
-            (None, Target::Block(block)) => machine.pymalloc().memory().block_addr(block),
-            (None, _) => Addr(0),
-        };
-        let pool = facts::pool_at(machine.pymalloc(), addr);
-        Spot {
-            placement: Some(placement),
-            addr,
-            pool: pool.map(|pool| pool.index),
-            offset: pool.map_or(0, |pool| addr.bytes_from(pool.addr)),
-            size,
-            live: true,
-        }
-    }
-
     /// What came of an operation that a learner does.
-    fn outcome(&self, call: &Call, events: &[Event]) -> Option<Outcome> {
+    fn outcome(&self, call: &Call) -> Option<Outcome> {
         let id = match *call {
             Call::Malloc { id, .. } | Call::Calloc { id, .. } => id,
             Call::Realloc { newid, .. } => newid,
             Call::Free { .. } | Call::FreeKeep { .. } | Call::Act(_) => return None,
         };
-        let spot = self.names.get(&id).and_then(|name| self.spots.get(name))?;
+        let spot = self.runner.names.get(&id).and_then(|name| self.runner.spots.get(name))?;
         Some(match spot.placement? {
             Placement::Null => Outcome::Null,
             Placement::Raw => Outcome::Raw,
-            Placement::Arena { .. } if self.machine.mimalloc().is_some() => on_page(spot.addr, events),
+            Placement::Arena { .. } if self.runner.machine.mimalloc().is_some() => {
+                on_page(spot.addr, &self.runner.events)
+            }
             Placement::Arena { .. } => {
-                let place =
-                    facts::block_at(self.machine.pymalloc(), spot.addr).map(|b| Place::Block(b.addr))?;
-                if events.iter().any(|e| matches!(e, Event::ArenaObtained { .. })) {
+                let place = facts::block_at(self.runner.machine.pymalloc(), spot.addr)
+                    .map(|b| Place::Block(b.addr))?;
+                if self.runner.events.iter().any(|e| matches!(e, Event::ArenaObtained { .. })) {
                     Outcome::NewArena(place)
-                } else if events.iter().any(|e| matches!(e, Event::PoolCarved { .. })) {
+                } else if self.runner.events.iter().any(|e| matches!(e, Event::PoolCarved { .. })) {
                     Outcome::NewPool(place)
                 } else {
                     Outcome::Block(place)
@@ -327,12 +200,14 @@ impl Run<'_> {
     /// The pool that a place lies in, or is.
     fn pool_around(&self, place: Place) -> Option<Place> {
         match place {
-            Place::Block(addr) => match self.machine.mimalloc() {
+            Place::Block(addr) => match self.runner.machine.mimalloc() {
                 Some(run) => {
                     let page = run.heap().page_around(addr)?;
                     Some(Place::Pool(run.heap().page(page).base))
                 }
-                None => facts::pool_at(self.machine.pymalloc(), addr).map(|pool| Place::Pool(pool.addr)),
+                None => {
+                    facts::pool_at(self.runner.machine.pymalloc(), addr).map(|pool| Place::Pool(pool.addr))
+                }
             },
             Place::Pool(_) => Some(place),
             Place::Arena(_) => None,
@@ -341,8 +216,8 @@ impl Run<'_> {
 
     /// A call in the lesson's own names, with its domain where that is not OBJ, and its thread where that is not the first.
     fn call_text(&self, op: &Op, index: usize) -> String {
-        let name = |id: u64| self.names.get(&id).cloned().unwrap_or_else(|| "NULL".to_owned());
-        let domain = match (op.domain, self.trace.object_heap(index)) {
+        let name = |id: u64| self.runner.names.get(&id).cloned().unwrap_or_else(|| "NULL".to_owned());
+        let domain = match (op.domain, self.runner.trace.object_heap(index)) {
             (Domain::Raw, _) => ", raw",
             (Domain::Mem, _) => ", mem",
             (Domain::Obj, ObjectHeap::Gc) => ", gc",
@@ -363,43 +238,26 @@ impl Run<'_> {
             }
             Call::Free { id } => format!("free({}{domain})", name(id)),
             Call::FreeKeep { id } => format!("free_keep({}{domain})", name(id)),
-            Call::Act(action) => crate::actions::explain(self.trace, action, op.domain),
-        }
-    }
-
-    fn moment(&self) -> Moment<'_> {
-        Moment {
-            machine: &self.machine,
-            profile: self.profile,
-            trace: self.trace,
-            spots: &self.spots,
-            kept: &self.kept,
-            step: self.step,
-            obtained: self.obtained,
-            released: self.released,
+            Call::Act(action) => crate::actions::explain(self.runner.trace, action, op.domain),
         }
     }
 
     fn value(&self, formula: &str) -> Result<i64, String> {
-        let formula = Expr::parse(formula).map_err(|fault| format!("{}: {}", fault.at, fault.problem))?;
-        formula.value(&self.moment()).map_err(|fault| fault.problem)
+        self.runner.value(formula)
     }
 
     fn text(&mut self, place: &str, written: &str) -> Vec<Shown> {
-        let moment = self.moment();
-        match text::shown(written, &moment) {
-            Ok(pieces) => {
-                pieces.into_iter().map(|piece| Shown { place: moment.place_of_code(&piece), piece }).collect()
-            }
-            Err(fault) => {
-                self.fault(place, written, &fault.problem);
+        match self.runner.text(written) {
+            Ok(text) => text,
+            Err(why) => {
+                self.fault(place, written, &why);
                 Vec::new()
             }
         }
     }
 
     fn place(&mut self, at: &str, written: &str) -> Option<Place> {
-        match self.moment().place(written) {
+        match self.runner.moment().place(written) {
             Ok(place) => Some(place),
             Err(why) => {
                 self.fault(at, written, &why);
@@ -410,8 +268,8 @@ impl Run<'_> {
 
     /// The beginning of a line of the statistics, with its numbers; nothing where no line begins so.
     fn line(&self, written: &str) -> Option<String> {
-        let words = text::words(written, &self.moment()).ok()?;
-        let printed = malloc_stats(&self.machine);
+        let words = text::words(written, &self.runner.moment()).ok()?;
+        let printed = malloc_stats(&self.runner.machine);
         printed.lines().any(|line| line.trim_start().starts_with(&words)).then_some(words)
     }
 
@@ -434,19 +292,21 @@ impl Run<'_> {
     fn former(&self) -> Vec<(Addr, String)> {
         /// More names than a pool has room for on a screen.
         const MOST: usize = 256;
-        let mimalloc = self.machine.mimalloc().is_some();
-        let gone = self.spots.iter().filter(|(_, spot)| !spot.live && (spot.pool.is_some() || mimalloc));
+        let mimalloc = self.runner.machine.mimalloc().is_some();
+        let gone =
+            self.runner.spots.iter().filter(|(_, spot)| !spot.live && (spot.pool.is_some() || mimalloc));
         gone.take(MOST).map(|(name, spot)| (spot.addr, name.clone())).collect()
     }
 
     fn say(&mut self, place: &str, say: &Say) {
-        let (written, claims) = match (say.text_under(self.profile), say.claims_under(self.profile)) {
-            (Ok(text), Ok(claims)) => (text, claims),
-            (Err(error), _) | (_, Err(error)) => {
-                self.fault(place, "variants", &error.to_string());
-                return;
-            }
-        };
+        let (written, claims) =
+            match (say.text_under(self.runner.profile), say.claims_under(self.runner.profile)) {
+                (Ok(text), Ok(claims)) => (text, claims),
+                (Err(error), _) | (_, Err(error)) => {
+                    self.fault(place, "variants", &error.to_string());
+                    return;
+                }
+            };
         for claim in claims {
             self.script.claims += 1;
             match self.value(claim) {
@@ -458,7 +318,8 @@ impl Run<'_> {
         let varied = written != say.text;
         let text = self.text(place, written);
         let beat = self.beat(place, text, say.show, say.select.as_deref(), say.line);
-        self.script.beats[beat].outdated = outdated::remarks(written, self.profile, &mut self.outdated);
+        self.script.beats[beat].outdated =
+            outdated::remarks(written, self.runner.profile, &mut self.outdated);
         let point = say.point.iter().filter_map(|written| {
             if let Some(field) = written.strip_prefix("field:") {
                 return Some(Point::Field(field.to_owned()));
@@ -501,7 +362,7 @@ impl Run<'_> {
     ) -> usize {
         let select = select.and_then(|written| self.place(place, written));
         let line = self.source_line(place, line);
-        let (step, former) = (self.step, self.former());
+        let (step, former) = (self.runner.step, self.former());
         self.script.beats.push(Beat {
             step,
             text,

@@ -2,30 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use sim_core::report::Placement;
-use sim_core::{Addr, Machine, Profile, Trace};
+use sim_core::{Machine, Profile, Trace};
 use trace_io::lesson::text::Piece;
 use trace_io::program::expr::{Argument, Expr};
 
+use super::spot::Spot;
+use super::tally::Tally;
 use crate::facts::{self, PoolFacts};
 use crate::place::Place;
-
-/// Where a block of a lesson lies, or lay when it was freed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Spot {
-    /// What the call returned, as the machine says it.
-    pub(super) placement: Option<Placement>,
-    /// Its address; 0 where the run gives it none.
-    pub(super) addr: Addr,
-    /// Index of its pool among those of its arena that hold blocks.
-    pub(super) pool: Option<u32>,
-    /// Bytes from its pool.
-    pub(super) offset: u64,
-    /// Bytes that were asked for.
-    pub(super) size: u64,
-    /// Whether the program still has it.
-    pub(super) live: bool,
-}
 
 /// What is known at one moment of a lesson.
 pub(super) struct Moment<'a> {
@@ -36,6 +20,8 @@ pub(super) struct Moment<'a> {
     pub(super) spots: &'a BTreeMap<String, Spot>,
     /// Numbers that were kept.
     pub(super) kept: &'a BTreeMap<String, i64>,
+    /// What was counted on the way.
+    pub(super) tally: &'a Tally,
     /// Operations done.
     pub(super) step: u64,
     /// Calls that reached the arena allocator for an arena, and arenas given back.
@@ -45,7 +31,7 @@ pub(super) struct Moment<'a> {
 
 impl Moment<'_> {
     /// The full name of a block that an argument gives.
-    fn block_name(&self, expr: &Expr) -> Result<String, String> {
+    pub(super) fn block_name(&self, expr: &Expr) -> Result<String, String> {
         use std::fmt::Write as _;
         match expr {
             Expr::Name(name, _) => Ok(name.clone()),

@@ -8,24 +8,41 @@ use sim_core::report::{Occupancy, Placement, malloc_stats};
 use trace_io::lesson::text::words as words_with_numbers;
 use trace_io::program::expr::{Argument, Constants, Scope};
 
-use super::moment::{Moment, Spot, text_of};
+use super::moment::{Moment, text_of};
+use super::spot::Spot;
 use super::{beyond, mi};
 use crate::facts::{self, PoolFacts};
 
 /// The names that only a moment knows, with what they are.
 pub const STATE_NAMES: &[(&str, &str)] = &[
     ("step", "operations done"),
+    ("operations", "operations done after those that a puzzle gives; in a lesson all of them"),
+    ("requests", "calls of malloc, calloc and realloc among those operations"),
+    ("requests.raw", "those of them in the RAW domain"),
+    ("requests.largest", "bytes of the largest of those requests; 0 where there is none"),
+    ("requests.smallest", "bytes of the smallest of those requests; 0 where there is none"),
     ("arenas", "arenas that exist"),
     ("arenas.obtained", "arenas obtained so far"),
     ("arenas.released", "arenas given back so far"),
     ("arenas.most", "the most arenas at once"),
+    ("arenas.pinned", "arenas with a block in use"),
     ("blocks.live", "blocks in use in pools"),
     ("bytes.live", "bytes of those blocks, rounding included"),
+    ("bytes.requested", "bytes that the program's live blocks were asked for with"),
+    ("bytes.wasted", "bytes that live blocks in pools have beyond what was asked for"),
+    ("blocks.most", "the most blocks that the program had at once"),
+    ("classes.seen", "size classes that blocks so far were in"),
+    ("shared.most", "the most blocks so far that began at one and the same place"),
+    ("shared.sizes", "the most sizes so far of blocks that began at one and the same place"),
+    ("pools.used", "pools with a block in use"),
+    ("pools.full", "those of them without a free block"),
+    ("pools.carved", "pools cut from arenas so far"),
     ("pools.unused", "pools without a block in use, emptied and never carved"),
     ("raw.blocks", "raw_allocated_blocks: what pymalloc passed on to the C library and is alive"),
     ("raw.live", "live blocks of the C library"),
     ("traced.current", "get_traced_memory()[0]"),
     ("traced.peak", "get_traced_memory()[1]"),
+    ("traced.running", "1 while tracemalloc runs"),
     ("traced.tables", "get_tracemalloc_memory(): bytes of tracemalloc's own tables"),
     ("traces", "blocks that tracemalloc has a trace of"),
     ("stats.lines", "lines that _debugmallocstats() prints of the allocator; 0 where it prints none"),
@@ -57,6 +74,11 @@ pub const STATE_FUNCTIONS: &[(&str, &str)] = &[
         "number of its arena, in the order in which they were obtained, from 0; its segment with mimalloc",
     ),
     ("size(x)", "bytes that were asked for"),
+    ("born(x)", "operations done when it was made"),
+    ("died(x)", "operations done when it was freed; 0 while it lives"),
+    ("moves(x)", "how often realloc has moved it"),
+    ("home(x)", "1 if it lies where it was first"),
+    ("classes_had(x)", "size classes that it has been in"),
     ("live(x)", "1 as long as the program has it"),
     ("pooled(x)", "1 if it lies in a pool"),
     ("raw(x)", "1 if it is the C library's"),
@@ -109,6 +131,10 @@ pub const STATE_FUNCTIONS: &[(&str, &str)] = &[
         "what_if(\"setting\", value, formula)",
         "the formula's value after the same operations under another setting, or another \"profile\"",
     ),
+    (
+        "same_places(\"profile\")",
+        "1 if the same operations put every block at the same place of the same pool on another build",
+    ),
     ("page_capacity(x)", "blocks that its mimalloc page has made so far"),
     ("page_reserved(x)", "blocks that its mimalloc page can have"),
     ("page_used(x)", "blocks in use on its mimalloc page"),
@@ -144,6 +170,7 @@ impl Scope for Moment<'_> {
         let traced = || machine.layers().map_or((0, 0), |layers| layers.tracemalloc().get_traced_memory());
         Some(match name {
             "step" => self.step as i64,
+            "operations" => self.step.saturating_sub(self.tally.given) as i64,
             "arenas" => machine.arena_counters().narenas_currently_allocated as i64,
             "arenas.obtained" => self.obtained as i64,
             "arenas.released" => self.released as i64,
@@ -157,7 +184,10 @@ impl Scope for Moment<'_> {
             "traced.peak" => traced().1 as i64,
             "stopped" => i64::from(machine.stopped().is_some()),
             _ => {
-                return beyond::name(self, name)
+                return self
+                    .tally
+                    .name(name)
+                    .or_else(|| beyond::name(self, name))
                     .or_else(|| mi::name(self, name))
                     .or_else(|| Constants(self.profile).name(name));
             }
@@ -177,15 +207,7 @@ impl Scope for Moment<'_> {
         };
         Some(match name {
             "addr" => of_spot(&|spot| Ok(spot.addr.0 as i64)),
-            "place" => of_spot(&|spot| {
-                Ok(match spot.placement {
-                    Some(Placement::Arena { ordinal, offset }) => {
-                        ((ordinal as i64 + 1) << 40) + offset as i64
-                    }
-                    _ if spot.addr.0 != 0 => spot.addr.0 as i64,
-                    _ => 0,
-                })
-            }),
+            "place" => of_spot(&|spot| Ok(spot.place())),
             "offset" => of_spot(&|spot| Ok(spot.offset as i64)),
             "pool" => {
                 of_spot(&|spot| spot.pool.map(i64::from).ok_or_else(|| "it lies in no pool".to_owned()))
@@ -199,6 +221,12 @@ impl Scope for Moment<'_> {
             "pooled" => of_spot(&|spot| Ok(i64::from(spot.pool.is_some()))),
             "raw" => of_spot(&|spot| Ok(i64::from(matches!(spot.placement, Some(Placement::Raw))))),
             "null" => of_spot(&|spot| Ok(i64::from(matches!(spot.placement, Some(Placement::Null))))),
+            "born" | "died" | "moves" | "home" | "classes_had" => {
+                let argument = arguments.first().ok_or("a block is needed here, by its name".to_owned());
+                argument
+                    .and_then(|argument| self.block_name(&argument.value))
+                    .and_then(|block| self.tally.of_block(name, &block))
+            }
             "class" => of_pool(&|pool| pool.class.map_or(-1, |class| i64::from(class.0))),
             "used" => of_pool(&|pool| i64::from(pool.used)),
             "capacity" => of_pool(&|pool| i64::from(pool.capacity)),

@@ -11,6 +11,9 @@ pub mod program;
 pub mod tables;
 pub mod tape;
 pub mod tracemalloc;
+mod update;
+
+pub use update::{Brought, Shown, Update};
 
 use std::ops::Range;
 
@@ -24,7 +27,6 @@ use crate::analysis::overview::{ArenaMark, Bucket, Overview};
 use crate::contents::Callers;
 use crate::find::{Aspect, Breakpoints, Find};
 use crate::lesson::LessonView;
-use crate::open::Still;
 use crate::place::Place;
 use crate::real::Real;
 use crate::run::Session;
@@ -442,84 +444,6 @@ impl Picture {
             }),
             digest: look.digest.then(|| session.digest()),
         }
-    }
-}
-
-/// What is new since the last update. What is `None` is as it was.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Update {
-    /// Always.
-    pub status: Status,
-    /// Another trace, or another profile.
-    pub head: Option<Box<Head>>,
-    /// The tape was read further.
-    pub curves: Option<Box<Curves>>,
-    /// Another state, or another look at it.
-    pub picture: Option<Box<Picture>>,
-    /// A text to put on the clipboard.
-    pub copied: Option<String>,
-    /// A text of statistics that was opened: it shows one moment, and what is open stays.
-    pub still: Option<Box<Still>>,
-    /// Files, orders and looks that a [`Server`](crate::port::server::Server) has taken in so far: what was asked later is
-    /// still to be answered.
-    pub answered: u64,
-}
-
-impl Update {
-    /// What goes on, and nothing else that is new.
-    pub fn of(status: Status) -> Self {
-        Self { status, head: None, curves: None, picture: None, copied: None, still: None, answered: 0 }
-    }
-
-    /// That nothing goes on any more, and why.
-    pub fn failed(error: impl Into<String>) -> Self {
-        let status = Status { error: Some(Trouble::from(error.into())), ..Status::default() };
-        Self::of(status)
-    }
-}
-
-/// What a front shows: the last of everything.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Shown {
-    /// What goes on.
-    pub status: Status,
-    /// The open trace.
-    pub head: Option<Box<Head>>,
-    /// Its curves.
-    pub curves: Box<Curves>,
-    /// The last complete picture of it.
-    pub picture: Option<Box<Picture>>,
-}
-
-/// What is to be done once with what an update brings.
-#[derive(Debug, Default)]
-pub struct Brought {
-    /// To be put on the clipboard.
-    pub copied: Option<String>,
-    /// To be shown over the panes.
-    pub still: Option<Box<Still>>,
-}
-
-impl Shown {
-    /// Takes in what is new.
-    pub fn take(&mut self, update: Update) -> Brought {
-        let Update { status, head, curves, picture, copied, still, answered: _ } = update;
-        self.status = status;
-        if head.is_some() {
-            self.head = head;
-        }
-        if let Some(curves) = curves {
-            self.curves = curves;
-        }
-        if picture.is_some() {
-            self.picture = picture;
-        }
-        Brought { copied, still }
-    }
-
-    /// The open trace with its last picture; they come together.
-    pub fn open(&self) -> Option<(&Head, &Picture)> {
-        Some((self.head.as_deref()?, self.picture.as_deref()?))
     }
 }
 

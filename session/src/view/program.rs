@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use trace_io::program::Fault;
 
+use crate::puzzle::PuzzleView;
+
 /// What the playground's trace is called.
 pub const PLAYGROUND: &str = "Playground";
 
@@ -11,10 +13,21 @@ pub const PLAYGROUND: &str = "Playground";
 pub struct Played {
     /// A text that the editor takes over, for who forked something; its number tells whether it did already.
     pub forked: Option<(u64, String)>,
+    /// Programs that were run so far: fewer than before means that another engine began anew.
+    pub runs: u64,
     /// What is wrong with the program that was written last.
     pub fault: Option<ProgramFault>,
     /// The line of the operation that led to the step shown.
     pub line: Option<u32>,
+    /// The puzzle that the program is to solve, where one is open.
+    pub puzzle: Option<Box<PuzzleView>>,
+}
+
+impl Played {
+    /// Whether a trace with this name is what was written: the playground's, or the puzzle's.
+    pub fn is(&self, trace: &str) -> bool {
+        trace == self.puzzle.as_ref().map_or(PLAYGROUND, |puzzle| puzzle.trace.as_str())
+    }
 }
 
 /// What is wrong with a program, and where.

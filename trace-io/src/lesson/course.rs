@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use sim_core::domains::AllocatorName;
 use sim_core::{Note, Profile, TraceBuilder};
 
 use super::text;
-use crate::error::{LineColumn, TraceError};
-use crate::program::expr::{Constants, Expr};
+use super::under::{Holds, Under, truth};
+use crate::error::TraceError;
+use crate::program::expr::Constants;
 use crate::program::{Bounds, Expanded, Expander, Program};
 
 /// A lesson, as it is written.
@@ -52,16 +52,6 @@ pub struct Lesson {
     pub source: Option<Source>,
     /// What is done, said and asked, in order.
     pub steps: Vec<Step>,
-}
-
-/// For which builds a lesson holds.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Holds {
-    /// A formula over the build's constants.
-    pub when: String,
-    /// What to say where it does not.
-    pub otherwise: String,
 }
 
 /// Python that was run, and what ran it: `snippets` of real-cpython writes it beside the calls that were made.
@@ -264,33 +254,23 @@ impl Lesson {
         super::form::from_ron(text, ron::extensions::Extensions::UNWRAP_VARIANT_NEWTYPES)
     }
 
-    /// The build that it runs on where no other is asked for.
-    pub fn profile(&self, preset: Option<&str>) -> Result<Profile, TraceError> {
-        let fault = |error| TraceError::Profile { at: LineColumn { line: 1, column: 1 }, error };
-        let profile = Profile::chosen(preset.or(self.profile.as_deref())).map_err(fault)?;
-        let settings = self.settings_under(&profile);
-        profile.changed(&settings).map_err(fault)
+    fn under(&self) -> Under<'_> {
+        Under {
+            profile: self.profile.as_deref(),
+            malloc: self.malloc.as_deref(),
+            settings: &self.settings,
+            holds: self.holds.as_ref(),
+        }
     }
 
-    /// Settings with their formulas worked out over a preset.
-    fn settings_under(&self, preset: &Profile) -> Vec<(String, String)> {
-        let constants = Constants(preset);
-        let worked_out = self.settings.iter().map(|(key, value)| {
-            // A word such as `page` is no formula and stays.
-            let number = Expr::parse(value).ok().and_then(|formula| formula.value(&constants).ok());
-            (key.clone(), number.map_or_else(|| value.clone(), |number| number.to_string()))
-        });
-        worked_out.collect()
+    /// The build that it runs on where no other is asked for.
+    pub fn profile(&self, preset: Option<&str>) -> Result<Profile, TraceError> {
+        self.under().profile(preset)
     }
 
     /// Whether it holds under a build; else what to say.
     pub fn holds(&self, profile: &Profile) -> Result<(), String> {
-        let Some(holds) = &self.holds else { return Ok(()) };
-        match truth(&holds.when, profile) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(holds.otherwise.clone()),
-            Err(error) => Err(error.to_string()),
-        }
+        self.under().holds(profile)
     }
 
     /// Its operations under a build.
@@ -300,8 +280,8 @@ impl Lesson {
         head.lesson = true;
         head.description.clone_from(&self.goal);
         head.profile = Some(profile.name.clone());
-        head.settings = self.settings_under(&Profile::named(&profile.name).unwrap_or_default());
-        head.malloc = self.allocator()?;
+        head.settings = self.under().settings(&Profile::named(&profile.name).unwrap_or_default());
+        head.malloc = self.under().allocator()?;
         let mut at = Vec::with_capacity(self.steps.len());
         for (index, step) in self.steps.iter().enumerate() {
             if let Step::Run(text) = step {
@@ -340,18 +320,4 @@ impl Lesson {
     pub fn title(&self) -> String {
         if self.number == 0 { self.name.clone() } else { format!("{} {}", self.number, self.name) }
     }
-
-    fn allocator(&self) -> Result<Option<AllocatorName>, TraceError> {
-        self.malloc.as_deref().map(AllocatorName::parse).transpose().map_err(|error| TraceError::Syntax {
-            at: LineColumn { line: 1, column: 1 },
-            problem: error.to_string(),
-            remedy: "name one of them".to_owned(),
-        })
-    }
-}
-
-/// Whether a condition over the build's constants holds.
-pub fn truth(condition: &str, profile: &Profile) -> Result<bool, TraceError> {
-    let formula = Expr::parse(condition)?;
-    Ok(formula.value(&Constants(profile))? != 0)
 }

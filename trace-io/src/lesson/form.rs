@@ -42,8 +42,19 @@ pub(super) fn line_column_of(text: &[u8], at: usize) -> LineColumn {
     LineColumn { line: lines as u64, column: (at - line_start) as u64 + 1 }
 }
 
-/// Whether it is a lesson of the course: one that has `steps` and not `operations`.
-pub(crate) fn has_steps(text: &str) -> bool {
+/// The forms of RON that open here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Form {
+    /// A list of `operations`.
+    Plain,
+    /// A lesson of the course, which has `steps`.
+    Lesson,
+    /// A puzzle, which has `goals`.
+    Puzzle,
+}
+
+/// Which form a text has, by the first field that only one of them has.
+pub(crate) fn form(text: &str) -> Form {
     let bytes = text.as_bytes();
     let (mut at, mut depth) = (0, 0_usize);
     while at < bytes.len() {
@@ -55,12 +66,13 @@ pub(crate) fn has_steps(text: &str) -> bool {
         match rest[0] {
             b'(' | b'[' | b'{' => depth += 1,
             b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            b's' if depth == 1 && rest.starts_with(b"steps") => return true,
+            b's' if depth == 1 && rest.starts_with(b"steps") => return Form::Lesson,
+            b'g' if depth == 1 && rest.starts_with(b"goals") => return Form::Puzzle,
             _ => {}
         }
         at += 1;
     }
-    false
+    Form::Plain
 }
 
 /// Bytes of the string or comment that begins here, if one does.

@@ -8,6 +8,7 @@ mod expand;
 pub mod expr;
 mod parse;
 mod token;
+pub mod words;
 
 pub use expand::{Bounds, Expanded, Expander};
 pub use parse::Program;

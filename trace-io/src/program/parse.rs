@@ -90,6 +90,30 @@ impl Program {
         program.body = block(&mut left, 0, 0)?;
         Ok(program)
     }
+
+    /// What it calls, and enters by `with`, in the order in which that is written.
+    pub fn calls(&self) -> Vec<(&str, LineColumn)> {
+        fn of<'a>(body: &'a [Statement], found: &mut Vec<(&'a str, LineColumn)>) {
+            for Statement { at, what } in body {
+                match what {
+                    What::Call { name, .. } => found.push((name, *at)),
+                    What::Number { .. } => {}
+                    What::For { body, .. } => of(body, found),
+                    What::If { then, otherwise, .. } => {
+                        of(then, found);
+                        of(otherwise, found);
+                    }
+                    What::With { name, body, .. } => {
+                        found.push((name, *at));
+                        of(body, found);
+                    }
+                }
+            }
+        }
+        let mut found = Vec::new();
+        of(&self.body, &mut found);
+        found
+    }
 }
 
 /// The statements of one indentation. `left` is what comes after.

@@ -1,4 +1,4 @@
-//! `arenascope lesson check`: every claim against the machine.
+//! `arenascope lesson check`: every claim against the machine, and every puzzle with its solution and its wrong programs.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -7,14 +7,15 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use session::lesson::{Choice, Task, compile, words};
+use session::puzzle;
 use sim_core::profile;
-use trace_io::lesson::Lesson;
+use trace_io::lesson::{Lesson, Puzzle};
 
 /// Arguments of `lesson check`.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  arenascope lesson check traces/course/*.ron")]
 pub(crate) struct Args {
-    /// Lessons
+    /// Lessons and puzzles
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Under this profile alone; can be given several times
@@ -32,7 +33,8 @@ pub(crate) struct Args {
 #[derive(Serialize, Default)]
 struct Checked {
     lessons: u64,
-    /// Lesson and profile together.
+    puzzles: u64,
+    /// Lesson or puzzle and profile together.
     runs: u64,
     claims: u64,
     beats: u64,
@@ -50,6 +52,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     for file in &args.files {
         let name = file.display();
         let written = std::fs::read_to_string(file).with_context(|| name.to_string())?;
+        if Puzzle::is_one(&written) {
+            let puzzle = Puzzle::parse(&written).with_context(|| name.to_string())?;
+            check_puzzle(&puzzle, &presets, args.print, &mut checked, &mut text, &name.to_string())?;
+            continue;
+        }
         let lesson = Lesson::parse(&written).with_context(|| name.to_string())?;
         checked.lessons += 1;
         let mut printed = !args.print;
@@ -91,10 +98,47 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             checked.lessons,
             presets.len()
         )?;
+        if checked.puzzles > 0 {
+            writeln!(text, "{} puzzles, with their solutions and wrong programs", checked.puzzles)?;
+        }
     }
     std::io::stdout().lock().write_all(text.as_bytes()).context("standard output")?;
     if faults > 0 {
         bail!("{faults} claims are not true of the machine; the lines above name the step and the claim");
+    }
+    Ok(())
+}
+
+/// A puzzle under each profile that it holds for.
+fn check_puzzle(
+    puzzle: &Puzzle,
+    presets: &[String],
+    mut print: bool,
+    checked: &mut Checked,
+    text: &mut String,
+    name: &str,
+) -> Result<()> {
+    checked.puzzles += 1;
+    for preset in presets {
+        let profile = puzzle.profile(Some(preset)).with_context(|| name.to_owned())?;
+        if puzzle.holds(&profile).is_err() {
+            continue;
+        }
+        checked.runs += 1;
+        checked.claims += puzzle.goals.len() as u64 * (1 + puzzle.wrong.len() as u64);
+        checked
+            .faults
+            .extend(puzzle::faults(puzzle, preset).into_iter().map(|fault| format!("{name}: {fault}")));
+        if std::mem::take(&mut print)
+            && let Ok(attempt) = puzzle::check(puzzle, &puzzle.solution, Some(preset))
+        {
+            let view = attempt.view;
+            writeln!(text, "{}: {}", view.title, words(&view.task))?;
+            for goal in &view.goals {
+                writeln!(text, "      goal: {}", words(&goal.say))?;
+            }
+            writeln!(text, "      best: {} {}\n      hint: {}", view.best, view.unit, words(&view.hint))?;
+        }
     }
     Ok(())
 }

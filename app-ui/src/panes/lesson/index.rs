@@ -1,4 +1,4 @@
-//! The index of the course: lessons in building order, the glossary, the pitfalls.
+//! The index of the course: lessons in building order, puzzles, the glossary, the pitfalls.
 
 use egui::{RichText, ScrollArea, TextEdit, Ui};
 use session::lesson::GLOSSARY;
@@ -34,6 +34,22 @@ pub(super) fn ui(ui: &mut Ui, state: &mut LearnState, progress: &Progress, comma
         for (index, example) in of_kind(Kind::Lesson).filter(|(_, e)| meets(&[e.label, e.about])) {
             found = true;
             lesson(ui, index, example, progress, commands);
+        }
+        let puzzles: Vec<_> =
+            of_kind(Kind::Puzzle).filter(|(_, e)| meets(&[e.label, e.about, "puzzles"])).collect();
+        if !puzzles.is_empty() {
+            found = true;
+            let solved = |e: &Example| e.puzzle_id().is_some_and(|id| progress.best(id).is_some());
+            let done = puzzles.iter().filter(|(_, e)| solved(e)).count();
+            egui::CollapsingHeader::new(format!("Puzzles ({done} of {} solved)", puzzles.len()))
+                .id_salt("puzzles")
+                .open((!wanted.is_empty()).then_some(true))
+                .show(ui, |ui| {
+                    ui.weak("A program to write for each lesson. The machine checks its goals as you type.");
+                    for (index, example) in puzzles {
+                        puzzle(ui, index, example, progress, commands);
+                    }
+                });
         }
         let terms: Vec<_> = GLOSSARY.iter().filter(|e| meets(&[e.term, e.meaning, e.home])).collect();
         if !terms.is_empty() {
@@ -112,4 +128,18 @@ fn lesson(ui: &mut Ui, index: usize, example: &Example, progress: &Progress, com
     }
     ui.label(RichText::new(example.about).color(ui.visuals().weak_text_color()));
     ui.add_space(5.0);
+}
+
+fn puzzle(ui: &mut Ui, index: usize, example: &Example, progress: &Progress, commands: &mut Vec<Command>) {
+    ui.horizontal_wrapped(|ui| {
+        if ui.link(example.label).on_hover_text(example.about).clicked() {
+            commands.push(Command::Example(index));
+        }
+        let Some(id) = example.puzzle_id() else { return };
+        match progress.best(id) {
+            Some(best) => ui.weak(format!("solved, best score {best}")),
+            None if progress.revealed(id) => ui.weak("solution seen"),
+            None => return,
+        };
+    });
 }
