@@ -25,6 +25,7 @@ pub mod pass;
 pub mod place;
 pub mod port;
 pub mod practice;
+pub mod quiz;
 pub mod real;
 pub mod run;
 pub mod search;

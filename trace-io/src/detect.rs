@@ -65,9 +65,10 @@ fn is_lesson(head: &[u8]) -> bool {
         || unnamed(text).strip_prefix(b"(").is_some_and(field)
 }
 
-/// RON without the name that a lesson may give itself: `Lesson(…)`.
+/// RON without the name that a lesson may give itself: `Lesson(…)`; a quiz is called `Quiz(…)`.
 fn unnamed(text: &[u8]) -> &[u8] {
-    let named = text.strip_prefix(b"Lesson").map(<[u8]>::trim_ascii_start);
+    let name = [&b"Lesson"[..], b"Quiz"].into_iter().find_map(|name| text.strip_prefix(name));
+    let named = name.map(<[u8]>::trim_ascii_start);
     named.filter(|rest| rest.starts_with(b"(")).unwrap_or(text)
 }
 
@@ -98,7 +99,7 @@ fn text_format(head: &[u8]) -> Result<Format, TraceError> {
         None if head.len() < HEAD_BYTES => Err(TraceError::Empty),
         Some(b'(' | b'/') => Ok(Format::Ron),
         Some(b'#') if text.trim_ascii_start().starts_with(b"#![") => Ok(Format::Ron),
-        Some(b'L') if unnamed(text.trim_ascii_start()).starts_with(b"(") => Ok(Format::Ron),
+        Some(b'L' | b'Q') if unnamed(text.trim_ascii_start()).starts_with(b"(") => Ok(Format::Ron),
         _ => Ok(Format::Ptrace),
     }
 }

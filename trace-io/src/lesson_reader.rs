@@ -3,7 +3,7 @@
 use sim_core::TraceBuilder;
 
 use crate::error::TraceError;
-use crate::lesson::{Lesson, build, has_steps, utf8};
+use crate::lesson::{Lesson, Quiz, build, has_items, has_steps, utf8};
 use crate::reader::Reader;
 
 /// A lesson is written by hand; anything larger is not one.
@@ -16,6 +16,7 @@ pub(crate) struct LessonReader {
     text: Vec<u8>,
     builder: TraceBuilder,
     lesson: Option<Box<Lesson>>,
+    quiz: Option<Box<Quiz>>,
 }
 
 impl LessonReader {
@@ -43,6 +44,8 @@ impl Reader for LessonReader {
             let lesson = Lesson::parse(text)?;
             self.builder = lesson.builder()?;
             self.lesson = Some(Box::new(lesson));
+        } else if has_items(text) {
+            self.quiz = Some(Box::new(Quiz::parse(text)?));
         } else {
             self.builder = build(&self.name, text)?;
         }
@@ -52,6 +55,10 @@ impl Reader for LessonReader {
 
     fn lesson(&mut self) -> Option<Box<Lesson>> {
         self.lesson.take()
+    }
+
+    fn quiz(&mut self) -> Option<Box<Quiz>> {
+        self.quiz.take()
     }
 
     fn builder(&self) -> &TraceBuilder {

@@ -4,7 +4,7 @@ use sim_core::{Domain, TraceBuilder};
 
 use crate::account::Account;
 use crate::error::TraceError;
-use crate::lesson::Lesson;
+use crate::lesson::{Lesson, Quiz};
 use crate::stats_text::StatsText;
 
 /// Reads one format from bytes as they come, unpacked.
@@ -49,6 +49,11 @@ pub(crate) trait Reader {
 
     /// The lesson that its trace is made of, if it is one of the course. Asked after the end.
     fn lesson(&mut self) -> Option<Box<Lesson>> {
+        None
+    }
+
+    /// What it read, where that is a quiz. Asked after the end.
+    fn quiz(&mut self) -> Option<Box<Quiz>> {
         None
     }
 

@@ -1,5 +1,6 @@
 //! The part of [`State`] that is about lessons, the playground and links to them.
 
+use session::Opened;
 use session::lesson::Point;
 use session::link::{Link, What};
 use session::order::Order;
@@ -15,6 +16,7 @@ impl State {
     /// back afterwards.
     pub(crate) fn lay_out(&mut self) {
         let lesson = self.shown.picture.as_ref().and_then(|picture| picture.lesson.as_ref());
+        let quiz = self.shown.picture.as_ref().is_some_and(|picture| picture.quiz.is_some());
         // The scene of the beginning has a layout of its own.
         let lesson = lesson.filter(|lesson| lesson.id != OPENING);
         let played = self.shown.head.as_ref().is_some_and(|head| head.name == PLAYGROUND);
@@ -37,7 +39,7 @@ impl State {
         }
         if let Some(lesson) = lesson {
             self.playing = false;
-            if Practice::of(&lesson.id).is_none() {
+            if Practice::of(&lesson.id).is_none() && !quiz {
                 self.progress.reach(&lesson.id, lesson.at, lesson.len);
             }
             let field = lesson.beat.point.iter().any(|point| matches!(point, Point::Field(_)));
@@ -95,6 +97,7 @@ impl State {
                     }
                 }
             }
+            What::Quiz(text) => self.open(Opened::bytes("quiz.ron", text.clone().into_bytes())),
             What::Program(text) => {
                 self.playing = true;
                 self.order(Order::Take(text.clone()));

@@ -249,7 +249,9 @@ mod tests {
         settle(&mut server, &mut shown);
         let look = |stats| Request::Look(Box::new(Look { stats, ..Look::default() }));
         let mut turn = |requests: &[Request]| {
-            requests.iter().for_each(|request| server.ask(request.clone()));
+            for request in requests {
+                server.ask(request.clone());
+            }
             server.turn().0.map(|update| (update.answered, update.picture.is_some()))
         };
         assert_eq!(turn(&[look(true)]), Some((2, true)), "the file was the first");

@@ -44,7 +44,19 @@ pub(super) fn line_column_of(text: &[u8], at: usize) -> LineColumn {
 
 /// Whether it is a lesson of the course: one that has `steps` and not `operations`.
 pub(crate) fn has_steps(text: &str) -> bool {
+    has_field(text, b"steps")
+}
+
+/// Whether it is a quiz: one that has `items`.
+pub(crate) fn has_items(text: &str) -> bool {
+    has_field(text, b"items")
+}
+
+/// Whether the outermost form has a field.
+fn has_field(text: &str, field: &[u8]) -> bool {
     let bytes = text.as_bytes();
+    // `items` is not a field in `test_items`.
+    let word = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
     let (mut at, mut depth) = (0, 0_usize);
     while at < bytes.len() {
         let rest = &bytes[at..];
@@ -55,7 +67,15 @@ pub(crate) fn has_steps(text: &str) -> bool {
         match rest[0] {
             b'(' | b'[' | b'{' => depth += 1,
             b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            b's' if depth == 1 && rest.starts_with(b"steps") => return true,
+            first
+                if depth == 1
+                    && first == field[0]
+                    && rest.starts_with(field)
+                    && !word(rest.get(field.len()))
+                    && !word(at.checked_sub(1).and_then(|before| bytes.get(before))) =>
+            {
+                return true;
+            }
             _ => {}
         }
         at += 1;

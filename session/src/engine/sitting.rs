@@ -1,0 +1,100 @@
+//! The part of [`Engine`] that holds a quiz: the state of each question, and no step further.
+
+use std::sync::Arc;
+
+use sim_core::{Trace, TraceBuilder};
+use trace_io::lesson::Quiz;
+
+use crate::lesson::{Beat, Script, Walk};
+use crate::order::Order;
+use crate::practice::Question;
+use crate::quiz::{QuizOrder, Sitting};
+
+use super::Engine;
+use super::lessons::{Of, Taught};
+
+/// What a quiz is called as a lesson where it shows no question.
+const NO_QUESTION: &str = "quiz";
+
+impl Engine {
+    /// Sits down to a quiz.
+    pub(super) fn sit_down(&mut self, quiz: Quiz) {
+        let name = quiz.name.clone();
+        match Sitting::new(quiz) {
+            Ok(sitting) => self.put(sitting),
+            Err(why) => {
+                self.error = Some(format!("the quiz \u{201c}{name}\u{201d} cannot be asked: {why}").into());
+            }
+        }
+    }
+
+    /// Does what somebody at a quiz orders.
+    pub(super) fn at_quiz(&mut self, order: QuizOrder) {
+        if let Some(Taught { of: Of::Quiz(sitting), .. }) = &mut self.taught
+            && sitting.order(order)
+        {
+            let sitting = sitting.clone();
+            self.put(*sitting);
+        }
+    }
+
+    /// What an order means to somebody at a quiz: keys go from question to question, and what would show an answer before its time, or
+    /// ask something else, waits until the quiz is left.
+    pub(super) fn heeded(&mut self, order: Order) -> Option<Order> {
+        if !matches!(&self.taught, Some(Taught { of: Of::Quiz(_), .. })) {
+            return Some(order);
+        }
+        match order {
+            Order::Beat(by) => Some(Order::Quiz(QuizOrder::Go(by))),
+            Order::BeatAt(at) => Some(Order::Quiz(QuizOrder::GoTo(at))),
+            Order::Answer(_) | Order::Again => None,
+            Order::Fork | Order::Profile(_) => {
+                self.error = Some("the quiz goes on; hand it in and leave it first".to_owned().into());
+                None
+            }
+            other => Some(other),
+        }
+    }
+
+    /// Shows the question of a quiz in its state, or nothing where there is none.
+    fn put(&mut self, sitting: Sitting) {
+        let profile = sitting.profile().clone();
+        let asked =
+            sitting.question().and_then(|question| Some((question.clone(), question.script(&profile)?)));
+        let (trace, walk) = match asked {
+            Some((_, Err(error))) => {
+                self.error = Some(crate::Trouble::reading(sitting.name(), &error));
+                return;
+            }
+            Some((question, Ok((trace, script)))) => begun(&question, &trace, script),
+            None => {
+                let mut tape = TraceBuilder::new(sitting.name());
+                let head = &mut tape.trace_mut().head;
+                head.lesson = true;
+                head.profile = Some(profile.name);
+                let (id, name) = (NO_QUESTION.to_owned(), sitting.name().to_owned());
+                let beats = vec![Beat::default()];
+                (tape.finish(), Walk::new(Script { id, name, beats, ..Script::default() }))
+            }
+        };
+        self.show(Arc::new(trace), false);
+        self.hint = None;
+        self.taught = Some(Taught::quiz(sitting, walk));
+        self.set_out();
+    }
+}
+
+/// The tape as far as a question shows it, so that nobody walks on to its answer, and the beat that asks.
+fn begun(question: &Question, trace: &Trace, script: Script) -> (Trace, Walk) {
+    let asks = script.beats.iter().position(|beat| beat.task.is_some()).unwrap_or(0);
+    let shown = script.beats.get(asks).map_or(0, |beat| beat.step);
+    let mut tape = TraceBuilder::new(&question.lesson);
+    tape.trace_mut().head = trace.head.clone();
+    for op in (0..shown).filter_map(|index| trace.op(index)) {
+        // What the whole tape took its beginning takes as well.
+        let _ = tape.push(op);
+    }
+    let mut walk = Walk::new(script);
+    walk.go_to(asks);
+    (tape.finish(), walk)
+}
