@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Stdio;
 
+use real_cpython::beside::Real;
 use real_cpython::outside::{compared, grouped, long};
 use real_cpython::{i386, or_not_run};
 use session::practice::{Happened, Header, LESSONS, Question, Record, Scale, Spot, Staged, question_at};
 use sim_core::{Call, Domain, Profile};
 
-use super::beside::Real;
-use super::libraries;
+use super::{driver, libraries};
 
 /// Questions in a few seconds, all versions together, and in some minutes.
 const FEW: u64 = 2_000;
@@ -214,9 +214,10 @@ fn many_keys_of_practice_are_what_each_version_does() {
     }
     let mut versions = libraries();
     let narrow = "questions of practice in a 32-bit CPython 3.11";
-    if let Some((driver, library)) = or_not_run(narrow, i386::driver_and_library()) {
+    if let Some((program, library)) = or_not_run(narrow, i386::driver_and_library()) {
         let profile = Profile::named("cpython-32bit").unwrap();
-        versions.push(Real { name: "32-bit 3.11".to_owned(), driver, library, home: None, profile });
+        let (name, driver) = ("32-bit 3.11".to_owned(), driver(program));
+        versions.push(Real { name, driver, library, home: None, profile });
     }
     if versions.is_empty() {
         return;
