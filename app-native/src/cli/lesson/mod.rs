@@ -2,6 +2,8 @@
 
 mod check;
 mod grade;
+#[cfg(all(feature = "live", target_os = "linux", target_arch = "x86_64"))]
+mod live;
 mod new;
 mod print;
 mod quiz;
