@@ -77,7 +77,7 @@ impl Window {
 
 /// Sits the quiz and answers two of three; what was handed in.
 fn sit(window: &mut Window, name: &str, sheet: &Sheet) -> String {
-    assert!(window.says("A quiz on cpython-3.12"));
+    assert!(window.says("A quiz of 3 questions on cpython-3.12"));
     window.press("Begin");
     assert!(window.says("type your name"), "nobody begins without a name");
     window.write("Your name", name);
@@ -88,8 +88,10 @@ fn sit(window: &mut Window, name: &str, sheet: &Sheet) -> String {
         match &question.task {
             Task::Choose { choices, key } if number == 1 => {
                 // Another one first, which is then changed.
-                window.press(&choices[(key + 1) % choices.len()].text.replace('`', ""));
-                window.press(&choices[*key].text.replace('`', ""));
+                for at in [(key + 1) % choices.len(), *key] {
+                    let letter = char::from(b'a' + u8::try_from(at).unwrap());
+                    window.press(&format!("{letter}) {}", choices[at].text.replace('`', "")));
+                }
                 assert!(!window.says("Right") && !window.says("Not so"), "no word on the answer");
             }
             Task::Number { key, .. } => window.write("Your answer", &key.to_string()),

@@ -48,8 +48,11 @@ impl Engine {
             Order::Beat(by) => Some(Order::Quiz(QuizOrder::Go(by))),
             Order::BeatAt(at) => Some(Order::Quiz(QuizOrder::GoTo(at))),
             Order::Answer(_) | Order::Again => None,
-            Order::Fork | Order::Profile(_) => {
-                self.error = Some("the quiz goes on; hand it in and leave it first".to_owned().into());
+            // What would take the quiz away, answers and all, by a slip.
+            Order::Fork | Order::Take(_) | Order::Program(_) | Order::Practise { .. } | Order::Profile(_) => {
+                self.error = Some(
+                    "the quiz goes on; hand it in and leave it first, or open another file".to_owned().into(),
+                );
                 None
             }
             other => Some(other),

@@ -46,6 +46,8 @@ pub struct QuizView {
     pub name: String,
     /// The preset that it is about.
     pub profile: String,
+    /// How many questions it has.
+    pub questions: usize,
     /// Who sits at it, once that is known.
     pub student: Option<String>,
     /// The answers so far.
@@ -160,6 +162,7 @@ impl Sitting {
         QuizView {
             name: self.quiz.name.clone(),
             profile: self.profile.name.clone(),
+            questions: self.quiz.items.iter().map(|item| usize::from(item.count)).sum(),
             student: self.student.as_ref().map(|student| student.name().to_owned()),
             replies: self.replies.clone(),
             attempt: self.attempt,

@@ -1,6 +1,7 @@
 //! A quiz: the name, one question after the other without a word on the answers, and in the end the token.
 
 use egui::{Align, Button, Frame, Key, Layout, RichText, ScrollArea, Ui};
+use session::format::count;
 use session::lesson::{BeatView, TaskView, misconception, words};
 use session::order::Order;
 use session::quiz::{LIMITS, Mark, QuizOrder, QuizView, Reply, Stage};
@@ -71,7 +72,11 @@ fn name(
     state: &mut QuizState,
     commands: &mut Vec<Command>,
 ) {
-    ui.label(format!("A quiz on {}. You can change each answer until you hand in.", quiz.profile));
+    ui.label(format!(
+        "A quiz of {} on {}. You can change each answer until you hand in.",
+        count(quiz.questions as u64, "question"),
+        quiz.profile
+    ));
     ui.label("What is right is not shown before that. In the end you get a token for your teacher.");
     ui.add_space(8.0);
     ui.label(RichText::new("Your name, or the number that you were given:").size(TEXT).strong());
@@ -107,9 +112,9 @@ fn question(
     ui.weak("The program so far:");
     Frame::new().fill(ui.visuals().extreme_bg_color).corner_radius(4).inner_margin(6).show(ui, |ui| {
         let row = ui.text_style_height(&egui::TextStyle::Monospace);
-        let area = ScrollArea::both().id_salt("program").max_height(PROGRAM_ROWS * row);
+        let area = ScrollArea::vertical().id_salt("program").max_height(PROGRAM_ROWS * row);
         area.auto_shrink([false, true]).show(ui, |ui| {
-            ui.add(egui::Label::new(RichText::new(program).monospace()).extend());
+            ui.add(egui::Label::new(RichText::new(program).monospace()).wrap());
         });
     });
     ui.add_space(8.0);
@@ -121,9 +126,11 @@ fn question(
         Some(TaskView::Choose { choices, .. }) => {
             for (index, choice) in (0..).zip(choices) {
                 let chosen = reply == Reply::Choice(index);
-                let text = RichText::new(words(choice)).size(TEXT - 1.0);
+                // By the letters that sheets and marks have.
+                let text = format!("{}) {}", char::from(b'a' + index.min(25)), words(choice));
+                let text = RichText::new(text).size(TEXT - 1.0);
                 let wide = egui::vec2(ui.available_width(), 30.0);
-                if ui.add(Button::selectable(chosen, text).wrap().min_size(wide)).clicked() {
+                if ui.add(Button::new(text).selected(chosen).wrap().min_size(wide)).clicked() {
                     answer(if chosen { Reply::Open } else { Reply::Choice(index) });
                 }
             }
