@@ -24,11 +24,11 @@ pub(super) enum Of {
 /// A lesson that is open.
 pub(super) struct Taught {
     pub(super) of: Of,
-    walk: Walk,
+    pub(super) walk: Walk,
     /// What to say where it does not hold under the profile.
-    elsewhere: Option<String>,
+    pub(super) elsewhere: Option<String>,
     /// Whether the beat is still to be put in front, once its step is reached.
-    directs: bool,
+    pub(super) directs: bool,
 }
 
 impl Taught {

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use sim_core::{Trace, TraceBuilder};
 use trace_io::lesson::Quiz;
 
-use crate::lesson::{Beat, Script, Walk};
+use crate::lesson::{Beat, Script, Walk, compile};
 use crate::order::Order;
-use crate::practice::Question;
 use crate::quiz::{QuizOrder, Sitting};
 
 use super::Engine;
@@ -30,11 +29,15 @@ impl Engine {
 
     /// Does what somebody at a quiz orders.
     pub(super) fn at_quiz(&mut self, order: QuizOrder) {
-        if let Some(Taught { of: Of::Quiz(sitting), .. }) = &mut self.taught
-            && sitting.order(order)
-        {
-            let sitting = sitting.clone();
-            self.put(*sitting);
+        match self.taught.take() {
+            Some(Taught { of: Of::Quiz(mut sitting), walk, elsewhere, directs }) => {
+                if sitting.order(order) {
+                    self.put(*sitting);
+                } else {
+                    self.taught = Some(Taught { of: Of::Quiz(sitting), walk, elsewhere, directs });
+                }
+            }
+            other => self.taught = other,
         }
     }
 
@@ -61,20 +64,25 @@ impl Engine {
 
     /// Shows the question of a quiz in its state, or nothing where there is none.
     fn put(&mut self, sitting: Sitting) {
-        let profile = sitting.profile().clone();
-        let asked =
-            sitting.question().and_then(|question| Some((question.clone(), question.script(&profile)?)));
+        let profile = sitting.profile();
+        let asked = sitting.question().and_then(|question| {
+            let lesson = question.lesson(profile)?;
+            Some(
+                compile(&lesson, Some(&profile.name))
+                    .map(|(trace, script)| begun(&question.lesson, &trace, script)),
+            )
+        });
         let (trace, walk) = match asked {
-            Some((_, Err(error))) => {
+            Some(Err(error)) => {
                 self.error = Some(crate::Trouble::reading(sitting.name(), &error));
                 return;
             }
-            Some((question, Ok((trace, script)))) => begun(&question, &trace, script),
+            Some(Ok(begun)) => begun,
             None => {
                 let mut tape = TraceBuilder::new(sitting.name());
                 let head = &mut tape.trace_mut().head;
                 head.lesson = true;
-                head.profile = Some(profile.name);
+                head.profile = Some(profile.name.clone());
                 let (id, name) = (NO_QUESTION.to_owned(), sitting.name().to_owned());
                 let beats = vec![Beat::default()];
                 (tape.finish(), Walk::new(Script { id, name, beats, ..Script::default() }))
@@ -88,10 +96,10 @@ impl Engine {
 }
 
 /// The tape as far as a question shows it, so that nobody walks on to its answer, and the beat that asks.
-fn begun(question: &Question, trace: &Trace, script: Script) -> (Trace, Walk) {
+fn begun(name: &str, trace: &Trace, script: Script) -> (Trace, Walk) {
     let asks = script.beats.iter().position(|beat| beat.task.is_some()).unwrap_or(0);
     let shown = script.beats.get(asks).map_or(0, |beat| beat.step);
-    let mut tape = TraceBuilder::new(&question.lesson);
+    let mut tape = TraceBuilder::new(name);
     tape.trace_mut().head = trace.head.clone();
     for op in (0..shown).filter_map(|index| trace.op(index)) {
         // What the whole tape took its beginning takes as well.

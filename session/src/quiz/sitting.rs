@@ -5,7 +5,7 @@ use sim_core::Profile;
 use trace_io::lesson::Quiz;
 
 use super::{Mark, Reply, Sheet, Student, check, write};
-use crate::practice::Question;
+use crate::practice::{Choice, Question, Task};
 
 /// What somebody at a quiz can do.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub enum QuizOrder {
 }
 
 /// A quiz that somebody sits at.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(PartialEq, Debug)]
 pub struct Sitting {
     quiz: Quiz,
     profile: Profile,
@@ -65,12 +65,14 @@ pub struct QuizView {
 pub enum Stage {
     /// It asks for a name; what was wrong with the one that was typed.
     Name(Option<String>),
-    /// A question, from 0; the beat has its text and its choices.
+    /// A question, from 0; the beat has its text.
     Question {
         /// Which one.
         at: usize,
         /// What the program has done so far.
         program: String,
+        /// The answers to choose from; none where a number is typed.
+        choices: Vec<String>,
     },
     /// All questions were shown; it can be handed in.
     Review,
@@ -153,7 +155,14 @@ impl Sitting {
     pub fn view(&self) -> QuizView {
         let stage = match (&self.sheet, self.question()) {
             (None, _) => Stage::Name(self.fault.clone()),
-            (Some(_), Some(question)) => Stage::Question { at: self.at, program: question.program.clone() },
+            (Some(_), Some(question)) => {
+                let plain = |choice: &Choice| choice.text.replace('`', "");
+                let choices = match &question.task {
+                    Task::Choose { choices, .. } => choices.iter().map(plain).collect(),
+                    _ => Vec::new(),
+                };
+                Stage::Question { at: self.at, program: question.program.clone(), choices }
+            }
             (Some(sheet), None) if self.done => {
                 Stage::Done { marks: sheet.mark(&self.replies), token: write(sheet, &self.replies) }
             }

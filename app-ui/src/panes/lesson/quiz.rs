@@ -2,7 +2,7 @@
 
 use egui::{Align, Button, Frame, Key, Layout, RichText, ScrollArea, Ui};
 use session::format::count;
-use session::lesson::{BeatView, TaskView, misconception, words};
+use session::lesson::{BeatView, misconception};
 use session::order::Order;
 use session::quiz::{LIMITS, Mark, QuizOrder, QuizView, Reply, Stage};
 
@@ -55,8 +55,8 @@ pub(super) fn ui(
         });
         match &quiz.stage {
             Stage::Name(fault) => name(ui, theme, quiz, fault.as_deref(), state, commands),
-            Stage::Question { at, program } => {
-                question(ui, theme, quiz, beat, (*at, program), state, commands);
+            Stage::Question { at, program, choices } => {
+                question(ui, theme, quiz, beat, (*at, program, choices), state, commands);
             }
             Stage::Review => review(ui, quiz, commands),
             Stage::Done { marks, token } => done(ui, theme, quiz, (marks, token), commands),
@@ -102,7 +102,7 @@ fn question(
     theme: &Theme,
     quiz: &QuizView,
     beat: &BeatView,
-    (at, program): (usize, &str),
+    (at, program, choices): (usize, &str, &[String]),
     state: &mut QuizState,
     commands: &mut Vec<Command>,
 ) {
@@ -122,40 +122,34 @@ fn question(
     ui.add_space(8.0);
     let reply = quiz.replies.get(at).copied().unwrap_or_default();
     let mut answer = |reply| commands.push(Command::Order(Order::Quiz(QuizOrder::Reply(reply))));
-    match &beat.task {
-        Some(TaskView::Choose { choices, .. }) => {
-            for (index, choice) in (0..).zip(choices) {
-                let chosen = reply == Reply::Choice(index);
-                // By the letters that sheets and marks have.
-                let text = format!("{}) {}", char::from(b'a' + index.min(25)), words(choice));
-                let text = RichText::new(text).size(TEXT - 1.0);
-                let wide = egui::vec2(ui.available_width(), 30.0);
-                if ui.add(Button::new(text).selected(chosen).wrap().min_size(wide)).clicked() {
-                    answer(if chosen { Reply::Open } else { Reply::Choice(index) });
-                }
-            }
+    for (index, choice) in (0..).zip(choices) {
+        let chosen = reply == Reply::Choice(index);
+        // By the letters that sheets and marks have.
+        let text = format!("{}) {choice}", char::from(b'a' + index.min(25)));
+        let wide = egui::vec2(ui.available_width(), 30.0);
+        let button = Button::new(RichText::new(text).size(TEXT - 1.0)).selected(chosen);
+        if ui.add(button.wrap().min_size(wide)).clicked() {
+            answer(if chosen { Reply::Open } else { Reply::Choice(index) });
         }
-        Some(TaskView::Number { .. }) => {
-            if state.typed_for != Some((quiz.attempt, at)) {
-                state.typed_for = Some((quiz.attempt, at));
-                state.number = match reply {
-                    Reply::Number(number) => number.to_string(),
-                    _ => String::new(),
-                };
-            }
-            let field =
-                egui::TextEdit::singleline(&mut state.number).desired_width(110.0).hint_text("a number");
-            let response = ui.add(field);
-            response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Your answer"));
-            if response.changed() {
-                let number: Option<i64> = state.number.replace([',', ' ', '_'], "").parse().ok();
-                answer(number.map_or(Reply::Open, Reply::number));
-            }
-            if reply == Reply::Open && !state.number.trim().is_empty() {
-                ui.weak("That is no number: write digits alone.");
-            }
+    }
+    if choices.is_empty() {
+        if state.typed_for != Some((quiz.attempt, at)) {
+            state.typed_for = Some((quiz.attempt, at));
+            state.number = match reply {
+                Reply::Number(number) => number.to_string(),
+                _ => String::new(),
+            };
         }
-        _ => {}
+        let field = egui::TextEdit::singleline(&mut state.number).desired_width(110.0).hint_text("a number");
+        let response = ui.add(field);
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Your answer"));
+        if response.changed() {
+            let number: Option<i64> = state.number.replace([',', ' ', '_'], "").parse().ok();
+            answer(number.map_or(Reply::Open, Reply::number));
+        }
+        if reply == Reply::Open && !state.number.trim().is_empty() {
+            ui.weak("That is no number: write digits alone.");
+        }
     }
 }
 
