@@ -47,7 +47,7 @@ pub(crate) fn watch() {
 
 /// Asks for a file. On macOS the dialog has to be made on the main thread, but the answer may be waited for on any. The
 /// answer is `None` when nothing was chosen, an error when nobody could be asked.
-pub(crate) fn ask() -> impl FnOnce() -> Result<Option<PathBuf>, String> + Send {
+pub(crate) fn ask() -> impl FnOnce() -> Result<Option<PathBuf>, String> + Send + use<> {
     let before = FAILURES.load(Ordering::Relaxed);
     let dialog = rfd::AsyncFileDialog::new()
         .set_title("Open a trace")
@@ -58,7 +58,7 @@ pub(crate) fn ask() -> impl FnOnce() -> Result<Option<PathBuf>, String> + Send {
 }
 
 /// Asks where to save a file that is called `name` unless the user says otherwise; the rest is as in [`ask`].
-pub(crate) fn ask_to_save(name: &str) -> impl FnOnce() -> Result<Option<PathBuf>, String> + Send {
+pub(crate) fn ask_to_save(name: &str) -> impl FnOnce() -> Result<Option<PathBuf>, String> + Send + use<> {
     let before = FAILURES.load(Ordering::Relaxed);
     let dialog = rfd::AsyncFileDialog::new().set_title("Save the trace").set_file_name(name).save_file();
     move || answered(wait(dialog), before)

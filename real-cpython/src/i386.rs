@@ -80,6 +80,6 @@ fn build(folder: &Path, root: &Path) -> Result<PathBuf, String> {
     ] {
         rustc.args(["-C", &format!("link-arg={argument}")]);
     }
-    succeed(rustc.arg("-o").arg(&driver).arg("src/bin/driver/main.rs"))?;
+    succeed(rustc.arg("-o").arg(&driver).arg("src/bin/driver.rs"))?;
     Ok(driver)
 }

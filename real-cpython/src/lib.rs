@@ -1,17 +1,21 @@
 //! The real pymalloc in this process, to compare with and to race against.
 //!
 //! A libpython that is never initialised is loaded, its allocator called directly, its arenas placed
-//! where the simulation places them. Not part of the product: tests and the benchmark use it.
+//! where the simulation places them. Tests and the benchmark use it, and of the product `lesson check --live` alone.
 //!
 //! This crate calls C; it is the only one outside the mmap backend that may. Each `unsafe` says why it holds.
 
 #![expect(unsafe_code, reason = "it calls the real allocator through its C interface")]
 
 mod arenas;
+pub mod beside;
 mod clock;
+pub mod course;
+pub mod driver;
 mod hooks;
 pub mod i386;
 pub mod interpreters;
+pub mod libpython;
 pub mod measure;
 pub mod memray;
 #[path = "../../trace-io/tests/support/outside.rs"]

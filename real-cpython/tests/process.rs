@@ -15,6 +15,8 @@ use sim_core::machine::{Fatal, Interpreters, LibcAbort};
 use sim_core::report::debugmallocstats;
 use sim_core::tape::Action;
 use sim_core::{Call, Domain, Machine, Op, Profile, TraceBuilder};
+use trace_io::lesson::Lesson;
+use trace_io::program::Bounds;
 
 /// Steps for both sides; a block's interpreter is the one that obtained its arena.
 const SCENARIOS: [&[&str]; 6] = [
@@ -35,9 +37,27 @@ const SCENARIOS: [&[&str]; 6] = [
     &["new 1 own", "new 2 own", "switch 1", "malloc 1 100", "switch 2", "malloc 2 100", "free 2", "free 1"],
 ];
 
+/// The same of the course's lesson on interpreters, whose ends are left out: what a real one leaves behind follows from its own objects.
+fn of_the_lesson() -> Vec<String> {
+    let lesson = Lesson::parse(include_str!("../../traces/course/24-interpreters.ron")).unwrap();
+    let profile = lesson.profile(None).unwrap();
+    let trace = lesson.stage(&profile, Bounds::default()).unwrap().expanded.trace;
+    let step = |index| match trace.op(index).unwrap().call {
+        Call::Malloc { id, size } => format!("malloc {id} {size}"),
+        Call::Free { id } => format!("free {id}"),
+        Call::Act(Action::InterpreterNew { number, own_obmalloc }) => {
+            format!("new {number} {}", if own_obmalloc { "own" } else { "main" })
+        }
+        Call::Act(Action::InterpreterSwitch(number)) => format!("switch {number}"),
+        Call::Act(Action::InterpreterEnd(_)) => "switch 0".to_owned(),
+        other => panic!("the lesson does {other:?}"),
+    };
+    (0..trace.len()).map(step).collect()
+}
+
 /// What the machine says to the steps: for each malloc an interpreter, then how it ends. Interpreters begin with
 /// objects of their own, as real ones do: a block of each class, so that they have an arena.
-fn simulated(steps: &[&str]) -> (Vec<String>, bool) {
+fn simulated(steps: &[String]) -> (Vec<String>, bool) {
     let mut tape = TraceBuilder::new("interpreters");
     let mut push = |call| tape.push(Op { thread: 0, domain: Domain::Obj, call }).unwrap();
     push(Call::Malloc { id: 1000, size: 16 });
@@ -88,13 +108,17 @@ fn simulated(steps: &[&str]) -> (Vec<String>, bool) {
 #[test]
 fn interpreters_own_their_blocks() {
     let Some(interpreters) = interpreters::compared() else { return };
+    let mut all: Vec<Vec<String>> =
+        SCENARIOS.iter().map(|steps| steps.iter().map(|step| (*step).to_owned()).collect()).collect();
+    all.push(of_the_lesson());
+    assert!(simulated(&of_the_lesson()).1, "the lesson ends the process");
     let (mut scenarios, mut versions) = (0, Vec::new());
     let recent = || interpreters.iter().filter(|python| python.version >= (3, 12, 0));
     let mut without: BTreeSet<u32> = recent().map(|python| python.version.1).collect();
     for python in recent() {
         let Some((prefix, library)) = python.shared_library() else { continue };
         without.remove(&python.version.1);
-        for steps in SCENARIOS {
+        for steps in &all {
             let out = Command::new(env!("CARGO_BIN_EXE_subinterpreters"))
                 .arg(&library)
                 .args(steps)
@@ -114,7 +138,7 @@ fn interpreters_own_their_blocks() {
     }
     compared(
         "blocks of several interpreters",
-        &format!("CPython {}: {scenarios} scenarios", versions.join(", ")),
+        &format!("CPython {}: {scenarios} scenarios, lesson 24 among them", versions.join(", ")),
     );
     for minor in without {
         let why = format!(

@@ -26,6 +26,7 @@ pub mod place;
 pub mod port;
 pub mod practice;
 pub mod puzzle;
+pub mod quiz;
 pub mod real;
 pub mod run;
 pub mod search;

@@ -1,4 +1,4 @@
-//! What a link says: a lesson and its beat, a puzzle, or a whole program, with what it is shown under.
+//! What a link says: a lesson and its beat, a puzzle, a whole program or a quiz, with what it is shown under.
 //!
 //! The grammar is `docs/links.md`, version 1: `#v=1&lesson=lifo&beat=4&profile=cpython-3.9`. A link comes from anybody, so everything
 //! about it has a bound: its length, what it unpacks to, and what its program may do ([`trace_io::program::Bounds`]).
@@ -58,6 +58,8 @@ pub enum What {
         /// A program to solve it, instead of what stands there at first.
         program: Option<String>,
     },
+    /// A quiz, as its file has it.
+    Quiz(String),
 }
 
 impl Link {
@@ -75,6 +77,7 @@ impl Link {
         }
         let mut link = Self::default();
         let (mut lesson, mut puzzle, mut beat, mut version) = (None, None, 1, None);
+        let (mut program, mut quiz) = (None, None);
         for pair in fragment.split('&') {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             match key {
@@ -86,7 +89,8 @@ impl Link {
                 "profile" => link.profile = Some(name(key, value)?),
                 "present" => link.present = flag(key, value)?,
                 "embed" => link.embed = flag(key, value)?,
-                "play" => link.what = What::Program(unpack(value)?),
+                "play" => program = Some(unpack(value, "program")?),
+                "quiz" => quiz = Some(unpack(value, "quiz")?),
                 // A later version may say more; what it says of this one still holds.
                 _ => {}
             }
@@ -101,18 +105,17 @@ impl Link {
             }
             None => return Err(format!("the link has no version; it should begin with #v={VERSION}")),
         }
-        link.what = match (lesson, puzzle, link.what) {
-            (Some(_), None, What::Program(_)) => {
-                return Err("the link has both a lesson and a program; leave one out".to_owned());
-            }
-            (Some(_), Some(_), _) => {
-                return Err("the link has both a lesson and a puzzle; leave one out".to_owned());
-            }
-            (Some(id), None, _) => What::Lesson { id, beat },
-            (None, Some(id), What::Program(program)) => What::Puzzle { id, program: Some(program) },
-            (None, Some(id), _) => What::Puzzle { id, program: None },
-            (None, None, what) => what,
-        };
+        let lesson = lesson.map(|id| What::Lesson { id, beat });
+        // A puzzle may come with the program that is to solve it.
+        let puzzle = puzzle.map(|id| What::Puzzle { id, program: program.take() });
+        let program = program.map(What::Program);
+        let mut said = [lesson, puzzle, program, quiz.map(What::Quiz)].into_iter().flatten();
+        link.what = said.next().unwrap_or_default();
+        if said.next().is_some() {
+            return Err(
+                "the link has several of a lesson, a puzzle, a program and a quiz; leave one".to_owned()
+            );
+        }
         Ok(link)
     }
 
@@ -133,6 +136,9 @@ impl Link {
                     let _ = write!(text, "&play={}", pack(program)?);
                 }
             }
+            What::Quiz(quiz) => {
+                let _ = write!(text, "&quiz={}", pack(quiz)?);
+            }
         }
         if let Some(profile) = &self.profile {
             let _ = write!(text, "&profile={profile}");
@@ -147,7 +153,7 @@ impl Link {
         }
         if text.len() > FRAGMENT_BYTES_MAX {
             return Err(format!(
-                "the program is too long for a link of {} KiB; save it as a file and send that",
+                "it is too long for a link of {} KiB; save it as a file and send that",
                 FRAGMENT_BYTES_MAX >> 10
             ));
         }
@@ -161,8 +167,8 @@ fn pack(program: &str) -> Result<String, String> {
     packed.map(|bytes| URL_SAFE_NO_PAD.encode(bytes)).map_err(|error| error.to_string())
 }
 
-fn unpack(value: &str) -> Result<String, String> {
-    let damaged = || "the program in the link is damaged; ask for the link again".to_owned();
+fn unpack(value: &str, what: &str) -> Result<String, String> {
+    let damaged = || format!("the {what} in the link is damaged; ask for the link again");
     let packed = URL_SAFE_NO_PAD.decode(value).map_err(|_| damaged())?;
     let mut inflate = Decompress::new(false);
     let mut text = Vec::new();
@@ -173,7 +179,7 @@ fn unpack(value: &str) -> Result<String, String> {
         let status = inflate.decompress_vec(rest, &mut text, FlushDecompress::None).map_err(|_| damaged())?;
         if text.len() as u64 > PROGRAM_BYTES_MAX {
             return Err(format!(
-                "the program in the link unpacks to more than {} MiB, which no program is",
+                "the {what} in the link unpacks to more than {} MiB, which no {what} is",
                 PROGRAM_BYTES_MAX >> 20
             ));
         }
@@ -243,7 +249,8 @@ mod tests {
             |program| Link { what: What::Puzzle { id: "full-pool".to_owned(), program }, ..Link::default() };
         assert_eq!(puzzle(None).fragment().unwrap(), "#v=1&puzzle=full-pool");
         let tried = puzzle(Some("a = malloc(48)\n".to_owned()));
-        for link in [lesson, program, puzzle(None), tried, Link::default()] {
+        let quiz = Link { what: What::Quiz("(name: \"x\")".to_owned()), ..Link::default() };
+        for link in [lesson, program, puzzle(None), tried, quiz, Link::default()] {
             assert_eq!(Link::parse(&link.fragment().unwrap()), Ok(link));
         }
         assert_eq!(Link::parse(""), Ok(Link::default()));
@@ -260,6 +267,9 @@ mod tests {
             (long, "longer than 64 KiB"),
             ("#v=1&play=????".to_owned(), "damaged"),
             ("#v=1&play=AAAA".to_owned(), "damaged"),
+            ("#v=1&quiz=AAAA".to_owned(), "the quiz in the link is damaged"),
+            ("#v=1&lesson=lifo&play=AwA".to_owned(), "leave one"),
+            ("#v=1&quiz=AwA&play=AwA".to_owned(), "leave one"),
             ("#v=1&lesson=<script>".to_owned(), "is no name"),
             ("#v=1&profile=../../etc".to_owned(), "is no name"),
             ("#v=1&step=-1".to_owned(), "is no number"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sim_core::Trace;
 use trace_io::account::Account;
-use trace_io::lesson::{Lesson, Puzzle};
+use trace_io::lesson::{Lesson, Puzzle, Quiz};
 use trace_io::stats_text::StatsText;
 use trace_io::{Loaded, Loader, Progress, Remedy, TraceError};
 use web_time::Instant;
@@ -95,6 +95,8 @@ pub enum Outcome {
     Lesson(Box<Lesson>),
     /// It is a puzzle.
     Puzzle(Box<Puzzle>),
+    /// It is a quiz.
+    Quiz(Box<Quiz>),
     /// It is no trace but the text of statistics, or an account of something else.
     Still(Box<Still>),
     /// It is no trace: the file's name and the reason in one line, and what can be done.
@@ -115,7 +117,8 @@ impl Loading {
 
     /// The same from a reader that stays in this thread.
     pub fn read(name: String, reader: Box<dyn Read>, total_bytes: Option<u64>) -> Self {
-        Self { input: Input::Loader(Box::new(Loader::new(&name, reader, total_bytes))), name }
+        let loader = Loader::new(&name, reader, total_bytes).or_quiz();
+        Self { input: Input::Loader(Box::new(loader)), name }
     }
 
     /// The file's name.
@@ -174,6 +177,9 @@ impl Loading {
                     let Input::Loader(mut loader) = self.input else { return Outcome::Running(self) };
                     if let Some(lesson) = loader.take_lesson() {
                         return Outcome::Lesson(lesson);
+                    }
+                    if let Some(quiz) = loader.take_quiz() {
+                        return Outcome::Quiz(quiz);
                     }
                     if let Some(puzzle) = loader.take_puzzle() {
                         return Outcome::Puzzle(puzzle);
@@ -250,7 +256,9 @@ mod tests {
                 Outcome::Running(more) => loading = more,
                 Outcome::Grown(..) => return Err("a pipe".to_owned().into()),
                 Outcome::Done(trace) => return Ok(*trace),
-                Outcome::Lesson(_) | Outcome::Puzzle(_) => return Err("a lesson".to_owned().into()),
+                Outcome::Lesson(_) | Outcome::Puzzle(_) | Outcome::Quiz(_) => {
+                    return Err("a lesson".to_owned().into());
+                }
                 Outcome::Still(_) => return Err("statistics".to_owned().into()),
                 Outcome::Failed(error) => return Err(error),
             }
@@ -281,14 +289,8 @@ mod tests {
         let error = loop {
             match loading.advance(Duration::ZERO, Some(400_000)) {
                 Outcome::Running(more) => loading = more,
-                Outcome::Grown(..)
-                | Outcome::Done(_)
-                | Outcome::Lesson(_)
-                | Outcome::Puzzle(_)
-                | Outcome::Still(_) => {
-                    panic!("it was opened")
-                }
                 Outcome::Failed(error) => break error,
+                _ => panic!("it was opened"),
             }
             read = loading.progress().bytes;
         };
@@ -313,14 +315,8 @@ mod tests {
         let error = loop {
             match loading.advance(Duration::ZERO, Some(1 << 17)) {
                 Outcome::Running(more) => loading = more,
-                Outcome::Grown(..)
-                | Outcome::Done(_)
-                | Outcome::Lesson(_)
-                | Outcome::Puzzle(_)
-                | Outcome::Still(_) => {
-                    panic!("it was opened")
-                }
                 Outcome::Failed(error) => break error,
+                _ => panic!("it was opened"),
             }
         };
         assert!(error.text.starts_with("big.ptrace: its first "), "{error:?}");
@@ -335,14 +331,8 @@ mod tests {
         let error = loop {
             match loading.advance(Duration::ZERO, Some(24 << 20)) {
                 Outcome::Running(more) => loading = more,
-                Outcome::Grown(..)
-                | Outcome::Done(_)
-                | Outcome::Lesson(_)
-                | Outcome::Puzzle(_)
-                | Outcome::Still(_) => {
-                    panic!("it was opened")
-                }
                 Outcome::Failed(error) => break error,
+                _ => panic!("it was opened"),
             }
         };
         // Before what was read reached the limit, at 13 bytes a row.

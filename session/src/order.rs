@@ -7,6 +7,7 @@ use sim_core::index::RareEvent;
 use crate::find::{Aspect, Breakpoints};
 use crate::lesson::Answer;
 use crate::place::Place;
+use crate::quiz::QuizOrder;
 use crate::selection::Level;
 use crate::snapshots::Which;
 
@@ -36,6 +37,8 @@ pub enum Order {
         /// The preset that it is asked for; the one that is open where none is named.
         profile: Option<String>,
     },
+    /// Something that is done at a quiz.
+    Quiz(QuizOrder),
     /// Leave the lesson; its trace stays open.
     LeaveLesson,
     /// Run the program that is written in the playground.

@@ -65,10 +65,10 @@ fn is_lesson(head: &[u8]) -> bool {
         || unnamed(text).strip_prefix(b"(").is_some_and(field)
 }
 
-/// RON without the name that a lesson or a puzzle may give itself: `Lesson(…)`.
+/// RON without the name that a lesson, a puzzle or a quiz may give itself: `Lesson(…)`.
 fn unnamed(text: &[u8]) -> &[u8] {
-    let named =
-        text.strip_prefix(b"Lesson").or_else(|| text.strip_prefix(b"Puzzle")).map(<[u8]>::trim_ascii_start);
+    let name = [&b"Lesson"[..], b"Puzzle", b"Quiz"].into_iter().find_map(|name| text.strip_prefix(name));
+    let named = name.map(<[u8]>::trim_ascii_start);
     named.filter(|rest| rest.starts_with(b"(")).unwrap_or(text)
 }
 
@@ -99,7 +99,7 @@ fn text_format(head: &[u8]) -> Result<Format, TraceError> {
         None if head.len() < HEAD_BYTES => Err(TraceError::Empty),
         Some(b'(' | b'/') => Ok(Format::Ron),
         Some(b'#') if text.trim_ascii_start().starts_with(b"#![") => Ok(Format::Ron),
-        Some(b'L' | b'P') if unnamed(text.trim_ascii_start()).starts_with(b"(") => Ok(Format::Ron),
+        Some(b'L' | b'P' | b'Q') if unnamed(text.trim_ascii_start()).starts_with(b"(") => Ok(Format::Ron),
         _ => Ok(Format::Ptrace),
     }
 }

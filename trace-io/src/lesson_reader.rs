@@ -3,7 +3,7 @@
 use sim_core::TraceBuilder;
 
 use crate::error::TraceError;
-use crate::lesson::{Form, Lesson, Puzzle, build, form, utf8};
+use crate::lesson::{Form, Lesson, Puzzle, Quiz, build, form, utf8};
 use crate::reader::Reader;
 
 /// A lesson is written by hand; anything larger is not one.
@@ -17,6 +17,7 @@ pub(crate) struct LessonReader {
     builder: TraceBuilder,
     lesson: Option<Box<Lesson>>,
     puzzle: Option<Box<Puzzle>>,
+    quiz: Option<Box<Quiz>>,
 }
 
 impl LessonReader {
@@ -51,6 +52,7 @@ impl Reader for LessonReader {
                 self.builder = puzzle.builder()?;
                 self.puzzle = Some(Box::new(puzzle));
             }
+            Form::Quiz => self.quiz = Some(Box::new(Quiz::parse(text)?)),
             Form::Plain => self.builder = build(&self.name, text)?,
         }
         self.text = Vec::new();
@@ -63,6 +65,10 @@ impl Reader for LessonReader {
 
     fn puzzle(&mut self) -> Option<Box<Puzzle>> {
         self.puzzle.take()
+    }
+
+    fn quiz(&mut self) -> Option<Box<Quiz>> {
+        self.quiz.take()
     }
 
     fn builder(&self) -> &TraceBuilder {

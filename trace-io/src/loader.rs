@@ -14,7 +14,7 @@ use crate::detect::detect;
 use crate::error::TraceError;
 use crate::format::{Format, HEAD_BYTES, stem};
 use crate::input::{Came, Input, Packing};
-use crate::lesson::{Lesson, Puzzle};
+use crate::lesson::{Lesson, Puzzle, Quiz};
 use crate::lesson_reader::LessonReader;
 use crate::lines::Lined;
 use crate::reader::Reader;
@@ -60,6 +60,7 @@ pub struct Loader {
     total_bytes: Option<u64>,
     domain: Option<Domain>,
     counting: bool,
+    quizzes: bool,
     swell_bytes_max: Option<u64>,
     state: State,
     buffer: Vec<u8>,
@@ -83,6 +84,7 @@ struct Open {
     account: Option<Box<Account>>,
     lesson: Option<Box<Lesson>>,
     puzzle: Option<Box<Puzzle>>,
+    quiz: Option<Box<Quiz>>,
 }
 
 /// Unpacked bytes that hold hardly an operation: real recordings have one in some ten bytes.
@@ -101,6 +103,7 @@ impl Loader {
             total_bytes,
             domain: None,
             counting: false,
+            quizzes: false,
             swell_bytes_max: Some(SWELL_BYTES_MAX),
             state: State::Start(source),
             buffer: Vec::new(),
@@ -241,6 +244,7 @@ impl Loader {
                     account: None,
                     lesson: None,
                     puzzle: None,
+                    quiz: None,
                 });
                 (filled, came)
             }
@@ -274,7 +278,16 @@ impl Loader {
             open.account = open.reader.account().map(Box::new);
             open.lesson = open.reader.lesson();
             open.puzzle = open.reader.puzzle();
-            if open.picture.is_none() && open.account.is_none() && open.reader.builder().is_empty() {
+            open.quiz = open.reader.quiz();
+            if open.quiz.is_some() && !self.quizzes {
+                return Err(TraceError::NoTrace {
+                    what: "a quiz",
+                    reason: "its questions are made when somebody sits down to it",
+                    remedy: "open its file in the window, or print it with `arenascope lesson quiz sheet`",
+                });
+            }
+            let other = open.picture.is_some() || open.account.is_some() || open.quiz.is_some();
+            if !other && open.reader.builder().is_empty() {
                 let doubt = &open.reader.builder().trace().origin.source.doubt;
                 let skipped = doubt.unknown_frees + doubt.unknown_reallocs;
                 return Err(match skipped {
@@ -308,6 +321,21 @@ impl Loader {
     pub fn take_puzzle(&mut self) -> Option<Box<Puzzle>> {
         match &mut self.state {
             State::Reading(open) => open.puzzle.take(),
+            State::Start(_) | State::Failed => None,
+        }
+    }
+
+    /// Takes a quiz as well, which is no trace; else it is an error.
+    #[must_use]
+    pub fn or_quiz(mut self) -> Self {
+        self.quizzes = true;
+        self
+    }
+
+    /// The quiz, once [`Self::advance`] returned true for one.
+    pub fn take_quiz(&mut self) -> Option<Box<Quiz>> {
+        match &mut self.state {
+            State::Reading(open) => open.quiz.take(),
             State::Start(_) | State::Failed => None,
         }
     }

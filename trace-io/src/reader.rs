@@ -4,7 +4,7 @@ use sim_core::{Domain, TraceBuilder};
 
 use crate::account::Account;
 use crate::error::TraceError;
-use crate::lesson::{Lesson, Puzzle};
+use crate::lesson::{Lesson, Puzzle, Quiz};
 use crate::stats_text::StatsText;
 
 /// Reads one format from bytes as they come, unpacked.
@@ -54,6 +54,11 @@ pub(crate) trait Reader {
 
     /// The puzzle that its trace solves, if it is one. Asked after the end.
     fn puzzle(&mut self) -> Option<Box<Puzzle>> {
+        None
+    }
+
+    /// What it read, where that is a quiz. Asked after the end.
+    fn quiz(&mut self) -> Option<Box<Quiz>> {
         None
     }
 

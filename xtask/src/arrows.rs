@@ -10,13 +10,13 @@ use crate::workspace::{cargo, output};
 
 /// For each crate of ours, which others of ours it may use.
 const ARROWS: [(&str, &[&str]); 11] = [
-    ("app-native", &["app-ui", "session", "mmap-arenas", "trace-io", "sim-core"]),
+    ("app-native", &["app-ui", "session", "mmap-arenas", "real-cpython", "trace-io", "sim-core"]),
     ("app-web", &["app-ui", "session"]),
     ("app-web-engine", &["session"]),
     ("app-ui", &["session", "trace-io", "sim-core"]),
     ("session", &["trace-io", "sim-core"]),
     ("mmap-arenas", &["sim-core"]),
-    ("real-cpython", &["mmap-arenas", "trace-io", "sim-core"]),
+    ("real-cpython", &["mmap-arenas", "session", "trace-io", "sim-core"]),
     ("trace-io", &["atrace", "sim-core"]),
     // Its feature `tape` only: the step `no-window` builds it without.
     ("atrace", &["sim-core"]),

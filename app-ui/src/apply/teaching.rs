@@ -1,5 +1,6 @@
 //! The part of [`State`] that is about lessons, puzzles, the playground and links to them.
 
+use session::Opened;
 use session::lesson::Point;
 use session::link::{Link, What};
 use session::order::Order;
@@ -16,6 +17,7 @@ impl State {
     /// back afterwards.
     pub(crate) fn lay_out(&mut self) {
         let lesson = self.shown.picture.as_ref().and_then(|picture| picture.lesson.as_ref());
+        let quiz = self.shown.picture.as_ref().is_some_and(|picture| picture.quiz.is_some());
         // The scene of the beginning has a layout of its own.
         let lesson = lesson.filter(|lesson| lesson.id != OPENING);
         let puzzle = self.puzzle().map(|puzzle| puzzle_key(&puzzle.id));
@@ -42,7 +44,7 @@ impl State {
         }
         if let Some(lesson) = lesson {
             self.playing = false;
-            if Practice::of(&lesson.id).is_none() {
+            if Practice::of(&lesson.id).is_none() && !quiz {
                 self.progress.reach(&lesson.id, lesson.at, lesson.len);
             }
             let field = lesson.beat.point.iter().any(|point| matches!(point, Point::Field(_)));
@@ -151,6 +153,7 @@ impl State {
                     ));
                 }
             },
+            What::Quiz(text) => self.open(Opened::bytes("quiz.ron", text.clone().into_bytes())),
             What::Program(text) => {
                 self.playing = true;
                 self.order(Order::LeavePuzzle);
@@ -171,7 +174,7 @@ impl State {
         let Some(link) = self.waiting.take_if(|link| match &link.what {
             What::Lesson { id, .. } => here == Some(id),
             What::Puzzle { id, .. } => here == Some(&puzzle_key(id)),
-            What::Nothing | What::Program(_) => false,
+            What::Nothing | What::Program(_) | What::Quiz(_) => false,
         }) else {
             return;
         };
@@ -181,7 +184,7 @@ impl State {
         match link.what {
             What::Lesson { beat, .. } => self.order(Order::BeatAt(beat.saturating_sub(1))),
             What::Puzzle { program: Some(program), .. } => self.order(Order::Take(program)),
-            What::Puzzle { .. } | What::Nothing | What::Program(_) => {}
+            What::Puzzle { .. } | What::Nothing | What::Program(_) | What::Quiz(_) => {}
         }
     }
 

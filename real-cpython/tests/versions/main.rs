@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod beside;
 mod broken;
 mod lessons;
 mod practice;
@@ -11,7 +10,7 @@ mod scenario;
 
 use std::collections::BTreeSet;
 
-use beside::{Compared, DRIVER, Real};
+use real_cpython::beside::{Compared, Driver, Fault, Real};
 use real_cpython::outside::{compared, grouped, long, not_run};
 use real_cpython::{i386, interpreters, or_not_run};
 use scenario::{Kind, Size, scenario};
@@ -67,6 +66,11 @@ const BOOKKEEPING: [Case; 2] = [
     case(Kind::RawFails, AllocatorName::Pymalloc, &[MIXED]),
 ];
 
+/// A driver, which writes its files where tests do.
+fn driver(program: std::path::PathBuf) -> Driver {
+    Driver { program, words: Vec::new(), scratch: env!("CARGO_TARGET_TMPDIR").into() }
+}
+
 /// Every libpython of the interpreters that are here.
 fn libraries() -> Vec<Real> {
     let (mut real, mut without) = (Vec::new(), BTreeSet::new());
@@ -79,7 +83,8 @@ fn libraries() -> Vec<Real> {
         };
         real.push(Real {
             name: python.to_string(),
-            driver: DRIVER.into(),
+            // For this program's own target.
+            driver: driver(env!("CARGO_BIN_EXE_driver").into()),
             library,
             home: Some(prefix),
             profile: python.profile(),
@@ -180,10 +185,11 @@ fn a_32_bit_build_is_followed_too() {
     if !long(what) {
         return;
     }
-    let Some((driver, library)) = or_not_run(what, i386::driver_and_library()) else { return };
+    let Some((program, library)) = or_not_run(what, i386::driver_and_library()) else { return };
     let profile = Profile::named("cpython-32bit").unwrap();
     // Uninitialised: the standard library is another package, and pymalloc 3.11's belongs to no interpreter.
-    let real = Real { name: "32-bit 3.11".to_owned(), driver, library, home: None, profile };
+    let (name, driver) = ("32-bit 3.11".to_owned(), driver(program));
+    let real = Real { name, driver, library, home: None, profile };
     // An address space of 32 bits has no room for thousands of arenas.
     let large = Size { thin: 256 << 20, ..LARGE };
     let cases: Vec<Case> = CASES.into_iter().filter(|case| case.kind != Kind::Traced).collect();
@@ -244,6 +250,11 @@ fn another_versions_rules_are_noticed() {
         let size = Size { calls: 400, crowd: 6_000, ..SAMPLE };
         let trace = scenario(Kind::Plain, 1, size, AllocatorName::Pymalloc, &profile);
         let name = format!("{}-as-{other}", real.name);
-        assert!(real.compare(&profile, &trace, &name).is_err(), "CPython {} passes for {other}", real.name);
+        let compared = real.compare(&profile, &trace, &name);
+        assert!(
+            matches!(compared, Err(Fault::Differs(_))),
+            "CPython {} passes for {other}: {compared:?}",
+            real.name
+        );
     }
 }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Stdio;
 
+use real_cpython::beside::Real;
 use real_cpython::outside::{compared, grouped, long};
 use real_cpython::{i386, or_not_run};
 use session::practice::{
@@ -14,8 +15,7 @@ use session::practice::{
 use sim_core::tape::Action;
 use sim_core::{Call, Domain, Profile, Trace, TraceBuilder};
 
-use super::beside::Real;
-use super::libraries;
+use super::{driver, libraries};
 
 /// Questions in a few seconds, all versions together, and in some minutes.
 const FEW: u64 = 2_000;
@@ -327,7 +327,7 @@ fn keys_on_layers_are_what_each_version_does() {
                     let profile = question.build(&real.profile).unwrap();
                     let staged = Staged::new(&question.program, &question.then, &profile).unwrap();
                     let name = format!("{}-practice-{lesson}-{level}-{seed}", real.name.replace(' ', "-"));
-                    let (ours, theirs) = real.both(&profile, &driven(&staged), &name);
+                    let (ours, theirs) = real.both(&profile, &driven(&staged), &name).unwrap();
                     asked += 1;
                     let found = read_off(&question, &theirs, &profile);
                     read += u64::from(found.is_some());
@@ -381,9 +381,10 @@ fn many_keys_of_practice_are_what_each_version_does() {
     }
     let mut versions = libraries();
     let narrow = "questions of practice in a 32-bit CPython 3.11";
-    if let Some((driver, library)) = or_not_run(narrow, i386::driver_and_library()) {
+    if let Some((program, library)) = or_not_run(narrow, i386::driver_and_library()) {
         let profile = Profile::named("cpython-32bit").unwrap();
-        versions.push(Real { name: "32-bit 3.11".to_owned(), driver, library, home: None, profile });
+        let (name, driver) = ("32-bit 3.11".to_owned(), driver(program));
+        versions.push(Real { name, driver, library, home: None, profile });
     }
     if versions.is_empty() {
         return;

@@ -7,29 +7,55 @@ use trace_io::lesson::{Lesson, Show};
 
 use crate::lesson::{Answer, LessonView, Walk, compile};
 use crate::practice::question;
+use crate::quiz::{QuizView, Sitting};
 use crate::selection::{Level, Selection};
 use crate::trouble::Trouble;
 
 use super::Engine;
 
+/// What is taught.
+pub(super) enum Of {
+    /// A lesson, or a question of practice.
+    Lesson(Box<Lesson>),
+    /// A quiz.
+    Quiz(Box<Sitting>),
+}
+
 /// A lesson that is open.
 pub(super) struct Taught {
-    pub(super) lesson: Lesson,
-    walk: Walk,
+    pub(super) of: Of,
+    pub(super) walk: Walk,
     /// What to say where it does not hold under the profile.
-    elsewhere: Option<String>,
+    pub(super) elsewhere: Option<String>,
     /// Whether the beat is still to be put in front, once its step is reached.
-    directs: bool,
+    pub(super) directs: bool,
 }
 
 impl Taught {
+    /// A quiz at one of its questions.
+    pub(super) fn quiz(sitting: Sitting, walk: Walk) -> Self {
+        Self { of: Of::Quiz(Box::new(sitting)), walk, elsewhere: None, directs: true }
+    }
+
     /// What a front shows of it.
     pub(super) fn view(&self) -> Option<LessonView> {
         self.walk.view(self.elsewhere.clone())
     }
 
+    /// The quiz that it is a question of.
+    pub(super) fn quiz_view(&self) -> Option<QuizView> {
+        match &self.of {
+            Of::Quiz(sitting) => Some(sitting.view()),
+            Of::Lesson(_) => None,
+        }
+    }
+
     /// Somebody went along the tape by hand: the beat that stands there holds.
     pub(super) fn follow(&mut self, step: u64) {
+        // A question stays, wherever somebody looks.
+        if matches!(self.of, Of::Quiz(_)) {
+            return;
+        }
         let beat = self.walk.beat_at(step);
         self.walk.go_to(beat);
     }
@@ -49,7 +75,8 @@ impl Engine {
                 self.hint = None;
                 let mut walk = Walk::new(script);
                 walk.go_to(at);
-                self.taught = Some(Taught { lesson, walk, elsewhere, directs: true });
+                let of = Of::Lesson(Box::new(lesson));
+                self.taught = Some(Taught { of, walk, elsewhere, directs: true });
                 self.set_out();
             }
         }
@@ -104,7 +131,7 @@ impl Engine {
     }
 
     /// Sets out for the beat's step.
-    fn set_out(&mut self) {
+    pub(super) fn set_out(&mut self) {
         if let (Some(taught), Some(session)) = (&self.taught, &mut self.session) {
             session.playback.playing = false;
             session.seek(taught.walk.step());

@@ -7,6 +7,7 @@ mod finding;
 mod lessons;
 mod places;
 mod playing;
+mod sitting;
 mod telling;
 
 use std::io::Read;
@@ -30,7 +31,7 @@ use crate::snapshots::{Kept, Snapshots, Which};
 use crate::trouble::Trouble;
 use crate::view::tracemalloc::Statistics;
 use crate::view::{Hint, Look};
-use lessons::Taught;
+use lessons::{Of, Taught};
 use playing::Playground;
 use telling::Told;
 
@@ -184,6 +185,7 @@ impl Engine {
                 }
                 Outcome::Lesson(lesson) => self.teach(*lesson, None),
                 Outcome::Puzzle(puzzle) => self.pose(*puzzle),
+                Outcome::Quiz(quiz) => self.sit_down(*quiz),
                 Outcome::Still(still) => self.still = Some(still),
                 Outcome::Failed(error) => self.error = Some(error),
             }
@@ -212,7 +214,9 @@ impl Engine {
     pub fn order(&mut self, order: Order) {
         self.told.stale = true;
         self.told.asked = true;
+        let Some(order) = self.heeded(order) else { return };
         match order {
+            Order::Quiz(order) => self.at_quiz(order),
             Order::Beat(by) => self.beat(|walk| walk.go_on(by)),
             Order::BeatAt(beat) => self.beat(|walk| walk.go_to(beat)),
             Order::Answer(answer) => self.answer(answer),
@@ -359,8 +363,8 @@ impl Engine {
             self.run_program_again(name);
             return;
         }
-        if let Some(taught) = &self.taught {
-            self.teach(taught.lesson.clone(), Some(name));
+        if let Some(Taught { of: Of::Lesson(lesson), .. }) = &self.taught {
+            self.teach((**lesson).clone(), Some(name));
             return;
         }
         match old.under(name, self.next_revision()) {

@@ -14,6 +14,7 @@ use crate::setup::Overrides;
 use crate::view::program::{PLAYGROUND, Played};
 
 use super::Engine;
+use super::lessons::{Of, Taught};
 
 /// What the engine keeps of the playground.
 #[derive(Default)]
@@ -140,12 +141,12 @@ impl Engine {
     /// Takes what is open into the playground: a lesson's program up to its beat, or the operations before the step.
     pub(super) fn fork(&mut self) {
         let text = match (&self.taught, &self.session) {
-            (Some(taught), session) => {
+            (Some(Taught { of: Of::Lesson(lesson), .. }), session) => {
                 let settings = session.as_ref().map(|session| session.trace().head.settings.clone());
-                program_of(&taught.lesson, &settings.unwrap_or_default())
+                program_of(lesson, &settings.unwrap_or_default())
             }
-            (None, Some(session)) => program_of_trace(session.trace(), session.step()),
-            (None, None) => String::new(),
+            (_, Some(session)) => program_of_trace(session.trace(), session.step()),
+            (_, None) => String::new(),
         };
         self.leave_puzzle();
         self.take_program(text);

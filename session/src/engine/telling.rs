@@ -58,6 +58,7 @@ impl Engine {
                 let sources = Sources {
                     look: &self.look,
                     lesson: self.taught.as_ref().and_then(Taught::view),
+                    quiz: self.taught.as_ref().and_then(Taught::quiz_view),
                     selection: &self.selection,
                     kept: &self.kept,
                     filter: &self.filter,

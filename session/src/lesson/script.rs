@@ -29,7 +29,7 @@ pub struct Script {
 }
 
 /// One beat.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Beat {
     /// Operations done when it is shown.
     pub step: u64,

@@ -28,6 +28,7 @@ use crate::contents::Callers;
 use crate::find::{Aspect, Breakpoints, Find};
 use crate::lesson::LessonView;
 use crate::place::Place;
+use crate::quiz::QuizView;
 use crate::real::Real;
 use crate::run::Session;
 use crate::selection::Selection;
@@ -341,6 +342,8 @@ pub struct Picture {
     pub names: Vec<(Addr, String)>,
     /// The lesson, where one is open.
     pub lesson: Option<LessonView>,
+    /// The quiz, where somebody sits at one; the lesson is its question.
+    pub quiz: Option<QuizView>,
     /// Where the look asks for it: the map,
     pub map: Option<MapPicture>,
     /// the size classes,
@@ -396,6 +399,7 @@ fn names(
 pub(crate) struct Sources<'a> {
     pub(crate) look: &'a Look,
     pub(crate) lesson: Option<LessonView>,
+    pub(crate) quiz: Option<QuizView>,
     pub(crate) selection: &'a Selection,
     pub(crate) kept: &'a crate::snapshots::Snapshots,
     pub(crate) filter: &'a crate::filter::Filter,
@@ -405,7 +409,7 @@ pub(crate) struct Sources<'a> {
 
 impl Picture {
     pub(crate) fn of(session: &Session, sources: Sources<'_>) -> Self {
-        let Sources { look, lesson, selection, kept, filter, contents, statistics } = sources;
+        let Sources { look, lesson, quiz, selection, kept, filter, contents, statistics } = sources;
         let heap = session.heap();
         let (focus, layers) = (session.focus(), session.machine().layers().is_some());
         let inspected = selection.pinned.or(focus);
@@ -427,6 +431,7 @@ impl Picture {
             crumbs: Crumbs::of(heap, selection),
             names: names(session, selection, inspected, mi_page.as_ref()),
             lesson,
+            quiz,
             map: look.map.as_ref().map(|look| MapPicture::of(session.machine(), selection, focus, look)),
             classes: look.classes.then(|| tables::classes(session)),
             arena_table: look.arenas.as_ref().map(|rows| ArenaTable::of(heap, rows)),

@@ -51,11 +51,15 @@ pub(crate) enum Form {
     Lesson,
     /// A puzzle, which has `goals`.
     Puzzle,
+    /// A quiz, which has `items`.
+    Quiz,
 }
 
 /// Which form a text has, by the first field that only one of them has.
 pub(crate) fn form(text: &str) -> Form {
     let bytes = text.as_bytes();
+    // `items` is not a field in `test_items`.
+    let word = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
     let (mut at, mut depth) = (0, 0_usize);
     while at < bytes.len() {
         let rest = &bytes[at..];
@@ -66,8 +70,13 @@ pub(crate) fn form(text: &str) -> Form {
         match rest[0] {
             b'(' | b'[' | b'{' => depth += 1,
             b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            b's' if depth == 1 && rest.starts_with(b"steps") => return Form::Lesson,
-            b'g' if depth == 1 && rest.starts_with(b"goals") => return Form::Puzzle,
+            _ if depth == 1 && !word(at.checked_sub(1).and_then(|before| bytes.get(before))) => {
+                let field = |name: &[u8]| rest.starts_with(name) && !word(rest.get(name.len()));
+                let forms = [(&b"steps"[..], Form::Lesson), (b"goals", Form::Puzzle), (b"items", Form::Quiz)];
+                if let Some((_, form)) = forms.into_iter().find(|(name, _)| field(name)) {
+                    return form;
+                }
+            }
             _ => {}
         }
         at += 1;

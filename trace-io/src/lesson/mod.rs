@@ -8,6 +8,7 @@ mod course;
 mod form;
 mod parse;
 mod puzzle;
+mod quiz;
 pub mod text;
 mod under;
 mod write;
@@ -15,6 +16,7 @@ mod write;
 pub use course::{Answer, Ask, Lesson, Play, Say, Show, Source, Staged, Step, Variant};
 pub use parse::parse;
 pub use puzzle::{Goal, Puzzle, Score, Tried, Wrong};
+pub use quiz::{Item, Quiz};
 pub use under::{Holds, truth};
 pub use write::write;
 

@@ -1,8 +1,9 @@
 //! `arenascope lesson check`: every claim against the machine, and every puzzle with its solution and its wrong programs.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
@@ -13,7 +14,9 @@ use trace_io::lesson::{Lesson, Puzzle};
 
 /// Arguments of `lesson check`.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  arenascope lesson check traces/course/*.ron")]
+#[command(after_help = "Examples:\n  arenascope lesson check traces/course/*.ron\n  \
+                        arenascope lesson check --live traces/course/*.ron\n  \
+                        arenascope lesson check --live=/usr/lib/libpython3.13.so traces/course/*.ron")]
 pub(crate) struct Args {
     /// Lessons and puzzles
     #[arg(required = true)]
@@ -24,6 +27,10 @@ pub(crate) struct Args {
     /// Print the beats with their numbers, under the first profile
     #[arg(long)]
     print: bool,
+    /// Against a real interpreter, under the profile of its version: the library that is named, else that of python3, else the newest that
+    /// is found
+    #[arg(long, value_name = "LIBPYTHON", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with_all = ["profile", "print"])]
+    live: Option<OsString>,
     /// The result as one JSON object
     #[arg(long)]
     json: bool,
@@ -42,6 +49,9 @@ struct Checked {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if let Some(library) = &args.live {
+        return live(args, Some(Path::new(library)).filter(|library| !library.as_os_str().is_empty()));
+    }
     let presets: Vec<String> = if args.profile.is_empty() {
         profile::PRESETS.iter().map(|(name, _)| (*name).to_owned()).collect()
     } else {
@@ -141,6 +151,18 @@ fn check_puzzle(
         }
     }
     Ok(())
+}
+
+#[cfg(all(feature = "live", target_os = "linux", target_arch = "x86_64"))]
+fn live(args: &Args, library: Option<&Path>) -> Result<()> {
+    super::live::check(&args.files, library, args.json)
+}
+
+#[cfg(not(all(feature = "live", target_os = "linux", target_arch = "x86_64")))]
+fn live(_: &Args, _: Option<&Path>) -> Result<()> {
+    bail!(
+        "--live drives a libpython, which builds for Linux on x86-64 with the feature `live` can do, and this one cannot"
+    )
 }
 
 /// A question with its answers, the right one marked: a reader sees what a learner sees, and what it was worked out to be.

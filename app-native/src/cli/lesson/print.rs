@@ -12,6 +12,7 @@ use trace_io::lesson::text::Piece;
 
 use super::super::output::Output;
 use super::super::render::escaped;
+use super::HEAD;
 use super::picture::Pictures;
 
 /// Arguments of `lesson print`.
@@ -30,13 +31,6 @@ pub(crate) struct Args {
     #[arg(long)]
     no_answers: bool,
 }
-
-const HEAD: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><style>\
-body{font:17px/1.5 sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b}\
-svg{width:100%;height:auto;border:1px solid #ccc;margin:.5rem 0}code{font-size:.95em}\
-.ask{border-left:4px solid #2f6fb0;padding:.2rem 0 .2rem 1rem}.answer{background:#eef4fa;padding:.3rem .8rem}\
-pre{font-size:.7em;line-height:1.35}table{border-collapse:collapse;font-size:.85em}th,td{border:1px solid #ccc;padding:.1rem .5rem;text-align:left}\
-section{break-inside:avoid}</style>";
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let name = args.file.display().to_string();

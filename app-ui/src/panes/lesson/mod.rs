@@ -1,6 +1,7 @@
 //! The lesson that is open: what the beat says and asks, and the way to the next one.
 
 mod index;
+mod quiz;
 
 use egui::{Align, Button, Frame, Key, Layout, RichText, ScrollArea, TextStyle, Ui};
 use session::lesson::{Answer, Given, LessonView, Shown, TaskView, Verdict, misconception, words};
@@ -24,6 +25,7 @@ pub(crate) struct LessonState {
     /// The lesson and the beat that it is typed for.
     typed_for: (String, usize),
     learn: LearnState,
+    quiz: quiz::QuizState,
     /// Whether what is said of the answer was shown.
     told: bool,
     /// Whether the source's line was brought into view: once, so that it can be scrolled from there.
@@ -48,6 +50,10 @@ pub(crate) fn ui(
         index::ui(ui, &mut state.learn, progress, commands);
         return;
     };
+    if let Some(quiz) = &view.picture.quiz {
+        quiz::ui(ui, view.theme, quiz, &lesson.beat, &mut state.quiz, commands);
+        return;
+    }
     if state.typed_for != (lesson.id.clone(), lesson.at) {
         state.typed_for = (lesson.id.clone(), lesson.at);
         state.number.clear();

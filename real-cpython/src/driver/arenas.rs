@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::c_void;
 
-use crate::c;
+use super::c;
 
 /// `PyObjectArenaAllocator`.
 #[derive(Clone, Copy)]

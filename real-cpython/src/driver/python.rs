@@ -2,9 +2,9 @@
 
 use std::ffi::{CString, c_char, c_int, c_long, c_void};
 
-use crate::arenas::ArenaAllocator;
-use crate::c::{self, Library};
-use crate::tables::Table;
+use super::arenas::ArenaAllocator;
+use super::c::{self, Library};
+use super::tables::Table;
 
 type Pointer = *mut c_void;
 
@@ -33,6 +33,17 @@ pub(crate) struct Python {
     pub(crate) libc: Table,
     pub(crate) pymalloc: [Table; 2],
     library: Library,
+}
+
+/// What `Py_GetVersion()` says, which needs no interpreter that runs.
+pub(crate) fn version(path: &str) -> Result<String, String> {
+    let library = Library::open(path)?;
+    // SAFETY: const char *Py_GetVersion(void), a text with an end that stays.
+    let text = unsafe {
+        let get: unsafe extern "C" fn() -> *const c_char = library.get("Py_GetVersion")?;
+        std::ffi::CStr::from_ptr(get()).to_string_lossy().into_owned()
+    };
+    Ok(text)
 }
 
 impl Python {

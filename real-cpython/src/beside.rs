@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Write as _};
 use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -15,36 +16,80 @@ use sim_core::{Call, Machine, Op, Profile, Trace, TraceBuilder};
 /// Bytes of the int that holds tracemalloc's answer to how large its tables are.
 const INT_BYTES: u64 = 28;
 
-/// The driver for this program's own target.
-pub(crate) const DRIVER: &str = env!("CARGO_BIN_EXE_driver");
-
 /// Runs of a smaller trace that looking for the smallest one may cost.
 const MOST_RUNS: u32 = 400;
 
 /// A libpython and how it is run.
-pub(crate) struct Real {
+#[derive(Clone, Debug)]
+pub struct Real {
     /// `3.9.18`, or with what is special about it.
-    pub(crate) name: String,
-    /// The program that drives it: [`DRIVER`] or one for another target.
-    pub(crate) driver: PathBuf,
-    pub(crate) library: PathBuf,
+    pub name: String,
+    /// What drives it, see [`crate::driver`].
+    pub driver: Driver,
+    /// The library.
+    pub library: PathBuf,
     /// Its installation, where the interpreter is to be started.
-    pub(crate) home: Option<PathBuf>,
-    pub(crate) profile: Profile,
+    pub home: Option<PathBuf>,
+    /// The rules of its version.
+    pub profile: Profile,
+}
+
+/// A program that drives a libpython.
+#[derive(Clone, Debug)]
+pub struct Driver {
+    /// The program: the one called `driver`, for this target or another one, or one that hands on to [`crate::driver::run`].
+    pub program: PathBuf,
+    /// What stands before the driver's own arguments.
+    pub words: Vec<String>,
+    /// A folder for files that pass between both.
+    pub scratch: PathBuf,
+}
+
+impl Driver {
+    /// A process of it, without what `PYTHON…` variables would change.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.words);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PYTHON"))
+        {
+            command.env_remove(name);
+        }
+        command
+    }
 }
 
 /// What was compared.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Compared {
-    pub(crate) operations: u64,
-    /// Arenas that came and that went again.
-    pub(crate) obtained: u64,
-    pub(crate) released: u64,
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Compared {
+    /// Operations.
+    pub operations: u64,
+    /// Arenas that came.
+    pub obtained: u64,
+    /// Those that went again.
+    pub released: u64,
+}
+
+/// Why a comparison did not end well.
+#[derive(Debug)]
+pub enum Fault {
+    /// Both sides parted.
+    Differs(Difference),
+    /// It could not be made, and why.
+    Failed(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Differs(difference) => difference.fmt(f),
+            Self::Failed(why) => f.write_str(why),
+        }
+    }
 }
 
 /// Where both sides parted.
 #[derive(Debug)]
-pub(crate) struct Difference {
+pub struct Difference {
     /// Of the lines that both print.
     line: usize,
     ours: String,
@@ -58,14 +103,11 @@ impl fmt::Display for Difference {
 }
 
 impl Real {
-    pub(crate) fn command(&self, profile: &Profile, trace: &Trace, file: &Path) -> Command {
+    /// A process that runs a trace, which lies in a file.
+    pub fn command(&self, profile: &Profile, trace: &Trace, file: &Path) -> Command {
         let (malloc, breaks_rules) = (trace.head.malloc, breaks_rules(trace));
-        let mut command = Command::new(&self.driver);
+        let mut command = self.driver.command();
         command.arg(&self.library).arg(file);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PYTHON"))
-        {
-            command.env_remove(name);
-        }
         let region = region_base(profile).0;
         let base = |slot, ordinal| arena_base(profile, slot, ordinal).0;
         let stride = base(1, 0) - base(0, 0);
@@ -95,17 +137,22 @@ impl Real {
         command
     }
 
-    /// What a trace is to print, and what it prints.
-    pub(crate) fn both(&self, profile: &Profile, trace: &Trace, name: &str) -> (String, String) {
-        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.ptrace"));
+    /// What a trace is to print, and what it prints. `name` is for its files.
+    pub fn both(&self, profile: &Profile, trace: &Trace, name: &str) -> Result<(String, String), Fault> {
+        let file = self.driver.scratch.join(format!("{name}.ptrace"));
         let answer = file.with_extension("placement");
-        trace_io::ptrace::write(&mut std::io::BufWriter::new(File::create(&file).unwrap()), trace).unwrap();
+        let failed =
+            |path: &Path, why: &dyn fmt::Display| Fault::Failed(format!("{}: {why}", path.display()));
+        write(trace, &file).map_err(|why| failed(&file, &why))?;
+        let out = File::create(&answer).map_err(|why| failed(&answer, &why))?;
         let mut command = self.command(profile, trace, &file);
-        let started = command.stdout(File::create(&answer).unwrap()).stderr(Stdio::piped()).spawn();
-        let child = started.unwrap();
-        let ours = expected(profile, trace);
-        let out = child.wait_with_output().unwrap();
-        let mut theirs = std::fs::read_to_string(&answer).unwrap();
+        let started = command.stdout(out).stderr(Stdio::piped()).spawn();
+        let child = started.map_err(|why| failed(&self.driver.program, &why))?;
+        let ours = expected(profile, trace).map_err(Fault::Failed);
+        let out = child.wait_with_output().map_err(|why| failed(&self.driver.program, &why))?;
+        // Bytes that are no text are a difference, and not the end.
+        let theirs = std::fs::read(&answer).map_err(|why| failed(&answer, &why))?;
+        let (ours, mut theirs) = (ours?, String::from_utf8_lossy(&theirs).into_owned());
         let said = latin1(&out.stderr);
         if breaks_rules(trace) {
             // Of the C library's last words only the signal counts, and of the debug hooks' the report.
@@ -119,36 +166,38 @@ impl Real {
         } else {
             theirs.push_str(&said);
         }
-        std::fs::remove_file(answer).unwrap();
-        std::fs::remove_file(file).unwrap();
-        if ours == theirs {
-            assert!(out.status.success() || breaks_rules(trace), "{}: {}", self.name, out.status);
+        for file in [&answer, &file] {
+            std::fs::remove_file(file).map_err(|why| failed(file, &why))?;
         }
-        (ours, theirs)
+        if ours == theirs && !out.status.success() && !breaks_rules(trace) {
+            return Err(Fault::Failed(format!("CPython {} ended with {}", self.name, out.status)));
+        }
+        Ok((ours, theirs))
     }
 
-    /// Runs a trace on both sides.
-    pub(crate) fn compare(
-        &self,
-        profile: &Profile,
-        trace: &Trace,
-        name: &str,
-    ) -> Result<Compared, Difference> {
-        let (ours, theirs) = self.both(profile, trace, name);
+    /// Runs a trace on both sides. `name` is for its files.
+    pub fn compare(&self, profile: &Profile, trace: &Trace, name: &str) -> Result<Compared, Fault> {
+        let (ours, theirs) = self.both(profile, trace, name)?;
         if let Some(difference) = first_difference(&ours, &theirs) {
-            return Err(difference);
+            return Err(Fault::Differs(difference));
         }
         let lines = |sign: &str| ours.lines().filter(|line| line.starts_with(sign)).count() as u64;
         Ok(Compared { operations: trace.len(), obtained: lines("+arena"), released: lines("-arena") })
     }
 
     /// The same; a difference is told with the smallest trace that shows one, which is kept.
-    pub(crate) fn agree(&self, profile: &Profile, trace: &Trace, name: &str) -> Result<Compared, String> {
-        self.compare(profile, trace, name).map_err(|difference| {
+    pub fn agree(&self, profile: &Profile, trace: &Trace, name: &str) -> Result<Compared, String> {
+        self.compare(profile, trace, name).map_err(|fault| {
+            let difference = match fault {
+                Fault::Differs(difference) => difference,
+                Fault::Failed(why) => return format!("{name}: {why}"),
+            };
             let (smallest, last) = self.smallest(profile, trace, name, &difference);
             let differs = last.as_ref().unwrap_or(&difference);
-            let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.ptrace"));
-            trace_io::ptrace::write(&mut File::create(&kept).unwrap(), &smallest).unwrap();
+            let kept = self.driver.scratch.join(format!("{name}.ptrace"));
+            if let Err(why) = write(&smallest, &kept) {
+                return format!("{name}: {difference}; {}: {why}", kept.display());
+            }
             format!(
                 "CPython {}, {name}: {difference}. The smallest trace found has {} operations ({differs}): {:?}",
                 self.name,
@@ -178,11 +227,11 @@ impl Real {
                 let fewer = rebuilt(trace, kept[..at].iter().chain(&kept[end..]));
                 runs += 1;
                 match self.compare(profile, &fewer, &name) {
-                    Err(found) => {
+                    Err(Fault::Differs(found)) => {
                         last = Some(found);
                         kept = (0..fewer.len()).filter_map(|index| fewer.op(index)).collect();
                     }
-                    Ok(_) => at = end,
+                    Ok(_) | Err(Fault::Failed(_)) => at = end,
                 }
             }
             stretch /= 2;
@@ -228,9 +277,17 @@ fn breaks_rules(trace: &Trace) -> bool {
         .any(|op| matches!(op.call, Call::FreeKeep { .. } | Call::Act(Action::Poke { .. })))
 }
 
+fn write(trace: &Trace, file: &Path) -> Result<(), String> {
+    let said = |error: &dyn fmt::Display| error.to_string();
+    let mut out = std::io::BufWriter::new(File::create(file).map_err(|error| said(&error))?);
+    trace_io::ptrace::write(&mut out, trace).map_err(|error| said(&error))?;
+    out.flush().map_err(|error| said(&error))
+}
+
 /// What the driver is to print.
-fn expected(profile: &Profile, trace: &Trace) -> String {
-    let mut machine = Machine::for_trace(profile, trace, None).unwrap();
+fn expected(profile: &Profile, trace: &Trace) -> Result<String, String> {
+    let machine = Machine::for_trace(profile, trace, None);
+    let mut machine = machine.map_err(|error| format!("{}: {error}", trace.head.name))?;
     let (writer, mut events, mut out) = (PlacementWriter::default(), ArenaEvents::default(), String::new());
     for index in 0..trace.len() as usize {
         events.clear();
@@ -244,27 +301,28 @@ fn expected(profile: &Profile, trace: &Trace) -> String {
             if breaks_rules(trace) && debugged(trace) {
                 out.push_str("died\n");
                 out.push_str(report(&why));
-                return out;
+                return Ok(out);
             }
             let signal = signal.iter().find(|(begins, _)| why.starts_with(begins)).map(|s| s.1.to_owned());
-            writeln!(out, "{}", signal.unwrap_or(format!("stopped: {why}"))).unwrap();
-            return out;
+            // Writing to a String cannot fail, here and below.
+            let _ = writeln!(out, "{}", signal.unwrap_or(format!("stopped: {why}")));
+            return Ok(out);
         }
         writer.after(&machine, trace, index, pointer, events.as_slice(), &mut out);
     }
     if !breaks_rules(trace) {
-        machine.verify().unwrap();
+        machine.verify().map_err(|why| format!("{}: the heap is not sound: {why:?}", trace.head.name))?;
     }
     out.push_str("#stats\n");
     if machine.pymalloc_enabled() {
         out.push_str(&debugmallocstats(machine.pymalloc()));
     }
-    let Some(layers) = machine.layers() else { return out };
+    let Some(layers) = machine.layers() else { return Ok(out) };
     for user in layers.user() {
-        writeln!(out, "table {:?}", user.calls).unwrap();
+        let _ = writeln!(out, "table {:?}", user.calls);
     }
     for hook in machine.pymalloc().memory().hooks().map_or(&[][..], |hooks| hooks.user()) {
-        writeln!(out, "hook {:?}", hook.calls).unwrap();
+        let _ = writeln!(out, "hook {:?}", hook.calls);
     }
     let tracemalloc = layers.tracemalloc();
     if tracemalloc.is_tracing() {
@@ -272,9 +330,9 @@ fn expected(profile: &Profile, trace: &Trace) -> String {
             (tracemalloc.get_traced_memory(), tracemalloc.get_tracemalloc_memory());
         // The answer to the first question was a block itself, for a moment.
         let peak = peak.max(current + INT_BYTES);
-        writeln!(out, "traced {current} bytes, {peak} at most\ntables of {tables} bytes").unwrap();
+        let _ = writeln!(out, "traced {current} bytes, {peak} at most\ntables of {tables} bytes");
     }
-    out
+    Ok(out)
 }
 
 /// The first line that differs.

@@ -9,10 +9,16 @@
 //! libpython, so that each meets it untouched; instead of the statistics it ends in what its last block's pool has in its header, and
 //! how many blocks there are.
 //!
-//! It is a program of its own because a process has one libpython, and it needs nothing but `std` so that `rustc`
-//! alone builds it for other targets. What it lacks of ptrace it refuses.
+//! `driver LIBRARY version` prints what `Py_GetVersion()` says, from which follows what the library is.
+//!
+//! It is a process of its own because that has one libpython: the program `driver`, or whatever hands its arguments on to [`run`]. It needs
+//! nothing but `std` so that `rustc` alone builds the program for other targets. What it lacks of ptrace it refuses.
 
-#![expect(unsafe_code, reason = "it calls CPython through its C interface")]
+#![allow(
+    unsafe_code,
+    unreachable_pub,
+    reason = "it calls CPython through its C interface, and is a program of its own too"
+)]
 
 mod arenas;
 mod c;
@@ -35,9 +41,11 @@ static OUT: AtomicPtr<String> = AtomicPtr::new(std::ptr::null_mut());
 /// Bytes that the program writes at the beginning of each block.
 const WRITTEN: usize = 24;
 
-fn main() {
-    if let Err(why) = run() {
-        c::end(&[format!("driver: {why}\n").as_bytes()], 2);
+/// Does what the arguments say, which are those after the program's name, and ends the process. No other thread may run.
+pub fn run(arguments: &[String]) -> ! {
+    match drive(arguments) {
+        Ok(said) => c::end(&[said.as_bytes()], 0),
+        Err(why) => c::end(&[format!("driver: {why}\n").as_bytes()], 2),
     }
 }
 
@@ -96,11 +104,13 @@ fn numbers(list: &str) -> Option<BTreeSet<u64>> {
     list.split(',').map(|n| n.parse().ok()).collect()
 }
 
-fn run() -> Result<(), String> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [library, trace, options @ ..] = arguments.as_slice() else {
+fn drive(arguments: &[String]) -> Result<String, String> {
+    let [library, trace, options @ ..] = arguments else {
         return Err("name a libpython and a ptrace".to_owned());
     };
+    if trace == "version" && options.is_empty() {
+        return python::version(library);
+    }
     let options = Options::parse(options)?;
     let trace = std::fs::read_to_string(trace).map_err(|e| format!("{trace}: {e}"))?;
     let setup = Setup::of(&trace)?;
@@ -131,11 +141,11 @@ fn run() -> Result<(), String> {
                 c::end(&[driver.out.as_bytes()], 0);
             }
         }
-        c::end(&[], 0);
+        return Ok(String::new());
     }
     driver.run(&trace)?;
     driver.finish()?;
-    c::end(&[driver.out.as_bytes()], 0);
+    Ok(std::mem::take(&mut driver.out))
 }
 
 /// What `PYTHONMALLOC` would install.
