@@ -58,7 +58,7 @@ pub(crate) fn ask() -> impl FnOnce() -> Result<Option<PathBuf>, String> + Send {
 }
 
 /// Asks where to save a file that is called `name` unless the user says otherwise; the rest is as in [`ask`].
-pub(crate) fn ask_to_save(name: &str) -> impl FnOnce() -> Result<Option<PathBuf>, String> + Send {
+pub(crate) fn ask_to_save(name: &str) -> impl FnOnce() -> Result<Option<PathBuf>, String> + Send + use<> {
     let before = FAILURES.load(Ordering::Relaxed);
     let dialog = rfd::AsyncFileDialog::new().set_title("Save the trace").set_file_name(name).save_file();
     move || answered(wait(dialog), before)
