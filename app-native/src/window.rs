@@ -198,10 +198,15 @@ impl Platform for Desktop {
                 Ok(Some(path)) => write_to(&path, &text),
                 Ok(None) => return None,
                 // Where the program was begun, under a name that nothing has yet.
-                Err(why) => Err(match write_beside(&name, &text) {
-                    Ok(path) => format!("{why}; it is saved as {}", path.display()),
-                    Err(failed) => format!("{why}, and {failed}"),
-                }),
+                Err(why) => Err(
+                    match std::env::current_dir()
+                        .map_err(|error| format!("there is no folder to save in: {error}"))
+                        .and_then(|folder| write_beside(&folder, &name, &text))
+                    {
+                        Ok(path) => format!("{why}; it is saved as {}", path.display()),
+                        Err(failed) => format!("{why}, and {failed}"),
+                    },
+                ),
             };
             saved.err().map(|why| Arrival::Opened(Err(why)))
         });
@@ -242,11 +247,9 @@ fn write_to(path: &Path, text: &str) -> Result<(), String> {
         .map_err(|error| format!("{}: cannot be written: {error}; choose another place", path.display()))
 }
 
-/// Saves a text in the folder where the program runs, where no file is called so yet.
-fn write_beside(name: &str, text: &str) -> Result<PathBuf, String> {
+/// Saves a text in a folder, under a name that no file there has yet.
+fn write_beside(folder: &Path, name: &str, text: &str) -> Result<PathBuf, String> {
     const TRIES: u32 = 1_000;
-    let folder =
-        std::env::current_dir().map_err(|error| format!("there is no folder to save in: {error}"))?;
     let (stem, ending) = name.rsplit_once('.').unwrap_or((name, "ron"));
     let numbered = (2..TRIES).map(|number| format!("{stem}-{number}.{ending}"));
     for name in std::iter::once(name.to_owned()).chain(numbered) {
@@ -317,6 +320,22 @@ fn icon() -> egui::IconData {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_saved_replaces_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [("playground.ron", "a"), ("playground-2.ron", "b"), ("playground-3.ron", "c")] {
+            let path = write_beside(folder.path(), "playground.ron", text).unwrap();
+            assert_eq!(path, folder.path().join(name));
+            assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+        }
+        let nowhere = folder.path().join("nowhere");
+        assert!(
+            write_beside(&nowhere, "playground.ron", "a").unwrap_err().contains("nothing can be saved in")
+        );
+        let why = write_to(&nowhere.join("x.ron"), "a").unwrap_err();
+        assert!(why.contains("cannot be written") && why.contains("choose another place"), "{why}");
+    }
 
     #[test]
     fn missing_files_say_so_in_one_line() {

@@ -56,6 +56,56 @@ fn what_is_not_true_is_named_with_its_place() {
     assert!(said.contains("step 1 of x: there is no call `mallok`") || said.contains("mallok"), "{said}");
 }
 
+/// A puzzle is held to its solution, its best score and its wrong programs.
+#[test]
+fn puzzles_are_checked_too() {
+    let puzzle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces/puzzles/04-full-pool.ron");
+    let checked = arenascope(&["lesson", "check", puzzle.to_str().unwrap(), "--json"]);
+    assert!(checked.status.success(), "{}", text(&checked.stdout));
+    let json: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!((json["puzzles"].as_u64(), json["lessons"].as_u64()), (Some(1), Some(0)));
+    let (_folder, file) = fresh("false.ron");
+    let path = file.to_str().unwrap();
+    let written = std::fs::read_to_string(puzzle).unwrap();
+    let said = |from: &str, to: &str| {
+        assert!(written.contains(from), "{from}");
+        std::fs::write(&file, written.replace(from, to)).unwrap();
+        let checked = arenascope(&["lesson", "check", path, "--profile", "cpython-3.14"]);
+        assert_eq!(checked.status.code(), Some(1));
+        text(&checked.stdout) + &text(&checked.stderr)
+    };
+    let wrong = said("best: \"blocks(threshold)\"", "best: \"30\"");
+    assert!(
+        wrong.contains("under cpython-3.14: the solution scores 31, and the best is said to be 30"),
+        "{wrong}"
+    );
+    let wrong = said("misses: [1, 2]", "misses: [1]");
+    assert!(wrong.contains("wrong program 3 misses [1, 2], and is said to miss [1]"), "{wrong}");
+    let wrong = said("hint:", "hnit:");
+    assert!(wrong.contains("hnit") && wrong.contains("line"), "{wrong}");
+}
+
+/// What the playground saves leads `replay` to the same places.
+#[test]
+fn a_saved_program_is_replayed_to_the_same_places() {
+    let mut engine = session::Engine::new(None);
+    let program = "#! arena_size=64K\nfor i in range(300): a[i] = malloc(16*(1 + i%32))\nfor i in range(0, 300, 3): free(a[i])\n\
+                   b = malloc(600, mem)\nb = realloc(b, 40)\nc = calloc(3, 100)\nd = malloc(40, raw)\nfree(d)\n";
+    engine.order(session::Order::Take(program.to_owned()));
+    engine.order(session::Order::SaveProgram);
+    while engine.busy() {
+        engine.work(0.0, std::time::Duration::from_millis(5));
+    }
+    let (name, saved) = engine.update(true).unwrap().saved.unwrap();
+    let (_folder, file) = fresh(&name);
+    std::fs::write(&file, saved).unwrap();
+    let replayed = arenascope(&["replay", file.to_str().unwrap(), "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&replayed.stdout).unwrap();
+    let session = engine.session().unwrap();
+    assert_eq!((session.step(), json["operations"].as_u64()), (405, Some(405)));
+    assert_eq!(json["digest"].as_str(), Some(format!("{:016x}", session.digest()).as_str()));
+}
+
 #[test]
 fn a_lesson_can_be_printed() {
     let lesson = Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces/course/01-first-block.ron");

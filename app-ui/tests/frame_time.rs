@@ -14,6 +14,7 @@ use app_ui::{App, Opened, Platform, Port, Startup};
 use egui::{Event, Key, Modifiers, PointerButton, Pos2, RawInput, Rect, pos2, vec2};
 use egui_kittest::Harness;
 use session::Engine;
+use session::link::{Link, What};
 use session::port::Threaded;
 use trace_io::workload::Workload;
 use trace_io::{Format, writer};
@@ -183,6 +184,117 @@ fn a_drag_while_ten_million_operations_are_read() {
     println!("{openings} openings of {}", app.status());
     report("dragging while it is read", reading);
     report("opening", opening);
+}
+
+/// A shell with an engine in a thread, as on a desktop, or between frames.
+struct Typing {
+    threaded: bool,
+}
+
+impl Platform for Typing {
+    fn pick_file(&mut self, _ctx: &egui::Context) {}
+    fn take_dropped(&mut self, _ctx: &egui::Context, _file: &egui::DroppedFileHandle) {}
+    fn poll_opened(&mut self) -> Option<Result<Opened, String>> {
+        None
+    }
+    fn port(&mut self) -> Box<dyn Port> {
+        if self.threaded {
+            Box::new(Threaded::new(|| Engine::new(None), || {}).unwrap())
+        } else {
+            Box::new(app_ui::InPlace::new(None))
+        }
+    }
+    fn publish_status(&mut self, _status: &str) {}
+}
+
+/// Frames while somebody types at the end of a program of ten thousand operations, which runs anew with each letter: once a loop of a
+/// few lines, once a line for each operation.
+#[test]
+#[ignore = "a measurement, not a check"]
+fn typing_in_a_program_of_ten_thousand_operations() {
+    const LETTERS: usize = 100;
+    const PACE: Duration = Duration::from_millis(8);
+    let looped = "for i in range(7000): a[i] = malloc(16 + i%500)\nfor i in range(0, 6000, 2): free(a[i])\n"
+        .to_owned();
+    let mut lines = String::new();
+    for id in 0..7_000 {
+        writeln!(lines, "a[{id}] = malloc({})", 16 + id % 500).unwrap();
+    }
+    for id in (0..6_000).step_by(2) {
+        writeln!(lines, "free(a[{id}])").unwrap();
+    }
+    for (what, text) in [("in a loop", looped), ("line by line", lines)] {
+        for threaded in [true, false] {
+            let link = Link { what: What::Program(text.clone()), ..Link::default() }.fragment().unwrap();
+            let shell = Box::new(Typing { threaded });
+            let mut app = App::new(shell, Startup { link: Some(link), ..Startup::default() });
+            let ctx = egui::Context::default();
+            let screen = Rect::from_min_size(Pos2::ZERO, vec2(1440.0, 900.0));
+            let started = Instant::now();
+            let frame = |app: &mut App, events: Vec<Event>| {
+                let time = Some(started.elapsed().as_secs_f64());
+                let input = RawInput { screen_rect: Some(screen), time, events, ..RawInput::default() };
+                let begun = cpu();
+                let mut output = ctx.run_ui(input, |ui| {
+                    app.logic(&ui.ctx().clone());
+                    app.ui(ui);
+                });
+                let drawn = ctx.tessellate(std::mem::take(&mut output.shapes), output.pixels_per_point);
+                let took = cpu().saturating_sub(begun);
+                output.textures_delta.clear();
+                drop(drawn);
+                took
+            };
+            let mut first = vec![frame(&mut app, Vec::new())];
+            while app.busy() || first.len() < 30 {
+                first.push(frame(&mut app, Vec::new()));
+                thread::sleep(PACE);
+            }
+            assert_eq!(app.step(), Some((10_000, 10_000)), "{:?}", app.error());
+            // Into the editor, which is on the left.
+            let pos = pos2(220.0, 260.0);
+            for pressed in [true, false] {
+                let button = Event::PointerButton {
+                    pos,
+                    button: PointerButton::Primary,
+                    pressed,
+                    modifiers: Modifiers::NONE,
+                };
+                frame(&mut app, vec![Event::PointerMoved(pos), button]);
+            }
+            frame(&mut app, vec![key(Key::End, Modifiers::COMMAND)]);
+            let (mut typed, mut later, mut until) = (Vec::new(), Vec::new(), Vec::new());
+            for letter in 0..LETTERS {
+                let begun = Instant::now();
+                // Each letter is another program, with one operation more or less now and then.
+                let text = if letter % 2 == 0 { "\nb = malloc(8)" } else { "" };
+                let events = if text.is_empty() {
+                    vec![key(Key::Z, Modifiers::COMMAND)]
+                } else {
+                    vec![Event::Text(text.to_owned())]
+                };
+                typed.push(frame(&mut app, events));
+                loop {
+                    later.push(frame(&mut app, Vec::new()));
+                    thread::sleep(PACE);
+                    if !app.busy() {
+                        break;
+                    }
+                }
+                until.push(begun.elapsed());
+                assert_eq!(app.step(), Some((10_001 - letter as u64 % 2, 10_001 - letter as u64 % 2)));
+            }
+            let engine = if threaded { "engine in a thread" } else { "engine between frames" };
+            println!("{what}, {engine}: {}", app.status());
+            report("  frames with a letter", typed);
+            report("  frames after it", later);
+            report("  until the picture followed", until);
+        }
+    }
+}
+
+fn key(key: Key, modifiers: Modifiers) -> Event {
+    Event::Key { key, physical_key: None, pressed: true, repeat: false, modifiers }
 }
 
 fn report(what: &str, mut frames: Vec<Duration>) {

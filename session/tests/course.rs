@@ -13,6 +13,7 @@ use sim_core::{Call, Domain, Kind};
 use trace_io::lesson::text::{Written, read};
 use trace_io::lesson::{Lesson, Step};
 use trace_io::program::expr::{CONSTANTS, FUNCTIONS};
+use trace_io::program::words::CALLS;
 
 fn course() -> Vec<Lesson> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces/course");
@@ -262,6 +263,10 @@ fn documents_list_what_formulas_know() {
     );
     for (name, _) in CONSTANTS.iter().chain(FUNCTIONS) {
         assert!(program.contains(&format!("`{name}`")), "docs/program.md lacks {name}");
+    }
+    for (call, _) in CALLS {
+        let name = call.split('(').next().unwrap();
+        assert!(program.contains(&format!("{name}(")), "docs/program.md lacks {name}");
     }
     for (name, about) in STATE_NAMES.iter().chain(STATE_FUNCTIONS) {
         let row = format!("| `{name}` | {about} |");

@@ -5,7 +5,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use session::puzzle::{check, faults};
+use session::puzzle::{Standing, check, faults};
+use session::view::Update;
+use session::{Engine, Opened, Order};
 use sim_core::profile::PRESETS;
 use trace_io::lesson::{Lesson, Puzzle};
 
@@ -78,4 +80,45 @@ fn puzzles_belong_to_lessons() {
         assert!(ids.insert(puzzle.id.clone()), "{} twice", puzzle.id);
         assert!(lessons.iter().all(|lesson| lesson.id != puzzle.id), "{} is a lesson's id", puzzle.id);
     }
+}
+
+/// An engine that does orders until nothing is left to do; what it tells then.
+fn told(engine: &mut Engine, orders: Vec<Order>) -> Update {
+    orders.into_iter().for_each(|order| engine.order(order));
+    loop {
+        engine.work(0.0, std::time::Duration::from_millis(5));
+        if !engine.busy() {
+            return engine.update(true).unwrap();
+        }
+    }
+}
+
+/// A puzzle keeps its goals under another build, and is gone once it is left.
+#[test]
+fn an_engine_holds_what_is_written_against_the_puzzle_that_is_open() {
+    let text =
+        std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../traces/puzzles/04-full-pool.ron"));
+    let mut engine = Engine::new(None);
+    engine.open(Opened::bytes("04-full-pool.ron", text.unwrap()));
+    let posed = told(&mut engine, Vec::new());
+    let played = posed.status.played.unwrap();
+    assert!(played.is("Puzzle 4 Fill a pool exactly") && played.line == Some(1));
+    assert_eq!(played.forked, Some((1, "for i in range(10): a[i] = malloc(100)\n".to_owned())));
+    let standing = |update: &Update| {
+        let puzzle = update.status.played.as_ref().unwrap().puzzle.as_ref().unwrap();
+        (puzzle.standing, puzzle.score, puzzle.best)
+    };
+    let program = Order::Program("for i in range(blocks(512)): a[i] = malloc(512)\n".to_owned());
+    let solved = told(&mut engine, vec![program.clone()]);
+    assert_eq!(standing(&solved), (Standing::Best, Some(31), 31));
+    assert_eq!(engine.session().unwrap().step(), 31);
+    let older = told(&mut engine, vec![Order::Profile("cpython-3.9".to_owned())]);
+    assert_eq!(standing(&older), (Standing::Best, Some(7), 7));
+    let wrong = told(&mut engine, vec![Order::Program("a = malloc(".to_owned())]);
+    assert_eq!(standing(&wrong), (Standing::Open, None, 7));
+    assert!(wrong.status.played.as_ref().is_some_and(|played| played.fault.is_some()));
+    assert_eq!(engine.session().unwrap().step(), 7, "what was there stays");
+    let left = told(&mut engine, vec![Order::LeavePuzzle, program]);
+    assert_eq!(left.status.played.unwrap().puzzle, None);
+    assert_eq!(engine.session().unwrap().trace().head.name, "Playground");
 }
