@@ -28,6 +28,7 @@ impl Dice {
     }
 
     /// From `from` to `to`, both included.
+    #[inline(never)]
     pub(crate) fn within(&mut self, from: u64, to: u64) -> u64 {
         from + self.next() % (to.saturating_sub(from) + 1)
     }

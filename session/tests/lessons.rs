@@ -184,6 +184,28 @@ fn another_profile_keeps_the_beat_and_changes_the_numbers() {
     assert!(front.lesson().elsewhere.as_deref().is_some_and(|why| why.contains("lesson 22")));
 }
 
+/// A question on mimalloc is asked of a build that uses it, whatever is open; one of a build that is named is that build's or none.
+#[test]
+fn questions_come_on_a_build_that_their_lesson_holds_for() {
+    let mut front = Front::open("01-first-block.ron", FIRST);
+    let practise = |front: &mut Front, lesson: &str, profile: Option<&str>| {
+        let (lesson, profile) = (lesson.to_owned(), profile.map(str::to_owned));
+        front.order(Order::Practise { lesson, level: 1, seed: 3, profile });
+        front.picture().lesson.as_ref().map(|lesson| lesson.id.clone())
+    };
+    for lesson in session::practice::LESSONS {
+        let id = practise(&mut front, lesson, None);
+        assert_eq!(id.as_deref(), Some(format!("practice-{lesson}-1-3").as_str()));
+        assert!(front.status.error.is_none() && front.lesson().elsewhere.is_none());
+        assert!(
+            front.lesson().beat.task.as_ref().is_some_and(TaskView::open),
+            "{lesson} waits for an answer"
+        );
+    }
+    practise(&mut front, "mi-lists", Some("cpython-3.14"));
+    assert!(front.status.error.is_some(), "3.14 uses pymalloc");
+}
+
 const OBJECTS: &[u8] = include_bytes!("../../traces/course/18-objects.ron");
 
 #[test]

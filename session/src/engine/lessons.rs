@@ -6,7 +6,7 @@ use sim_core::Profile;
 use trace_io::lesson::{Lesson, Show};
 
 use crate::lesson::{Answer, LessonView, Walk, compile};
-use crate::practice::question;
+use crate::practice::{build_for, question};
 use crate::quiz::{QuizView, Sitting};
 use crate::selection::{Level, Selection};
 use crate::trouble::Trouble;
@@ -85,8 +85,11 @@ impl Engine {
     /// Asks a fresh question on a lesson, under a preset or the one that is open.
     pub(super) fn practise(&mut self, lesson: &str, level: u8, seed: u64, preset: Option<String>) {
         let open = self.session.as_ref().map(|session| session.profile().name.clone());
-        let profile = preset.or(open);
-        let profile = profile.and_then(|name| Profile::named(&name).ok()).unwrap_or_default();
+        let named = |name: String| Profile::named(&name).ok();
+        let profile = match preset.and_then(named) {
+            Some(profile) => profile,
+            None => build_for(lesson, open.and_then(named).unwrap_or_default()),
+        };
         let question = question(lesson, level, seed, &profile).and_then(|question| question.lesson(&profile));
         match question {
             Some(question) => {

@@ -1,4 +1,5 @@
-//! A question before it is known whether it is a good one, and what the templates of all lessons use.
+//! A question before it is known whether it is a good one, and what the templates of all lessons use. None of it is inlined: the page's engine is
+//! compiled for speed, templates call these hundreds of times, and no question waits for them.
 
 use sim_core::Profile;
 use trace_io::lesson::Show;
@@ -52,6 +53,7 @@ pub(super) enum Belief {
 }
 
 impl Draft {
+    #[inline(never)]
     pub(super) fn new(program: Vec<String>, then: Vec<String>, text: String, asked: Asked) -> Self {
         let (rules, show) = (Vec::new(), Show::Blocks);
         Self {
@@ -73,6 +75,7 @@ impl Draft {
     }
 
     /// One that asks what a formula is worth.
+    #[inline(never)]
     pub(super) fn worth(
         program: Vec<String>,
         then: Vec<String>,
@@ -84,11 +87,13 @@ impl Draft {
     }
 
     /// One that asks which statement is true.
+    #[inline(never)]
     pub(super) fn which(program: Vec<String>, then: Vec<String>, text: String) -> Self {
         Self { told: true, ..Self::new(program, then, text, Asked::Which(Vec::new())) }
     }
 
     /// A statement; the misconception of who takes it for true, 0 for none.
+    #[inline(never)]
     pub(super) fn or(mut self, say: String, is: String, misconception: u32) -> Self {
         if let Asked::Which(all) = &mut self.asked {
             let misconception = (misconception > 0).then_some(misconception);
@@ -98,62 +103,73 @@ impl Draft {
     }
 
     /// What is reckoned by who has a misconception.
+    #[inline(never)]
     pub(super) fn m(self, misconception: u32, formula: String) -> Self {
         self.reckoned(Belief::M(misconception), formula)
     }
 
     /// What is reckoned by who believes something else.
+    #[inline(never)]
     pub(super) fn that(self, belief: &'static str, formula: String) -> Self {
         self.reckoned(Belief::That(belief), formula)
     }
 
+    #[inline(never)]
     fn reckoned(mut self, belief: Belief, formula: String) -> Self {
         self.reckoned.push(Reckoned { formula, belief });
         self
     }
 
     /// The key must not be what this is worth.
+    #[inline(never)]
     pub(super) fn differs_from(mut self, formula: String) -> Self {
         self.trap = Some(formula);
         self
     }
 
     /// The text tells of the end.
+    #[inline(never)]
     pub(super) fn late(mut self) -> Self {
         self.late = true;
         self
     }
 
     /// Changes the build.
+    #[inline(never)]
     pub(super) fn set(mut self, key: &str, value: &str) -> Self {
         self.settings.push((key.to_owned(), value.to_owned()));
         self
     }
 
     /// Wrong machines that break one rule each.
+    #[inline(never)]
     pub(super) fn against(mut self, rules: &[Rule]) -> Self {
         self.rules.extend(rules.iter().map(|&rule| vec![rule]));
         self
     }
 
     /// Of those that are broken these may not be right by chance.
+    #[inline(never)]
     pub(super) fn needs(mut self, rules: &[Rule]) -> Self {
         self.needed.extend(rules);
         self
     }
 
     /// A wrong machine that breaks several.
+    #[inline(never)]
     pub(super) fn against_all(mut self, rules: &[Rule]) -> Self {
         self.rules.push(rules.to_vec());
         self
     }
 
+    #[inline(never)]
     pub(super) fn at(mut self, show: Show, select: &str) -> Self {
         self.show = show;
         self.select = (!select.is_empty()).then(|| select.to_owned());
         self
     }
 
+    #[inline(never)]
     pub(super) fn why(mut self, why: String) -> Self {
         self.why = Some(why);
         self
@@ -168,11 +184,13 @@ pub(super) struct Build<'a> {
 }
 
 impl<'a> Build<'a> {
+    #[inline(never)]
     pub(super) fn new(profile: &'a Profile) -> Self {
         Self { profile, step: profile.alignment, most: profile.small_request_threshold }
     }
 
     /// Bytes of the block that a request takes.
+    #[inline(never)]
     pub(super) fn block(&self, size: u64) -> u64 {
         size.max(1).next_multiple_of(self.step)
     }
@@ -188,16 +206,19 @@ impl<'a> Build<'a> {
     }
 
     /// A request that takes a block of so many bytes.
+    #[inline(never)]
     pub(super) fn request(&self, dice: &mut Dice, block: u64) -> u64 {
         dice.within(block - self.step + 1, block)
     }
 
     /// A block size from `from` to `to`.
+    #[inline(never)]
     pub(super) fn some_block(&self, dice: &mut Dice, from: u64, to: u64) -> u64 {
         dice.within(from.div_ceil(self.step).max(1), to.min(self.most) / self.step) * self.step
     }
 
     /// Several different ones.
+    #[inline(never)]
     pub(super) fn some_blocks(&self, dice: &mut Dice, count: usize, from: u64, to: u64) -> Vec<u64> {
         let all: Vec<u64> = (from.div_ceil(self.step).max(1)..=to.min(self.most) / self.step)
             .map(|n| n * self.step)
@@ -207,6 +228,7 @@ impl<'a> Build<'a> {
 }
 
 /// A name of one letter or two.
+#[inline(never)]
 pub(super) fn letter(index: usize) -> String {
     let letter = |n: usize| char::from(b'a' + (n % 26) as u8);
     if index < 26 {
@@ -217,11 +239,13 @@ pub(super) fn letter(index: usize) -> String {
 }
 
 /// So many of something.
+#[inline(never)]
 pub(super) fn count_of(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Lines of a program within a sentence.
+#[inline(never)]
 pub(super) fn calls(lines: &[String]) -> String {
     and(&lines.iter().map(|line| format!("`{}`", line.replace("\n    ", " "))).collect::<Vec<_>>())
 }
@@ -236,6 +260,7 @@ pub(super) struct Blocks {
 
 impl Blocks {
     /// One more, as a line.
+    #[inline(never)]
     pub(super) fn malloc(&mut self, size: u64, block: u64) -> String {
         let name = letter(self.made);
         self.made += 1;
@@ -245,6 +270,7 @@ impl Blocks {
     }
 
     /// One of them goes, as a line.
+    #[inline(never)]
     pub(super) fn free(&mut self, dice: &mut Dice) -> Option<String> {
         if self.live.is_empty() {
             return None;
@@ -255,6 +281,7 @@ impl Blocks {
     }
 
     /// The one that was made last.
+    #[inline(never)]
     pub(super) fn last(&self) -> String {
         letter(self.made.saturating_sub(1))
     }

@@ -24,6 +24,7 @@ mod traces;
 mod wrong;
 
 use serde::{Deserialize, Serialize};
+use sim_core::profile::DEFAULT_PRESET;
 use sim_core::{ArenaPlacement, Profile};
 use trace_io::lesson::{Show, truth};
 
@@ -114,6 +115,16 @@ fn holds(lesson: &str) -> &'static str {
 
 /// The lessons on arenas, which are easier to see with few pools.
 const SMALL_ARENAS: [&str; 5] = ["which-arena", "released", "survivor", "what-ifs", "diagnosis"];
+
+/// The build to ask on where nobody has named one: the one that is open, or the first that the lesson holds for.
+pub fn build_for(lesson: &str, open: Profile) -> Profile {
+    let holds = |profile: &Profile| matches!(truth(holds(lesson), profile), Ok(true));
+    let others = [DEFAULT_PRESET, "cpython-3.14t"];
+    if holds(&open) {
+        return open;
+    }
+    others.iter().filter_map(|name| Profile::named(name).ok()).find(holds).unwrap_or(open)
+}
 
 /// How large arenas are in the lessons on them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

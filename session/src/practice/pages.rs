@@ -112,6 +112,62 @@ struct Made {
 
 const HEAPS: [&str; 3] = ["mem", "obj", "gc"];
 
+/// Which pages wait that were emptied.
+fn waiting(dice: &mut Dice, level: u8) -> Draft {
+    let size = dice.pick(&[160_u64, 320, 384, 512]);
+    let all = dice.within(300, 1200);
+    let watched = dice.pick(&["obj", "gc"]);
+    let others = if level > 2 { dice.within(300, 1200) } else { 0 };
+    let mut lines = vec![
+        "with thread(1): z = malloc(64)".to_owned(),
+        format!("for i in range({all}): m[i] = malloc({size}, {watched})"),
+    ];
+    let mut then = vec![format!("for i in range({all}): free(m[i])")];
+    let mut said =
+        vec![format!("thread 0 frees its {all} blocks of {size} bytes, all in {}", watched.to_uppercase())];
+    if others > 0 {
+        lines.push(format!("for i in range({others}): o[i] = malloc({size}, mem)"));
+        then.push(format!("for i in range({others}): free(o[i])"));
+        said.push(format!("the {others} of MEM that are as large"));
+    }
+    let mut passed = 0;
+    for thread in 0..2 {
+        if dice.within(0, 2) > 0 {
+            passed += 1;
+            then.push(if thread == 0 {
+                "quiescent()".to_owned()
+            } else {
+                "with thread(1): quiescent()".to_owned()
+            });
+            said.push(format!("thread {thread} passes a quiescent state"));
+        }
+    }
+    let needs = dice.within(0, 1) == 0;
+    if needs {
+        then.push("k = malloc(2000)".to_owned());
+        said.push("thread 0 asks for 2,000 bytes, a size that has no page yet".to_owned());
+    }
+    let text = format!(
+        "Threads 0 and 1 run, and each has blocks. Next: {}. How many emptied pages wait then for a quiescent state?",
+        said.join("; then ")
+    );
+    let pages = |blocks: u64| (blocks * size).div_ceil(1 << 16);
+    let draft = Draft::worth(lines, then, text, "pages.waiting".to_owned(), Said::Plain);
+    // A page that stays for reasons of its own, where all others went, would need more words.
+    let draft =
+        if passed == 2 && needs { draft.differs_from("max(pages.waiting, 1)".to_owned()) } else { draft };
+    draft
+        .that("emptied pages are free at once", "0".to_owned())
+        .that("all of them wait until somebody collects them", pages(all).to_string())
+        .that("those of MEM wait as well", (pages(all) + pages(others)).to_string())
+        .that("the last page of a size is kept and does not wait", (pages(all) - 1).to_string())
+        .that("one quiescent state is enough for half of them", (pages(all) / 2).to_string())
+        .that("all pages of the process wait", "pages".to_owned())
+        .late()
+        .at(Show::Mimalloc, "")
+        .why("Emptied pages of objects wait until all threads have passed a quiescent state, and go when their owner next needs a page; those of MEM go at once. {pages} are in use, {pages.waiting} of them wait.".to_owned())
+}
+
 /// 23: where a block goes that a thread frees; pages and segments of threads.
 pub(super) fn threads(dice: &mut Dice, level: u8, _: &Build<'_>) -> Option<Draft> {
     let sizes = dice.some(&[48_u64, 64, 96, 160, 320], 2);
@@ -131,6 +187,9 @@ pub(super) fn threads(dice: &mut Dice, level: u8, _: &Build<'_>) -> Option<Draft
         lines.push(malloc(dice, &mut made, thread));
     }
     let about = "Three threads, 0 to 2, have made blocks.";
+    if level > 1 && dice.within(0, 2) == 0 {
+        return Some(waiting(dice, level));
+    }
     if level == 1 {
         let at = dice.within(0, made.len() as u64 - 1) as usize;
         let by = dice.within(0, 2);
