@@ -84,7 +84,9 @@ fn puzzles_belong_to_lessons() {
 
 /// An engine that does orders until nothing is left to do; what it tells then.
 fn told(engine: &mut Engine, orders: Vec<Order>) -> Update {
-    orders.into_iter().for_each(|order| engine.order(order));
+    for order in orders {
+        engine.order(order);
+    }
     loop {
         engine.work(0.0, std::time::Duration::from_millis(5));
         if !engine.busy() {

@@ -1,8 +1,6 @@
 //! What formulas of a lesson may ask beyond pools and arenas: tables, traces, the radix tree, rows of the statistics,
 //! and the same operations under another setting.
 
-use std::collections::BTreeSet;
-
 use sim_core::arena::{ArenaBackend as _, PoolHeader, SimBlock, SimPool};
 use sim_core::report::{Occupancy, Placement, malloc_stats};
 use sim_core::tape::SourceLine;
@@ -30,11 +28,12 @@ pub(super) fn name(moment: &Moment<'_>, name: &str) -> Option<i64> {
         }
         "interpreter" => interpreters.map_or(0, |all| u64::from(all.running())),
         "interpreter.state" => interpreters.map_or(0, |all| u64::from(all.state_of())),
-        "arenas.pinned" => pools(moment)
-            .filter(|header| header.ref_count > 0)
-            .map(|header| header.arenaindex)
-            .collect::<BTreeSet<_>>()
-            .len() as u64,
+        "arenas.pinned" => {
+            let heap = moment.machine.pymalloc();
+            let used =
+                |arena: &u32| heap.carved_pools(*arena).any(|pool| heap.memory().header(pool).ref_count > 0);
+            heap.live_arenas().filter(used).count() as u64
+        }
         "pools.used" => pools(moment).filter(|header| header.ref_count > 0).count() as u64,
         "pools.full" => {
             pools(moment).filter(|header| header.ref_count > 0 && header.freeblock.is_none()).count() as u64

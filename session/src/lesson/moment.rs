@@ -31,7 +31,7 @@ pub(super) struct Moment<'a> {
 
 impl Moment<'_> {
     /// The full name of a block that an argument gives.
-    pub(super) fn block_name(&self, expr: &Expr) -> Result<String, String> {
+    fn block_name(&self, expr: &Expr) -> Result<String, String> {
         use std::fmt::Write as _;
         match expr {
             Expr::Name(name, _) => Ok(name.clone()),

@@ -10,8 +10,8 @@ use trace_io::program::expr::Expr;
 
 use super::moment::Moment;
 use super::script::Shown;
-use super::spot::Spot;
-use super::tally::Tally;
+use super::spot::{Spot, Way};
+use super::tally::{Change, Tally};
 use crate::facts;
 use crate::setup::Setup;
 
@@ -63,9 +63,9 @@ impl<'a> Runner<'a> {
         let count = |what: fn(&Event) -> bool| self.events.iter().filter(|event| what(event)).count() as u64;
         self.obtained += count(|event| matches!(event, Event::ArenaObtained { .. }));
         self.released += count(|event| matches!(event, Event::ArenaReleased { .. }));
-        let spot = self.note(&op.call, pointer);
+        let change = self.note(&op.call, pointer);
         if self.machine.stopped().is_none() {
-            self.tally.count(self.step, &op, &self.events, &self.names, spot);
+            self.tally.count(self.step, &op, &self.events, change);
         }
         Some(op)
     }
@@ -76,30 +76,44 @@ impl<'a> Runner<'a> {
     }
 
     /// Keeps where a block lies, or that it went.
-    fn note(&mut self, call: &Call, pointer: SimPtr) -> Option<Spot> {
-        let (id, size) = match *call {
-            Call::Malloc { id, size } => (id, size),
-            Call::Calloc { id, nelem, elsize } => (id, nelem.saturating_mul(elsize)),
-            Call::Realloc { id, newid, size } => {
-                if id != newid
-                    && let Some(spot) = self.names.get(&id).and_then(|name| self.spots.get_mut(name))
-                {
-                    spot.live = false;
-                }
-                (newid, size)
-            }
+    fn note(&mut self, call: &Call, pointer: SimPtr) -> Change {
+        let (from, id, size) = match *call {
+            Call::Malloc { id, size } => (0, id, size),
+            Call::Calloc { id, nelem, elsize } => (0, id, nelem.saturating_mul(elsize)),
+            Call::Realloc { id, newid, size } => (id, newid, size),
             Call::Free { id } | Call::FreeKeep { id } => {
-                if let Some(spot) = self.names.get(&id).and_then(|name| self.spots.get_mut(name)) {
-                    spot.live = false;
-                }
-                return None;
+                return Change { before: self.ends(id), after: None };
             }
-            Call::Act(_) => return None,
+            Call::Act(_) => return Change::default(),
         };
-        let name = self.names.get(&id)?;
-        let spot = self.spot(pointer, size);
-        self.spots.insert(name.clone(), spot);
-        Some(spot)
+        let mut spot = self.spot(pointer, size);
+        let place = spot.place();
+        let before = if from == 0 || from == id {
+            self.names.get(&from).and_then(|name| self.spots.get(name)).copied()
+        } else {
+            self.ends(from)
+        };
+        spot.way = match before.filter(|before| before.live) {
+            Some(before) => {
+                Way { moves: before.way.moves + u64::from(before.place() != place), ..before.way }
+            }
+            None => Way { born: self.step, first: place, ..Way::default() },
+        };
+        spot.way.classes |= spot.class_bit();
+        let after = self.names.get(&id).cloned().map(|name| {
+            self.spots.insert(name, spot);
+            spot
+        });
+        Change { before, after }
+    }
+
+    /// A block has gone; where it lay.
+    fn ends(&mut self, id: u64) -> Option<Spot> {
+        let spot = self.names.get(&id).and_then(|name| self.spots.get_mut(name))?;
+        let before = *spot;
+        spot.live = false;
+        spot.way.died = self.step;
+        Some(before)
     }
 
     fn spot(&self, pointer: SimPtr, size: u64) -> Spot {
@@ -127,6 +141,7 @@ impl<'a> Runner<'a> {
             offset: pool.map_or(0, |pool| addr.bytes_from(pool.addr)),
             size,
             live: true,
+            way: Way::default(),
         }
     }
 

@@ -221,12 +221,11 @@ impl Scope for Moment<'_> {
             "pooled" => of_spot(&|spot| Ok(i64::from(spot.pool.is_some()))),
             "raw" => of_spot(&|spot| Ok(i64::from(matches!(spot.placement, Some(Placement::Raw))))),
             "null" => of_spot(&|spot| Ok(i64::from(matches!(spot.placement, Some(Placement::Null))))),
-            "born" | "died" | "moves" | "home" | "classes_had" => {
-                let argument = arguments.first().ok_or("a block is needed here, by its name".to_owned());
-                argument
-                    .and_then(|argument| self.block_name(&argument.value))
-                    .and_then(|block| self.tally.of_block(name, &block))
-            }
+            "born" => of_spot(&|spot| Ok(spot.way.born as i64)),
+            "died" => of_spot(&|spot| Ok(spot.way.died as i64)),
+            "moves" => of_spot(&|spot| Ok(spot.way.moves as i64)),
+            "home" => of_spot(&|spot| Ok(i64::from(spot.way.first == spot.place()))),
+            "classes_had" => of_spot(&|spot| Ok(i64::from(spot.way.classes.count_ones()))),
             "class" => of_pool(&|pool| pool.class.map_or(-1, |class| i64::from(class.0))),
             "used" => of_pool(&|pool| i64::from(pool.used)),
             "capacity" => of_pool(&|pool| i64::from(pool.capacity)),

@@ -20,9 +20,31 @@ pub(super) struct Spot {
     pub(super) size: u64,
     /// Whether the program still has it.
     pub(super) live: bool,
+    /// How it came there.
+    pub(super) way: Way,
+}
+
+/// A block's way since it was made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Way {
+    /// Operations done when it was made.
+    pub(super) born: u64,
+    /// Operations done when it was freed; 0 while it lives.
+    pub(super) died: u64,
+    /// The place where it was first.
+    pub(super) first: i64,
+    /// How often realloc moved it.
+    pub(super) moves: u64,
+    /// Size classes that it was in, a bit each.
+    pub(super) classes: u128,
 }
 
 impl Spot {
+    /// Its class as a bit; no build has more than 64.
+    pub(super) fn class_bit(&self) -> u128 {
+        self.class.and_then(|class| 1_u128.checked_shl(u32::from(class))).unwrap_or(0)
+    }
+
     /// A number that two blocks share that lie, or lay, at the same place; 0 where the run does not tell.
     pub(super) fn place(&self) -> i64 {
         match self.placement {

@@ -2,8 +2,6 @@
 
 #![expect(clippy::cast_possible_wrap, reason = "sizes and counts of a heap lie far below 2^63")]
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use sim_core::report::Placement;
 use sim_core::{Call, Domain, Event, Op};
 
@@ -19,29 +17,22 @@ pub(super) struct Tally {
     raw_requests: u64,
     largest: u64,
     smallest: Option<u64>,
-    /// Bytes that each live block was asked for with, by its id.
-    live: BTreeMap<u64, u64>,
+    /// Live blocks, the most that there were, and the bytes that they were asked for with.
+    live: u64,
     most: u64,
+    requested: u64,
     carved: u64,
-    classes: BTreeSet<u16>,
-    /// Blocks that began at each place, and the sizes that they had.
-    places: BTreeMap<i64, (u64, BTreeSet<u64>)>,
-    /// What became of each block since it was made, by its name.
-    journeys: BTreeMap<String, Journey>,
+    /// Size classes that blocks were in, a bit each.
+    classes: u128,
+    /// Where each block began, with its size.
+    births: Vec<(i64, u64)>,
 }
 
-/// A block's way from place to place.
-#[derive(Clone, Default)]
-struct Journey {
-    /// Operations done when it was made.
-    born: u64,
-    /// Operations done when it was freed.
-    died: Option<u64>,
-    /// Where it was first, and where it is now.
-    first: i64,
-    at: i64,
-    moves: u64,
-    classes: BTreeSet<u16>,
+/// What an operation did to a block: where it lay before, and where it lies now.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Change {
+    pub(super) before: Option<Spot>,
+    pub(super) after: Option<Spot>,
 }
 
 impl Tally {
@@ -50,57 +41,36 @@ impl Tally {
         Self { given, ..Self::default() }
     }
 
-    /// Counts an operation. `step` is how many are done with it, `spot` where its block lies.
-    pub(super) fn count(
-        &mut self,
-        step: u64,
-        op: &Op,
-        events: &[Event],
-        names: &BTreeMap<u64, String>,
-        spot: Option<Spot>,
-    ) {
+    /// Counts an operation. `step` is how many are done with it.
+    pub(super) fn count(&mut self, step: u64, op: &Op, events: &[Event], change: Change) {
         self.carved += events.iter().filter(|e| matches!(e, Event::PoolCarved { .. })).count() as u64;
-        let (from, id, size) = match op.call {
-            Call::Malloc { id, size } => (0, id, size),
-            Call::Calloc { id, nelem, elsize } => (0, id, nelem.saturating_mul(elsize)),
-            Call::Realloc { id, newid, size } => (id, newid, size),
-            Call::Free { id } | Call::FreeKeep { id } => {
-                self.live.remove(&id);
-                if let Some(journey) = names.get(&id).and_then(|name| self.journeys.get_mut(name)) {
-                    journey.died = Some(step);
-                }
-                return;
-            }
-            Call::Act(_) => return,
+        let size = match op.call {
+            Call::Malloc { size, .. } | Call::Realloc { size, .. } => Some(size),
+            Call::Calloc { nelem, elsize, .. } => Some(nelem.saturating_mul(elsize)),
+            Call::Free { .. } | Call::FreeKeep { .. } | Call::Act(_) => None,
         };
-        if step > self.given {
+        if let Some(size) = size.filter(|_| step > self.given) {
             self.requests += 1;
             self.raw_requests += u64::from(op.domain == Domain::Raw);
             self.largest = self.largest.max(size);
             self.smallest = Some(self.smallest.map_or(size, |smallest| smallest.min(size)));
         }
-        let Some(spot) = spot.filter(|spot| !matches!(spot.placement, Some(Placement::Null))) else { return };
-        self.live.remove(&from);
-        self.live.insert(id, size);
-        self.most = self.most.max(self.live.len() as u64);
-        let place = spot.place();
-        let journey = names.get(&from).and_then(|name| self.journeys.remove(name));
-        let mut journey = if let Some(journey) = journey {
-            Journey { moves: journey.moves + u64::from(journey.at != place), at: place, ..journey }
-        } else {
-            if matches!(spot.placement, Some(Placement::Arena { .. })) {
-                let (count, sizes) = self.places.entry(place).or_default();
-                *count += 1;
-                sizes.insert(size);
-            }
-            Journey { born: step, first: place, at: place, ..Journey::default() }
-        };
-        if let Some(class) = spot.class {
-            self.classes.insert(class);
-            journey.classes.insert(class);
+        let there = |spot: &Spot| !matches!(spot.placement, Some(Placement::Null));
+        // What got NULL from realloc has its block still.
+        if change.after.is_some_and(|after| !there(&after)) {
+            return;
         }
-        if let Some(name) = names.get(&id) {
-            self.journeys.insert(name.clone(), journey);
+        if let Some(before) = change.before.filter(|before| before.live && there(before)) {
+            self.live = self.live.saturating_sub(1);
+            self.requested = self.requested.saturating_sub(before.size);
+        }
+        let Some(after) = change.after else { return };
+        self.live += 1;
+        self.requested += after.size;
+        self.most = self.most.max(self.live);
+        self.classes |= after.class_bit();
+        if after.way.born == step && matches!(after.placement, Some(Placement::Arena { .. })) {
+            self.births.push((after.place(), after.size));
         }
     }
 
@@ -111,25 +81,20 @@ impl Tally {
             "requests.raw" => self.raw_requests as i64,
             "requests.largest" => self.largest as i64,
             "requests.smallest" => self.smallest.unwrap_or(0) as i64,
-            "bytes.requested" => self.live.values().sum::<u64>() as i64,
+            "bytes.requested" => self.requested as i64,
             "blocks.most" => self.most as i64,
             "pools.carved" => self.carved as i64,
-            "classes.seen" => self.classes.len() as i64,
-            "shared.most" => self.places.values().map(|(count, _)| *count).max().unwrap_or(0) as i64,
-            "shared.sizes" => self.places.values().map(|(_, sizes)| sizes.len()).max().unwrap_or(0) as i64,
+            "classes.seen" => i64::from(self.classes.count_ones()),
+            "shared.most" | "shared.sizes" => {
+                let mut births = self.births.clone();
+                births.sort_unstable();
+                if name == "shared.sizes" {
+                    births.dedup();
+                }
+                let places = births.chunk_by(|a, b| a.0 == b.0);
+                places.map(<[(i64, u64)]>::len).max().unwrap_or(0) as i64
+            }
             _ => return None,
-        })
-    }
-
-    /// A function's value for the block with a name.
-    pub(super) fn of_block(&self, function: &str, block: &str) -> Result<i64, String> {
-        let journey = self.journeys.get(block).ok_or_else(|| format!("no block is called `{block}` yet"))?;
-        Ok(match function {
-            "born" => journey.born as i64,
-            "died" => journey.died.unwrap_or(0) as i64,
-            "moves" => journey.moves as i64,
-            "home" => i64::from(journey.first == journey.at),
-            _ => journey.classes.len() as i64,
         })
     }
 }
