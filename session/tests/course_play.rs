@@ -150,7 +150,9 @@ fn each_play_of_the_course_takes_what_the_machine_does_and_nothing_else() -> Res
                 let answers: Vec<Answer> = rounds.iter().filter_map(as_the_machine).collect();
                 let mut walk = Walk::new(script.clone());
                 walk.go_to(beat);
-                answers.iter().for_each(|answer| walk.answer(answer.clone()));
+                for answer in &answers {
+                    walk.answer(answer.clone());
+                }
                 let all = answers.len();
                 assert_eq!(played(&walk), (all as u32, all, false), "{}, {preset}, beat {beat}", lesson.id);
                 // Another place than each of them.
