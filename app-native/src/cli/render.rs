@@ -80,7 +80,7 @@ const FOOT: u64 = 64;
 const WIDTH_MAX: u64 = 1960;
 
 /// The map: a tile for each live arena, a cell for each pool.
-pub(super) fn map_svg(machine: &Machine, title: &str, touched: Option<Addr>) -> String {
+fn map_svg(machine: &Machine, title: &str, touched: Option<Addr>) -> String {
     let pymalloc = machine.pymalloc();
     let profile = pymalloc.profile();
     let pools = u64::from(profile.max_pools_in_arena());

@@ -7,6 +7,7 @@ use session::facts::{BlockState, PoolFacts};
 use session::format::{bytes, count};
 use session::lesson::Point;
 use session::port::{InPlace, Port as _};
+use session::quiz::QuizOrder;
 use session::view::map::{MapPicture, Tile};
 use session::view::mi_page::MiBlock;
 use session::view::{Look, Picture, Shown};
@@ -47,6 +48,15 @@ impl Pictures {
             pictures.order(Order::Profile(profile.to_owned()));
         }
         pictures
+    }
+
+    /// Sits down to the quiz that was opened; its beats are its questions then.
+    pub(super) fn sit(&mut self, student: &str, attempt: u8) {
+        self.order(Order::Quiz(QuizOrder::Begin(student.to_owned())));
+        for _ in 1..attempt {
+            self.order(Order::Quiz(QuizOrder::Finish));
+            self.order(Order::Quiz(QuizOrder::Again));
+        }
     }
 
     fn order(&mut self, order: Order) {

@@ -5,15 +5,14 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow};
-use session::Setup;
 use session::lesson::misconception;
 use session::practice::{Question, Task};
 use session::quiz::{LIMITS, Sheet, Student};
-use sim_core::Profile;
 
 use super::super::super::output::Output;
-use super::super::super::render::{escaped, map_svg};
+use super::super::super::render::escaped;
 use super::super::HEAD;
+use super::super::picture::Pictures;
 
 /// Arguments of `lesson quiz sheet`.
 #[derive(clap::Args)]
@@ -37,7 +36,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let (_, quiz) = super::read(&args.file)?;
+    let (written, quiz) = super::read(&args.file)?;
     let student = Student::named(&args.student).map_err(|why| anyhow!("--student: {why}"))?;
     let sheet = Sheet::new(&quiz, student.number(), args.attempt).map_err(|why| anyhow!("--try: {why}"))?;
     let html = args
@@ -46,7 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .and_then(|path| path.extension())
         .is_some_and(|end| end.eq_ignore_ascii_case("html") || end.eq_ignore_ascii_case("htm"));
     let text = if html {
-        page(&quiz.name, &student, &sheet, args.key)?
+        page((&quiz.name, &written), &student, &sheet, args.key)
     } else {
         plain(&quiz.name, &student, &sheet, args.key)
     };
@@ -91,7 +90,9 @@ fn plain(name: &str, student: &Student, sheet: &Sheet, key: bool) -> String {
     text
 }
 
-fn page(name: &str, student: &Student, sheet: &Sheet, key: bool) -> Result<String> {
+fn page((name, written): (&str, &str), student: &Student, sheet: &Sheet, key: bool) -> String {
+    let mut pictures = Pictures::of(name, written, None);
+    pictures.sit(student.name(), sheet.attempt);
     let title = escaped(name);
     let mut page = format!(
         "{HEAD}<title>{title}</title><h1>{title}</h1><p>{}, for {}</p>\n",
@@ -109,7 +110,7 @@ fn page(name: &str, student: &Student, sheet: &Sheet, key: bool) -> Result<Strin
         for setting in settings(question) {
             let _ = write!(page, "<p><small>{}</small></p>", escaped(&setting));
         }
-        page.push_str(&picture(question, &sheet.profile)?);
+        page.push_str(&pictures.at(number - 1));
         let _ = write!(page, "<p class=\"ask\"><b>{number}.</b> {}</p>", code(&question.text));
         match &question.task {
             Task::Choose { choices, .. } => {
@@ -128,28 +129,12 @@ fn page(name: &str, student: &Student, sheet: &Sheet, key: bool) -> Result<Strin
         page.push_str("</section>\n");
     }
     let _ = writeln!(page, "<p><small>{}</small></p></html>", escaped(LIMITS));
-    Ok(page)
+    page
 }
 
 /// What a question changes of the build, as a student has to know it.
 fn settings(question: &Question) -> impl Iterator<Item = String> + '_ {
     question.settings.iter().map(|(key, value)| format!("{key} = {value}"))
-}
-
-/// The map in the state that the question begins with.
-fn picture(question: &Question, profile: &Profile) -> Result<String> {
-    let Some(built) = question.script(profile) else { return Ok(String::new()) };
-    let (trace, script) = built?;
-    let Some(asked) = script.beats.iter().find(|beat| beat.task.is_some()) else { return Ok(String::new()) };
-    let setup = Setup::resolve(&trace, &session::Overrides::default())?;
-    let mut machine = setup.machine(&trace)?;
-    for index in 0..asked.step {
-        machine.step(&trace, index as usize, &mut ());
-    }
-    if asked.step == 0 || machine.mimalloc().is_some() {
-        return Ok(String::new());
-    }
-    Ok(map_svg(&machine, &format!("After operation {}", asked.step), None))
 }
 
 /// What is right, why, and what the other choices betray.
