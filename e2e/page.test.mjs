@@ -78,6 +78,27 @@ onRunningPage("follows a link to a lesson, fetches it, and goes through it", asy
   await until(page, "a beat further on", () => globalThis.arenascope.step() === 7);
 });
 
+test("stands in a frame of another page, with the panes that its link chose", async () => {
+  const { page, complaints, close } = await newPage(browser, server);
+  const link = `${server.url}#v=1&lesson=lifo&beat=4&panes=text,picture,inspector&embed=1`;
+  await page.setContent(`<p>A page of somebody else's.</p><iframe src="${link}" width="1100" height="640"></iframe>`);
+  const frame = page.frames().at(-1);
+  await frame.waitForFunction(() => globalThis.arenascope?.trace_name?.() === "3 Last in, first out");
+  await frame.waitForFunction(() => globalThis.arenascope.step() > 0 && !globalThis.arenascope.busy());
+  await page.screenshot({ path: join(out, "embed.png") });
+  assert.deepEqual(complaints, []);
+  await close();
+});
+
+onRunningPage("follows a link to a puzzle, and fetches it", async (page) => {
+  await page.evaluate(() => {
+    location.hash = "#v=1&puzzle=full-pool";
+  });
+  await until(page, "the puzzle is open", () => /Fill a pool exactly/.test(globalThis.arenascope.trace_name()));
+  await until(page, "nothing goes on", () => !globalThis.arenascope.busy());
+  await page.screenshot({ path: join(out, "puzzle.png") });
+});
+
 onRunningPage("opens a program that a link holds", async (page) => {
   await page.evaluate(() => {
     location.hash = "#v=1&play=S1SwVchNzMnJT9YwsdDkSitKTdVI1OQCAA&step=1";

@@ -5,7 +5,7 @@ mod teaching;
 use std::time::Duration;
 
 use egui::ThemePreference;
-use session::link::Link;
+use session::link::{Link, Part};
 use session::open::Still;
 use session::order::{Direction, Order};
 use session::port::Port;
@@ -92,6 +92,8 @@ pub(crate) struct State {
     beat: Option<(String, usize)>,
     /// How much of the window is shown.
     pub(crate) extent: Extent,
+    /// What a link chose of a lesson that is shown alone.
+    pub(crate) parts: Vec<Part>,
     /// A text that the shell has to fetch.
     pub(crate) fetch: Option<&'static str>,
     /// A file that the shell has to save: what it is called, and its text.
@@ -133,6 +135,7 @@ impl State {
             before_lesson: None,
             beat: None,
             extent: Extent::Whole,
+            parts: Vec::new(),
             fetch: None,
             save: None,
             waiting: None,

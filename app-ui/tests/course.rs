@@ -200,11 +200,11 @@ fn a_page_of_mimallocs_is_chosen_by_its_row() {
     // The page of the 32s once more: 620 bytes do not lie there.
     window.press(&pages[0]);
     assert!(window.says("the machine does it otherwise.") && window.says("n = malloc(1000)"));
-    window.press("in a pool not used yet");
+    window.press("on a page not used yet");
     assert!(window.says("as the machine does it.") && window.says("o = malloc(32)"));
     window.press(&pages[0]);
     assert!(window.says("q = malloc(600000)"));
-    window.press("in a pool not used yet");
+    window.press("on a page not used yet");
     assert!(window.says("4 of 5 as the machine does it."));
     // Afterwards a row is a row.
     window.press(&pages[0]);

@@ -34,7 +34,29 @@ pub struct Link {
     pub present: bool,
     /// Inside another page: without the rest of the window.
     pub embed: bool,
+    /// What is shown then, in this order; text and picture where it is empty.
+    pub panes: Vec<Part>,
 }
+
+/// A part of a lesson that is shown without the rest of the window.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// What the lesson says and asks.
+    Text,
+    /// The pane that it points at.
+    Picture,
+    /// What the current operation did.
+    Narration,
+    /// The place that is selected, field by field.
+    Inspector,
+}
+
+const PARTS: [(&str, Part); 4] = [
+    ("text", Part::Text),
+    ("picture", Part::Picture),
+    ("narration", Part::Narration),
+    ("inspector", Part::Inspector),
+];
 
 /// What a link shows.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -89,6 +111,7 @@ impl Link {
                 "profile" => link.profile = Some(name(key, value)?),
                 "present" => link.present = flag(key, value)?,
                 "embed" => link.embed = flag(key, value)?,
+                "panes" => link.panes = parts(value)?,
                 "play" => program = Some(unpack(value, "program")?),
                 "quiz" => quiz = Some(unpack(value, "quiz")?),
                 // A later version may say more; what it says of this one still holds.
@@ -146,6 +169,12 @@ impl Link {
         if let Some(step) = self.step {
             let _ = write!(text, "&step={step}");
         }
+        if !self.panes.is_empty() {
+            let named =
+                |part: &Part| PARTS.iter().find(|(_, other)| other == part).map_or("", |(name, _)| name);
+            let names: Vec<&str> = self.panes.iter().map(named).collect();
+            let _ = write!(text, "&panes={}", names.join(","));
+        }
         for (key, on) in [("present", self.present), ("embed", self.embed)] {
             if on {
                 let _ = write!(text, "&{key}=1");
@@ -159,6 +188,21 @@ impl Link {
         }
         Ok(text)
     }
+}
+
+fn parts(value: &str) -> Result<Vec<Part>, String> {
+    let mut parts: Vec<Part> = Vec::new();
+    for name in value.split(',') {
+        let part = PARTS.iter().find(|(known, _)| *known == name).map(|(_, part)| *part);
+        let Some(part) = part else {
+            let known: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
+            return Err(format!("the link's panes are {}, and not `{}`", known.join(", "), short(name)));
+        };
+        if !parts.contains(&part) {
+            parts.push(part);
+        }
+    }
+    Ok(parts)
 }
 
 fn pack(program: &str) -> Result<String, String> {
@@ -250,7 +294,10 @@ mod tests {
         assert_eq!(puzzle(None).fragment().unwrap(), "#v=1&puzzle=full-pool");
         let tried = puzzle(Some("a = malloc(48)\n".to_owned()));
         let quiz = Link { what: What::Quiz("(name: \"x\")".to_owned()), ..Link::default() };
-        for link in [lesson, program, puzzle(None), tried, quiz, Link::default()] {
+        let parts = Link { embed: true, panes: vec![Part::Picture, Part::Narration], ..lesson.clone() };
+        assert!(parts.fragment().unwrap().contains("&panes=picture,narration&embed=1"));
+        assert!(Link::parse("#v=1&panes=text,map").unwrap_err().contains("and not `map`"));
+        for link in [lesson, parts, program, puzzle(None), tried, quiz, Link::default()] {
             assert_eq!(Link::parse(&link.fragment().unwrap()), Ok(link));
         }
         assert_eq!(Link::parse(""), Ok(Link::default()));

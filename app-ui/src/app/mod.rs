@@ -410,7 +410,7 @@ impl App {
         if let Some(lesson) = picture.lesson.as_ref().filter(|_| alone) {
             let progress = &self.state.progress;
             let mut host = Host { view: &view, local: &mut self.local, progress, wishes, narrow };
-            presenting::ui(ui, lesson, &mut host);
+            presenting::ui(ui, lesson, &self.state.parts, &mut host);
             return;
         }
         // A lesson has its own way along the tape, and needs the room.

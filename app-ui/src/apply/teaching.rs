@@ -117,6 +117,7 @@ impl State {
                 return;
             }
         };
+        self.parts.clone_from(&link.panes);
         if link.embed {
             self.extent = Extent::Embed;
         } else if link.present {

@@ -80,7 +80,7 @@ pub(crate) fn ui(
         }
         if let Some(task) = &beat.task {
             ui.add_space(10.0);
-            ui.push_id("task", |ui| task_ui(ui, view.theme, task, state, commands));
+            ui.push_id("task", |ui| task_ui(ui, view, task, state, commands));
             // What is said of an answer comes into view with it.
             let told = !task.open();
             if !std::mem::replace(&mut state.told, told) && told {
@@ -205,11 +205,12 @@ pub(super) fn levels(ui: &mut Ui, lesson: &str, now: Option<u8>, commands: &mut 
 
 fn task_ui(
     ui: &mut Ui,
-    theme: &Theme,
+    view: &View<'_>,
     task: &TaskView,
     state: &mut LessonState,
     commands: &mut Vec<Command>,
 ) {
+    let (theme, mimalloc) = (view.theme, view.head.mimalloc);
     match task {
         TaskView::Choose { choices, key, given, because } => {
             for (index, choice) in choices.iter().enumerate() {
@@ -286,9 +287,15 @@ fn task_ui(
                 });
                 ui.label("Where will the block begin? Click the place on the map, or choose:");
                 ui.horizontal_wrapped(|ui| {
+                    // Pages are mimalloc's pools, and segments its arenas.
+                    let [pool, arena] = if mimalloc {
+                        ["on a page not used yet", "in a new segment"]
+                    } else {
+                        ["in a pool not used yet", "in a new arena"]
+                    };
                     for (text, answer) in [
-                        ("in a pool not used yet", Answer::NewPool),
-                        ("in a new arena", Answer::NewArena),
+                        (pool, Answer::NewPool),
+                        (arena, Answer::NewArena),
                         ("in the C library", Answer::Raw),
                     ] {
                         if ui.button(text).clicked() {
