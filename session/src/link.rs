@@ -321,11 +321,8 @@ mod tests {
             ("#v=1&profile=../../etc".to_owned(), "is no name"),
             ("#v=1&step=-1".to_owned(), "is no number"),
             ("#v=1&embed=yes".to_owned(), "neither 0 nor 1"),
-            ("#v=1&lesson=lifo&puzzle=full-pool".to_owned(), "both a lesson and a puzzle"),
-            (
-                "#v=1&lesson=lifo&play=S1SwVchNzMnJT9YwsdDkSitKTdVI1OQCAA".to_owned(),
-                "both a lesson and a program",
-            ),
+            ("#v=1&lesson=lifo&puzzle=full-pool".to_owned(), "leave one"),
+            ("#v=1&lesson=lifo&play=S1SwVchNzMnJT9YwsdDkSitKTdVI1OQCAA".to_owned(), "leave one"),
             ("#v=1&puzzle=full pool".to_owned(), "is no name"),
             ("#v=2&lesson=lifo".to_owned(), "version 2"),
             ("#lesson=lifo".to_owned(), "no version"),

@@ -258,9 +258,9 @@ mod tests {
             // Color32::BLUE
             #[cfg(test)]
             mod tests { fn f() { Color32::GREEN } }";
-        let files = [("app-ui/src/panes/map_overlay.rs", pane), ("app-ui/src/theme.rs", pane)];
+        let files = [("app-ui/src/panes/map_arrows.rs", pane), ("app-ui/src/theme.rs", pane)];
         let lines = broken(&RULES[0], &files);
-        let [first, second] = ["app-ui/src/panes/map_overlay.rs:1", "app-ui/src/panes/map_overlay.rs:2"];
+        let [first, second] = ["app-ui/src/panes/map_arrows.rs:1", "app-ui/src/panes/map_arrows.rs:2"];
         assert_eq!(places(&lines), [first, second, second], "{lines:?}");
         assert!(
             lines[1].contains("`Color32::from_rgb`") && lines[1].contains("add one to app-ui/src/theme.rs")
