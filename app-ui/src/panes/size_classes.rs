@@ -111,7 +111,11 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
                         (true, true) => SHORT_CHIP,
                         (true, false) => NAMED_CHIP,
                     };
-                    let room = ((ui.available_width() - 44.0) / (chip_width + 3.0)).max(1.0) as usize;
+                    let chips = |width: f32| (width / (chip_width + 3.0)).max(1.0) as usize;
+                    // Room for how many more there are is left only where there are more.
+                    let all = chips(ui.available_width());
+                    let fit = class.listed <= all as u64;
+                    let room = if fit { all } else { chips(ui.available_width() - 44.0) };
                     ui.spacing_mut().item_spacing.x = 3.0;
                     for pool in class.front.iter().take(room) {
                         chip(ui, view, pool, chip_width, commands);
