@@ -109,6 +109,22 @@ onRunningPage("opens a program that a link holds", async (page) => {
   await page.screenshot({ path: join(out, "playground.png") });
 });
 
+for (const [name, fragment, trace] of [
+  ["a program", "#v=1&play=S1SwVchNzMnJT9YwsdDkSitKTdVI1OQCAA&step=1", /^Playground$/],
+  ["a lesson", "#v=1&lesson=lifo&beat=3", /^3 Last in, first out$/],
+  ["a puzzle", "#v=1&puzzle=full-pool", /Fill a pool exactly/],
+]) {
+  test(`a link to ${name} opens it in a browser that was not there before`, async () => {
+    const { page, complaints, close } = await newPage(browser, server);
+    await page.goto(server.url + fragment);
+    await until(page, "it is open", (trace) => new RegExp(trace).test(globalThis.arenascope?.trace_name?.() ?? ""), trace.source);
+    await until(page, "nothing goes on", () => !globalThis.arenascope.busy());
+    assert.ok((await position(page)).step > 0);
+    assert.deepEqual(complaints, []);
+    await close();
+  });
+}
+
 onRunningPage("steps by keys, and back", async (page) => {
   await open(page, server, tiny, replay(tiny).operations);
   const start = await press(page, "Home", 0);

@@ -18,6 +18,7 @@ use session::{Order, Trouble};
 use crate::inbox::Files;
 use crate::js_error::describe;
 use crate::worker::{File, Letter, Worker};
+use wasm_bindgen::JsValue;
 
 /// An engine that owes an answer is asked whether it is there when it has been silent for this long.
 const PING_SECONDS: f64 = 2.0;
@@ -37,7 +38,8 @@ struct Resume {
 /// A worker with the file it has.
 struct Engine {
     worker: Worker,
-    file: File,
+    /// Nothing where it began with an order, as a link to a program is one.
+    file: Option<File>,
     /// Workers that were started for this file, this one included.
     attempt: u32,
     /// Where it has to go before it can take the place of the one that stopped.
@@ -141,7 +143,7 @@ impl Workers {
                 let status = Status::default();
                 Some(Engine {
                     worker,
-                    file,
+                    file: Some(file),
                     attempt,
                     resume,
                     status,
@@ -151,19 +153,54 @@ impl Workers {
                 })
             }
             Err(error) => {
-                self.error = Some(Trouble::from(format!(
-                    "This browser starts no Web Worker, and the engine runs in one ({}): allow workers for this page, or use the \
-                     desktop program",
-                    describe(&error)
-                )));
+                self.refused(&error);
                 None
             }
         };
     }
 
+    /// Starts a worker that has no file, for an order to begin with.
+    fn begin(&mut self, order: &Order) {
+        let spare = self.spare.take().filter(|worker| worker.next().is_none());
+        match spare.map_or_else(|| Worker::launch(&self.launch, &self.ctx), Ok) {
+            Ok(worker) => {
+                worker.ask(&Request::Look(Box::new(self.look.clone())));
+                worker.ask(&Request::Order(Order::Restore(self.breakpoints.clone())));
+                worker.ask(&Request::Order(order.clone()));
+                self.shown = Some(Engine {
+                    worker,
+                    file: None,
+                    attempt: 1,
+                    resume: None,
+                    status: Status::default(),
+                    answered: 0,
+                    silent: 0.0,
+                    pinged: false,
+                });
+            }
+            Err(error) => self.refused(&error),
+        }
+    }
+
+    /// This browser has no workers.
+    fn refused(&mut self, error: &JsValue) {
+        self.error = Some(Trouble::from(format!(
+            "This browser starts no Web Worker, and the engine runs in one ({}): allow workers for this page, or use the \
+             desktop program",
+            describe(error)
+        )));
+    }
+
     /// Another worker in place of one that stopped, unless too many did.
     fn again(&mut self, engine: Engine, resume: Option<Resume>, why: &str) {
         let Engine { file, attempt, .. } = engine;
+        let Some(file) = file else {
+            self.news = true;
+            self.error = Some(Trouble::from(format!(
+                "The engine stopped: {why}. Nothing was sent anywhere; load the page again to begin anew"
+            )));
+            return;
+        };
         if attempt < ATTEMPTS {
             self.start(file, attempt + 1, resume);
         } else {
@@ -296,6 +333,11 @@ impl Workers {
     }
 }
 
+/// Whether an order makes something of nothing.
+fn begins(order: &Order) -> bool {
+    matches!(order, Order::Take(_) | Order::Practise { .. } | Order::Fork)
+}
+
 impl Port for Workers {
     fn open(&mut self, opened: Opened) {
         let file = match opened.source {
@@ -332,7 +374,9 @@ impl Port for Workers {
         }
         match &self.shown {
             Some(shown) => shown.worker.ask(&Request::Order(order)),
-            // Without an engine there is nothing to be ordered, which is an answer too.
+            // Without an engine there is nothing to be ordered, which is an answer too; but an order may be to begin with a
+            // program or a question.
+            None if self.coming.is_none() && begins(&order) => self.begin(&order),
             None => self.news = true,
         }
     }
