@@ -18,7 +18,6 @@ use session::{Order, Trouble};
 use crate::inbox::Files;
 use crate::js_error::describe;
 use crate::worker::{File, Letter, Worker};
-use wasm_bindgen::JsValue;
 
 /// An engine that owes an answer is asked whether it is there when it has been silent for this long.
 const PING_SECONDS: f64 = 2.0;
@@ -132,18 +131,32 @@ impl Workers {
     /// Starts a worker on a file, in place of one that was about to come.
     fn start(&mut self, file: File, attempt: u32, resume: Option<Resume>) {
         self.news = true;
+        self.coming = self.engine(Some(file), attempt, resume);
+    }
+
+    /// Starts a worker that has no file, for an order to begin with.
+    fn begin(&mut self, order: Order) {
+        self.shown = self.engine(None, 1, None);
+        if let Some(shown) = &self.shown {
+            shown.worker.ask(&Request::Order(order));
+        }
+    }
+
+    /// A worker that knows what is looked at and opens the file, if there is one; where a browser has none, that is said.
+    fn engine(&mut self, file: Option<File>, attempt: u32, resume: Option<Resume>) -> Option<Engine> {
         // A spare one that has said something has failed, and another one will say why.
         let spare = self.spare.take().filter(|worker| worker.next().is_none());
-        let worker = spare.map_or_else(|| Worker::launch(&self.launch, &self.ctx), Ok);
-        self.coming = match worker {
+        match spare.map_or_else(|| Worker::launch(&self.launch, &self.ctx), Ok) {
             Ok(worker) => {
                 worker.ask(&Request::Look(Box::new(self.look.clone())));
                 worker.ask(&Request::Order(Order::Restore(self.breakpoints.clone())));
-                worker.open(&file);
+                if let Some(file) = &file {
+                    worker.open(file);
+                }
                 let status = Status::default();
                 Some(Engine {
                     worker,
-                    file: Some(file),
+                    file,
                     attempt,
                     resume,
                     status,
@@ -153,42 +166,14 @@ impl Workers {
                 })
             }
             Err(error) => {
-                self.refused(&error);
+                self.error = Some(Trouble::from(format!(
+                    "This browser starts no Web Worker, and the engine runs in one ({}): allow workers for this page, or use the \
+                     desktop program",
+                    describe(&error)
+                )));
                 None
             }
-        };
-    }
-
-    /// Starts a worker that has no file, for an order to begin with.
-    fn begin(&mut self, order: &Order) {
-        let spare = self.spare.take().filter(|worker| worker.next().is_none());
-        match spare.map_or_else(|| Worker::launch(&self.launch, &self.ctx), Ok) {
-            Ok(worker) => {
-                worker.ask(&Request::Look(Box::new(self.look.clone())));
-                worker.ask(&Request::Order(Order::Restore(self.breakpoints.clone())));
-                worker.ask(&Request::Order(order.clone()));
-                self.shown = Some(Engine {
-                    worker,
-                    file: None,
-                    attempt: 1,
-                    resume: None,
-                    status: Status::default(),
-                    answered: 0,
-                    silent: 0.0,
-                    pinged: false,
-                });
-            }
-            Err(error) => self.refused(&error),
         }
-    }
-
-    /// This browser has no workers.
-    fn refused(&mut self, error: &JsValue) {
-        self.error = Some(Trouble::from(format!(
-            "This browser starts no Web Worker, and the engine runs in one ({}): allow workers for this page, or use the \
-             desktop program",
-            describe(error)
-        )));
     }
 
     /// Another worker in place of one that stopped, unless too many did.
@@ -376,7 +361,7 @@ impl Port for Workers {
             Some(shown) => shown.worker.ask(&Request::Order(order)),
             // Without an engine there is nothing to be ordered, which is an answer too; but an order may be to begin with a
             // program or a question.
-            None if self.coming.is_none() && begins(&order) => self.begin(&order),
+            None if self.coming.is_none() && begins(&order) => self.begin(order),
             None => self.news = true,
         }
     }

@@ -1,6 +1,9 @@
-//! Boxes with arrows between them: tables and hooks as the chains they form.
+//! Boxes with arrows between them, tables and hooks as the chains they form; and the signs of legends.
 
-use egui::{Frame, Margin, Pos2, Response, RichText, Stroke, Ui, Vec2};
+use egui::{
+    Frame, Margin, Painter, Pos2, Rect, Response, RichText, Role, Sense, Stroke, TextStyle, Ui, Vec2,
+    WidgetInfo,
+};
 
 use super::View;
 
@@ -73,4 +76,17 @@ pub(crate) fn arrow(ui: &mut Ui, view: &View<'_>, lit: bool, remark: &str) {
             ui.label(RichText::new(remark).size(11.5).color(theme.weak));
         }
     });
+}
+
+/// A sign of a legend with its name: one piece, so that they go to the next line together.
+pub(crate) fn sign(ui: &mut Ui, view: &View<'_>, name: &str, paint: impl FnOnce(&Painter, Rect)) -> Response {
+    let font = TextStyle::Small.resolve(ui.style());
+    let galley = ui.painter().layout_no_wrap(name.to_owned(), font, view.theme.text);
+    let size = Vec2::new(galley.size().x + 25.0, galley.size().y.max(12.0));
+    let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
+    paint(ui.painter(), Rect::from_center_size(rect.left_center() + Vec2::new(6.0, 0.0), Vec2::splat(12.0)));
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, name));
+    let at = Pos2::new(rect.left() + 17.0, rect.center().y - galley.size().y / 2.0);
+    ui.painter().galley(at, galley, view.theme.text);
+    response
 }

@@ -7,7 +7,6 @@ use egui::{
 };
 use session::facts;
 use session::format::grouped;
-use session::lesson::Point;
 use session::order::Order;
 use session::view::map::MapLook;
 use session::{Level, Place};
@@ -240,14 +239,8 @@ fn paint(ui: &Ui, view: &View<'_>, scene: &Scene<'_>, frame: &Frame, size: (i32,
 /// Gives what a lesson's beat speaks of a name and a place of its own, for who does not see the picture.
 fn named_places(ui: &Ui, view: &View<'_>, scene: &Scene<'_>, frame: &Frame) {
     let Some(lesson) = &view.picture.lesson else { return };
-    let beat = &lesson.beat;
-    let pointed = beat.point.iter().filter_map(|point| match point {
-        Point::Place(place) => Some(*place),
-        Point::Field(_) | Point::Line(_) => None,
-    });
-    let spoken = beat.text.iter().filter_map(|shown| shown.place);
     let mut named = Vec::new();
-    for place in pointed.chain(beat.select).chain(spoken) {
+    for place in lesson.beat.places() {
         let Some(r) = scene.rect_of(view, place, frame.unit).filter(|_| !named.contains(&place)) else {
             continue;
         };

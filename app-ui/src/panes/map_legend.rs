@@ -1,12 +1,13 @@
 //! The map's legend: what the fills mean, and the ramp of size classes.
 
-use egui::{Color32, Painter, Pos2, Rect, Role, Stroke, StrokeKind, Ui, Vec2, WidgetInfo};
+use egui::{Color32, Painter, Pos2, Rect, Stroke, StrokeKind, Ui, Vec2};
 use session::Level;
 use session::format::{bytes, grouped};
 use session::view::map::MapPicture;
 use sim_core::SizeClass;
 
 use super::View;
+use super::boxes::sign;
 use super::map_arrows::ARROWS;
 
 /// Height that the legend needs.
@@ -30,19 +31,7 @@ pub(super) fn legend(ui: &mut Ui, view: &View<'_>) {
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 5.0;
         let item = |ui: &mut Ui, name: &str, what: &str, paint: &dyn Fn(&Painter, Rect)| {
-            // Sign and name are one piece, so that they go to the next line together.
-            let font = egui::TextStyle::Small.resolve(ui.style());
-            let name = ui.painter().layout_no_wrap(name.to_owned(), font, theme.text);
-            let size = Vec2::new(name.size().x + 25.0, name.size().y.max(12.0));
-            let (rect, response) = ui.allocate_exact_size(size, egui::Sense::hover());
-            paint(
-                ui.painter(),
-                Rect::from_center_size(rect.left_center() + Vec2::new(6.0, 0.0), Vec2::splat(12.0)),
-            );
-            response.widget_info(|| WidgetInfo::labeled(Role::Label, true, name.text()));
-            let at = Pos2::new(rect.left() + 17.0, rect.center().y - name.size().y / 2.0);
-            ui.painter().galley(at, name, theme.text);
-            response.on_hover_text(what);
+            sign(ui, view, name, paint).on_hover_text(what);
         };
         let hollow = |p: &Painter, r: Rect, c: Color32| {
             p.rect_stroke(r, 0.0, Stroke::new(1.5, c), StrokeKind::Inside);

@@ -4,7 +4,6 @@ use egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, StrokeKind, Ui,
 use session::Place;
 use session::facts::{self, BlockState, PoolFacts};
 use session::format::{address, count, grouped};
-use session::lesson::Point;
 use session::view::inspect::HeaderFacts;
 use session::view::map::MapPicture;
 use sim_core::report::PoolState;
@@ -41,10 +40,8 @@ pub(super) fn marks(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, frame
         }
     }
     if let Some(lesson) = &view.picture.lesson {
-        for point in &lesson.beat.point {
-            if let Point::Place(place) = point
-                && let Some(r) = scene.rect_of(view, *place, frame.unit)
-            {
+        for place in lesson.beat.pointed() {
+            if let Some(r) = scene.rect_of(view, place, frame.unit) {
                 outline(painter, frame.screen(r).expand(2.0), 3.0, view.theme.touched);
             }
         }
@@ -272,11 +269,7 @@ pub(super) fn spoken(view: &View<'_>, place: Place) -> String {
                 |pool| format!("pool {} of {}", pool.index, pool.arena),
             )
         }
-        Place::Block(addr) => match (view.name_of(addr), view.former_name_of(addr)) {
-            (Some(name), _) => format!("block {name}"),
-            (None, Some(name)) => format!("place of {name}"),
-            (None, None) => format!("block {addr}"),
-        },
+        Place::Block(addr) => view.spoken_block(addr).unwrap_or_else(|| format!("block {addr}")),
     }
 }
 

@@ -6,10 +6,10 @@ use egui::{
 };
 use session::Place;
 use session::format::{count, grouped};
-use session::lesson::Point;
 use session::order::Order;
 use session::view::mi_page::{MiBlock, MiPage};
 
+use super::boxes::sign;
 use super::{View, outline};
 use crate::command::Command;
 use crate::raster::grid::CellGrid;
@@ -93,16 +93,10 @@ fn marks(ui: &Ui, painter: &Painter, view: &View<'_>, page: &MiPage, cell: &dyn 
     };
     let mut named = Vec::new();
     if let Some(lesson) = &view.picture.lesson {
-        let beat = &lesson.beat;
-        let pointed = beat.point.iter().filter_map(|point| match point {
-            Point::Place(place) => Some(*place),
-            Point::Field(_) | Point::Line(_) => None,
-        });
-        for index in pointed.clone().filter_map(index_of) {
+        for index in lesson.beat.pointed().filter_map(index_of) {
             outline(painter, cell(index).expand(2.0), 3.0, view.theme.touched);
         }
-        let spoken = beat.text.iter().filter_map(|shown| shown.place);
-        for index in pointed.chain(beat.select).chain(spoken).filter_map(index_of) {
+        for index in lesson.beat.places().filter_map(index_of) {
             if !named.contains(&index) {
                 let response = ui.interact(cell(index), ui.scope_id().with(("block", index)), Sense::hover());
                 response
@@ -180,32 +174,18 @@ fn legend(ui: &mut Ui, view: &View<'_>) {
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 5.0;
         for (state, name, what) in entries {
-            let font = egui::TextStyle::Small.resolve(ui.style());
-            let galley = ui.painter().layout_no_wrap(name.to_owned(), font, view.theme.text);
-            let size = Vec2::new(galley.size().x + 25.0, galley.size().y.max(12.0));
-            let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
-            let chip = Rect::from_center_size(rect.left_center() + Vec2::new(6.0, 0.0), Vec2::splat(12.0));
             let (fill, stroke) = look(view.theme, state);
-            ui.painter().rect(chip, 0.0, fill, stroke, StrokeKind::Inside);
-            response.widget_info(|| WidgetInfo::labeled(Role::Label, true, name));
-            ui.painter().galley(
-                Pos2::new(rect.left() + 17.0, rect.center().y - galley.size().y / 2.0),
-                galley,
-                view.theme.text,
-            );
-            response.on_hover_text(what);
+            let chip = |painter: &Painter, rect| {
+                painter.rect(rect, 0.0, fill, stroke, StrokeKind::Inside);
+            };
+            sign(ui, view, name, chip).on_hover_text(what);
         }
     });
 }
 
 /// What a block is called aloud.
 fn spoken_name(view: &View<'_>, page: &MiPage, index: u32) -> String {
-    let addr = page.block_addr(index);
-    match (view.name_of(addr), view.former_name_of(addr)) {
-        (Some(name), _) => format!("block {name}"),
-        (None, Some(name)) => format!("place of {name}"),
-        (None, None) => format!("block {index} of the page"),
-    }
+    view.spoken_block(page.block_addr(index)).unwrap_or_else(|| format!("block {index} of the page"))
 }
 
 fn sentence(view: &View<'_>, page: &MiPage, index: u32) -> String {

@@ -87,6 +87,12 @@ impl<'a> View<'a> {
         former.iter().find(|(at, _)| *at == addr).map(|(_, name)| name.as_str())
     }
 
+    /// What a block with a name is called aloud, or its place once it was freed.
+    pub(crate) fn spoken_block(&self, addr: Addr) -> Option<String> {
+        let block = self.name_of(addr).map(|name| format!("block {name}"));
+        block.or_else(|| self.former_name_of(addr).map(|name| format!("place of {name}")))
+    }
+
     /// Whether the lesson's beat points at a field of the inspector.
     pub(crate) fn points_at_field(&self, name: &str) -> bool {
         let points = self.picture.lesson.as_ref().map_or(&[][..], |lesson| &lesson.beat.point);

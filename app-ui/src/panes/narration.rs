@@ -2,7 +2,7 @@
 
 use egui::{RichText, ScrollArea, Ui};
 use session::format::{count, grouped};
-use session::lesson::{at_home, later_term};
+use session::lesson::at_home;
 use session::order::Order;
 use session::view::tape::{Narration, SentenceFacts};
 
@@ -60,16 +60,12 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
 
 /// What happened, a line each. In a lesson, what speaks of things that only later lessons explain waits until it is asked for.
 fn sentences(ui: &mut Ui, view: &View<'_>, narration: &Narration, commands: &mut Vec<Command>) {
-    let lesson = view.picture.lesson.as_ref().map(|lesson| &*lesson.id);
-    let later = |sentence: &SentenceFacts| {
-        lesson.and_then(|lesson| later_term(&sentence.function, &sentence.text, lesson)).is_some()
-    };
     let id = ui.scope_id().with("all-sentences");
     let all = ui.data(|d| d.get_temp::<bool>(id)).unwrap_or_default();
     let mut folded = 0;
     let mut number = 0;
     for sentence in &narration.sentences {
-        if later(sentence) {
+        if sentence.later {
             folded += 1;
             if !all {
                 continue;

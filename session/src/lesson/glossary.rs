@@ -37,7 +37,7 @@ impl Entry {
 
 /// The first term of a sentence, or of the function that it is about, that only a lesson after this one explains; none
 /// for a lesson that explains no term, whose place among the others the glossary does not know.
-pub fn later_term(function: &str, sentence: &str, lesson: &str) -> Option<&'static Entry> {
+pub(crate) fn later_term(function: &str, sentence: &str, lesson: &str) -> Option<&'static Entry> {
     let last = GLOSSARY.iter().rposition(|entry| entry.lesson == lesson)?;
     let (known, later) = GLOSSARY.split_at(last + 1);
     let sentence = sentence.to_lowercase();

@@ -21,7 +21,8 @@ mod terms;
 mod walk;
 
 pub use compile::compile;
-pub use glossary::{Entry, GLOSSARY, at_home, definition, later_term};
+pub(crate) use glossary::later_term;
+pub use glossary::{Entry, GLOSSARY, at_home, definition};
 pub use misconceptions::{MISCONCEPTIONS, Misconception, misconception};
 pub(crate) use probe::Probe;
 pub(crate) use runner::Runner;

@@ -118,6 +118,21 @@ pub struct BeatView {
     pub task: Option<TaskView>,
 }
 
+impl BeatView {
+    /// Places that it points at.
+    pub fn pointed(&self) -> impl Iterator<Item = Place> {
+        self.point.iter().filter_map(|point| match point {
+            Point::Place(place) => Some(*place),
+            Point::Field(_) | Point::Line(_) => None,
+        })
+    }
+
+    /// All places that it names: pointed at, selected, and in its text.
+    pub fn places(&self) -> impl Iterator<Item = Place> {
+        self.pointed().chain(self.select).chain(self.text.iter().filter_map(|shown| shown.place))
+    }
+}
+
 /// A task as it is shown: the key only once it was answered.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum TaskView {

@@ -414,6 +414,8 @@ impl Picture {
         let (focus, layers) = (session.focus(), session.machine().layers().is_some());
         let inspected = selection.pinned.or(focus);
         let chosen = selection.pinned.or(lesson.as_ref().and_then(|lesson| lesson.beat.select));
+        let taught = lesson.as_ref().map(|lesson| &*lesson.id);
+        let narration = look.narration.then(|| Narration::of(session, taught));
         let mi_page = look.segments.as_ref().and_then(|_| MiPage::of(session.machine(), chosen));
         Self {
             revision: session.revision(),
@@ -442,7 +444,7 @@ impl Picture {
             debug: (look.debug && layers).then(|| DebugHooks::of(session, selection.pinned)),
             tracemalloc: look.tracemalloc.as_ref().and_then(|look| statistics.picture(session, kept, look)),
             operations: look.operations.as_ref().map(|look| Operations::of(session, filter, look)),
-            narration: look.narration.then(|| Narration::of(session)),
+            narration,
             inspector: look.inspector.then(|| Inspected::of(session, inspected)),
             callers: look.callers.then(|| {
                 contents.callers().map_or_else(|| Err(contents.percent()), |c| Ok(Callers::clone(c)))

@@ -10,6 +10,7 @@ use sim_core::{Call, Event, Op};
 use crate::actions;
 use crate::filter::Filter;
 use crate::format::{self, id_after};
+use crate::lesson::later_term;
 use crate::place::Place;
 use crate::run::Session;
 
@@ -163,6 +164,8 @@ pub struct SentenceFacts {
     pub text: String,
     /// The place it is about.
     pub place: Option<Place>,
+    /// Whether it speaks of what only a lesson after the open one explains.
+    pub later: bool,
 }
 
 /// A frame of a Python stack as text.
@@ -195,9 +198,13 @@ pub struct Narration {
     pub fatal: Option<String>,
 }
 
-fn sentences(session: &Session, op: &Op) -> Vec<SentenceFacts> {
+fn sentences(session: &Session, op: &Op, lesson: Option<&str>) -> Vec<SentenceFacts> {
     let events = session.events();
+    let later = |sentence: &Sentence| {
+        lesson.and_then(|lesson| later_term(sentence.function, &sentence.text, lesson)).is_some()
+    };
     let facts = |(sentence, event): (Sentence, &Event)| SentenceFacts {
+        later: later(&sentence),
         function: sentence.function.to_owned(),
         text: sentence.text,
         place: Place::of_event(event),
@@ -206,7 +213,8 @@ fn sentences(session: &Session, op: &Op) -> Vec<SentenceFacts> {
 }
 
 impl Narration {
-    pub(super) fn of(session: &Session) -> Self {
+    /// In a lesson, which is named by its id, sentences know what only later ones explain.
+    pub(super) fn of(session: &Session, lesson: Option<&str>) -> Self {
         let op = session.last_op();
         let explained = op.and_then(|op| match op.call {
             Call::Act(action) => Some(actions::explain(session.trace(), action, op.domain)),
@@ -222,7 +230,7 @@ impl Narration {
                 previous: session.previous_note().is_some(),
                 next: session.next_note().is_some(),
             }),
-            sentences: op.as_ref().map_or_else(Vec::new, |op| sentences(session, op)),
+            sentences: op.as_ref().map_or_else(Vec::new, |op| sentences(session, op, lesson)),
             fatal: session.stopped(),
         }
     }
