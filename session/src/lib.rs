@@ -8,6 +8,7 @@
 pub mod actions;
 pub mod analysis;
 pub mod contents;
+pub mod diagnosis;
 mod dice;
 pub mod engine;
 pub mod facts;

@@ -1,0 +1,321 @@
+//! What blocks can have in common, and which group each belongs to.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sim_core::tape::{SourceLine, StackId};
+use sim_core::{Domain, Kind, Profile, Trace};
+use thiserror::Error;
+
+use super::census::{Census, Unborn};
+use crate::format::{count, grouped};
+
+/// What blocks are put together by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Key {
+    /// The call site: so many frames of the Python stack, the most recent first. One is the line that allocates.
+    Site(u32),
+    /// The function that allocates.
+    Function,
+    /// The module that allocates.
+    Module,
+    /// The size class.
+    Class,
+    /// The thread that allocated.
+    Thread,
+    /// The domain that was called.
+    Domain,
+    /// The function of the allocator that was called.
+    Kind,
+    /// How many operations ago.
+    Age,
+}
+
+/// All frames of a stack.
+pub const WHOLE_STACK: u32 = u32::MAX;
+
+/// Why something is no key.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum KeyError {
+    /// Something else.
+    #[error("{0:?} is no key; there are {names}", names = Key::NAMES.join(", "))]
+    Unknown(String),
+    /// A key that only a picture of a process has.
+    #[error("no trace of calls carries the {0} of a block, which a picture of a process has; there are {names}", names = Key::NAMES.join(", "))]
+    OfPictures(&'static str),
+}
+
+impl Key {
+    /// Names of the keys that every trace may have.
+    pub const NAMES: [&str; 8] = ["site", "function", "module", "class", "thread", "domain", "kind", "age"];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Site(_) => "site",
+            Self::Function => "function",
+            Self::Module => "module",
+            Self::Class => "class",
+            Self::Thread => "thread",
+            Self::Domain => "domain",
+            Self::Kind => "kind",
+            Self::Age => "age",
+        }
+    }
+
+    /// Whether it needs Python stacks.
+    pub fn needs_stacks(self) -> bool {
+        matches!(self, Self::Site(_) | Self::Function | Self::Module)
+    }
+
+    /// The call site where a trace has stacks, else the size class.
+    pub fn usual(trace: &Trace) -> Self {
+        if has_stacks(trace) { Self::Site(1) } else { Self::Class }
+    }
+}
+
+impl FromStr for Key {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        Ok(match text {
+            "site" => Self::Site(1),
+            "function" => Self::Function,
+            "module" => Self::Module,
+            "class" => Self::Class,
+            "thread" => Self::Thread,
+            "domain" => Self::Domain,
+            "kind" => Self::Kind,
+            "age" => Self::Age,
+            "type" => return Err(KeyError::OfPictures("type")),
+            "owner" => return Err(KeyError::OfPictures("owner")),
+            "path" => return Err(KeyError::OfPictures("path")),
+            _ => return Err(KeyError::Unknown(text.to_owned())),
+        })
+    }
+}
+
+/// Whether calls of a trace have Python stacks, each its own or as actions set them.
+pub fn has_stacks(trace: &Trace) -> bool {
+    trace.has_stacks() || trace.stack_count() > 0
+}
+
+/// What a group is called.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+pub struct Label {
+    /// The key, unique among the groups: `app.py:12`, `2`, `31 (512 bytes)`. It is a trace's own text where it names a place in the source.
+    pub key: String,
+    /// What a person wants to know beside it: a site's function, a thread's name.
+    pub beside: String,
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key)?;
+        if self.beside.is_empty() { Ok(()) } else { write!(f, " {}", self.beside) }
+    }
+}
+
+/// The group of blocks that no operation of the trace gave.
+pub const FROM_BEFORE: &str = "(from before the trace)";
+/// The group of blocks whose stack is not known.
+pub const NO_STACK: &str = "(no stack)";
+/// The group of blocks that no size class has.
+const NO_CLASS: &str = "(no size class)";
+
+const UNSEEN: u32 = u32::MAX;
+/// Numbers whose groups are found without a search.
+const SMALL_NUMBERS: usize = 1 << 13;
+/// Ages are told apart by powers of ten, from under this one on.
+const YOUNG: u64 = 1000;
+
+/// Gives each block the number of its group.
+pub struct Keyer<'a> {
+    trace: &'a Trace,
+    profile: &'a Profile,
+    key: Key,
+    step: u64,
+    /// Where stacks change by actions.
+    changes: &'a [(u64, StackId)],
+    /// The group of each stack that was met.
+    by_stack: Vec<u32>,
+    /// Of each thing a group is made of, its number.
+    numbers: BTreeMap<Part, u32>,
+    /// The same of small numbers, which most blocks have.
+    by_number: Vec<u32>,
+    labels: Vec<Label>,
+}
+
+/// What makes a group, beside a text.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Text(String),
+    Number(u64),
+    Before,
+}
+
+impl<'a> Keyer<'a> {
+    /// For the blocks of a census; `changes` as [`crate::actions::stack_changes`] gives them.
+    pub fn new(
+        trace: &'a Trace,
+        profile: &'a Profile,
+        changes: &'a [(u64, StackId)],
+        key: Key,
+        step: u64,
+    ) -> Self {
+        let stacks = if key.needs_stacks() { trace.origin.stacks.len() as usize + 1 } else { 0 };
+        let by_number = vec![UNSEEN; SMALL_NUMBERS];
+        let (by_stack, numbers, labels) = (vec![UNSEEN; stacks], BTreeMap::new(), Vec::new());
+        Self { trace, profile, key, step, changes, by_stack, numbers, by_number, labels }
+    }
+
+    /// The group of a block of the census.
+    #[inline]
+    pub fn of(&mut self, census: &Census, at: usize) -> u32 {
+        let birth = census.births[at] as usize;
+        match self.key {
+            Key::Site(_) | Key::Function | Key::Module => {
+                let stack = self.stack(birth);
+                match self.by_stack.get(stack.0 as usize).copied() {
+                    Some(UNSEEN) | None => self.of_stack(stack),
+                    Some(group) => group,
+                }
+            }
+            Key::Class => {
+                let in_region = census.addrs[at].0 != 0;
+                self.number(if in_region { census.block_bytes[at] } else { 0 })
+            }
+            Key::Thread => self.number(u64::from(self.trace.thread_of(birth))),
+            Key::Domain => self.number(self.trace.packed(birth).domain as u64),
+            Key::Kind => self.number(self.trace.packed(birth).kind as u64),
+            Key::Age => {
+                let age = self.step.saturating_sub(birth as u64);
+                self.number(if age < YOUNG { 0 } else { u64::from(age.ilog10()) })
+            }
+        }
+    }
+
+    /// The group of blocks that no operation gave.
+    pub fn of_unborn(&mut self, unborn: &Unborn) -> u32 {
+        if self.key == Key::Class { self.number(unborn.block_bytes) } else { self.part(Part::Before) }
+    }
+
+    /// What the groups are called, by number.
+    pub fn labels(self) -> Vec<Label> {
+        self.labels
+    }
+
+    /// The stack that an operation comes from.
+    fn stack(&self, index: usize) -> StackId {
+        if self.trace.has_stacks() {
+            return self.trace.stack_of(index);
+        }
+        let after = self.changes.partition_point(|(at, _)| *at <= index as u64);
+        after.checked_sub(1).map_or(StackId(0), |at| self.changes[at].1)
+    }
+
+    #[inline]
+    fn number(&mut self, number: u64) -> u32 {
+        match self.by_number.get(number as usize).copied() {
+            None => self.part(Part::Number(number)),
+            Some(UNSEEN) => {
+                let group = self.part(Part::Number(number));
+                self.by_number[number as usize] = group;
+                group
+            }
+            Some(group) => group,
+        }
+    }
+
+    fn part(&mut self, part: Part) -> u32 {
+        if let Some(group) = self.numbers.get(&part) {
+            return *group;
+        }
+        let group = self.labels.len() as u32;
+        let label = match &part {
+            Part::Text(text) => Label { key: text.clone(), beside: String::new() },
+            Part::Number(number) => self.label(*number),
+            Part::Before => Label { key: FROM_BEFORE.to_owned(), beside: String::new() },
+        };
+        self.labels.push(label);
+        self.numbers.insert(part, group);
+        group
+    }
+
+    fn label(&self, number: u64) -> Label {
+        let named = |key: String| Label { key, beside: String::new() };
+        match self.key {
+            Key::Class if number == 0 => named(NO_CLASS.to_owned()),
+            Key::Class if number > self.profile.small_request_threshold => {
+                named(format!("({})", count(number, "byte")))
+            }
+            Key::Class => {
+                let class = (number - 1) / self.profile.alignment;
+                named(format!("{class} ({})", count(number, "byte")))
+            }
+            Key::Thread => {
+                let name = self.trace.origin.source.thread_names.get(number as usize);
+                Label { key: number.to_string(), beside: name.cloned().unwrap_or_default() }
+            }
+            Key::Domain => named(Domain::ALL.get(number as usize).map_or("", |d| d.name()).to_owned()),
+            Key::Kind => {
+                let kind = Kind::ALL.into_iter().find(|kind| *kind as u64 == number);
+                named(kind.map_or("", Kind::name).to_owned())
+            }
+            Key::Age if number == 0 => named(format!("under {} operations", grouped(YOUNG))),
+            Key::Age => {
+                let from = 10_u64.pow(number as u32);
+                named(format!("{} to {} operations", grouped(from), grouped((from * 10).saturating_sub(1))))
+            }
+            Key::Site(_) | Key::Function | Key::Module => named(number.to_string()),
+        }
+    }
+
+    fn of_stack(&mut self, stack: StackId) -> u32 {
+        let stacks = &self.trace.origin.stacks;
+        let first = stacks.frames(stack).next().map(|frame| stacks.line(frame));
+        let (text, beside) = match (self.key, first) {
+            (_, None) => (NO_STACK.to_owned(), String::new()),
+            (Key::Site(depth), Some(first)) if depth <= 1 => (place(&first), first.function),
+            (Key::Site(depth), Some(_)) => {
+                let places =
+                    stacks.frames(stack).take(depth as usize).map(|frame| place(&stacks.line(frame)));
+                (places.collect::<Vec<_>>().join(" < "), String::new())
+            }
+            (Key::Function, Some(first)) if first.function.is_empty() => (first.file, String::new()),
+            (Key::Function, Some(first)) => (format!("{} ({})", first.function, first.file), String::new()),
+            (_, Some(first)) => (module(&first.file), String::new()),
+        };
+        let known = self.labels.len() as u32;
+        let group = self.part(Part::Text(text));
+        if group == known {
+            self.labels[group as usize].beside = beside;
+        }
+        if let Some(of) = self.by_stack.get_mut(stack.0 as usize) {
+            *of = group;
+        }
+        group
+    }
+}
+
+/// A place in the source as it is written everywhere: `app.py:12`.
+fn place(line: &SourceLine) -> String {
+    match (line.line, line.file.as_str()) {
+        (_, "") => line.function.clone(),
+        (0, file) => file.to_owned(),
+        (number, file) => format!("{file}:{number}"),
+    }
+}
+
+/// The module of a file: as it is imported where the file lies in a library or has a path of its own, else the file's name.
+pub fn module(file: &str) -> String {
+    let short = crate::format::short_path(file);
+    let whole = if short.starts_with('\u{2026}') || short.starts_with('/') { file } else { &*short };
+    let Some(stem) = whole.strip_suffix(".py") else { return whole.to_owned() };
+    if whole.starts_with('/') || whole.contains([':', '\\']) {
+        return whole.to_owned();
+    }
+    stem.strip_suffix("/__init__").unwrap_or(stem).replace('/', ".")
+}

@@ -1,0 +1,22 @@
+//! Who holds the memory at a step, and what would give it back: the live blocks of a moment, in groups by what they have in
+//! common, over the arenas of the model or over those that recorded addresses imply.
+//!
+//! All of it is plain data that window, page, command line and report word for themselves.
+
+pub mod births;
+pub mod census;
+pub mod choice;
+pub mod forecast;
+pub mod holders;
+pub mod key;
+pub mod layout;
+pub mod waterfall;
+
+pub use births::Births;
+pub use census::{Census, Region};
+pub use choice::{Choice, ChoiceError, Chosen};
+pub use forecast::Forecast;
+pub use holders::{Group, Holders, Rule};
+pub use key::{Key, KeyError};
+pub use layout::{Layout, Placed};
+pub use waterfall::Waterfall;
