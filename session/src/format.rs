@@ -1,5 +1,7 @@
 //! Numbers and calls as text: digits in groups of three, KiB and MiB of 1024, calls by `CPython`'s names.
 
+use std::borrow::Cow;
+
 pub use sim_core::report::grouped;
 use sim_core::tape::{Action, SourceLine};
 use sim_core::{Addr, Call, Domain, Op};
@@ -25,6 +27,28 @@ pub fn bytes(value: u64) -> String {
         return format!("{amount:.0} {}", UNITS[unit]);
     }
     format!("{amount:.1} {}", UNITS[unit])
+}
+
+/// Text from a trace for a terminal or a line of a report: what would steer a terminal, begin a new line or turn the direction of writing is
+/// written as its number, so that a name can neither hide nor forge anything.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    text.chars()
+        .fold(String::new(), |mut shown, c| {
+            if steers(c) {
+                shown.extend(c.escape_unicode())
+            } else {
+                shown.push(c)
+            }
+            shown
+        })
+        .into()
 }
 
 /// A frame of a Python stack in a line: the function, and where it is.
@@ -194,6 +218,12 @@ mod tests {
             whole_frame(&line("loads", "/usr/lib/python3.11/json/__init__.py", 9)),
             "loads, /usr/lib/python3.11/json/__init__.py:9"
         );
+    }
+
+    #[test]
+    fn what_steers_a_terminal_is_written_as_its_number() {
+        assert_eq!(printable("caf\u{e9}.py:3"), "caf\u{e9}.py:3");
+        assert_eq!(printable("a\u{1b}[2Jb\nc\u{9b}\u{202e}"), "a\\u{1b}[2Jb\\u{a}c\\u{9b}\\u{202e}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The command line: one module a subcommand. `docs/cli.md` has the contract.
 
 mod anonymize;
+mod ask;
 mod convert;
 mod generate;
 mod info;
@@ -95,6 +96,12 @@ enum Command {
     Split(split::Args),
     /// Count sizes, lifetimes, call sites, reallocs and the peak
     Stats(stats::Args),
+    /// Say who holds the live blocks and the arenas
+    Holders(ask::holders::Args),
+    /// Say what freeing some blocks would give back, or what has to be freed to get so much
+    Forecast(ask::forecast::Args),
+    /// Say what every byte that is held is used for
+    Waterfall(ask::waterfall::Args),
     /// Draw the memory map at a step, without a display
     Render(render::Args),
     /// List the build profiles with their constants
@@ -133,6 +140,9 @@ pub(crate) fn run() -> Result<()> {
         Some(Command::Merge(args)) => merge::run(&args),
         Some(Command::Split(args)) => split::run(&args),
         Some(Command::Stats(args)) => stats::run(&args),
+        Some(Command::Holders(args)) => ask::holders::run(&args),
+        Some(Command::Forecast(args)) => ask::forecast::run(&args),
+        Some(Command::Waterfall(args)) => ask::waterfall::run(&args),
         Some(Command::Render(args)) => render::run(&args),
         Some(Command::Profiles(args)) => profiles::run(&args),
         Some(Command::Generate(args)) => generate::run(&args),

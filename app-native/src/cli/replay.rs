@@ -77,7 +77,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-fn malloc_name(text: &str) -> Result<AllocatorName, String> {
+pub(super) fn malloc_name(text: &str) -> Result<AllocatorName, String> {
     AllocatorName::parse(text).map_err(|e| e.to_string())
 }
 

@@ -24,6 +24,8 @@ pub enum Cause {
     FreeBlocks,
     /// Pools without a used block.
     EmptyPools,
+    /// Pools of recorded arenas in which no block of the recording lives: empty, never carved, or held by blocks from before it.
+    UnseenPools,
     /// Headers of pools.
     PoolHeaders,
     /// Ends of pools that hold no block.
@@ -52,6 +54,7 @@ impl Cause {
             Self::FromBefore => "blocks from before the trace",
             Self::FreeBlocks => "free blocks in used pools",
             Self::EmptyPools => "empty pools in held arenas",
+            Self::UnseenPools => "pools without a recorded block",
             Self::PoolHeaders => "pool headers",
             Self::PoolTails => "pool tails",
             Self::Alignment => "alignment of arenas",
@@ -182,7 +185,7 @@ fn recorded(profile: &Profile, census: &Census, held: u64, add: &mut impl FnMut(
         free += (room / block).saturating_sub(blocks) * block;
     }
     add(Cause::FreeBlocks, free, true);
-    add(Cause::EmptyPools, held.saturating_sub(used_pools * profile.pool_size), true);
+    add(Cause::UnseenPools, held.saturating_sub(used_pools * profile.pool_size), true);
     add(Cause::PoolHeaders, headers, true);
     add(Cause::PoolTails, tails, true);
 }

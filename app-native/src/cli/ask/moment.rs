@@ -1,0 +1,139 @@
+//! A trace at the moment that is asked about.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use session::Setup;
+use session::diagnosis::{Census, Inquiry, Placed};
+use session::format::{bytes, count, grouped, parse_step};
+use session::pass::{self, Watcher};
+use sim_core::Machine;
+use sim_core::domains::AllocatorName;
+use sim_core::report::Trust;
+use sim_core::tape::Missing;
+
+use super::super::input::{self, AsArgs, ProfileArgs};
+
+/// Which trace, how it runs, and when.
+#[derive(clap::Args)]
+pub(super) struct MomentArgs {
+    /// The trace; `-` is standard input
+    file: PathBuf,
+    /// When: operations done, or end
+    #[arg(long, value_name = "STEP", default_value = "end")]
+    at: String,
+    /// Where blocks lie: as the model puts them, or as their addresses were recorded; default: model, but recorded
+    /// where the model puts more than 1 % of the blocks elsewhere
+    #[arg(long, value_name = "model|recorded", value_parser = super::placed)]
+    placed: Option<Placed>,
+    #[command(flatten)]
+    profile: ProfileArgs,
+    /// What PYTHONMALLOC takes; default: what the trace says
+    #[arg(long, value_name = "NAME", value_parser = super::super::replay::malloc_name)]
+    malloc: Option<AllocatorName>,
+    #[command(flatten)]
+    taken: AsArgs,
+}
+
+/// The trace there.
+pub(super) struct Moment {
+    pub(super) inquiry: Inquiry,
+    pub(super) machine: Machine,
+    pub(super) step: u64,
+    pub(super) placed: Placed,
+    /// The share of blocks that the model puts where they were recorded, up to here.
+    pub(super) trust: Option<f64>,
+    /// Why it may differ.
+    pub(super) reasons: Vec<String>,
+}
+
+impl MomentArgs {
+    /// Opens the trace and runs it to the step.
+    pub(super) fn reach(&self) -> Result<Moment> {
+        let trace = input::open(&self.file, self.taken.domain)?;
+        let mut overrides = self.profile.overrides();
+        overrides.malloc = self.malloc;
+        let setup = Setup::resolve(&trace, &overrides)?;
+        let step = self.step(trace.len())?;
+        let mut machine = setup.machine(&trace)?;
+        let mut trust = Trust::new(&setup.profile);
+        let watchers: &mut [&mut dyn Watcher] = &mut [&mut trust];
+        pass::run(&mut machine, &trace, step as usize, watchers);
+        let agreement = trust.total().share();
+        let reasons = trust.reasons(&trace).iter().map(ToString::to_string).collect();
+        let mut inquiry = Inquiry::new(Arc::new(trace), setup);
+        let placed = match self.placed {
+            Some(Placed::Recorded) if inquiry.layout().is_none() => anyhow::bail!(
+                "{} has no addresses of blocks in pymalloc's pools, so there is no heap as recorded; leave --placed out",
+                self.shown()
+            ),
+            Some(placed) => placed,
+            None => inquiry.usual_placement(agreement),
+        };
+        Ok(Moment { inquiry, machine, step, placed, trust: agreement, reasons })
+    }
+
+    fn step(&self, operations: u64) -> Result<u64> {
+        let step = match self.at.as_str() {
+            "end" => operations,
+            text => parse_step(text, operations)
+                .with_context(|| format!("--at {text:?} is no step; write a number of operations, or end"))?,
+        };
+        anyhow::ensure!(
+            step <= operations,
+            "--at {}: {} has {}; write a step up to that",
+            grouped(step),
+            self.shown(),
+            count(operations, "operation")
+        );
+        Ok(step)
+    }
+
+    pub(super) fn shown(&self) -> String {
+        Path::new(&self.file).display().to_string()
+    }
+}
+
+impl Moment {
+    pub(super) fn census(&mut self) -> Arc<Census> {
+        self.inquiry.census(&self.machine, self.step, self.placed)
+    }
+
+    /// Whether the recording begins with blocks that it does not know.
+    pub(super) fn lacks_birth(&self) -> bool {
+        self.inquiry.trace().origin.source.missing.iter().any(|m| m.what == Missing::PROCESS_BIRTH)
+    }
+
+    /// Which heap it is, in a line.
+    pub(super) fn heading(&self, census: &Census) -> String {
+        let operations = self.inquiry.trace().len();
+        let step = format!("step {} of {}", grouped(census.step), grouped(operations));
+        let trust = self.trust.map(|share| format!("{:.1} %", 100.0 * share));
+        match (census.placed, trust) {
+            (Placed::Model, None) => format!("{step}, as the model places blocks"),
+            (Placed::Model, Some(trust)) => {
+                format!("{step}, as the model places blocks; {trust} of them lie where they were recorded")
+            }
+            (Placed::Recorded, trust) => format!(
+                "{step}, as recorded{}; free lists are not in a recording, nor arenas that came and went unseen",
+                trust.map_or_else(String::new, |trust| format!(
+                    " (the model puts {trust} of the blocks there)"
+                ))
+            ),
+        }
+    }
+
+    /// What is held, in a line.
+    pub(super) fn held(census: &Census) -> String {
+        let held: u64 = census.regions.iter().map(|region| region.bytes).sum();
+        let used: u64 = census.regions.iter().map(|region| region.block_bytes).sum();
+        let noun = if census.regions.len() == 1 { "is" } else { "are" };
+        format!(
+            "{} {noun} held, {}, of which blocks in use take {}",
+            count(census.regions.len() as u64, "arena"),
+            bytes(held),
+            bytes(used)
+        )
+    }
+}

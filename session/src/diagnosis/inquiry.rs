@@ -1,0 +1,109 @@
+//! What is kept between two questions about one trace: births, the recorded layout, the census that was asked for last.
+
+use std::sync::Arc;
+
+use sim_core::tape::StackId;
+use sim_core::{Machine, Trace};
+
+use super::births::Births;
+use super::census::Census;
+use super::choice::{Choice, ChoiceError, Chosen};
+use super::forecast::{self, Forecast};
+use super::holders::{Holders, Rule};
+use super::key::Key;
+use super::layout::{Layout, Placed};
+use super::waterfall::Waterfall;
+use crate::actions::stack_changes;
+use crate::setup::Setup;
+
+/// A recording with less agreement than this is asked as it was recorded.
+pub const TRUSTED: f64 = 0.99;
+
+/// Questions about one trace under one set-up.
+#[derive(Debug)]
+pub struct Inquiry {
+    trace: Arc<Trace>,
+    setup: Setup,
+    changes: Vec<(u64, StackId)>,
+    births: Births,
+    layout: Option<Option<Layout>>,
+    last: Option<Arc<Census>>,
+}
+
+impl Inquiry {
+    /// About a trace under `setup`.
+    pub fn new(trace: Arc<Trace>, setup: Setup) -> Self {
+        let changes = stack_changes(&trace, 0);
+        Self { trace, setup, changes, births: Births::default(), layout: None, last: None }
+    }
+
+    /// The trace.
+    pub fn trace(&self) -> &Arc<Trace> {
+        &self.trace
+    }
+
+    /// What it runs under.
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// The arenas that recorded addresses imply, where there are any; they are looked for when this is asked first.
+    pub fn layout(&mut self) -> Option<&Layout> {
+        let Self { layout, trace, setup, .. } = self;
+        layout.get_or_insert_with(|| Layout::of(trace, setup)).as_ref()
+    }
+
+    /// Where questions begin: on the recorded heap where the model agrees with it for too few blocks.
+    pub fn usual_placement(&mut self, trust: Option<f64>) -> Placed {
+        let doubted = trust.is_some_and(|share| share < TRUSTED);
+        if doubted && self.layout().is_some() { Placed::Recorded } else { Placed::Model }
+    }
+
+    /// The blocks that are live at the step of `machine`, which has done `step` operations. As recorded where that is asked for and
+    /// the trace has addresses.
+    pub fn census(&mut self, machine: &Machine, step: u64, placed: Placed) -> Arc<Census> {
+        let placed = if self.layout().is_some() { placed } else { Placed::Model };
+        if let Some(last) = self.last.as_ref().filter(|last| last.step == step && last.placed == placed) {
+            return Arc::clone(last);
+        }
+        self.births.go_to(&self.trace, step);
+        let layout = self.layout.as_ref().and_then(Option::as_ref).filter(|_| placed == Placed::Recorded);
+        let census = Arc::new(match layout {
+            Some(layout) => Census::as_recorded(layout, &self.trace, &self.births),
+            None => Census::of_model(machine, &self.trace, &self.births),
+        });
+        self.last = Some(Arc::clone(&census));
+        census
+    }
+
+    /// Who holds the blocks of a census.
+    pub fn holders(&self, census: &Census, key: Key, rule: Rule) -> Holders {
+        Holders::of(census, &self.trace, &self.setup.profile, &self.changes, key, rule)
+    }
+
+    /// What the choices mean among the blocks of a census.
+    pub fn chosen(&self, census: &Census, choices: &[Choice]) -> Result<Chosen, ChoiceError> {
+        Chosen::of(census, &self.trace, &self.setup.profile, &self.changes, choices)
+    }
+
+    /// What freeing chosen blocks gives back. `machine` is at the step of the census.
+    pub fn forecast(&self, machine: &Machine, census: &Census, chosen: &Chosen) -> Forecast {
+        Forecast::of(Some(machine), &self.trace, census, chosen)
+    }
+
+    /// Groups to free so that at least `want_bytes` go back, see [`forecast::want`].
+    pub fn want(
+        &self,
+        machine: &Machine,
+        census: &Census,
+        holders: &Holders,
+        want_bytes: u64,
+    ) -> (Vec<u32>, Forecast) {
+        forecast::want(Some(machine), &self.trace, census, holders, want_bytes)
+    }
+
+    /// What every byte of a census is used for.
+    pub fn waterfall(&self, machine: &Machine, census: &Census) -> Waterfall {
+        Waterfall::of(machine, &self.trace, &self.setup, census)
+    }
+}
