@@ -1,5 +1,7 @@
 //! Who holds the arenas: planted programs, of which it is known, and random ones against plain counting.
 
+#![allow(clippy::unwrap_used, reason = "test code")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -102,7 +104,9 @@ fn planted() -> (Trace, BTreeSet<u64>, BTreeSet<u64>) {
             }
         }
     }
-    burst.into_iter().for_each(|id| tape.free(id));
+    for id in burst {
+        tape.free(id);
+    }
     (tape.end(), cache, log)
 }
 
@@ -226,7 +230,9 @@ fn built(program: &[(u8, u16, u8)]) -> Trace {
             tape.free(id);
         }
     }
-    live.into_iter().step_by(2).for_each(|id| tape.free(id));
+    for id in live.into_iter().step_by(2) {
+        tape.free(id);
+    }
     tape.end()
 }
 

@@ -102,6 +102,8 @@ enum Command {
     Forecast(ask::forecast::Args),
     /// Say what every byte that is held is used for
     Waterfall(ask::waterfall::Args),
+    /// Say in a word what became of the memory, what speaks for it and what to try
+    Verdict(ask::verdict::Args),
     /// Draw the memory map at a step, without a display
     Render(render::Args),
     /// List the build profiles with their constants
@@ -143,6 +145,7 @@ pub(crate) fn run() -> Result<()> {
         Some(Command::Holders(args)) => ask::holders::run(&args),
         Some(Command::Forecast(args)) => ask::forecast::run(&args),
         Some(Command::Waterfall(args)) => ask::waterfall::run(&args),
+        Some(Command::Verdict(args)) => ask::verdict::run(&args),
         Some(Command::Render(args)) => render::run(&args),
         Some(Command::Profiles(args)) => profiles::run(&args),
         Some(Command::Generate(args)) => generate::run(&args),

@@ -29,10 +29,7 @@ impl Births {
         let nearest = before.checked_sub(1).and_then(|at| self.kept.get(at));
         let back = step < self.step;
         if back || nearest.is_some_and(|(at, _)| *at > self.step) {
-            match nearest {
-                Some((at, of)) => (self.step, self.of) = (*at, of.to_vec()),
-                None => (self.step, self.of) = (0, Vec::new()),
-            }
+            (self.step, self.of) = nearest.map_or((0, Vec::new()), |(at, of)| (*at, of.to_vec()));
         }
         self.of.resize(trace.slot_count() as usize, NONE);
         while self.step < step {

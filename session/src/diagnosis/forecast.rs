@@ -132,7 +132,9 @@ pub fn want(
     let mut plan = Plan::new(census, holders);
     let forecast_of = |groups: &[u32]| {
         let mut meant = vec![false; holders.groups.len()];
-        groups.iter().for_each(|group| meant[*group as usize] = true);
+        for group in groups {
+            meant[*group as usize] = true;
+        }
         let mut chosen = Chosen::none(census);
         chosen.add(holders, &meant);
         Forecast::of(machine, trace, census, &chosen)
@@ -168,7 +170,9 @@ impl<'a> Plan<'a> {
         let mut lacking = Vec::new();
         for region in 0..census.regions.len() {
             let shares = holders.shares_of(region);
-            shares.iter().for_each(|share| regions[share.group as usize].push(region as u32));
+            for share in shares {
+                regions[share.group as usize].push(region as u32);
+            }
             lacking.push((shares.len() as u32, shares.iter().map(|share| u64::from(share.group)).sum()));
         }
         let taken = vec![false; holders.groups.len()];
@@ -198,7 +202,9 @@ impl<'a> Plan<'a> {
         let open = self.lacking.iter().enumerate().filter(|(_, lacking)| lacking.0 > 0);
         let Some((region, _)) = open.min_by_key(|(_, lacking)| lacking.0) else { return false };
         let groups: Vec<u32> = self.holders.shares_of(region).iter().map(|share| share.group).collect();
-        groups.into_iter().for_each(|group| self.take(group));
+        for group in groups {
+            self.take(group);
+        }
         true
     }
 

@@ -156,9 +156,8 @@ impl Holders {
             let shares = &self.shares[from..until];
             let parts = shares.len() as u64;
             match (rule, shares) {
-                (_, []) => {}
                 (Rule::Sole, [alone]) => self.groups[alone.group as usize].pinned_bytes += region.bytes,
-                (Rule::Sole, _) => {}
+                (_, []) | (Rule::Sole, _) => {}
                 (Rule::Split, _) => {
                     // What does not divide goes to the largest shares, so that all of the arena is somebody's.
                     for (share, at) in shares.iter().zip(0..) {

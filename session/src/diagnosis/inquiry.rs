@@ -1,5 +1,6 @@
 //! What is kept between two questions about one trace: births, the recorded layout, the census that was asked for last.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use sim_core::tape::StackId;
@@ -26,7 +27,8 @@ pub struct Inquiry {
     setup: Setup,
     changes: Vec<(u64, StackId)>,
     births: Births,
-    layout: Option<Option<Layout>>,
+    /// Looked for when it is asked for first.
+    layout: OnceCell<Option<Layout>>,
     last: Option<Arc<Census>>,
 }
 
@@ -34,7 +36,7 @@ impl Inquiry {
     /// About a trace under `setup`.
     pub fn new(trace: Arc<Trace>, setup: Setup) -> Self {
         let changes = stack_changes(&trace, 0);
-        Self { trace, setup, changes, births: Births::default(), layout: None, last: None }
+        Self { trace, setup, changes, births: Births::default(), layout: OnceCell::new(), last: None }
     }
 
     /// The trace.
@@ -48,13 +50,12 @@ impl Inquiry {
     }
 
     /// The arenas that recorded addresses imply, where there are any; they are looked for when this is asked first.
-    pub fn layout(&mut self) -> Option<&Layout> {
-        let Self { layout, trace, setup, .. } = self;
-        layout.get_or_insert_with(|| Layout::of(trace, setup)).as_ref()
+    pub fn layout(&self) -> Option<&Layout> {
+        self.layout.get_or_init(|| Layout::of(&self.trace, &self.setup)).as_ref()
     }
 
     /// Where questions begin: on the recorded heap where the model agrees with it for too few blocks.
-    pub fn usual_placement(&mut self, trust: Option<f64>) -> Placed {
+    pub fn usual_placement(&self, trust: Option<f64>) -> Placed {
         let doubted = trust.is_some_and(|share| share < TRUSTED);
         if doubted && self.layout().is_some() { Placed::Recorded } else { Placed::Model }
     }
@@ -67,7 +68,7 @@ impl Inquiry {
             return Arc::clone(last);
         }
         self.births.go_to(&self.trace, step);
-        let layout = self.layout.as_ref().and_then(Option::as_ref).filter(|_| placed == Placed::Recorded);
+        let layout = self.layout().filter(|_| placed == Placed::Recorded);
         let census = Arc::new(match layout {
             Some(layout) => Census::as_recorded(layout, &self.trace, &self.births),
             None => Census::of_model(machine, &self.trace, &self.births),

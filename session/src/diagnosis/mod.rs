@@ -11,6 +11,8 @@ pub mod holders;
 pub mod inquiry;
 pub mod key;
 pub mod layout;
+pub mod survey;
+pub mod verdict;
 pub mod waterfall;
 
 pub use births::Births;
@@ -21,4 +23,6 @@ pub use holders::{Group, Holders, Rule};
 pub use inquiry::Inquiry;
 pub use key::{Key, KeyError};
 pub use layout::{Layout, Placed};
+pub use survey::{Doubts, Survey, Surveyor};
+pub use verdict::Verdict;
 pub use waterfall::Waterfall;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
-use session::diagnosis::{Choice, Forecast, Key, Rule};
+use session::diagnosis::{Census, Choice, Forecast, Key, Rule};
 use session::format::{bytes, count, grouped, printable};
 
 use super::elapsed_ms;
@@ -29,9 +29,10 @@ pub(in super::super) struct Args {
     /// domain=NAME, kind=NAME, age=LABEL, as `arenascope holders` names them; several add up
     #[arg(long, value_name = "KEY=VALUE", num_args = 1.., required_unless_present = "want")]
     free: Vec<Choice>,
-    /// Name groups to free so that so many bytes go back; K, M and G are powers of two
+    /// Name groups to free so that so many bytes go back, or such a share of what is held: 50M, 25%; K, M and G are powers
+    /// of two
     #[arg(long, value_name = "BYTES", conflicts_with = "free", value_parser = amount)]
-    want: Option<u64>,
+    want: Option<Amount>,
     /// With --want, what puts blocks in a group, as in `arenascope holders`
     #[arg(long, value_name = "KEY", requires = "want")]
     by: Option<Key>,
@@ -40,7 +41,31 @@ pub(in super::super) struct Args {
     json: bool,
 }
 
-fn amount(text: &str) -> Result<u64, String> {
+/// How much is wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Amount {
+    Bytes(u64),
+    /// Hundredths of what is held.
+    Percent(u64),
+}
+
+impl Amount {
+    fn of(self, census: &Census) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Percent(percent) => {
+                let held: u64 = census.regions.iter().map(|region| region.bytes).sum();
+                held / 100 * percent
+            }
+        }
+    }
+}
+
+fn amount(text: &str) -> Result<Amount, String> {
+    if let Some(percent) = text.strip_suffix('%') {
+        let percent = percent.trim().parse().ok().filter(|percent| (1..=100).contains(percent));
+        return percent.map(Amount::Percent).ok_or_else(|| "write a share from 1% to 100%".to_owned());
+    }
     let (digits, shift) = match text.trim_end_matches(['B', 'b']).strip_suffix(['K', 'M', 'G', 'k', 'm', 'g'])
     {
         Some(digits) => {
@@ -52,7 +77,8 @@ fn amount(text: &str) -> Result<u64, String> {
     let number = digits.trim().replace([',', '_'], "").parse::<u64>().ok();
     number
         .and_then(|number| number.checked_mul(1 << shift))
-        .ok_or_else(|| "write bytes, such as 1048576, 64K, 500M or 2G".to_owned())
+        .map(Amount::Bytes)
+        .ok_or_else(|| "write bytes, such as 1048576, 64K, 500M or 2G, or a share such as 25%".to_owned())
 }
 
 #[derive(Serialize)]
@@ -86,7 +112,8 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
     let begun = Instant::now();
     let census = moment.census();
     let Moment { inquiry, machine, .. } = &moment;
-    let (holders, groups, forecast) = if let Some(want) = args.want {
+    let want = args.want.map(|want| want.of(&census));
+    let (holders, groups, forecast) = if let Some(want) = want {
         let key = key(args.by, None, &moment, &shown)?;
         let holders = inquiry.holders(&census, key, Rule::Sole);
         let (groups, forecast) = inquiry.want(machine, &census, &holders, want);
@@ -129,7 +156,7 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
     }
     writeln!(out, "{}", moment.heading(&census))?;
     writeln!(out, "{}", Moment::held(&census))?;
-    if let Some(want) = args.want {
+    if let Some(want) = want {
         let enough = forecast.returned_bytes >= want;
         let all =
             if enough { String::new() } else { format!("not {}, but all that there is: ", bytes(want)) };
@@ -191,9 +218,11 @@ mod tests {
 
     #[test]
     fn amounts_and_ranges_are_as_people_write_them() {
-        assert_eq!(amount("64K"), Ok(65_536));
-        assert_eq!(amount("1,000"), Ok(1000));
-        assert_eq!(amount("2GB"), Ok(2 << 30));
+        assert_eq!(amount("64K"), Ok(Amount::Bytes(65_536)));
+        assert_eq!(amount("1,000"), Ok(Amount::Bytes(1000)));
+        assert_eq!(amount("2GB"), Ok(Amount::Bytes(2 << 30)));
+        assert_eq!(amount("25%"), Ok(Amount::Percent(25)));
+        assert!(amount("0%").is_err() && amount("101%").is_err());
         assert!(amount("much").is_err() && amount("99999999999999999999").is_err() && amount("").is_err());
         assert!(amount("18446744073709551615K").is_err());
         assert_eq!(ranges(&[0, 1, 2, 7, 9, 10]), "0-2, 7, 9-10");

@@ -3,6 +3,7 @@
 pub(super) mod forecast;
 pub(super) mod holders;
 mod moment;
+pub(super) mod verdict;
 pub(super) mod waterfall;
 
 use std::time::Instant;

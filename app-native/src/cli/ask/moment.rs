@@ -62,7 +62,7 @@ impl MomentArgs {
         pass::run(&mut machine, &trace, step as usize, watchers);
         let agreement = trust.total().share();
         let reasons = trust.reasons(&trace).iter().map(ToString::to_string).collect();
-        let mut inquiry = Inquiry::new(Arc::new(trace), setup);
+        let inquiry = Inquiry::new(Arc::new(trace), setup);
         let placed = match self.placed {
             Some(Placed::Recorded) if inquiry.layout().is_none() => anyhow::bail!(
                 "{} has no addresses of blocks in pymalloc's pools, so there is no heap as recorded; leave --placed out",
