@@ -56,8 +56,8 @@ fn verdict_of(trace: Trace, overrides: &Overrides) -> Verdict {
     let setup = Setup::resolve(&trace, overrides).unwrap();
     let mut surveyor = Surveyor::new(Arc::new(trace), setup).unwrap();
     while !surveyor.advance() {}
-    let (survey, doubts) = surveyor.finish();
-    verdict::of_run(&survey, &doubts)
+    let found = surveyor.finish();
+    verdict::of_run(&found.survey, &found.doubts)
 }
 
 fn texts(verdict: &Verdict) -> String {

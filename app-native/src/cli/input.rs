@@ -275,7 +275,7 @@ fn domain(text: &str) -> Result<Domain, String> {
         .ok_or_else(|| "write raw, mem or obj".to_owned())
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
+pub(super) fn key_value(text: &str) -> Result<(String, String), String> {
     text.split_once('=')
         .map(|(k, v)| (k.to_owned(), v.to_owned()))
         .ok_or_else(|| "write KEY=VALUE, for example arena_placement=page".to_owned())

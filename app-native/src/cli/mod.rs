@@ -104,6 +104,10 @@ enum Command {
     Waterfall(ask::waterfall::Args),
     /// Say in a word what became of the memory, what speaks for it and what to try
     Verdict(ask::verdict::Args),
+    /// Put two moments side by side: of one trace, of two, or under two builds
+    Compare(ask::compare::Args),
+    /// Hold figures against limits, and end with code 1 where one is exceeded
+    Check(ask::check::Args),
     /// Draw the memory map at a step, without a display
     Render(render::Args),
     /// List the build profiles with their constants
@@ -146,6 +150,8 @@ pub(crate) fn run() -> Result<()> {
         Some(Command::Forecast(args)) => ask::forecast::run(&args),
         Some(Command::Waterfall(args)) => ask::waterfall::run(&args),
         Some(Command::Verdict(args)) => ask::verdict::run(&args),
+        Some(Command::Compare(args)) => ask::compare::run(&args),
+        Some(Command::Check(args)) => ask::check::run(&args),
         Some(Command::Render(args)) => render::run(&args),
         Some(Command::Profiles(args)) => profiles::run(&args),
         Some(Command::Generate(args)) => generate::run(&args),

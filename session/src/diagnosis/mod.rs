@@ -6,7 +6,9 @@
 pub mod births;
 pub mod census;
 pub mod choice;
+pub mod compare;
 pub mod forecast;
+pub mod gate;
 pub mod holders;
 pub mod inquiry;
 pub mod key;
@@ -23,6 +25,6 @@ pub use holders::{Group, Holders, Rule};
 pub use inquiry::Inquiry;
 pub use key::{Key, KeyError};
 pub use layout::{Layout, Placed};
-pub use survey::{Doubts, Survey, Surveyor};
+pub use survey::{Doubts, Found, Survey, Surveyor};
 pub use verdict::Verdict;
 pub use waterfall::Waterfall;

@@ -99,6 +99,18 @@ pub struct Doubts {
     pub resident: Option<(u64, u64)>,
 }
 
+/// What a run along a tape came to, with the machine at the end and what else can be asked there.
+pub struct Found {
+    /// The run.
+    pub survey: Survey,
+    /// How far to believe it.
+    pub doubts: Doubts,
+    /// Questions about the trace.
+    pub inquiry: Inquiry,
+    /// The machine at the end.
+    pub machine: Machine,
+}
+
 /// Makes a survey, a slice at a time.
 pub struct Surveyor {
     inquiry: Inquiry,
@@ -160,8 +172,8 @@ impl Surveyor {
         self.step == all
     }
 
-    /// What was found, once the end is reached, and how far to believe it.
-    pub fn finish(mut self) -> (Survey, Doubts) {
+    /// What was found, once the end is reached.
+    pub fn finish(mut self) -> Found {
         let census = self.inquiry.census(&self.machine, self.step, Placed::Model);
         let holders = self.inquiry.holders(&census, self.key, Rule::Sole);
         let (arenas_highwater, arenas_obtained) = highwater(&self.machine, &self.points);
@@ -188,7 +200,7 @@ impl Surveyor {
             truncated: origin.source.doubt.truncated.is_some(),
             resident: first.map(|first| (first, resident.next_back().unwrap_or(first))),
         };
-        (survey, doubts)
+        Found { survey, doubts, inquiry: self.inquiry, machine: self.machine }
     }
 }
 

@@ -66,19 +66,23 @@ fn amount(text: &str) -> Result<Amount, String> {
         let percent = percent.trim().parse().ok().filter(|percent| (1..=100).contains(percent));
         return percent.map(Amount::Percent).ok_or_else(|| "write a share from 1% to 100%".to_owned());
     }
-    let (digits, shift) = match text.trim_end_matches(['B', 'b']).strip_suffix(['K', 'M', 'G', 'k', 'm', 'g'])
+    bytes_of(text).map(Amount::Bytes).map_err(|error| format!("{error}, or a share such as 25%"))
+}
+
+/// Bytes as a person writes them.
+pub(super) fn bytes_of(text: &str) -> Result<u64, String> {
+    let plain = text.trim().trim_end_matches(['B', 'b']);
+    let (digits, shift) = match plain.char_indices().last().map(|(at, unit)| (at, unit.to_ascii_uppercase()))
     {
-        Some(digits) => {
-            let unit = text.trim_end_matches(['B', 'b']).chars().last().unwrap_or(' ').to_ascii_uppercase();
-            (digits, 10 * (1 + "KMG".find(unit).unwrap_or(0) as u32))
-        }
-        None => (text, 0),
+        Some((at, 'K')) => (&plain[..at], 10),
+        Some((at, 'M')) => (&plain[..at], 20),
+        Some((at, 'G')) => (&plain[..at], 30),
+        _ => (plain, 0),
     };
     let number = digits.trim().replace([',', '_'], "").parse::<u64>().ok();
     number
         .and_then(|number| number.checked_mul(1 << shift))
-        .map(Amount::Bytes)
-        .ok_or_else(|| "write bytes, such as 1048576, 64K, 500M or 2G, or a share such as 25%".to_owned())
+        .ok_or_else(|| "write bytes, such as 1048576, 64K, 500M or 2G".to_owned())
 }
 
 #[derive(Serialize)]

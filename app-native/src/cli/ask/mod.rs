@@ -1,5 +1,7 @@
 //! Questions about a moment of a trace: who holds the memory, what would give it back, what it is used for.
 
+pub(super) mod check;
+pub(super) mod compare;
 pub(super) mod forecast;
 pub(super) mod holders;
 mod moment;

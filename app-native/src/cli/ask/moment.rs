@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use session::Setup;
 use session::diagnosis::{Census, Inquiry, Placed};
 use session::format::{bytes, count, grouped, parse_step};
 use session::pass::{self, Watcher};
-use sim_core::Machine;
+use session::{Overrides, Setup};
 use sim_core::domains::AllocatorName;
 use sim_core::report::Trust;
 use sim_core::tape::Missing;
+use sim_core::{Domain, Machine};
 
 use super::super::input::{self, AsArgs, ProfileArgs};
 
@@ -51,48 +51,61 @@ pub(super) struct Moment {
 impl MomentArgs {
     /// Opens the trace and runs it to the step.
     pub(super) fn reach(&self) -> Result<Moment> {
-        let trace = input::open(&self.file, self.taken.domain)?;
         let mut overrides = self.profile.overrides();
         overrides.malloc = self.malloc;
-        let setup = Setup::resolve(&trace, &overrides)?;
-        let step = self.step(trace.len())?;
-        let mut machine = setup.machine(&trace)?;
-        let mut trust = Trust::new(&setup.profile);
-        let watchers: &mut [&mut dyn Watcher] = &mut [&mut trust];
-        pass::run(&mut machine, &trace, step as usize, watchers);
-        let agreement = trust.total().share();
-        let reasons = trust.reasons(&trace).iter().map(ToString::to_string).collect();
-        let inquiry = Inquiry::new(Arc::new(trace), setup);
-        let placed = match self.placed {
-            Some(Placed::Recorded) if inquiry.layout().is_none() => anyhow::bail!(
-                "{} has no addresses of blocks in pymalloc's pools, so there is no heap as recorded; leave --placed out",
-                self.shown()
-            ),
-            Some(placed) => placed,
-            None => inquiry.usual_placement(agreement),
-        };
-        Ok(Moment { inquiry, machine, step, placed, trust: agreement, reasons })
-    }
-
-    fn step(&self, operations: u64) -> Result<u64> {
-        let step = match self.at.as_str() {
-            "end" => operations,
-            text => parse_step(text, operations)
-                .with_context(|| format!("--at {text:?} is no step; write a number of operations, or end"))?,
-        };
-        anyhow::ensure!(
-            step <= operations,
-            "--at {}: {} has {}; write a step up to that",
-            grouped(step),
-            self.shown(),
-            count(operations, "operation")
-        );
-        Ok(step)
+        reach(&self.file, &self.at, self.placed, &overrides, self.taken.domain)
     }
 
     pub(super) fn shown(&self) -> String {
-        Path::new(&self.file).display().to_string()
+        self.file.display().to_string()
     }
+}
+
+/// Opens a trace and runs it to a step.
+pub(super) fn reach(
+    file: &Path,
+    at: &str,
+    placed: Option<Placed>,
+    overrides: &Overrides,
+    domain: Option<Domain>,
+) -> Result<Moment> {
+    let trace = input::open(file, domain)?;
+    let shown = file.display();
+    let setup = Setup::resolve(&trace, overrides)?;
+    let step = step(at, trace.len()).with_context(|| shown.to_string())?;
+    let mut machine = setup.machine(&trace)?;
+    let mut trust = Trust::new(&setup.profile);
+    let watchers: &mut [&mut dyn Watcher] = &mut [&mut trust];
+    pass::run(&mut machine, &trace, step as usize, watchers);
+    let agreement = trust.total().share();
+    let reasons = trust.reasons(&trace).iter().map(ToString::to_string).collect();
+    let inquiry = Inquiry::new(Arc::new(trace), setup);
+    let placed = match placed {
+        Some(Placed::Recorded) if inquiry.layout().is_none() => anyhow::bail!(
+            "{shown} has no addresses of blocks in pymalloc's pools, so there is no heap as recorded; leave --placed out"
+        ),
+        Some(placed) => placed,
+        // Recorded addresses are those of the recorded build.
+        None if overrides.profile.is_some() || !overrides.settings.is_empty() => Placed::Model,
+        None => inquiry.usual_placement(agreement),
+    };
+    Ok(Moment { inquiry, machine, step, placed, trust: agreement, reasons })
+}
+
+/// The step that a person means.
+fn step(at: &str, operations: u64) -> Result<u64> {
+    let step = match at {
+        "end" => operations,
+        text => parse_step(text, operations)
+            .with_context(|| format!("--at {text:?} is no step; write a number of operations, or end"))?,
+    };
+    anyhow::ensure!(
+        step <= operations,
+        "--at {} is past the end; the trace has {}",
+        grouped(step),
+        count(operations, "operation")
+    );
+    Ok(step)
 }
 
 impl Moment {

@@ -70,8 +70,8 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
                 bar.set_position(surveyor.progress().0);
             }
             bar.finish_and_clear();
-            let (survey, doubts) = surveyor.finish();
-            verdict::of_run(&survey, &doubts)
+            let found = surveyor.finish();
+            verdict::of_run(&found.survey, &found.doubts)
         }
     };
     let file = args.file.display().to_string();
