@@ -108,6 +108,8 @@ enum Command {
     Compare(ask::compare::Args),
     /// Hold figures against limits, and end with code 1 where one is exceeded
     Check(ask::check::Args),
+    /// Write all that can be said of traces on one page of HTML
+    Report(ask::document::Args),
     /// Draw the memory map at a step, without a display
     Render(render::Args),
     /// List the build profiles with their constants
@@ -152,6 +154,7 @@ pub(crate) fn run() -> Result<()> {
         Some(Command::Verdict(args)) => ask::verdict::run(&args),
         Some(Command::Compare(args)) => ask::compare::run(&args),
         Some(Command::Check(args)) => ask::check::run(&args),
+        Some(Command::Report(args)) => ask::document::run(&args),
         Some(Command::Render(args)) => render::run(&args),
         Some(Command::Profiles(args)) => profiles::run(&args),
         Some(Command::Generate(args)) => generate::run(&args),

@@ -2,6 +2,7 @@
 
 pub(super) mod check;
 pub(super) mod compare;
+pub(super) mod document;
 pub(super) mod forecast;
 pub(super) mod holders;
 mod moment;

@@ -1,0 +1,75 @@
+//! `arenascope report`: all that can be said of a trace, on one page that needs nothing else.
+
+mod curves;
+mod page;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use session::Setup;
+use session::diagnosis::verdict::{self, Verdict};
+use session::diagnosis::{Found, Placed, Surveyor};
+use sim_core::domains::AllocatorName;
+
+use super::super::input::{self, AsArgs, ProfileArgs, progress_bar};
+use super::super::output::Output;
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "The page needs no network, no script and not this program. It has the names of functions and files that stand in the trace; \
+                  `arenascope anonymize` replaces them first.\n\n\
+                  Example:\n  arenascope report before.bin after.bin -o report.html"
+)]
+pub(in super::super) struct Args {
+    /// The traces
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// The page to write; `-` is standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Where blocks lie: as the model puts them, or as their addresses were recorded
+    #[arg(long, value_name = "model|recorded", value_parser = super::placed)]
+    placed: Option<Placed>,
+    #[command(flatten)]
+    profile: ProfileArgs,
+    /// What PYTHONMALLOC takes; default: what the trace says
+    #[arg(long, value_name = "NAME", value_parser = super::super::replay::malloc_name)]
+    malloc: Option<AllocatorName>,
+    #[command(flatten)]
+    taken: AsArgs,
+}
+
+/// What is known of one trace.
+struct Part {
+    file: String,
+    found: Found,
+    verdict: Verdict,
+    placed: Placed,
+}
+
+pub(in super::super) fn run(args: &Args) -> Result<()> {
+    let mut overrides = args.profile.overrides();
+    overrides.malloc = args.malloc;
+    let mut parts = Vec::new();
+    for file in &args.files {
+        let shown = file.display().to_string();
+        let trace = Arc::new(input::open(file, args.taken.domain)?);
+        let setup = Setup::resolve(&trace, &overrides).with_context(|| shown.clone())?;
+        let bar = progress_bar(Some(trace.len()), "running");
+        let mut surveyor = Surveyor::new(trace, setup).with_context(|| shown.clone())?;
+        while !surveyor.advance() {
+            bar.set_position(surveyor.progress().0);
+        }
+        bar.finish_and_clear();
+        let found = surveyor.finish();
+        let verdict = verdict::of_run(&found.survey, &found.doubts);
+        let placed = args.placed.unwrap_or_else(|| found.inquiry.usual_placement(found.doubts.trust));
+        parts.push(Part { file: shown, found, verdict, placed });
+    }
+    let html = page::page(&mut parts);
+    let mut out = Output::create(&args.output)?;
+    out.write_all(html.as_bytes()).with_context(|| args.output.display().to_string())?;
+    out.finish()
+}
