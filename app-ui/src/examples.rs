@@ -60,7 +60,7 @@ pub(crate) const OPENING_SCENE: &[u8] = include_bytes!("../../traces/opening.ron
 /// What it calls itself.
 pub(crate) const OPENING: &str = "opening";
 
-/// A text that a page fetches when it is asked for, and a desktop has with it.
+/// A trace that a page fetches when it is asked for, and a desktop has with it.
 #[cfg(feature = "bundled-texts")]
 macro_rules! text {
     ($file:literal) => {
@@ -125,7 +125,7 @@ macro_rules! example {
             kind: Kind::$kind,
             minutes: None,
             needs: &[],
-            bytes: include_bytes!(concat!("../../traces/", $file)),
+            bytes: text!($file),
         }
     };
 }
@@ -147,7 +147,6 @@ macro_rules! lesson {
 /// All bundled traces; the first opens when nothing else is asked for.
 #[rustfmt::skip]
 pub(crate) const EXAMPLES: &[Example] = &[
-    #[cfg(feature = "large-examples")]
     example!("tiny-script-3.11.ptrace.zst", Recording, "A small script under Python 3.11", "Start-up, a few imports and some work of a real interpreter: 126,631 operations, three arenas"),
     example!("tiny-script-3.14.ptrace.zst", Recording, "A small script under Python 3.14", "Start-up, a few imports and some work of a newer interpreter, which asks its allocator for less"),
     lesson!("course/01-first-block.ron", 6, [], "1 A first block", "Say which three things one request creates, and why each lies where it does."),

@@ -30,7 +30,7 @@ pub trait Platform {
     fn reduces_motion(&self) -> bool {
         false
     }
-    /// Fetches a text that belongs to the program and was not bundled, by its path under `traces/`; it arrives in
+    /// Fetches a trace that belongs to the program and was not bundled, by its path under `traces/`; it arrives in
     /// [`Self::poll_opened`] later.
     fn fetch(&mut self, _ctx: &egui::Context, _file: &str) {}
     /// Saves a text as a file where the user wants it; `name` is what it is called unless they say otherwise. What goes wrong arrives

@@ -21,6 +21,7 @@ pub(crate) struct Shell {
 impl Shell {
     /// The window over the page's elements, laid out as it was left.
     pub(crate) fn new(creation: &eframe::CreationContext<'_>, launch: Function) -> Result<Self, String> {
+        creation.egui_ctx.set_fonts(crate::fonts::definitions());
         let platform = WebPlatform::new(&creation.egui_ctx, launch)?;
         let mut app = App::new(Box::new(platform), Startup { link: fragment(), ..Startup::default() });
         if let Some(saved) = storage().and_then(|storage| storage.get_item(LAYOUT_KEY).ok()?) {

@@ -9,10 +9,12 @@ use serde_json::Value;
 use crate::workspace::{cargo, output};
 
 /// For each crate of ours, which others of ours it may use.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("app-native", &["app-ui", "session", "mmap-arenas", "real-cpython", "trace-io", "sim-core"]),
     ("app-web", &["app-ui", "session"]),
     ("app-web-engine", &["session"]),
+    // Makes the page's fonts while app-web is built.
+    ("app-web-fonts", &[]),
     ("app-ui", &["session", "trace-io", "sim-core"]),
     ("session", &["trace-io", "sim-core"]),
     ("mmap-arenas", &["sim-core"]),

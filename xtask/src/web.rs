@@ -115,7 +115,7 @@ pub(crate) fn build(out: &Path) -> Result<()> {
         files.push((name, asset.bytes));
     }
     files.push(("index.html".to_owned(), page.into_bytes()));
-    files.extend(texts()?);
+    files.extend(traces()?);
 
     empty(out)?;
     for (name, bytes) in &files {
@@ -124,23 +124,38 @@ pub(crate) fn build(out: &Path) -> Result<()> {
     report_sizes(out, &files)
 }
 
-/// Folders of texts that the window fetches when they are asked for.
-const TEXTS: [&str; 4] = ["course", "pitfalls", "puzzles", "python"];
+/// Folders of traces that the window fetches when they are asked for.
+const TRACES: [&str; 5] = ["course", "pitfalls", "puzzles", "python", "scenarios"];
+/// Endings of what it fetches: texts, and recordings, which lie in no folder.
+const FETCHED: [&str; 2] = ["ron", "zst"];
 
-/// Those texts, with their folder in their name.
-fn texts() -> Result<Vec<(String, Vec<u8>)>> {
+/// Those traces, with their folder in their name.
+fn traces() -> Result<Vec<(String, Vec<u8>)>> {
+    let all = root().join("traces");
     let mut files = Vec::new();
-    for folder in TEXTS {
-        let path = root().join("traces").join(folder);
-        let entries = fs::read_dir(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-        for entry in entries {
-            let entry = entry?;
-            let name = format!("{folder}-{}", entry.file_name().display());
-            files.push((name, fs::read(entry.path())?));
+    for folder in TRACES {
+        for path in within(&all.join(folder))? {
+            let name = path.file_name().unwrap_or_default();
+            files.push((format!("{folder}-{}", name.display()), fs::read(&path)?));
         }
+    }
+    for path in within(&all)?.into_iter().filter(|path| path.extension().is_some_and(|e| e == "zst")) {
+        let name = path.file_name().unwrap_or_default();
+        files.push((name.display().to_string(), fs::read(&path)?));
     }
     files.sort();
     Ok(files)
+}
+
+/// What lies in a folder.
+fn within(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
+    entries.map(|entry| Ok(entry?.path())).collect()
+}
+
+/// Whether a file of the page comes when somebody asks for it, and not before.
+fn is_fetched(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| FETCHED.iter().any(|e| extension == *e))
 }
 
 /// A module and its JavaScript.
@@ -230,7 +245,7 @@ fn empty(dir: &Path) -> Result<()> {
     for entry in &entries {
         let name = entry.file_name();
         let known = Path::new(&name).extension().is_some_and(|extension| {
-            ["css", "html", "js", "ron", "svg", "wasm"].iter().any(|e| extension == *e)
+            ["css", "html", "js", "svg", "wasm"].iter().chain(&FETCHED).any(|e| extension == *e)
         });
         if !known || entry.file_type()?.is_dir() {
             bail!(
@@ -252,12 +267,12 @@ fn report_sizes(out: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
     // What the first picture waits for, and all.
     let mut sums = [[0; 3]; 2];
     let mut window = 0;
-    let mut texts = [0; 2];
+    let mut fetched = [0; 2];
     for (index, (name, bytes)) in files.iter().enumerate() {
-        if Path::new(name).extension().is_some_and(|extension| extension == "ron") {
+        if is_fetched(name) {
             // One at a time, and only for who asks.
             let brotli = compressed.as_ref().map_or(0, |sizes| sizes[index][1]);
-            texts = [texts[0] + 1, texts[1].max(brotli)];
+            fetched = [fetched[0] + 1, fetched[1].max(brotli)];
             continue;
         }
         let [gzip, brotli] = compressed.as_ref().map_or([None; 2], |sizes| sizes[index].map(Some));
@@ -280,8 +295,8 @@ fn report_sizes(out: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
     }
 
     println!(
-        "{} texts are fetched one by one, each of at most {} bytes, compressed with brotli",
-        texts[0], texts[1]
+        "{} traces are fetched one by one, each of at most {} bytes, compressed with brotli",
+        fetched[0], fetched[1]
     );
     println!("\nthe window's module {window} of at most {WASM_BUDGET_BYTES} bytes");
     ensure!(
@@ -343,6 +358,24 @@ fn fnv64(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_trace_that_ships_comes_with_the_page() {
+        let files = traces().unwrap();
+        let named = |name: &str| files.iter().any(|(file, bytes)| file == name && !bytes.is_empty());
+        for entry in within(&root().join("traces")).unwrap() {
+            let name = entry.file_name().unwrap().display().to_string();
+            if entry.is_dir() {
+                for file in within(&entry).unwrap() {
+                    let file = format!("{name}-{}", file.file_name().unwrap().display());
+                    assert!(named(&file), "{file}");
+                }
+            } else if !["README.md", "opening.ron"].contains(&name.as_str()) {
+                assert!(named(&name), "{name}");
+            }
+        }
+        assert!(files.iter().all(|(name, _)| is_fetched(name)));
+    }
 
     #[test]
     fn a_path_missing_from_the_page_is_an_error() {
