@@ -2,7 +2,9 @@
 
 mod anonymize;
 mod convert;
+mod cores;
 mod generate;
+mod ideal;
 mod info;
 mod input;
 mod lesson;
@@ -22,6 +24,7 @@ mod still;
 mod trim;
 mod trust;
 mod until;
+mod whatif;
 pub(crate) mod words;
 
 use std::io::{self, Write as _};
@@ -95,6 +98,10 @@ enum Command {
     Split(split::Args),
     /// Count sizes, lifetimes, call sites, reallocs and the peak
     Stats(stats::Args),
+    /// Run one trace under many settings, and say which would hold less
+    Whatif(whatif::Args),
+    /// Say how few arenas the same blocks could lie in, and whose doing the rest is
+    Ideal(ideal::Args),
     /// Draw the memory map at a step, without a display
     Render(render::Args),
     /// List the build profiles with their constants
@@ -133,6 +140,8 @@ pub(crate) fn run() -> Result<()> {
         Some(Command::Merge(args)) => merge::run(&args),
         Some(Command::Split(args)) => split::run(&args),
         Some(Command::Stats(args)) => stats::run(&args),
+        Some(Command::Whatif(args)) => whatif::run(&args),
+        Some(Command::Ideal(args)) => ideal::run(&args),
         Some(Command::Render(args)) => render::run(&args),
         Some(Command::Profiles(args)) => profiles::run(&args),
         Some(Command::Generate(args)) => generate::run(&args),
