@@ -36,6 +36,7 @@ pub mod setup;
 pub mod snapshots;
 mod trouble;
 pub mod view;
+pub mod whatif;
 
 pub use engine::Engine;
 pub use open::Opened;

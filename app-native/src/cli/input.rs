@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use session::Overrides;
 use session::format::bytes;
+use sim_core::domains::AllocatorName;
 use sim_core::{Domain, Trace};
 use trace_io::account::Account;
 use trace_io::stats_text::StatsText;
@@ -257,6 +258,11 @@ impl ProfileArgs {
     pub(super) fn overrides(&self) -> Overrides {
         Overrides { profile: self.profile.clone(), settings: self.sets.clone(), ..Overrides::default() }
     }
+}
+
+/// What `--malloc` takes.
+pub(super) fn malloc_name(text: &str) -> Result<AllocatorName, String> {
+    AllocatorName::parse(text).map_err(|e| e.to_string())
 }
 
 /// `--as`, for recordings made below Python.

@@ -3,7 +3,9 @@
 mod anonymize;
 mod ask;
 mod convert;
+mod cores;
 mod generate;
+mod ideal;
 mod info;
 mod input;
 mod lesson;
@@ -23,6 +25,7 @@ mod still;
 mod trim;
 mod trust;
 mod until;
+mod whatif;
 pub(crate) mod words;
 
 use std::io::{self, Write as _};
@@ -110,6 +113,10 @@ enum Command {
     Check(ask::check::Args),
     /// Write all that can be said of traces on one page of HTML
     Report(ask::document::Args),
+    /// Run one trace under many settings, and say which would hold less
+    Whatif(whatif::Args),
+    /// Say how few arenas the same blocks could lie in, and whose doing the rest is
+    Ideal(ideal::Args),
     /// Draw the memory map at a step, without a display
     Render(render::Args),
     /// List the build profiles with their constants
@@ -155,6 +162,8 @@ pub(crate) fn run() -> Result<()> {
         Some(Command::Compare(args)) => ask::compare::run(&args),
         Some(Command::Check(args)) => ask::check::run(&args),
         Some(Command::Report(args)) => ask::document::run(&args),
+        Some(Command::Whatif(args)) => whatif::run(&args),
+        Some(Command::Ideal(args)) => ideal::run(&args),
         Some(Command::Render(args)) => render::run(&args),
         Some(Command::Profiles(args)) => profiles::run(&args),
         Some(Command::Generate(args)) => generate::run(&args),

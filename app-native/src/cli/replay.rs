@@ -13,7 +13,7 @@ use sim_core::domains::AllocatorName;
 use sim_core::report::{PlacementWriter, Trust};
 use sim_core::{Machine, Trace};
 
-use super::input::{self, AsArgs, Pieces, ProfileArgs};
+use super::input::{self, AsArgs, Pieces, ProfileArgs, malloc_name};
 use super::output::{self, Output};
 use super::report::{self, Report};
 use super::run::Run;
@@ -75,10 +75,6 @@ pub(super) struct Args {
     /// Print the report as one JSON object
     #[arg(long)]
     json: bool,
-}
-
-pub(super) fn malloc_name(text: &str) -> Result<AllocatorName, String> {
-    AllocatorName::parse(text).map_err(|e| e.to_string())
 }
 
 /// The arena backends.

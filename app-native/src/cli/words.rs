@@ -2,6 +2,7 @@
 
 use mmap_arenas::Unsupported;
 use session::SetupError;
+use session::whatif::{CellError, IdealError};
 use sim_core::ProfileError;
 use sim_core::machine::StartError;
 use sim_core::report::Reason;
@@ -29,6 +30,17 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             SetupError::StartSizes { .. } => Some(" with --profile".to_owned()),
             error => remedy(error.remedy()).map(|r| format!("; {r}")),
         };
+    }
+    if let Some(CellError::Setup(error)) = cause.downcast_ref::<CellError>() {
+        return advice(error);
+    }
+    match cause.downcast_ref::<IdealError>() {
+        Some(IdealError::Run(error)) => return advice(error),
+        Some(IdealError::NotPymalloc) => {
+            return Some("; give --malloc pymalloc, or a profile that is not free-threaded".to_owned());
+        }
+        Some(IdealError::TooLong) => return Some(": `arenascope trim FILE OUT --to 1073741824`".to_owned()),
+        None => {}
     }
     match cause.downcast_ref::<Unsupported>()? {
         Unsupported::Profile(error) => remedy(error.into()).map(|r| format!("; {r}")),

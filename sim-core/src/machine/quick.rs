@@ -4,14 +4,31 @@
 //! or goes back. They are done here over the bare tables, whose addresses stay in registers from one operation
 //! to the next. What needs more is left to the algorithm itself; tests hold the two equal.
 
+use std::ops::ControlFlow;
+
 use super::Machine;
 use crate::arena::{SimArenas, SimBlock, SimPool, SimPtr, Tables};
+use crate::event::Observer;
 use crate::paged::PAGE_BITS;
 use crate::tape::{RowsRef, Trace};
 
 impl Machine<SimArenas> {
     /// Does the operations of a trace from `from` to before `to`, as [`Machine::step`] does one.
     pub fn run(&mut self, trace: &Trace, from: usize, to: usize) {
+        self.run_seen(trace, from, to, &mut (), |_, ()| ControlFlow::Continue(()));
+    }
+
+    /// The same, watched at that speed: `after` is called behind each operation that took more than the pools of a used list, and
+    /// the observer hears of those alone. The others leave arenas, the C library's blocks and mimalloc as they are. With `Break`
+    /// the run ends there; gives the index of the first operation that was not done.
+    pub fn run_seen<O: Observer>(
+        &mut self,
+        trace: &Trace,
+        from: usize,
+        to: usize,
+        observer: &mut O,
+        mut after: impl FnMut(&Self, &mut O) -> ControlFlow<()>,
+    ) -> usize {
         let mut at = from;
         while at < to {
             // As many as lie together; beyond the end of the tape there is none, and the step says so.
@@ -22,11 +39,15 @@ impl Machine<SimArenas> {
                     at += self.run_simple(rows.after(at - begin));
                 }
                 if at < end {
-                    self.step(trace, at, &mut ());
+                    self.step(trace, at, observer);
                     at += 1;
+                    if after(self, observer).is_break() {
+                        return at;
+                    }
                 }
             }
         }
+        at
     }
 
     /// Does operations as long as none needs more than the pools on a used list, and says how many.

@@ -48,10 +48,10 @@ pub(in super::super) struct Args {
     #[arg(long = "b-set", value_name = "KEY=VALUE", value_parser = super::super::input::key_value)]
     b_sets: Vec<(String, String)>,
     /// What PYTHONMALLOC takes; default: what the trace says
-    #[arg(long, value_name = "NAME", value_parser = super::super::replay::malloc_name)]
+    #[arg(long, value_name = "NAME", value_parser = super::super::input::malloc_name)]
     malloc: Option<AllocatorName>,
     /// The same for B
-    #[arg(long, value_name = "NAME", value_parser = super::super::replay::malloc_name)]
+    #[arg(long, value_name = "NAME", value_parser = super::super::input::malloc_name)]
     b_malloc: Option<AllocatorName>,
     #[command(flatten)]
     taken: AsArgs,

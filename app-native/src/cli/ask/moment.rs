@@ -30,7 +30,7 @@ pub(super) struct MomentArgs {
     #[command(flatten)]
     profile: ProfileArgs,
     /// What PYTHONMALLOC takes; default: what the trace says
-    #[arg(long, value_name = "NAME", value_parser = super::super::replay::malloc_name)]
+    #[arg(long, value_name = "NAME", value_parser = super::super::input::malloc_name)]
     malloc: Option<AllocatorName>,
     #[command(flatten)]
     taken: AsArgs,

@@ -35,7 +35,7 @@ pub(in super::super) struct Args {
     #[command(flatten)]
     profile: ProfileArgs,
     /// What PYTHONMALLOC takes; default: what the trace says
-    #[arg(long, value_name = "NAME", value_parser = super::super::replay::malloc_name)]
+    #[arg(long, value_name = "NAME", value_parser = super::super::input::malloc_name)]
     malloc: Option<AllocatorName>,
     #[command(flatten)]
     taken: AsArgs,

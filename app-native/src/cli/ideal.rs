@@ -1,0 +1,124 @@
+//! `arenascope ideal`: how few arenas the same blocks could lie in.
+
+use std::io::Write as _;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+use session::format::bytes;
+use session::whatif::{Arenas, Blame, Ideal, ideal};
+use session::{Overrides, Setup};
+use sim_core::domains::AllocatorName;
+
+use super::input::{self, AsArgs, ProfileArgs, malloc_name};
+use super::output::{self, count, grouped};
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Perfect packing is a lower bound: as many arenas as the live blocks of each step fill, class by class. Known lifetimes is a \
+                        placement that was made: each block lies beside those that end when it does, and none is moved; the least \
+                        that an allocator could hold that knows the future lies between the two.\n\n\
+                        Example:\n  arenascope ideal trace.atrace --profile cpython-3.9"
+)]
+pub(super) struct Args {
+    /// The trace; `-` is standard input
+    file: PathBuf,
+    #[command(flatten)]
+    profile: ProfileArgs,
+    /// What PYTHONMALLOC takes; default: what the trace says, else default
+    #[arg(long, value_name = "NAME", value_parser = malloc_name)]
+    malloc: Option<AllocatorName>,
+    #[command(flatten)]
+    taken: AsArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    trace: String,
+    operations: u64,
+    profile: String,
+    arena_bytes: u64,
+    #[serde(flatten)]
+    ideal: Ideal,
+    sentence: String,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let shown = || args.file.display().to_string();
+    let trace = input::open(&args.file, args.taken.domain)?;
+    if trace.is_empty() {
+        bail!("{} has no operation", shown());
+    }
+    let overrides = Overrides { malloc: args.malloc, ..args.profile.overrides() };
+    let setup = Setup::resolve(&trace, &overrides)?;
+    let bar = input::progress_bar(Some(trace.len()), "running");
+    let ideal = ideal(&trace, &setup, &mut |done| {
+        bar.set_position(done);
+        ControlFlow::Continue(())
+    });
+    bar.finish_and_clear();
+    let ideal = ideal.with_context(shown)?;
+    let sentence = sentence(&ideal, setup.profile.arena_size);
+    let report = Report {
+        trace: trace.head.name.clone(),
+        operations: trace.len(),
+        profile: setup.profile.name.clone(),
+        arena_bytes: setup.profile.arena_size,
+        ideal,
+        sentence,
+    };
+    if args.json { output::json(&report) } else { print(&report) }
+}
+
+/// The answer.
+fn sentence(ideal: &Ideal, arena_bytes: u64) -> String {
+    let Ideal { real, perfect_packing, known_lifetimes, gap, blame } = *ideal;
+    // The moment at which more is held that need not be.
+    let at_end = gap.final_arenas >= gap.peak_arenas;
+    let of = |arenas: Arenas| if at_end { arenas.final_arenas } else { arenas.peak_arenas };
+    let when = if at_end { "at the end" } else { "at the most" };
+    let held = format!("{} {when}", count(of(real), "arena"));
+    let (fill, known) = (grouped(of(perfect_packing)), grouped(of(known_lifetimes)));
+    match blame {
+        Blame::Neither => format!(
+            "neither: the live blocks fill what is held ({held}, and they fill {fill}); to hold less, keep less alive"
+        ),
+        Blame::Allocator => format!(
+            "the allocator: of {held} the live blocks fill {fill}, and placed by when they end they would lie in {known}, \
+             which is {} less",
+            bytes((of(real) - of(known_lifetimes)) * arena_bytes)
+        ),
+        Blame::Program => format!(
+            "the program: of {held} the live blocks fill {fill}, but even placed by when they end they would lie in {known}; \
+             free those that stay, or make them before the others"
+        ),
+    }
+}
+
+fn print(report: &Report) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    let ideal = &report.ideal;
+    writeln!(out, "{}\n", report.sentence)?;
+    writeln!(
+        out,
+        "{}, {}, {}, arenas of {}\n",
+        report.trace,
+        count(report.operations, "operation"),
+        report.profile,
+        bytes(report.arena_bytes)
+    )?;
+    writeln!(out, "  {:<18}{:>14}{:>14}", "arenas", "at the most", "at the end")?;
+    for (name, arenas) in [
+        ("as it is", ideal.real),
+        ("known lifetimes", ideal.known_lifetimes),
+        ("perfect packing", ideal.perfect_packing),
+        ("gap", ideal.gap),
+    ] {
+        writeln!(out, "  {name:<18}{:>14}{:>14}", grouped(arenas.peak_arenas), grouped(arenas.final_arenas))?;
+    }
+    Ok(())
+}
