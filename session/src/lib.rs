@@ -7,6 +7,7 @@
 
 pub mod actions;
 pub mod analysis;
+pub mod at;
 pub mod contents;
 mod dice;
 pub mod engine;
@@ -36,6 +37,7 @@ pub mod snapshots;
 mod trouble;
 pub mod view;
 
+pub use at::At;
 pub use engine::Engine;
 pub use open::Opened;
 pub use order::Order;

@@ -12,6 +12,8 @@ pub enum Bound {
     Step(u64),
     /// Nanoseconds since the recording began.
     Time(u64),
+    /// Past all that has been read: see [`Trim::set_bounds`].
+    NotYet,
 }
 
 /// What a trim came to.
@@ -83,6 +85,12 @@ impl Trim {
             marks: Marks::default(),
             counts: TrimCounts::default(),
         }
+    }
+
+    /// Sets the range, where it becomes known along the way, such as by a mark. To be called before the piece that it begins or ends in
+    /// is taken, and only for a bound that was [`Bound::NotYet`].
+    pub fn set_bounds(&mut self, from: Bound, to: Bound) {
+        (self.from, self.to) = (from, to);
     }
 
     /// What is ready to be written and then forgotten.
@@ -165,6 +173,7 @@ impl Trim {
         match bound {
             Bound::Step(at) => step >= at,
             Bound::Time(ns) => self.clock.last.is_some_and(|m| m.time_ns >= ns),
+            Bound::NotYet => false,
         }
     }
 
