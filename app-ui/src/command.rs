@@ -170,14 +170,14 @@ table! {
     TIME BackFar, "100 back", "Undo the last 100 operations", [key(SHIFT, Key::ArrowLeft)];
     TIME Start, "Go to start", "Before the first operation", [key(NONE, Key::Home)];
     TIME End, "Go to end", "After the last operation", [key(NONE, Key::End)];
-    TIME GoTo, "Go to…", "Go to a step, a share of the trace or an address", [key(NONE, Key::G)];
+    TIME GoTo, "Go to…", "Go to a step, a share of the trace, a mark, the peak or an address", [key(NONE, Key::G)];
     TIME Play, "Play or pause", "Let the operations run by themselves", [key(NONE, Key::Space)];
     TIME Slower, "Slower", "Play fewer operations a second", [key(NONE, Key::Comma)];
     TIME Faster, "Faster", "Play more operations a second", [key(NONE, Key::Period)];
     TIME PreviousArena, "Previous arena", "Go back to where an arena was obtained or released", [key(NONE, Key::OpenBracket)];
     TIME NextArena, "Next arena", "Go on to where an arena is obtained or released", [key(NONE, Key::CloseBracket)];
-    TIME PreviousNote, "Previous note", "Go back to the author's note before this one", [key(NONE, Key::P)];
-    TIME NextNote, "Next note", "Go on to the author's next note", [key(NONE, Key::N)];
+    TIME PreviousNote, "Previous note", "Go back to the author's note, or the mark, before this one", [key(NONE, Key::P)];
+    TIME NextNote, "Next note", "Go on to the author's next note, or the next mark", [key(NONE, Key::N)];
     FIND PreviousTouch, "Previous touch", "Go back to the last operation that touched what is selected", [key(Modifiers::COMMAND, Key::ArrowLeft)];
     FIND NextTouch, "Next touch", "Go on to the next operation that touches what is selected", [key(Modifiers::COMMAND, Key::ArrowRight)];
     FIND PreviousChosen, "Previous of the chosen event", "Go back to the last operation with the event chosen in the bar", [key(SHIFT, Key::OpenBracket)];

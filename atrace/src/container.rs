@@ -119,11 +119,13 @@ pub enum BlockKind {
     End = 10,
     /// Names of snapshots.
     Names = 11,
+    /// Marks among the operations that follow, and after the last one.
+    Marks = 12,
 }
 
 impl BlockKind {
     /// All kinds, by their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Meta,
         Self::Strings,
         Self::Frames,
@@ -135,6 +137,7 @@ impl BlockKind {
         Self::Index,
         Self::End,
         Self::Names,
+        Self::Marks,
     ];
 
     /// Its number in a block's header.
@@ -277,10 +280,11 @@ mod tests {
             "Index",
             "End",
             "Names",
+            "Marks",
         ];
-        assert_eq!(kinds.to_vec(), (1..=11).zip(page.map(str::to_owned)).collect::<Vec<_>>());
+        assert_eq!(kinds.to_vec(), (1..=12).zip(page.map(str::to_owned)).collect::<Vec<_>>());
         assert!(BlockKind::ALL.into_iter().all(|k| BlockKind::of_code(k.code()) == Some(k)));
-        assert_eq!((BlockKind::of_code(0), BlockKind::of_code(12)), (None, None));
+        assert_eq!((BlockKind::of_code(0), BlockKind::of_code(13)), (None, None));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Tables that grow along the file: strings, frames, stacks, names; and what belongs between operations: notes, moments.
+//! Tables that grow along the file: strings, frames, stacks, names; and what belongs between operations: notes, marks, moments.
 //!
 //! Each pair of functions puts entries into a block's payload and takes them out again. A block of entries says in its
 //! header how many they are and which number the first one has.
@@ -54,7 +54,7 @@ pub fn put_stacks(first: u32, stacks: impl Iterator<Item = (u32, u32)>, out: &mu
     }
 }
 
-/// Appends notes, each with the operations before it, all of a block at once. `first` is the block's.
+/// Appends notes, or marks, each with the operations before it, all of a block at once. `first` is the block's.
 pub fn put_notes<'a>(first: u64, notes: impl Iterator<Item = (u64, &'a str)>, out: &mut Vec<u8>) {
     let mut last = first;
     for (at, text) in notes {
@@ -117,7 +117,7 @@ pub fn take_stacks(first: u32, raw: &[u8], count: u32, mut each: impl FnMut(u32,
     numbers.done().then_some(())
 }
 
-/// Gives each note of a block to `each`, with the operations before it.
+/// Gives each note or mark of a block to `each`, with the operations before it.
 pub fn take_notes(first: u64, raw: &[u8], count: u32, mut each: impl FnMut(u64, &str)) -> Option<()> {
     let (mut numbers, mut at) = (Numbers(raw), first);
     for _ in 0..count {

@@ -149,7 +149,7 @@ fn calls_come_back_as_a_trace() {
         assert_eq!(trace.len(), calls);
         check(&trace, &made);
         assert_eq!((&trace.head.name, trace.origin.source.get("ended")), (&meta.name, Some("well")));
-        assert_eq!(trace.origin.marks.last().map(|m| (m.at, m.time_ns)), Some((calls, u64::MAX)));
+        assert_eq!(trace.origin.moments.last().map(|m| (m.at, m.time_ns)), Some((calls, u64::MAX)));
         // The index says the same as all operations.
         let mut file = AtraceFile::open("x", Cursor::new(&bytes)).unwrap();
         assert!(file.truncated().is_none() && file.intact().unwrap());

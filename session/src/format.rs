@@ -166,8 +166,13 @@ pub fn parse_step(text: &str, total: u64) -> Option<u64> {
         let share: f64 = percent.trim().parse().ok()?;
         return (0.0..=100.0).contains(&share).then(|| (total as f64 * share / 100.0) as u64);
     }
+    parse_number(text)
+}
+
+/// A number that a person typed, with what groups its digits: `1,234`, `1_234`.
+pub fn parse_number(text: &str) -> Option<u64> {
     let digits: String = text.chars().filter(|c| !matches!(c, ',' | '_' | ' ')).collect();
-    digits.parse().ok()
+    if digits.starts_with('+') { None } else { digits.parse().ok() }
 }
 
 /// An address that a person typed in hexadecimal.

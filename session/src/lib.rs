@@ -7,6 +7,7 @@
 
 pub mod actions;
 pub mod analysis;
+pub mod at;
 pub mod contents;
 pub mod diagnosis;
 mod dice;
@@ -38,6 +39,7 @@ mod trouble;
 pub mod view;
 pub mod whatif;
 
+pub use at::At;
 pub use engine::Engine;
 pub use open::Opened;
 pub use order::Order;

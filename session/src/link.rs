@@ -11,6 +11,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use flate2::write::DeflateEncoder;
 use flate2::{Compression, Decompress, FlushDecompress, Status};
 
+use crate::at::At;
+
 /// The version of the grammar that this program writes, and reads.
 const VERSION: &str = "1";
 /// The longest fragment, in bytes.
@@ -29,7 +31,7 @@ pub struct Link {
     /// Under which preset.
     pub profile: Option<String>,
     /// At which step; in a lesson the beat decides.
-    pub step: Option<u64>,
+    pub step: Option<At>,
     /// Large and without the rest of the window, for a class.
     pub present: bool,
     /// Inside another page: without the rest of the window.
@@ -107,7 +109,7 @@ impl Link {
                 "lesson" => lesson = Some(name(key, value)?),
                 "puzzle" => puzzle = Some(name(key, value)?),
                 "beat" => beat = usize::try_from(number(key, value)?).unwrap_or(usize::MAX),
-                "step" => link.step = Some(number(key, value)?),
+                "step" => link.step = Some(place(key, value)?),
                 "profile" => link.profile = Some(name(key, value)?),
                 "present" => link.present = flag(key, value)?,
                 "embed" => link.embed = flag(key, value)?,
@@ -166,8 +168,8 @@ impl Link {
         if let Some(profile) = &self.profile {
             let _ = write!(text, "&profile={profile}");
         }
-        if let Some(step) = self.step {
-            let _ = write!(text, "&step={step}");
+        if let Some(step) = &self.step {
+            let _ = write!(text, "&step={}", escaped(&step.to_string()));
         }
         if !self.panes.is_empty() {
             let named =
@@ -248,6 +250,39 @@ fn name(key: &str, value: &str) -> Result<String, String> {
     Ok(value.to_owned())
 }
 
+/// A step, whose mark may have any character as `%` and two digits.
+fn place(key: &str, value: &str) -> Result<At, String> {
+    let wrong = || format!("`{key}={}` in the link is no step", short(value));
+    let mut bytes = Vec::new();
+    let mut rest = value.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        if first == b'%' {
+            let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+            let byte = digits.filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
+            bytes.push(byte.and_then(|d| u8::from_str_radix(d, 16).ok()).ok_or_else(wrong)?);
+            rest = &after[2..];
+        } else {
+            bytes.push(first);
+            rest = after;
+        }
+    }
+    String::from_utf8(bytes).ok().and_then(|text| text.parse().ok()).ok_or_else(wrong)
+}
+
+/// A text in which nothing means something to a link.
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':') {
+            out.push(char::from(byte));
+        } else {
+            // Writing into a string does not fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
 fn number(key: &str, value: &str) -> Result<u64, String> {
     value.parse().map_err(|_| format!("`{key}={}` in the link is no number", short(value)))
 }
@@ -285,9 +320,13 @@ mod tests {
         assert_eq!(lesson.fragment().unwrap(), "#v=1&lesson=lifo&beat=4&profile=cpython-3.9&present=1");
         let program = Link {
             what: What::Program("a = malloc(48)\nfree(a)\n".repeat(40)),
-            step: Some(7),
+            step: Some(At::Step(7)),
             ..Link::default()
         };
+        let marked = Link { step: Some(At::Mark("a b&step=1#2, größe%".to_owned())), ..program.clone() };
+        let fragment = marked.fragment().unwrap();
+        assert!(fragment.ends_with("&step=mark:a%20b%26step%3D1%232%2C%20gr%C3%B6%C3%9Fe%25"), "{fragment}");
+        let peak = Link { step: Some(At::Peak), ..program.clone() };
         assert!(program.fragment().unwrap().len() < 120, "{:?}", program.fragment());
         let puzzle =
             |program| Link { what: What::Puzzle { id: "full-pool".to_owned(), program }, ..Link::default() };
@@ -297,7 +336,7 @@ mod tests {
         let parts = Link { embed: true, panes: vec![Part::Picture, Part::Narration], ..lesson.clone() };
         assert!(parts.fragment().unwrap().contains("&panes=picture,narration&"));
         assert!(Link::parse("#v=1&panes=text,map").unwrap_err().contains("and not `map`"));
-        for link in [lesson, parts, program, puzzle(None), tried, quiz, Link::default()] {
+        for link in [lesson, parts, program, marked, peak, puzzle(None), tried, quiz, Link::default()] {
             assert_eq!(Link::parse(&link.fragment().unwrap()), Ok(link));
         }
         assert_eq!(Link::parse(""), Ok(Link::default()));
@@ -319,7 +358,15 @@ mod tests {
             ("#v=1&quiz=AwA&play=AwA".to_owned(), "leave one"),
             ("#v=1&lesson=<script>".to_owned(), "is no name"),
             ("#v=1&profile=../../etc".to_owned(), "is no name"),
-            ("#v=1&step=-1".to_owned(), "is no number"),
+            ("#v=1&step=-1".to_owned(), "is no step"),
+            ("#v=1&step=mark:".to_owned(), "is no step"),
+            ("#v=1&step=mark:%zz".to_owned(), "is no step"),
+            ("#v=1&step=mark:%f".to_owned(), "is no step"),
+            ("#v=1&step=mark:%+1".to_owned(), "is no step"),
+            ("#v=1&step=mark:%ff".to_owned(), "is no step"),
+            ("#v=1&step=mark:%1b[2J".to_owned(), "is no step"),
+            (format!("#v=1&step=mark:{}", "x".repeat(300)), "is no step"),
+            ("#v=1&beat=-1".to_owned(), "is no number"),
             ("#v=1&embed=yes".to_owned(), "neither 0 nor 1"),
             ("#v=1&lesson=lifo&puzzle=full-pool".to_owned(), "leave one"),
             ("#v=1&lesson=lifo&play=S1SwVchNzMnJT9YwsdDkSitKTdVI1OQCAA".to_owned(), "leave one"),

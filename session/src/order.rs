@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use sim_core::index::RareEvent;
 
+use crate::at::At;
 use crate::find::{Aspect, Breakpoints};
 use crate::lesson::Answer;
 use crate::place::Place;
@@ -16,6 +17,8 @@ use crate::snapshots::Which;
 pub enum Order {
     /// Go to a step.
     Seek(u64),
+    /// Go to a step by its name; what is wrong with that becomes a notice.
+    At(At),
     /// Go so many steps on, or back.
     Step(i64),
     /// Go after the last operation.
@@ -53,9 +56,9 @@ pub enum Order {
     SaveProgram,
     /// Forget the answer, to try again.
     Again,
-    /// Go to the author's next note.
+    /// Go to the author's next note, or the next mark.
     NextNote,
-    /// Go to the author's note before this one.
+    /// Go to the author's note, or the mark, before this one.
     PreviousNote,
     /// Play, or pause.
     Play,

@@ -47,4 +47,4 @@ pub use event::{Event, Observer};
 pub use machine::Machine;
 pub use profile::{ArenaPlacement, Ownership, Profile, ProfileError};
 pub use replay::Replay;
-pub use tape::{Call, Counts, Kind, Note, Op, TapeError, Trace, TraceBuilder};
+pub use tape::{Call, Counts, Kind, Mark, Note, Op, TapeError, Trace, TraceBuilder};

@@ -59,7 +59,7 @@ fn grow(seed: u64, operations: u64, recorded: bool, mut each: impl FnMut(&mut Tr
             tape.push_recorded(op, stack, Some(Addr(16 * at))).unwrap();
             if at % 700 == 0 {
                 let mark = TimeMark { at, time_ns: 1_000 * at, rss_bytes: Some(at) };
-                tape.trace_mut().origin.marks.push(mark);
+                tape.trace_mut().origin.moments.push(mark);
             }
         } else {
             tape.push(op).unwrap();
@@ -67,6 +67,11 @@ fn grow(seed: u64, operations: u64, recorded: bool, mut each: impl FnMut(&mut Tr
         if at % 9_001 == 0 {
             let text = format!("after {at}");
             tape.trace_mut().head.notes.push(Note { at, text });
+        }
+        // At the ends of segments too, and several at one place.
+        if at % 9_001 == 0 || at % 65_536 < 2 {
+            tape.mark("turn").unwrap();
+            tape.mark(&format!("after {at}")).unwrap();
         }
         each(&mut tape);
     }
@@ -92,6 +97,8 @@ fn check_beginning(part: &Trace, whole: &Trace, every: usize) {
     assert_eq!(part.op(len as u64), None);
     let notes = |t: &Trace| t.head.notes.iter().filter(|n| n.at <= part.len()).cloned().collect::<Vec<_>>();
     assert_eq!(notes(part), notes(whole));
+    let marks = |t: &Trace| t.head.marks.iter().filter(|m| m.at <= part.len()).cloned().collect::<Vec<_>>();
+    assert_eq!(part.head.marks, marks(whole));
 }
 
 const OPERATIONS: u64 = 210_000;
@@ -117,7 +124,7 @@ fn what_was_handed_out_stays_and_the_whole_is_the_same() {
         for trace in [last, &grown.share(), &grown.finish()] {
             check_beginning(trace, &whole, 11);
             assert_eq!(trace.totals(), whole.totals());
-            assert_eq!(trace.origin.marks, whole.origin.marks);
+            assert_eq!(trace.origin.moments, whole.origin.moments);
             // Moments are found in the same way.
             assert_eq!(trace.time_ns(150_000), whole.time_ns(150_000));
         }

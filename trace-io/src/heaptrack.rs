@@ -128,7 +128,7 @@ impl Format {
                 let trace = self.tape.builder.trace_mut();
                 let (major, minor, patch) = (tool >> 16 & 0xff, tool >> 8 & 0xff, tool & 0xff);
                 trace.origin.source.set("recorder", format!("heaptrack {major}.{minor}.{patch}"));
-                trace.origin.marks.push(TimeMark { at: 0, time_ns: 0, rss_bytes: None });
+                trace.origin.moments.push(TimeMark { at: 0, time_ns: 0, rss_bytes: None });
             }
             b'x' => {
                 let exe = fields.string(self.version)?;
@@ -143,14 +143,14 @@ impl Format {
             b'c' => {
                 let time_ns = fields.number()?.saturating_mul(1_000_000);
                 let at = self.tape.builder.len();
-                let marks = &mut self.tape.builder.trace_mut().origin.marks;
+                let marks = &mut self.tape.builder.trace_mut().origin.moments;
                 let time_ns = marks.last().map_or(time_ns, |m| m.time_ns.max(time_ns));
                 marks.push(TimeMark { at, time_ns, rss_bytes: None });
             }
             b'R' => {
                 let bytes = fields.number()?.saturating_mul(self.page_bytes);
                 let at = self.tape.builder.len();
-                let last = self.tape.builder.trace_mut().origin.marks.last_mut();
+                let last = self.tape.builder.trace_mut().origin.moments.last_mut();
                 if let Some(mark) = last.filter(|m| m.at == at) {
                     mark.rss_bytes = Some(bytes);
                 }

@@ -32,7 +32,7 @@ struct Form {
 const PTRACE: Form = Form {
     header: |mut out, trace| ptrace::write_header(&mut out, trace),
     rows: |mut out, trace| ptrace::write_rows(&mut out, trace),
-    footer: |_, _| Ok(()),
+    footer: |mut out, trace| ptrace::write_footer(&mut out, trace),
     losses: ptrace::losses,
 };
 

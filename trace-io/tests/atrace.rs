@@ -84,6 +84,7 @@ proptest! {
         let (summary, notes) = file.summary().unwrap().unwrap();
         prop_assert_eq!(summary.totals(), whole.totals());
         prop_assert_eq!(&summary.origin.source, &whole.origin.source);
+        prop_assert_eq!(&summary.head.marks, &whole.head.marks);
         prop_assert_eq!(notes as usize >= whole.head.notes.len(), true);
     }
 
@@ -104,6 +105,8 @@ proptest! {
         let from_text = open(text(&first)).unwrap();
         let from_ron = open(ron(&first)).unwrap();
         for profile in PROFILES {
+            prop_assert_eq!(&from_text.head.marks, &first.head.marks);
+            prop_assert_eq!(&from_ron.head.marks, &first.head.marks);
             prop_assert_eq!(text(&open(pack(&from_text, profile)).unwrap()), text(&first));
             prop_assert_eq!(ron(&open(pack(&from_ron, profile)).unwrap()), ron(&from_ron));
         }

@@ -1,6 +1,8 @@
 //! Stored `.atrace` files, one for each packing and minor version: what an older program wrote stays readable, and what a
 //! newer one will write is refused by its version.
 //!
+//! What came without another version, because older readers pass over it, has files of its own.
+//!
 //! A minor version that is added brings its files: `writer_in_blocks` with blocks of 32 operations, from the two sources.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
@@ -20,6 +22,9 @@ const VERSIONS: [(u8, &[&str]); 2] = [(0, &["capture", "archive"]), (1, &["captu
 /// What the files were made from: actions of scenarios, settings and notes; stacks, addresses, times and threads.
 const SOURCES: [&str; 2] = ["scenario.ron.zst", "recorded.csv.zst"];
 
+/// Files of what came without another version, with their source: marks.
+const ADDED: [(u8, &str, &str); 1] = [(1, "capture", "marked.csv.zst")];
+
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/atrace").join(name)
 }
@@ -30,7 +35,8 @@ fn open(name: &str, bytes: Vec<u8>) -> Result<Trace, trace_io::TraceError> {
 
 fn stored() -> impl Iterator<Item = (u8, &'static str, &'static str)> {
     let packings = VERSIONS.into_iter().flat_map(|(minor, all)| all.iter().map(move |&p| (minor, p)));
-    packings.flat_map(|(minor, packing)| SOURCES.map(|source| (minor, packing, source)))
+    let versions = packings.flat_map(|(minor, packing)| SOURCES.map(|source| (minor, packing, source)));
+    versions.chain(ADDED)
 }
 
 fn bytes_of(minor: u8, packing: &str, source: &str) -> Vec<u8> {
@@ -47,6 +53,7 @@ fn every_stored_file_is_its_source() {
         let whole = open(source, std::fs::read(data(source)).unwrap()).unwrap();
         let back = open("stored", bytes.clone()).unwrap();
         check_same(&back, &whole, 0);
+        assert_eq!(whole.head.marks.len(), if source.starts_with("marked") { 21 } else { 0 });
         // From the middle, where a state stands.
         let mut file = AtraceFile::open("stored", Cursor::new(bytes)).unwrap();
         let profile = if packing == "capture" { FileProfile::Capture } else { FileProfile::Archive };
@@ -67,7 +74,7 @@ fn every_stored_file_is_its_source() {
     let there = std::fs::read_dir(data(""))
         .unwrap()
         .filter(|e| e.as_ref().unwrap().path().extension().is_some_and(|e| e == "atrace"));
-    assert_eq!((files, there.count()), (10, 10));
+    assert_eq!((files, there.count()), (11, 11));
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn recording(seed: u64, operations: u64) -> Trace {
         if index % 10 == 0 {
             let mark =
                 TimeMark { at: index as u64, time_ns: index as u64 * 100_000, rss_bytes: Some(1 << 20) };
-            tape.trace_mut().origin.marks.push(mark);
+            tape.trace_mut().origin.moments.push(mark);
         }
         let op = Op { thread: (index as u64 * seed % 5 / 2) as u16, ..op };
         let address = Addr(0x7f00_0000_0000 + 16 * (index as u64 % 100));
@@ -142,12 +142,12 @@ fn an_anonymized_trace_has_none_of_the_names() {
     let run = |key: &[u8]| {
         let mut anonymize = Anonymize::new(key);
         anonymize.take(&whole).unwrap();
-        anonymize.finish(&whole);
+        anonymize.finish(&whole).unwrap();
         std::mem::take(anonymize.out()).finish()
     };
     let (a, b, other) = (run(b"k"), run(b"k"), run(b"other"));
     assert_eq!(ops(&a), ops(&whole));
-    assert_eq!(a.origin.marks, whole.origin.marks);
+    assert_eq!(a.origin.moments, whole.origin.moments);
     for format in [Format::Ptrace, Format::Ron, Format::Csv] {
         let text = |trace: &Trace| {
             let mut out = Vec::new();
@@ -202,7 +202,7 @@ fn a_merge_keeps_every_operation_and_mistakes_none_for_another() {
             };
             turns += 1;
             if !merge.take(input, &traces[input], until).unwrap() {
-                merge.finish(input, &traces[input]);
+                merge.finish(input, &traces[input]).unwrap();
                 open.retain(|&i| i != input);
             }
         }
@@ -217,7 +217,7 @@ fn a_merge_keeps_every_operation_and_mistakes_none_for_another() {
             }
         }
         assert_eq!(merged.counts(), sum);
-        assert!(merged.origin.marks.is_sorted_by_key(|m| (m.at, m.time_ns)));
+        assert!(merged.origin.moments.is_sorted_by_key(|m| (m.at, m.time_ns)));
         if order == Order::Sequence {
             let sizes = |t: &Trace| -> Vec<u64> { (0..t.len() as usize).map(|i| t.packed(i).size).collect() };
             assert_eq!(sizes(&merged), traces.iter().flat_map(sizes).collect::<Vec<_>>());
@@ -239,7 +239,7 @@ fn a_split_puts_each_block_with_its_birth() {
     let whole = recording(3, 6000);
     let mut split = Split::default();
     let read = pieces(&whole, |piece| split.take(piece).unwrap());
-    split.finish(&read);
+    split.finish(&read).unwrap();
     let counts = split.counts();
     let parts: Vec<(u16, Trace)> = split.outs().map(|(t, out)| (t, std::mem::take(out).finish())).collect();
     assert_eq!(parts.len() as u64, whole.thread_count());

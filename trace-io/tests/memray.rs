@@ -132,8 +132,8 @@ fn format_10_lacks_one_byte() {
 #[test]
 fn every_operation_has_its_place_and_time() {
     let trace = open(file("memray13.bin")).unwrap();
-    assert!(trace.timed() && trace.origin.marks.iter().any(|m| m.rss_bytes.is_some_and(|b| b > 1 << 20)));
-    assert!(trace.origin.marks.windows(2).all(|m| m[0].at <= m[1].at && m[0].time_ns <= m[1].time_ns));
+    assert!(trace.timed() && trace.origin.moments.iter().any(|m| m.rss_bytes.is_some_and(|b| b > 1 << 20)));
+    assert!(trace.origin.moments.windows(2).all(|m| m[0].at <= m[1].at && m[0].time_ns <= m[1].time_ns));
     for index in 0..trace.len() as usize {
         assert!(trace.address_of(index).is_some() && trace.time_ns(index as u64).is_some());
         let birth = !matches!(trace.packed(index).kind, Kind::Free);
@@ -167,7 +167,7 @@ fn times_go_on_over_pieces() {
     use sim_core::{Op, TraceBuilder};
     let mut builder = TraceBuilder::new("x");
     let mark = |builder: &mut TraceBuilder, at, time_ns| {
-        builder.trace_mut().origin.marks.push(TimeMark { at, time_ns, rss_bytes: None });
+        builder.trace_mut().origin.moments.push(TimeMark { at, time_ns, rss_bytes: None });
     };
     let free = Op { thread: 0, domain: Domain::Raw, call: Call::Free { id: 0 } };
     mark(&mut builder, 0, 100);

@@ -73,7 +73,7 @@ fn heaptrack_counts_are_those_of_its_lines() {
         let text = std::str::from_utf8(&text).unwrap();
         u64::from_str_radix(text.lines().rfind(|l| l.starts_with(kind)).unwrap()[2..].trim(), 16).unwrap()
     };
-    let last = trace.origin.marks.last().unwrap();
+    let last = trace.origin.moments.last().unwrap();
     assert_eq!((last.time_ns, last.rss_bytes), (last_of("c ") * 1_000_000, Some(last_of("R ") * 4096)));
     let first = trace.origin.stacks.lines(trace.stack_of(0));
     assert!(
@@ -263,27 +263,31 @@ fn csv_keeps_what_a_tape_has() {
         if index % 50 == 7 {
             let at = tape.len();
             let mark = |ns| TimeMark { at, time_ns: ns, rss_bytes: (index > 60).then_some(ns * 2) };
-            tape.trace_mut().origin.marks.extend([mark(at * 1000), mark(at * 1000 + 1)]);
+            tape.trace_mut().origin.moments.extend([mark(at * 1000), mark(at * 1000 + 1)]);
         }
         let stack = if index % 3 == 0 { deep } else { sim_core::tape::StackId(0) };
         let op = Op { thread: (index % 4) as u16, ..op };
         tape.push_recorded(op, stack, (index % 5 > 0).then_some(Addr(0x7f00_0000_0000 + 16 * index as u64)))
             .unwrap();
+        if index % 90 == 7 {
+            tape.mark("a \"turn\", of; many").unwrap();
+        }
     }
     let at = tape.len();
-    tape.trace_mut().origin.marks.push(TimeMark { at, time_ns: 1 << 40, rss_bytes: None });
+    tape.trace_mut().origin.moments.push(TimeMark { at, time_ns: 1 << 40, rss_bytes: None });
     tape.trace_mut().head.notes.push(Note { at: 3, text: "a \"note\",\nin two lines".into() });
     tape.trace_mut().head.notes.push(Note { at, text: "the end".into() });
     tape.trace_mut().head.settings.push(("arena_limit".into(), "9".into()));
     tape.push(Op { thread: 1, domain: Domain::Mem, call: Call::Act(Action::Stack(deep)) }).unwrap();
+    tape.mark("end").unwrap();
     let trace = tape.finish();
     let (text, losses) = csv(&trace);
     assert_eq!(losses, Vec::<String>::new());
     let back = open(text.clone()).unwrap();
     assert_eq!(ops(&back).len(), ops(&trace).len());
     assert_eq!(
-        (&back.origin.marks, &back.head.notes, &back.head.settings),
-        (&trace.origin.marks, &trace.head.notes, &trace.head.settings)
+        (&back.origin.moments, &back.head.notes, &back.head.marks, &back.head.settings),
+        (&trace.origin.moments, &trace.head.notes, &trace.head.marks, &trace.head.settings)
     );
     let of = |trace: &Trace| -> Vec<_> {
         (0..trace.len() as usize)

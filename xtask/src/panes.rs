@@ -14,7 +14,7 @@ const FOLDER: &str = "panes";
 const HERE: &str = "xtask/src/panes.rs";
 
 /// Drawing that any pane may use.
-const SHARED: [&str; 2] = ["boxes", "text"];
+const SHARED: [&str; 3] = ["boxes", "flags", "text"];
 
 /// Modules that are parts of one pane, by that pane.
 const PARTS: [(&str, &[&str]); 4] = [

@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         sink.drain(anonymize.out())?;
     }
     let Some(whole) = pieces.trace() else { bail!("{} has no operation", shown()) };
-    anonymize.finish(whole);
+    anonymize.finish(whole).with_context(shown)?;
     let operations = anonymize.out().len();
     sink.finish(anonymize.out().trace())?;
     output::line(format_args!(

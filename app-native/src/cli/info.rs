@@ -1,7 +1,7 @@
 //! `arenascope info`: what is in a trace.
 
 use std::fs::File;
-use std::io::{BufReader, Write as _};
+use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -57,6 +57,7 @@ struct Info {
     /// Operations that are no call of an allocator.
     actions: u64,
     notes: usize,
+    marks: Vec<MarkRow>,
     blocks_live_max: u64,
     profile: Option<String>,
     /// `PYTHONMALLOC`, where the trace names it.
@@ -92,6 +93,13 @@ struct Lack {
 /// Pairs as one JSON object, in their order.
 fn pairs<S: Serializer, V: Serialize>(pairs: &[(String, V)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(k, v)| (k, v)))
+}
+
+/// A name at a step.
+#[derive(Serialize)]
+struct MarkRow {
+    name: String,
+    step: u64,
 }
 
 #[derive(Serialize)]
@@ -185,6 +193,7 @@ fn info(trace: &Trace, format: Format, packing: Packing, file_bytes: Option<u64>
         stacks: trace.stack_count(),
         actions: trace.action_count(),
         notes,
+        marks: trace.head.marks.iter().map(|m| MarkRow { name: m.name().to_owned(), step: m.at }).collect(),
         blocks_live_max: u64::from(trace.slot_count()),
         profile: trace.head.profile.clone(),
         malloc: trace.head.malloc.map(sim_core::domains::AllocatorName::name),
@@ -198,6 +207,22 @@ fn info(trace: &Trace, format: Format, packing: Packing, file_bytes: Option<u64>
         truncated: source.doubt.truncated.is_some(),
         missing,
     }
+}
+
+/// Marks that are printed; `--json` has all.
+const MARKS_PRINTED: usize = 40;
+
+fn print_marks(out: &mut impl Write, marks: &[MarkRow]) -> Result<()> {
+    if !marks.is_empty() {
+        writeln!(out, "  marks       {}", grouped(marks.len() as u64))?;
+    }
+    for mark in marks.iter().take(MARKS_PRINTED) {
+        writeln!(out, "      step {:>13}  {}", grouped(mark.step), mark.name)?;
+    }
+    if let Some(more) = marks.len().checked_sub(MARKS_PRINTED).filter(|&more| more > 0) {
+        writeln!(out, "      and {} more, which --json has", grouped(more as u64))?;
+    }
+    Ok(())
 }
 
 fn print(info: &Info) -> Result<()> {
@@ -236,6 +261,7 @@ fn print(info: &Info) -> Result<()> {
     if info.notes > 0 {
         writeln!(out, "  notes       {}", info.notes)?;
     }
+    print_marks(&mut out, &info.marks)?;
     if let Some(profile) = &info.profile {
         writeln!(out, "  profile     {profile}")?;
     }

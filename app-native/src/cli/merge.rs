@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
         if !more && inputs[input].next_piece()?.is_none() {
             if let Some(whole) = inputs[input].trace() {
-                merge.finish(input, whole);
+                merge.finish(input, whole).with_context(shown)?;
             }
             open.retain(|&i| i != input);
         }

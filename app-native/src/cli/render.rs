@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use resvg::{tiny_skia, usvg};
+use session::analysis::peak::peaks;
 use session::format::bytes;
-use session::{Setup, palette};
+use session::{At, Setup, palette};
 use sim_core::report::{Occupancy, PoolState};
-use sim_core::{Addr, Machine, SizeClass};
+use sim_core::{Addr, Machine, SizeClass, Trace};
 
 use super::input::{self, ProfileArgs};
 use super::output::{Output, count, grouped};
@@ -21,9 +22,9 @@ pub(super) struct Args {
     file: PathBuf,
     #[command(flatten)]
     profile: ProfileArgs,
-    /// Draw the state after this many operations; default: the end
-    #[arg(long, value_name = "STEP")]
-    at: Option<u64>,
+    /// Draw the state after this many operations, or at start, end, peak, mark:NAME or mark:NAME#2
+    #[arg(long, value_name = "STEP|MARK", default_value = "end")]
+    at: At,
     /// The picture to write: *.svg or *.png
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
@@ -36,12 +37,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     let trace = input::open(&args.file, None)?;
     let setup = Setup::resolve(&trace, &args.profile.overrides())?;
-    if let Some(at) = args.at
-        && at > trace.len()
-    {
-        bail!("--at {at} is past the end: {} has {}", trace.head.name, count(trace.len(), "operation"));
-    }
-    let step = args.at.unwrap_or(trace.len());
+    let peak = || peak(&setup, &trace).map_err(|error| error.to_string());
+    let step = args.at.resolve(&trace, peak).map_err(|error| anyhow::anyhow!("--at {error}"))?;
     let mut machine = setup.machine(&trace)?;
     if machine.mimalloc().is_some() {
         bail!(
@@ -69,6 +66,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let mut out = Output::create(&args.output)?;
     out.write_all(&bytes).with_context(|| args.output.display().to_string())?;
     out.finish()
+}
+
+/// The step of the trace's peak, by a run of its own.
+fn peak(setup: &Setup, trace: &Trace) -> Result<u64> {
+    Ok(peaks(&mut setup.machine(trace)?, trace).asked().step)
 }
 
 const CELL: u64 = 26;

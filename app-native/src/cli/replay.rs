@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
 use mmap_arenas::MmapMachine;
+use session::at::AtError;
 use session::pass::{self, PlacementLines, PrintedStats, Watcher};
 use session::{Overrides, Setup, SetupError};
 use sim_core::domains::AllocatorName;
@@ -44,9 +45,9 @@ pub(super) struct Args {
     /// Where arenas come from
     #[arg(long, value_enum, default_value_t = Backend::Sim)]
     backend: Backend,
-    /// Stop after this many operations, or after the first one where a condition holds, such as
-    /// 'arena_released && arenas > 40'; docs/cli.md lists the names
-    #[arg(long, value_name = "STEP|CONDITION")]
+    /// Stop after this many operations, at a mark (mark:NAME, mark:NAME#2), or after the first operation where a condition
+    /// holds, such as 'arena_released && arenas > 40'; docs/cli.md lists the names
+    #[arg(long, value_name = "STEP|MARK|CONDITION")]
     until: Option<Until>,
     /// Write where every block landed; `-` is standard output
     #[arg(long, value_name = "FILE")]
@@ -118,7 +119,13 @@ fn replay_or_bench<R: Run>(args: &Args, file: &Path) -> Result<()> {
         trace.head.malloc_stats.clone_from(&args.pythonmallocstats);
     }
     let setup = Setup::resolve(&trace, &overrides(args)?)?;
-    bench::<R>(&trace, &setup, Until::steps(args.until.as_ref()).min(trace.len()), reps)
+    let until = args.until.as_ref();
+    Until::check(until, &trace).map_err(|error| of_until(&error))?;
+    bench::<R>(&trace, &setup, Until::steps(until, &trace).min(trace.len()), reps)
+}
+
+fn of_until(error: &AtError) -> anyhow::Error {
+    anyhow::anyhow!("--until {error}")
 }
 
 /// What is wanted otherwise than a trace says.
@@ -152,7 +159,7 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
     let mut trust = if args.trust { Trust::with_arenas(profile) } else { Trust::new(profile) };
     let mut condition = until::watcher(args.until.as_ref(), machine.simulated())?;
     let mut printed = PrintedStats(|text: &str| eprint!("{text}"));
-    let until = Until::steps(args.until.as_ref());
+    let mut until = Until::steps(args.until.as_ref(), first);
     let mut steps = 0;
     let mut piece = Some(first);
     while let Some(trace) = piece
@@ -161,7 +168,10 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
         && !placement.as_ref().is_some_and(PlacementLines::failed)
     {
         machine.prepare(trace).with_context(|| file.display().to_string())?;
-        let here = trace.len().min(until - steps) as usize;
+        if until == u64::MAX {
+            until = Until::steps(args.until.as_ref(), trace);
+        }
+        let here = trace.len().min(until.saturating_sub(steps)) as usize;
         let done = match (machine.simulated_mut(), &mut placement) {
             (Some(machine), placement) => {
                 let mut watchers: Vec<&mut dyn Watcher> = vec![&mut trust, &mut printed];
@@ -179,6 +189,11 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
         };
         steps += done as u64;
         piece = pieces.next_piece()?;
+    }
+    if until == u64::MAX
+        && let Some(trace) = pieces.trace()
+    {
+        Until::check(args.until.as_ref(), trace).map_err(|error| of_until(&error))?;
     }
     if let Some(placement) = placement {
         let shown = || args.placement.as_deref().map(output::shown).unwrap_or_default();

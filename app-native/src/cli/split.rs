@@ -83,7 +83,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
     }
     let Some(whole) = pieces.trace() else { bail!("{} has no operation", shown()) };
-    split.finish(whole);
+    split.finish(whole).with_context(shown)?;
     let counts = split.counts();
     let mut files = Vec::new();
     for (thread, out) in split.outs() {

@@ -162,8 +162,8 @@ impl State {
                 if let Some(profile) = &link.profile {
                     self.order(Order::Profile(profile.clone()));
                 }
-                if let Some(step) = link.step {
-                    self.order(Order::Seek(step));
+                if let Some(at) = &link.step {
+                    self.order(Order::At(at.clone()));
                 }
             }
         }

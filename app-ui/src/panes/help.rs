@@ -1,9 +1,10 @@
 //! What lies over the panes: help, the go-to field and the command palette.
 
 use egui::{Grid, Id, Key, Modal, RichText, ScrollArea, TextEdit, Ui};
-use session::Place;
 use session::format::{grouped, parse_address, parse_step};
 use session::order::Order;
+use session::view::MarkFacts;
+use session::{At, Place};
 
 use crate::apply::{Overlay, State};
 use crate::command::{ACTIONS, Action, Command, key_text};
@@ -101,9 +102,9 @@ fn go_to(
 ) -> bool {
     ui.set_width(380.0);
     ui.heading("Go to");
-    let total = state.shown.open().map_or(0, |(head, _)| head.len);
+    let (total, marks) = state.shown.open().map_or((0, &[][..]), |(head, _)| (head.len, &head.marks[..]));
     let label = ui.label(format!(
-        "A step from 0 to {}, a share such as 50%, or an address such as 0x7e0000004030",
+        "A step from 0 to {}, a share such as 50%, start, end, peak, a mark such as mark:NAME, or an address such as 0x7e0000004030",
         grouped(total)
     ));
     let field =
@@ -113,10 +114,17 @@ fn go_to(
     }
     let target = target(&local.text, total);
     if target.is_none() && !local.text.trim().is_empty() {
-        ui.label("That is no step, share or address.");
+        ui.label("That is no step, share, mark or address.");
     }
     let entered = field.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
     let mut close = false;
+    for mark in matching(marks, &local.text) {
+        let text = format!("{}, step {}", mark.name, grouped(mark.step));
+        if ui.link(text).clicked() {
+            commands.push(Command::Order(Order::Seek(mark.step)));
+            close = true;
+        }
+    }
     ui.horizontal(|ui| {
         let go = ui.add_enabled(target.is_some(), egui::Button::new("Go"));
         if (go.clicked() || entered)
@@ -174,7 +182,18 @@ fn target(text: &str, total: u64) -> Option<Command> {
     if let Some(addr) = parse_address(text) {
         return Some(Command::Order(Order::Enter(Place::Block(addr))));
     }
-    parse_step(text, total).map(|step| Command::Order(Order::Seek(step.min(total))))
+    if let Some(step) = parse_step(text, total) {
+        return Some(Command::Order(Order::Seek(step.min(total))));
+    }
+    text.parse().ok().map(|at: At| Command::Order(Order::At(at)))
+}
+
+/// The first marks whose name has what is typed in it.
+fn matching<'a>(marks: &'a [MarkFacts], typed: &str) -> impl Iterator<Item = &'a MarkFacts> {
+    const MOST: usize = 8;
+    let typed = typed.trim().to_lowercase();
+    let wanted = typed.strip_prefix("mark:").unwrap_or(&typed).trim().to_owned();
+    marks.iter().filter(move |mark| mark.name.to_lowercase().contains(&wanted)).take(MOST)
 }
 
 fn palette(ui: &mut Ui, local: &mut OverlayState, fresh: bool, commands: &mut Vec<Command>) -> bool {

@@ -8,6 +8,7 @@ pub(crate) mod callers;
 pub(crate) mod debug_hooks;
 pub(crate) mod domains;
 pub(crate) mod find_bar;
+mod flags;
 pub(crate) mod help;
 pub(crate) mod inspector;
 pub(crate) mod lesson;

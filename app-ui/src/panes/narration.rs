@@ -27,7 +27,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
                     ui.label("The trace has no operation.");
                 }
             }
-            note(ui, view, narration, commands);
+            remarks(ui, view, narration, commands);
             return;
         };
         ui.horizontal_wrapped(|ui| {
@@ -46,7 +46,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         } else if !narration.stack.is_empty() {
             super::stack(ui, "Called from", "calls", &narration.stack);
         }
-        note(ui, view, narration, commands);
+        remarks(ui, view, narration, commands);
         sentences(ui, view, narration, commands);
         if let Some(fatal) = &narration.fatal {
             ui.add_space(6.0);
@@ -116,24 +116,41 @@ fn sentence_ui(
     });
 }
 
-/// The author's note that holds here, and the way to the others.
-fn note(ui: &mut Ui, view: &View<'_>, narration: &Narration, commands: &mut Vec<Command>) {
-    let Some(note) = &narration.note else { return };
+/// Marks at this step, the author's note that holds here, and the way to the others.
+fn remarks(ui: &mut Ui, view: &View<'_>, narration: &Narration, commands: &mut Vec<Command>) {
+    for name in &narration.marks {
+        ui.horizontal_wrapped(|ui| {
+            ui.weak("mark:");
+            ui.label(RichText::new(name).strong().color(view.theme.text));
+        });
+    }
+    let Some(note) = &narration.note else {
+        if !view.head.marks.is_empty() {
+            ui.horizontal(|ui| way(ui, narration, commands));
+        }
+        return;
+    };
     egui::Frame::new().fill(view.theme.hint).corner_radius(4).inner_margin(8).show(ui, |ui| {
         ui.label(RichText::new(&note.text).color(view.theme.text));
         ui.horizontal(|ui| {
             if view.picture.step > note.step {
                 ui.weak(format!("said at step {}", grouped(note.step)));
             }
-            for (action, there) in [(Action::PreviousNote, note.previous), (Action::NextNote, note.next)] {
-                let button = egui::Button::new(action.meta().label);
-                let response = ui.add_enabled(there, button);
-                if response.on_hover_text(action.tooltip(ui.ctx())).clicked() {
-                    commands.push(Command::Do(action));
-                }
-            }
+            way(ui, narration, commands);
         });
     });
+}
+
+/// Buttons to the notes and marks before and after this step.
+fn way(ui: &mut Ui, narration: &Narration, commands: &mut Vec<Command>) {
+    let ways = [(Action::PreviousNote, narration.previous), (Action::NextNote, narration.next)];
+    for (action, there) in ways {
+        let button = egui::Button::new(action.meta().label);
+        let response = ui.add_enabled(there, button);
+        if response.on_hover_text(action.tooltip(ui.ctx())).clicked() {
+            commands.push(Command::Do(action));
+        }
+    }
 }
 
 fn upper_first(text: &str) -> String {

@@ -7,7 +7,7 @@ use session::format::grouped;
 use session::order::Order;
 use session::view::tape::{OperationRow, OperationsLook};
 
-use super::{View, Wishes};
+use super::{View, Wishes, flags};
 use crate::command::Command;
 use crate::theme::Theme;
 
@@ -130,7 +130,9 @@ fn row(ui: &Ui, view: &View<'_>, row: &OperationRow, rect: Rect, list: Rect, com
     let response = ui.interact(rect.intersect(list), id, Sense::click());
     response.widget_info(|| {
         let thread = row.thread.map_or_else(String::new, |thread| format!(", thread {thread}"));
-        WidgetInfo::selected(Role::Button, true, current, format!("Step {}: {call}{thread}", grouped(step)))
+        let marks = marks_of(row, ", ");
+        let text = format!("Step {}: {call}{thread}{marks}", grouped(step));
+        WidgetInfo::selected(Role::Button, true, current, text)
     });
     let painter = ui.painter_at(list);
     let visuals = ui.visuals();
@@ -153,6 +155,11 @@ fn row(ui: &Ui, view: &View<'_>, row: &OperationRow, rect: Rect, list: Rect, com
     }
     let mut call_rect = rect;
     call_rect.min.x = number.x + 12.0;
+    if !row.marks.is_empty() {
+        let foot = Pos2::new(call_rect.min.x, center + 6.0);
+        flags::draw(&painter, foot, 12.0, theme.text);
+        call_rect.min.x += flags::WIDTH + 4.0;
+    }
     let thread = row.thread.map(|thread| format!("t{thread}"));
     let id_text: Vec<String> = row.id.map(|id| format!("#{id}")).into_iter().chain(thread).collect();
     let id_text = id_text.join(" ");
@@ -160,13 +167,18 @@ fn row(ui: &Ui, view: &View<'_>, row: &OperationRow, rect: Rect, list: Rect, com
     let fits = call.len() as f32 * 7.0 <= call_rect.width() - id_width;
     let text = if fits { call } else { short };
     let clipped = painter.with_clip_rect(call_rect.with_max_x(rect.right() - id_width).intersect(list));
-    clipped.text(
+    let drawn = clipped.text(
         Pos2::new(call_rect.left(), center),
         egui::Align2::LEFT_CENTER,
         text,
         FontId::monospace(11.5),
         color,
     );
+    if !row.marks.is_empty() {
+        let beside = Pos2::new(drawn.right() + 10.0, center);
+        let names = row.marks.join(", ");
+        clipped.text(beside, egui::Align2::LEFT_CENTER, names, FontId::proportional(11.0), theme.weak);
+    }
     if id_width > 0.0 {
         painter.text(
             Pos2::new(rect.right() - 4.0, center),
@@ -181,12 +193,18 @@ fn row(ui: &Ui, view: &View<'_>, row: &OperationRow, rect: Rect, list: Rect, com
     }
     if response.hovered() {
         response.on_hover_text_at_pointer(format!(
-            "Step {}: {call}{}{}\nClick to go there",
+            "Step {}: {call}{}{}{}\nClick to go there",
             grouped(step),
             row.id.map_or_else(String::new, |id| format!(", id {id}")),
-            row.thread.map_or_else(String::new, |thread| format!(", on thread {thread}"))
+            row.thread.map_or_else(String::new, |thread| format!(", on thread {thread}")),
+            marks_of(row, "\n")
         ));
     }
+}
+
+/// Marks of a row in words, after `between`.
+fn marks_of(row: &OperationRow, between: &str) -> String {
+    if row.marks.is_empty() { String::new() } else { format!("{between}mark: {}", row.marks.join(", ")) }
 }
 
 /// A scroll bar over whole rows.

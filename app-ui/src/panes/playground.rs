@@ -4,6 +4,7 @@ mod completion;
 mod puzzle;
 
 use egui::{Button, Event, FontId, Id, Key, Modifiers, RichText, ScrollArea, TextEdit, Ui};
+use session::At;
 use session::link::{Link, What};
 use session::order::Order;
 use session::puzzle::PuzzleView;
@@ -166,7 +167,7 @@ fn tools(
                 let what = What::Puzzle { id: puzzle.id.clone(), program: Some(text) };
                 Link { what, ..Link::default() }
             }
-            None => Link { what: What::Program(text), step: Some(step), ..Link::default() },
+            None => Link { what: What::Program(text), step: Some(At::Step(step)), ..Link::default() },
         };
         commands.push(Command::Share(link));
     }

@@ -6,11 +6,13 @@ use egui::{Mesh, Pos2, Rect, Sense, Shape, Stroke, Ui, Vec2, WidgetInfo};
 use session::format::{bytes, count, grouped};
 use session::order::Order;
 
-use super::View;
+use super::{View, flags};
 use crate::command::Command;
 use crate::theme::Theme;
 
 const HEIGHT: f32 = 46.0;
+/// Marks that are told where the pointer is.
+const MARKS_TOLD: usize = 6;
 /// Width of the state after the last operation, which no other follows.
 const LAST: f32 = 2.0;
 
@@ -68,6 +70,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) -> R
         let color = if mark.obtained { theme.text } else { theme.weak };
         painter.add(Shape::convex_polygon(points, color, Stroke::NONE));
     }
+    flags::along(&painter, rect, &view.head.marks, x_of, theme);
     if curves.known < total {
         let known = Rect::from_min_max(Pos2::new(x_of(curves.known), rect.top()), rect.max);
         painter.rect_filled(known, 0.0, theme.veil);
@@ -85,6 +88,9 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) -> R
     if let Some(pos) = response.interact_pointer_pos() {
         let share = f64::from(((pos.x - rect.left()) / rect.width()).clamp(0.0, 1.0));
         let step = (share * total as f64).round() as u64;
+        // A click on a flag means its step, which a point of the bar is too wide to tell.
+        let flag = flags::near(pos.x, &view.head.marks, x_of).first().map(|mark| mark.step);
+        let step = if response.clicked() { flag.unwrap_or(step) } else { step };
         if step != target {
             commands.push(Command::Order(Order::Seek(step)));
         }
@@ -99,6 +105,13 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) -> R
         let bucket = index.and_then(|index| curves.buckets.get(index as usize)).copied();
         response.on_hover_ui_at_pointer(|ui| {
             ui.label(format!("Step {}", grouped(step)));
+            let there = flags::near(pos.x, &view.head.marks, x_of);
+            for mark in there.iter().take(MARKS_TOLD) {
+                ui.label(format!("Mark: {}, step {}", mark.name, grouped(mark.step)));
+            }
+            if let Some(more) = there.len().checked_sub(MARKS_TOLD).filter(|&more| more > 0) {
+                ui.weak(format!("and {} near here", count(more as u64, "more mark")));
+            }
             if let Some(index) = index.filter(|_| per > 1 && bucket.is_some()) {
                 let states = states(index, per, total);
                 let last = states.end - 1;
@@ -115,7 +128,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) -> R
                 }
             }
             ui.weak(
-                "Triangles: arenas or segments obtained (up) and released (down). Click or drag to go there.",
+                "Triangles: arenas or segments obtained (up) and released (down). Flags: marks. Click or drag to go there.",
             );
         });
     }

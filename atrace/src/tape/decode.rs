@@ -31,7 +31,7 @@ pub(super) struct Decoder {
     raw: Vec<u8>,
     prediction: Prediction,
     /// Moments of operations that have not come yet.
-    marks: VecDeque<TimeMark>,
+    moments: VecDeque<TimeMark>,
     addresses: Vec<u64>,
 }
 
@@ -46,7 +46,7 @@ impl Decoder {
             heaps: Vec::new(),
             raw: Vec::new(),
             prediction: Prediction::new(pool_bits),
-            marks: VecDeque::new(),
+            moments: VecDeque::new(),
             addresses: Vec::new(),
         }
     }
@@ -75,7 +75,10 @@ impl Decoder {
                 if header.first != self.builder.len() {
                     return Err(self.misplaced(header.first));
                 }
-                self.place_marks(u64::MAX);
+                if let Some(mark) = self.builder.trace().head.marks.last().filter(|m| m.at > header.first) {
+                    return Err(format!("a mark stands after {} operations, past the end", mark.at));
+                }
+                self.place_moments(u64::MAX);
                 return Ok(true);
             }
             Some(BlockKind::Index) | None => {}
@@ -118,14 +121,16 @@ impl Decoder {
     /// Takes what stands between operations.
     fn between(&mut self, kind: BlockKind, header: &Header, raw: &[u8]) -> Result<(), String> {
         let (first, count) = (header.first, header.count);
-        let taken = if kind == BlockKind::Notes {
+        let taken = if kind == BlockKind::Marks {
+            return take_marks(first, raw, count, &mut self.builder);
+        } else if kind == BlockKind::Notes {
             let notes = &mut self.builder.trace_mut().head.notes;
             tables::take_notes(first, raw, count, |at, text| notes.push(Note { at, text: text.to_owned() }))
         } else {
-            let marks = &mut self.marks;
+            let moments = &mut self.moments;
             tables::take_times(first, raw, count, |moment| {
                 let Moment { at, time_ns, rss_bytes } = moment;
-                marks.push_back(TimeMark { at, time_ns, rss_bytes });
+                moments.push_back(TimeMark { at, time_ns, rss_bytes });
             })
         };
         taken.ok_or_else(|| WRONG_TABLE.to_owned())
@@ -154,7 +159,7 @@ impl Decoder {
             self.address(rows).ok_or_else(|| "the addresses do not hold what they must".to_owned())?;
             self.builder.extend_addresses(&self.addresses).map_err(one_line)?;
         }
-        self.place_marks(self.builder.len());
+        self.place_moments(self.builder.len());
         Ok(())
     }
 
@@ -185,9 +190,9 @@ impl Decoder {
     }
 
     /// Moments up to where the operations are.
-    fn place_marks(&mut self, end: u64) {
-        let count = self.marks.iter().take_while(|m| m.at < end).count();
-        self.builder.trace_mut().origin.marks.extend(self.marks.drain(..count));
+    fn place_moments(&mut self, end: u64) {
+        let count = self.moments.iter().take_while(|m| m.at < end).count();
+        self.builder.trace_mut().origin.moments.extend(self.moments.drain(..count));
     }
 
     /// Goes to a STATE block's place. Tables and facts stay.
@@ -196,9 +201,28 @@ impl Decoder {
         let (state, blocks) = State::take(&raw).ok_or("a state does not hold what it must")?;
         self.builder.resume(&tape_state(state, header.first)).map_err(|e| e.to_string())?;
         self.prediction.restart_at(blocks);
-        self.marks.clear();
+        self.moments.clear();
         self.raw = raw;
         Ok(())
+    }
+}
+
+/// Takes marks, which must stand in order and bear names that can be seen. What is wrong, as the middle of a sentence.
+pub(super) fn take_marks(
+    first: u64,
+    raw: &[u8],
+    count: u32,
+    builder: &mut TraceBuilder,
+) -> Result<(), String> {
+    let mut wrong = None;
+    let taken = tables::take_notes(first, raw, count, |at, name| {
+        if wrong.is_none() {
+            wrong = builder.mark_at(at, name).err();
+        }
+    });
+    match wrong {
+        Some(error) => Err(error.to_string()),
+        None => taken.ok_or_else(|| WRONG_TABLE.to_owned()),
     }
 }
 

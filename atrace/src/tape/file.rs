@@ -4,7 +4,7 @@ use std::io::{Read, Seek};
 
 use sim_core::{Trace, TraceBuilder};
 
-use super::decode::Decoder;
+use super::decode::{Decoder, take_marks};
 use super::facts::{set_meta, tape_totals};
 use crate::container::{BlockKind, FileProfile};
 use crate::error::AtraceError;
@@ -59,7 +59,7 @@ impl<S: Read + Seek> AtraceFile<S> {
         self.file.intact()
     }
 
-    /// Everything known of the trace but its operations, tables and notes, from facts and index alone, with
+    /// Everything known of the trace but its operations, tables and notes, from facts, marks and index alone, with
     /// the number of notes; `None` where the file has no index.
     pub fn summary(&mut self) -> Result<Option<(Trace, u64)>, AtraceError> {
         let Some(totals) = self.file.totals().cloned() else { return Ok(None) };
@@ -69,6 +69,13 @@ impl<S: Read + Seek> AtraceFile<S> {
             let raw = self.file.payload(&entry)?;
             Meta::take(&raw)
                 .and_then(|meta| set_meta(meta, builder.trace_mut()))
+                .map_err(|problem| entry.damaged(problem))?;
+        }
+        let entries: Vec<Entry> =
+            self.blocks().iter().filter(|e| e.kind == BlockKind::Marks).copied().collect();
+        for entry in entries {
+            let raw = self.file.payload(&entry)?;
+            take_marks(entry.first, &raw, entry.count, &mut builder)
                 .map_err(|problem| entry.damaged(problem))?;
         }
         builder.trace_mut().set_totals(tape_totals(&totals));

@@ -50,6 +50,7 @@ impl AtraceReader {
             return Err(self.error(what.to_owned()));
         }
         self.state = State::Done;
+        self.decoder.builder.drop_marks_ahead();
         let sentence = format!(
             "the file is damaged or cut at byte {}: {what}; {operations} operations before it were read",
             self.offset

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::ops::Range;
 
 use sim_core::tape::{Columns, FrameId, Splitter, StackId, Stacks, StringId, TimeMark};
-use sim_core::{Note, Trace};
+use sim_core::{Mark, Note, Trace};
 
 use super::columns::{call, exchange, heap_code, put_actions};
 use super::facts::{meta_of, totals_of};
@@ -54,8 +54,10 @@ pub struct AtraceWriter<W> {
     last_state: u64,
     notes: VecDeque<Note>,
     notes_taken: usize,
-    marks: VecDeque<TimeMark>,
-    last_mark: Option<TimeMark>,
+    marks: VecDeque<Mark>,
+    marks_taken: usize,
+    moments: VecDeque<TimeMark>,
+    last_moment: Option<TimeMark>,
     /// Strings, frames and stacks written.
     tables: [u32; 3],
     /// Names of snapshots written.
@@ -85,7 +87,9 @@ impl<W: Write> AtraceWriter<W> {
             notes: VecDeque::new(),
             notes_taken: 0,
             marks: VecDeque::new(),
-            last_mark: None,
+            marks_taken: 0,
+            moments: VecDeque::new(),
+            last_moment: None,
             // The empty string is in every table.
             tables: [1, 0, 0],
             names: 0,
@@ -158,18 +162,20 @@ impl<W: Write> AtraceWriter<W> {
         Ok(())
     }
 
-    /// Takes notes and moments that were not here before.
-    fn take_marks(&mut self, trace: &Trace) {
+    /// Takes notes, marks and moments that were not here before.
+    fn take_remarks(&mut self, trace: &Trace) {
         self.notes.extend(trace.head.notes.iter().skip(self.notes_taken).cloned());
         self.notes_taken = self.notes_taken.max(trace.head.notes.len());
-        let last = self.last_mark;
+        self.marks.extend(trace.head.marks.iter().skip(self.marks_taken).cloned());
+        self.marks_taken = self.marks_taken.max(trace.head.marks.len());
+        let last = self.last_moment;
         let new = |m: &&TimeMark| last.is_some_and(|l| (m.at, m.time_ns) <= (l.at, l.time_ns));
-        self.marks.extend(trace.origin.marks.iter().skip_while(new));
-        self.last_mark = self.marks.back().copied().or(last);
+        self.moments.extend(trace.origin.moments.iter().skip_while(new));
+        self.last_moment = self.moments.back().copied().or(last);
     }
 
-    /// Writes notes and moments of the operations before `end`.
-    fn write_marks(&mut self, end: u64) -> io::Result<()> {
+    /// Writes notes, marks and moments of the operations before `end`.
+    fn write_remarks(&mut self, end: u64) -> io::Result<()> {
         let first = self.stream.operations();
         let notes: Vec<Note> = drain_before(&mut self.notes, |n| n.at < end);
         for notes in notes.chunks(TABLE_ENTRIES as usize) {
@@ -177,12 +183,18 @@ impl<W: Write> AtraceWriter<W> {
             tables::put_notes(first, notes.iter().map(|note| (note.at, note.text.as_str())), &mut raw);
             self.stream.write(BlockKind::Notes, notes.len() as u32, first, &raw)?;
         }
-        let marks: Vec<TimeMark> = drain_before(&mut self.marks, |m| m.at < end);
+        let marks: Vec<Mark> = drain_before(&mut self.marks, |m| m.at < end);
         for marks in marks.chunks(TABLE_ENTRIES as usize) {
             let mut raw = Vec::new();
-            tables::put_times(first, marks.iter().map(moment), &mut raw);
-            self.stream.write(BlockKind::Times, marks.len() as u32, first, &raw)?;
-            if let Some(last) = marks.last() {
+            tables::put_notes(first, marks.iter().map(|mark| (mark.at, mark.name())), &mut raw);
+            self.stream.write(BlockKind::Marks, marks.len() as u32, first, &raw)?;
+        }
+        let moments: Vec<TimeMark> = drain_before(&mut self.moments, |m| m.at < end);
+        for moments in moments.chunks(TABLE_ENTRIES as usize) {
+            let mut raw = Vec::new();
+            tables::put_times(first, moments.iter().map(moment), &mut raw);
+            self.stream.write(BlockKind::Times, moments.len() as u32, first, &raw)?;
+            if let Some(last) = moments.last() {
                 self.stream.set_time_ns(last.time_ns);
             }
         }
@@ -250,7 +262,7 @@ impl<W: Write> AtraceWriter<W> {
         if count == 0 {
             return Ok(());
         }
-        self.write_marks(self.stream.operations() + count as u64)?;
+        self.write_remarks(self.stream.operations() + count as u64)?;
         self.block.drop_plain_runs();
         put_actions(&self.columns, &mut self.block);
         exchange(&mut self.columns, &mut self.block);
@@ -271,7 +283,7 @@ impl<W: Write> AtraceWriter<W> {
     pub fn write(&mut self, piece: &Trace) -> io::Result<()> {
         self.begin(piece)?;
         self.write_tables(piece)?;
-        self.take_marks(piece);
+        self.take_remarks(piece);
         self.rows(piece)
     }
 
@@ -279,9 +291,12 @@ impl<W: Write> AtraceWriter<W> {
     pub fn finish(&mut self, trace: &Trace) -> io::Result<()> {
         self.begin(trace)?;
         self.write_tables(trace)?;
-        self.take_marks(trace);
+        self.take_remarks(trace);
         self.flush()?;
-        self.write_marks(u64::MAX)?;
+        // A reader refuses marks past the end.
+        let end = self.stream.operations();
+        self.marks.retain(|mark| mark.at <= end);
+        self.write_remarks(u64::MAX)?;
         self.write_meta(trace)?;
         self.stream.finish(&totals_of(trace.totals(), self.notes_taken as u64))
     }

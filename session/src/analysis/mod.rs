@@ -3,4 +3,5 @@
 pub mod anatomy;
 pub mod overview;
 pub mod owner;
+pub mod peak;
 pub mod survivors;

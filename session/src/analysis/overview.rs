@@ -13,6 +13,8 @@ use sim_core::replay::Moment;
 use sim_core::tape::Action;
 use sim_core::{Addr, Event, Kind, Machine, Profile, Trace};
 
+use super::peak::{High, Peaks};
+
 /// Columns of the curves, the most of them for a tape that grows.
 const BUCKETS: u64 = 1024;
 
@@ -51,6 +53,7 @@ pub struct Overview {
     /// Bytes asked for of the block in each slot, 0 for the C library's.
     asked: Vec<u64>,
     live_bytes: u64,
+    peaks: Peaks,
     arena_size: u64,
     threshold: u64,
     /// Bytes of mimalloc's segments, by ordinal.
@@ -69,6 +72,7 @@ impl Overview {
             grows: false,
             asked: vec![0; trace.slot_count() as usize],
             live_bytes: 0,
+            peaks: Peaks::default(),
             arena_size: profile.arena_size,
             threshold: profile.small_request_threshold,
             segments: BTreeMap::new(),
@@ -110,6 +114,11 @@ impl Overview {
             });
             self.buckets = pairs.collect();
         }
+    }
+
+    /// The trace's peak, once it is known: see [`super::peak`].
+    pub fn peak(&self) -> Option<High> {
+        self.complete().then(|| self.peaks.asked())
     }
 
     /// The first arena mark after `step`; `None` also while it is not known yet.
@@ -171,13 +180,16 @@ impl Overview {
 impl Overview {
     /// Takes in the next operation.
     pub fn add(&mut self, moment: &Moment<'_>) {
-        let Moment { trace, index, events, machine, .. } = *moment;
+        let Moment { trace, index, events, machine, pointer } = *moment;
         for event in events {
             self.note(event);
         }
         if let Some((slot, now)) = self.asked_for(trace, index, machine) {
             self.live_bytes = self.live_bytes + now - self.asked[slot];
             self.asked[slot] = now;
+        }
+        if machine.stopped().is_none() {
+            self.peaks.after(machine, trace, index, pointer);
         }
         let arenas = machine.arena_counters().narenas_currently_allocated * self.arena_size;
         let held_bytes = arenas + self.segments.values().sum::<u64>();
@@ -191,6 +203,7 @@ impl Overview {
         self.known += 1;
         if self.complete() && !self.grows {
             self.asked = Vec::new();
+            self.peaks.rest();
         }
     }
 }
@@ -246,6 +259,7 @@ mod tests {
         assert_eq!(overview.bucket_steps(), straight.bucket_steps());
         assert_eq!(overview.buckets, straight.buckets);
         assert_eq!(overview.marks, straight.marks);
+        assert_eq!(overview.peak(), straight.peak());
     }
 
     #[test]
@@ -270,6 +284,7 @@ mod tests {
         assert_eq!(overview.previous_mark(1985).map(|m| m.step), Some(1));
         let peak = overview.buckets.iter().map(|b| b.live_bytes).max();
         assert_eq!(peak, Some(4000 * 512));
+        assert_eq!(overview.peak(), Some(High { bytes: 4000 * 512, step: 4000 }));
         assert_eq!(overview.buckets.iter().map(|b| b.held_bytes).max(), Some(3 << 20));
         assert!(overview.marks.iter().any(|m| !m.obtained));
     }

@@ -2,6 +2,7 @@
 
 use sim_core::index::{RareEvent, Wanted};
 
+use crate::at::At;
 use crate::order::Direction;
 use crate::search::{Aim, rare_event_name};
 
@@ -34,6 +35,28 @@ impl Engine {
         match self.find.aspect.aim(session, place, pinned) {
             Ok((aim, what)) => self.look_for(aim, what, direction),
             Err(why) => self.notice(why),
+        }
+    }
+
+    /// Goes to a step by its name. Where the peak is not known yet, it goes there as soon as it is.
+    pub(super) fn go(&mut self, at: &At) {
+        let Some(session) = &self.session else { return };
+        let peak = session.overview().peak();
+        if *at == At::Peak && peak.is_none() {
+            self.awaits_peak = true;
+            self.notice("The peak is gone to once the tape has been read ahead".to_owned());
+            return;
+        }
+        match at.resolve(session.trace(), || Ok(peak.map_or(0, |high| high.step))) {
+            Ok(step) => self.seek(|_| step),
+            Err(error) => self.notice(error.to_string()),
+        }
+    }
+
+    pub(super) fn go_to_awaited_peak(&mut self) {
+        let known = self.session.as_ref().is_some_and(|session| session.overview().complete());
+        if known && std::mem::take(&mut self.awaits_peak) {
+            self.go(&At::Peak);
         }
     }
 

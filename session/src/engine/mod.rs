@@ -70,6 +70,8 @@ pub struct Engine {
     playground: Option<Playground>,
     /// Whether it was said that the open recording has to be doubted.
     doubted: bool,
+    /// Whether the peak is to be gone to, once the tape has been read ahead.
+    awaits_peak: bool,
     /// A text of statistics that was opened, until a front takes it.
     still: Option<Box<Still>>,
     /// The revision that the selection has caught up with.
@@ -207,6 +209,7 @@ impl Engine {
                 run.advance(slice);
             }
         }
+        self.go_to_awaited_peak();
         self.catch_up();
     }
 
@@ -215,6 +218,7 @@ impl Engine {
         self.told.stale = true;
         self.told.asked = true;
         let Some(order) = self.heeded(order) else { return };
+        self.awaits_peak = false;
         match order {
             Order::Quiz(order) => self.at_quiz(order),
             Order::Beat(by) => self.beat(|walk| walk.go_on(by)),
@@ -237,8 +241,9 @@ impl Engine {
             Order::Seek(step) => self.seek(|_| step),
             Order::Step(by) => self.seek(|session| session.target().saturating_add_signed(by)),
             Order::End => self.seek(Session::len),
-            Order::NextNote => self.seek(|s| s.next_note().unwrap_or(s.target())),
-            Order::PreviousNote => self.seek(|s| s.previous_note().unwrap_or(s.target())),
+            Order::At(at) => self.go(&at),
+            Order::NextNote => self.seek(|s| s.next_remark().unwrap_or(s.target())),
+            Order::PreviousNote => self.seek(|s| s.previous_remark().unwrap_or(s.target())),
             Order::Play => self.play(),
             Order::Speed(index) => self.set_speed(|_| index),
             Order::Faster(by) => self.set_speed(|speed| speed.saturating_add_signed(by)),

@@ -226,18 +226,24 @@ impl Session {
         notes[..notes.partition_point(|n| n.at < step)].last()
     }
 
-    /// The step after the next operation with a note.
-    pub fn next_note(&self) -> Option<u64> {
+    /// The step after the next operation with a note, or the next mark if that comes before.
+    pub fn next_remark(&self) -> Option<u64> {
         let notes = &self.trace.head.notes;
         let target = self.target();
-        notes.get(notes.partition_point(|n| n.at < target)).map(|n| n.at + 1)
+        let note = notes.get(notes.partition_point(|n| n.at < target)).map(|n| n.at + 1);
+        let marks = &self.trace.head.marks;
+        let mark = marks.get(marks.partition_point(|m| m.at <= target)).map(|m| m.at);
+        note.into_iter().chain(mark).min()
     }
 
-    /// The step after the operation with a note before the one that holds here.
-    pub fn previous_note(&self) -> Option<u64> {
+    /// The step after the operation with a note before the one that holds here, or the mark before here if that comes after.
+    pub fn previous_remark(&self) -> Option<u64> {
         let notes = &self.trace.head.notes;
         let target = self.target();
-        notes[..notes.partition_point(|n| n.at + 1 < target)].last().map(|n| n.at + 1)
+        let note = notes[..notes.partition_point(|n| n.at + 1 < target)].last().map(|n| n.at + 1);
+        let marks = &self.trace.head.marks;
+        let mark = marks[..marks.partition_point(|m| m.at < target)].last().map(|m| m.at);
+        note.max(mark)
     }
 
     /// The operation that led to the state shown.

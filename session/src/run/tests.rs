@@ -209,7 +209,7 @@ fn notes_hold_until_the_next_one() {
     let mut session = Session::new(Arc::new(tape.finish()), &Overrides::default(), 0).unwrap();
     let text = |s: &Session| s.note().map(|n| n.text.clone());
     assert_eq!(text(&session).as_deref(), Some("0"), "what comes first");
-    assert_eq!((session.previous_note(), session.next_note()), (None, Some(1)));
+    assert_eq!((session.previous_remark(), session.next_remark()), (None, Some(1)));
     for (step, note, previous, next) in [
         (1, "0", None, Some(4)),
         (3, "0", Some(1), Some(4)),
@@ -219,7 +219,7 @@ fn notes_hold_until_the_next_one() {
         session.seek(step);
         settle(&mut session);
         assert_eq!(text(&session).as_deref(), Some(note), "{step}");
-        assert_eq!((session.previous_note(), session.next_note()), (previous, next), "{step}");
+        assert_eq!((session.previous_remark(), session.next_remark()), (previous, next), "{step}");
     }
 }
 
@@ -227,4 +227,28 @@ fn notes_hold_until_the_next_one() {
 fn unknown_profiles_are_refused() {
     let trace = Arc::new(TraceBuilder::new("t").finish());
     assert!(Session::new(trace, &Overrides::preset("cpython-2.7"), 0).is_err());
+}
+
+#[test]
+fn notes_and_marks_are_stations_on_one_way() {
+    let mut tape = TraceBuilder::new("t");
+    for id in 1..=10 {
+        if [0, 4, 5].contains(&tape.len()) {
+            tape.mark(if id == 1 { "start" } else { "turn" }).unwrap();
+        }
+        tape.push(Op { thread: 0, domain: Domain::Obj, call: Call::Malloc { id, size: 8 } }).unwrap();
+    }
+    tape.mark("end").unwrap();
+    for at in [2, 4, 7] {
+        tape.trace_mut().head.notes.push(Note { at, text: at.to_string() });
+    }
+    let mut session = Session::new(Arc::new(tape.finish()), &Overrides::default(), 1).unwrap();
+    // Notes hold at 3, 5 and 8; marks stand at 0, 4, 5 and 10.
+    let stations = [0, 3, 4, 5, 8, 10];
+    for step in 0..=10 {
+        session.seek(step);
+        settle(&mut session);
+        assert_eq!(session.next_remark(), stations.into_iter().find(|&s| s > step), "{step}");
+        assert_eq!(session.previous_remark(), stations.into_iter().rev().find(|&s| s < step), "{step}");
+    }
 }

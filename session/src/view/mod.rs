@@ -98,9 +98,23 @@ pub struct Head {
     pub recording: bool,
     /// The first operation as a C call.
     pub first_call: Option<String>,
+    /// Marks: the first so many.
+    pub marks: Vec<MarkFacts>,
+}
+
+/// A mark.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MarkFacts {
+    /// Where it is.
+    pub step: u64,
+    /// What it is called.
+    pub name: String,
 }
 
 impl Head {
+    /// Marks that are sent at most; more would stand in each other's place.
+    const MARKS: usize = 2000;
+
     pub(crate) fn of(session: &Session) -> Self {
         let trace = session.trace();
         Self {
@@ -114,6 +128,9 @@ impl Head {
             stacks: trace.has_stacks(),
             recording: !trace.is_lesson() && !trace.origin.source.facts.is_empty(),
             first_call: trace.op(0).map(|op| crate::actions::call(trace, &op)),
+            marks: (trace.head.marks.iter().take(Self::MARKS))
+                .map(|mark| MarkFacts { step: mark.at, name: mark.name().to_owned() })
+                .collect(),
         }
     }
 }

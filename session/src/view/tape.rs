@@ -36,6 +36,8 @@ pub struct OperationRow {
     pub id: Option<u64>,
     /// Whether the author has a note on it.
     pub noted: bool,
+    /// Marks at the step after it.
+    pub marks: Vec<String>,
     /// Its thread, in a trace of several.
     pub thread: Option<u16>,
 }
@@ -88,6 +90,17 @@ impl Operations {
     }
 }
 
+/// Names of marks at a step, no more than can be told.
+fn names_at(session: &Session, step: u64) -> Vec<String> {
+    const MOST: usize = 12;
+    let marks = session.trace().marks_at(step);
+    let mut names: Vec<String> = marks.iter().take(MOST).map(|mark| mark.name().to_owned()).collect();
+    if let Some(more) = marks.len().checked_sub(MOST).filter(|&more| more > 0) {
+        names.push(format!("and {more} more"));
+    }
+    names
+}
+
 fn operation_row(session: &Session, index: u64) -> Option<OperationRow> {
     let op = session.trace().op(index)?;
     let call = actions::call(session.trace(), &op);
@@ -96,6 +109,7 @@ fn operation_row(session: &Session, index: u64) -> Option<OperationRow> {
         short: actions::short_call(&op, &call),
         id: id_after(&op),
         noted: session.trace().note_at(index).is_some(),
+        marks: names_at(session, index + 1),
         thread: session.trace().has_threads().then_some(op.thread),
         call,
     })
@@ -149,10 +163,6 @@ pub struct NoteFacts {
     pub text: String,
     /// Operations done after the one it is about.
     pub step: u64,
-    /// Whether there is a note before it.
-    pub previous: bool,
-    /// Whether there is one after it.
-    pub next: bool,
 }
 
 /// One event as a sentence.
@@ -192,6 +202,12 @@ pub struct Narration {
     pub stack: Vec<FrameFacts>,
     /// The note that holds.
     pub note: Option<NoteFacts>,
+    /// Marks at this step.
+    pub marks: Vec<String>,
+    /// Whether there is a note or a mark before this step.
+    pub previous: bool,
+    /// Whether there is one after it.
+    pub next: bool,
     /// What happened, in order.
     pub sentences: Vec<SentenceFacts>,
     /// What would have ended the process by now, as it would have been printed.
@@ -224,12 +240,10 @@ impl Narration {
         Self {
             explained,
             stack: stack.unwrap_or_default().iter().map(FrameFacts::of).collect(),
-            note: session.note().map(|note| NoteFacts {
-                text: note.text.clone(),
-                step: note.at + 1,
-                previous: session.previous_note().is_some(),
-                next: session.next_note().is_some(),
-            }),
+            note: session.note().map(|note| NoteFacts { text: note.text.clone(), step: note.at + 1 }),
+            marks: names_at(session, session.step()),
+            previous: session.previous_remark().is_some(),
+            next: session.next_remark().is_some(),
             sentences: op.as_ref().map_or_else(Vec::new, |op| sentences(session, op, lesson)),
             fatal: session.stopped(),
         }

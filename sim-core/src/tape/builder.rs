@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::names::Names;
 use super::order::BirthOrder;
 use super::trace::Trace;
-use super::{Action, Call, Counts, Kind, Op, SourceLine, StackId};
+use super::{Action, Call, Counts, Kind, MarkError, Op, SourceLine, StackId, marks};
 use crate::addr::Addr;
 use crate::domains::{Domain, ObjectHeap};
 
@@ -222,6 +222,23 @@ impl TraceBuilder {
         Ok(())
     }
 
+    /// Gives the step after the operations so far a name.
+    pub fn mark(&mut self, name: &str) -> Result<(), MarkError> {
+        self.mark_at(self.len(), name)
+    }
+
+    /// Gives a step a name, where marks come ahead of the operations. It must not come before a step that has one; a mark whose
+    /// operations have not come when the trace is shared or finished is not in that.
+    pub fn mark_at(&mut self, at: u64, name: &str) -> Result<(), MarkError> {
+        marks::append(&mut self.trace.head.marks, at, name)
+    }
+
+    /// Drops marks of operations that have not come, where it turns out that none will.
+    pub fn drop_marks_ahead(&mut self) {
+        let end = self.len();
+        self.trace.head.marks.retain(|mark| mark.at <= end);
+    }
+
     /// The number of a snapshot's name, for [`Action::TracemallocSnapshot`].
     pub fn name_number(&mut self, name: &str) -> u32 {
         self.trace.rows.name(name)
@@ -330,7 +347,7 @@ impl TraceBuilder {
     }
 
     /// The trace so far, to be shown while it grows: a longer one shares its rows and tables, so that handing out takes
-    /// no longer for a long trace than for a short one, but for notes, moments and actions. What [`Self::extend_rows`] and its
+    /// no longer for a long trace than for a short one, but for notes, marks, moments and actions. What [`Self::extend_rows`] and its
     /// like append must be whole. See [`crate::Replay::grow`].
     pub fn share(&mut self) -> Trace {
         self.trace.share()

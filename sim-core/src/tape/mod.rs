@@ -1,4 +1,4 @@
-//! A trace: operations in columns, with names, notes and settings.
+//! A trace: operations in columns, with names, notes, marks and settings.
 //!
 //! An operation takes 13 bytes: what it is, a dense slot that stands for the block, a size, and the id
 //! the file gave the block. Slots are reused as soon as a block is gone, so that the machine's table of
@@ -11,6 +11,7 @@ mod column;
 mod columns;
 mod grown;
 mod heads;
+mod marks;
 mod names;
 mod order;
 mod rows;
@@ -24,6 +25,7 @@ mod trace;
 pub use action::{Action, Poked, TableChoice};
 pub use builder::{NAMES_MAX, TapeError, TraceBuilder};
 pub use columns::{Columns, IdRule, SIZE_COLUMNS};
+pub use marks::{MARK_CHARS_MAX, MARKS_MAX, Mark, MarkError, MarkName};
 pub(crate) use segment::RowsRef;
 pub use source::{CallCount, Doubt, Missing, Source, TimeMark};
 pub use split::Splitter;

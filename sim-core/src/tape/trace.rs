@@ -3,7 +3,7 @@
 use super::heads::{DOMAIN_SHIFT, HeadCounts};
 use super::rows::Rows;
 use super::segment::RowsRef;
-use super::{Action, Call, Counts, Kind, Note, Op, Packed, Source, StackId, Stacks, TimeMark};
+use super::{Action, Call, Counts, Kind, Mark, Note, Op, Packed, Source, StackId, Stacks, TimeMark};
 use crate::addr::Addr;
 use crate::domains::{AllocatorName, Domain, ObjectHeap};
 
@@ -37,6 +37,8 @@ pub struct Head {
     pub lesson: bool,
     /// Remarks, in order of position.
     pub notes: Vec<Note>,
+    /// Names at steps, in order of position.
+    pub marks: Vec<Mark>,
     /// What its author calls blocks, by id, in order of ids; others are called by their ids.
     pub names: Vec<(u64, String)>,
 }
@@ -49,12 +51,12 @@ pub struct Origin {
     /// Python stacks, strings and frames.
     pub stacks: Stacks,
     /// Moments of the recording, in order; positions count from the first operation of the whole trace.
-    pub marks: Vec<TimeMark>,
+    pub moments: Vec<TimeMark>,
     /// The line of [`Trace::needs_mimalloc`], where the format has lines.
     pub mimalloc_line: Option<u64>,
-    /// The last mark that was forgotten.
-    mark_before: Option<TimeMark>,
-    /// Marks were forgotten.
+    /// The last moment that was forgotten.
+    moment_before: Option<TimeMark>,
+    /// Moments were forgotten.
     pub(super) timed: bool,
 }
 
@@ -129,18 +131,18 @@ impl Trace {
 
     /// Whether the recording has times.
     pub fn timed(&self) -> bool {
-        self.origin.timed || !self.origin.marks.is_empty()
+        self.origin.timed || !self.origin.moments.is_empty()
     }
 
     /// When the operation after `index` others was done, in nanoseconds since the recording began: the
-    /// last mark before it, a forgotten one too, and the first one after it, evenly between. Where that was not read yet
+    /// last moment before it, a forgotten one too, and the first one after it, evenly between. Where that was not read yet
     /// it is the time of the one before.
     pub fn time_ns(&self, index: u64) -> Option<u64> {
-        let Origin { marks, mark_before, .. } = &self.origin;
+        let Origin { moments, moment_before, .. } = &self.origin;
         let at = self.first() + index;
-        let after = marks.partition_point(|m| m.at <= at);
-        let before = after.checked_sub(1).map_or(mark_before.as_ref(), |last| marks.get(last))?;
-        let Some(next) = marks.get(after) else { return Some(before.time_ns) };
+        let after = moments.partition_point(|m| m.at <= at);
+        let before = after.checked_sub(1).map_or(moment_before.as_ref(), |last| moments.get(last))?;
+        let Some(next) = moments.get(after) else { return Some(before.time_ns) };
         let (done, all) = (at - before.at, (next.at - before.at).max(1));
         let span = u128::from(next.time_ns.saturating_sub(before.time_ns));
         Some(before.time_ns + (span * u128::from(done) / u128::from(all)) as u64)
@@ -259,6 +261,14 @@ impl Trace {
         notes.binary_search_by_key(&(self.first() + index), |n| n.at).ok().map(|at| &notes[at])
     }
 
+    /// Marks at a step, which is counted from the first operation of the whole trace.
+    pub fn marks_at(&self, step: u64) -> &[Mark] {
+        let marks = &self.head.marks;
+        let first = marks.partition_point(|m| m.at < step);
+        let count = marks[first..].partition_point(|m| m.at == step);
+        &marks[first..first + count]
+    }
+
     /// The id that the operation after `index` others was written with: for malloc, calloc and a realloc
     /// of NULL the one it gives, else the one it names; 0 for free of NULL. `index` must be below
     /// [`Self::len`].
@@ -371,40 +381,45 @@ impl Trace {
         self.rows.tally.slot_count = slots;
     }
 
-    /// Drops all rows and what hangs on them. Counts, tables, settings and notes stay.
+    /// Drops all rows and what hangs on them. Counts, tables, settings, notes and marks stay.
     pub(super) fn forget(&mut self) {
         self.rows.forget();
         let origin = &mut self.origin;
-        origin.timed |= !origin.marks.is_empty();
-        origin.mark_before = origin.marks.last().copied().or(origin.mark_before);
-        origin.marks.clear();
+        origin.timed |= !origin.moments.is_empty();
+        origin.moment_before = origin.moments.last().copied().or(origin.moment_before);
+        origin.moments.clear();
     }
 
     /// The trace so far, while it grows: rows and tables are shared with it and with those handed out before.
     pub(super) fn share(&mut self) -> Self {
         self.rows.seal();
-        let Origin { source, stacks, marks, mimalloc_line, mark_before, timed } = &self.origin;
+        let Origin { source, stacks, moments, mimalloc_line, moment_before, timed } = &self.origin;
         let origin = Origin {
             source: source.clone(),
             stacks: stacks.shared(),
-            marks: marks.clone(),
+            moments: moments.clone(),
             mimalloc_line: *mimalloc_line,
-            mark_before: *mark_before,
+            moment_before: *moment_before,
             timed: *timed,
         };
         let mut shared = Self { head: self.head.clone(), origin, rows: self.rows.clone() };
-        shared.order_notes();
+        shared.order_remarks();
         shared
     }
 
     /// Keeps no more than what is needed of a trace that is finished.
     pub(super) fn complete(&mut self) {
         self.rows.end_mut().shrink();
-        self.order_notes();
+        self.order_remarks();
     }
 
-    /// Puts notes in order, several at one place as one.
-    fn order_notes(&mut self) {
+    /// Puts notes in order, several at one place as one, and leaves out marks of operations that have not come: they may be
+    /// known before these, and in a file that is cut they never come.
+    fn order_remarks(&mut self) {
+        let end = self.first() + self.len();
+        let marks = &mut self.head.marks;
+        marks.sort_by_key(|m| m.at);
+        marks.truncate(marks.partition_point(|m| m.at <= end));
         let notes = &mut self.head.notes;
         notes.sort_by_key(|n| n.at);
         for note in std::mem::take(notes) {

@@ -34,6 +34,8 @@ pub struct Anonymize {
     out: TraceBuilder,
     names: Names,
     stacks: StackMap,
+    /// Marks that were taken.
+    marks: usize,
 }
 
 struct Names {
@@ -81,6 +83,7 @@ impl Anonymize {
             out: TraceBuilder::new("anonymized"),
             names: Names { key, known: HashMap::new() },
             stacks: StackMap::default(),
+            marks: 0,
         }
     }
 
@@ -117,16 +120,28 @@ impl Anonymize {
             let stack = self.stack(piece, piece.stack_of(index));
             push(&mut self.out, op, stack, piece, index)?;
         }
-        self.out.trace_mut().origin.marks.extend(&piece.origin.marks);
-        Ok(())
+        self.out.trace_mut().origin.moments.extend(&piece.origin.moments);
+        self.marks(piece)
     }
 
     /// Takes what is known at the end of the trace.
-    pub fn finish(&mut self, whole: &Trace) {
+    pub fn finish(&mut self, whole: &Trace) -> Result<(), CareError> {
         self.head(whole);
         if whole.is_empty() {
-            self.out.trace_mut().origin.marks.extend(&whole.origin.marks);
+            self.out.trace_mut().origin.moments.extend(&whole.origin.moments);
         }
+        self.marks(whole)
+    }
+
+    /// Takes marks that were not here before, where they stand.
+    fn marks(&mut self, piece: &Trace) -> Result<(), CareError> {
+        for mark in piece.head.marks.iter().skip(self.marks) {
+            let name = format!("mark_{}", self.names.hash(mark.name()));
+            let marked = self.out.mark_at(mark.at, &name);
+            marked.map_err(|error| CareError::Mark { at: mark.at, error })?;
+            self.marks += 1;
+        }
+        Ok(())
     }
 
     fn head(&mut self, from: &Trace) {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sim_core::tape::{StackId, TimeMark};
 use sim_core::{Call, Trace, TraceBuilder};
 
-use super::{CareError, Clock, Notes, StackMap, copy_head, push, refuse_scenarios, same};
+use super::{CareError, Clock, Marks, Notes, StackMap, copy_head, push, refuse_scenarios, same};
 
 /// The setting that says where arenas are placed.
 const PLACEMENT: &str = "arena_placement";
@@ -27,6 +27,7 @@ pub struct Input {
     next: usize,
     clock: Clock,
     notes: Notes,
+    marks: Marks,
     stacks: StackMap,
     threads: HashMap<u16, u16>,
     /// Nanoseconds that its times are put off.
@@ -156,9 +157,10 @@ impl Merge {
             if self.time_ns != Some(time_ns) {
                 self.time_ns = Some(time_ns);
                 let at = self.out.len();
-                self.out.trace_mut().origin.marks.push(TimeMark { at, time_ns, rss_bytes: None });
+                self.out.trace_mut().origin.moments.push(TimeMark { at, time_ns, rss_bytes: None });
             }
         }
+        state.marks.copy(piece, piece.first() + index as u64, &mut self.out)?;
         state.notes.copy(piece, piece.first() + index as u64, &mut self.out);
         let to = &mut self.out.trace_mut().origin.stacks;
         let stack: StackId = state.stacks.get(&piece.origin.stacks, to, piece.stack_of(index), &mut same);
@@ -166,8 +168,9 @@ impl Merge {
     }
 
     /// Takes what is known of an input at its end.
-    pub fn finish(&mut self, input: usize, whole: &Trace) {
-        let state = &self.inputs[input];
+    pub fn finish(&mut self, input: usize, whole: &Trace) -> Result<(), CareError> {
+        let state = &mut self.inputs[input];
+        state.marks.copy(whole, u64::MAX, &mut self.out)?;
         let to = &mut self.out.trace_mut().origin.source;
         let from = &whole.origin.source;
         to.set(&format!("input {}", input + 1), whole.head.name.as_str());
@@ -200,5 +203,6 @@ impl Merge {
         if let Some(truncated) = &doubt.truncated {
             sum.truncated.get_or_insert_with(|| format!("{}: {truncated}", whole.head.name));
         }
+        Ok(())
     }
 }

@@ -15,6 +15,7 @@ pub use split::{Split, SplitCounts};
 pub use stats::{CallSite, Lifetimes, Reallocs, Share, SizeRow, Stats, StatsReport};
 pub use trim::{Bound, Trim, TrimCounts};
 
+use sim_core::tape::MarkError;
 use sim_core::tape::{FrameId, StackId, Stacks, TimeMark};
 use sim_core::{Addr, Note, ObjectHeap, TapeError, Trace, TraceBuilder};
 use thiserror::Error;
@@ -49,6 +50,14 @@ pub enum CareError {
     /// More threads than can be numbered or written.
     #[error("there are more than {0} threads; take fewer inputs or a part of them")]
     TooManyThreads(usize),
+    /// A mark that cannot stand in the result.
+    #[error("after {at} operations: {error}")]
+    Mark {
+        /// Operations of the result before it.
+        at: u64,
+        /// Why not.
+        error: MarkError,
+    },
     /// An operation that cannot stand in the result.
     #[error("operation {at}: {error}")]
     Operation {
@@ -150,7 +159,7 @@ struct Clock {
 impl Clock {
     /// Moments up to the operation after `at` others of the whole trace; each is given once.
     fn pass(&mut self, piece: &Trace, at: u64, mut each: impl FnMut(&TimeMark)) {
-        while let Some(mark) = piece.origin.marks.get(self.passed).filter(|m| m.at <= at) {
+        while let Some(mark) = piece.origin.moments.get(self.passed).filter(|m| m.at <= at) {
             each(mark);
             self.last = Some(*mark);
             self.passed += 1;
@@ -182,7 +191,30 @@ impl Notes {
     }
 }
 
-/// Sets what is known of a trace besides operations, stacks and moments.
+/// Passes over the marks in step with the operations.
+#[derive(Debug, Default)]
+struct Marks {
+    passed: usize,
+}
+
+impl Marks {
+    /// Puts the marks up to a step where `out` is.
+    fn copy(&mut self, piece: &Trace, step: u64, out: &mut TraceBuilder) -> Result<(), CareError> {
+        while let Some(mark) = piece.head.marks.get(self.passed).filter(|m| m.at <= step) {
+            let at = out.len();
+            out.mark(mark.name()).map_err(|error| CareError::Mark { at, error })?;
+            self.passed += 1;
+        }
+        Ok(())
+    }
+
+    /// Passes over the marks before a step.
+    fn skip(&mut self, piece: &Trace, step: u64) {
+        self.passed = self.passed.max(piece.head.marks.partition_point(|m| m.at < step));
+    }
+}
+
+/// Sets what is known of a trace besides operations, stacks, moments, notes and marks.
 fn copy_head(from: &Trace, to: &mut Trace) {
     to.head.name.clone_from(&from.head.name);
     to.head.description.clone_from(&from.head.description);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sim_core::tape::TimeMark;
 use sim_core::{Kind, Trace, TraceBuilder};
 
-use super::{CareError, Clock, Notes, StackMap, copy_head, push, refuse_scenarios, same};
+use super::{CareError, Clock, Marks, Notes, StackMap, copy_head, push, refuse_scenarios, same};
 
 /// Traces written at the same time.
 const THREADS_MAX: usize = 256;
@@ -39,6 +39,7 @@ struct Part {
     out: TraceBuilder,
     stacks: StackMap,
     notes: Notes,
+    marks: Marks,
     time_ns: Option<u64>,
 }
 
@@ -91,8 +92,10 @@ impl Split {
             if let Some(mark) = self.clock.last.filter(|m| part.time_ns != Some(m.time_ns)) {
                 part.time_ns = Some(mark.time_ns);
                 let at = part.out.len();
-                part.out.trace_mut().origin.marks.push(TimeMark { at, ..mark });
+                part.out.trace_mut().origin.moments.push(TimeMark { at, ..mark });
             }
+            // A mark is of the whole recording, so each thread's trace has it.
+            part.marks.copy(piece, step, &mut part.out)?;
             part.notes.copy(piece, step, &mut part.out);
             let to = &mut part.out.trace_mut().origin.stacks;
             let stack = part.stacks.get(&piece.origin.stacks, to, piece.stack_of(index), &mut same);
@@ -104,10 +107,12 @@ impl Split {
     }
 
     /// Takes what is known at the end of the trace.
-    pub fn finish(&mut self, whole: &Trace) {
+    pub fn finish(&mut self, whole: &Trace) -> Result<(), CareError> {
         for (thread, part) in &mut self.parts {
+            part.marks.copy(whole, u64::MAX, &mut part.out)?;
             head(whole, *thread, part.out.trace_mut());
         }
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use sim_core::tape::{StackId, TimeMark};
 use sim_core::{Addr, Call, Domain, Kind, ObjectHeap, Op, Trace, TraceBuilder};
 
-use super::{CareError, Clock, Notes, StackMap, copy_head, push, push_whole, refuse_scenarios, same};
+use super::{CareError, Clock, Marks, Notes, StackMap, copy_head, push, push_whole, refuse_scenarios, same};
 
 /// An end of a range.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,6 +12,8 @@ pub enum Bound {
     Step(u64),
     /// Nanoseconds since the recording began.
     Time(u64),
+    /// Past all that has been read: see [`Trim::set_bounds`].
+    NotYet,
 }
 
 /// What a trim came to.
@@ -62,6 +64,7 @@ pub struct Trim {
     clock: Clock,
     stacks: StackMap,
     notes: Notes,
+    marks: Marks,
     counts: TrimCounts,
 }
 
@@ -79,8 +82,15 @@ impl Trim {
             clock: Clock::default(),
             stacks: StackMap::default(),
             notes: Notes::default(),
+            marks: Marks::default(),
             counts: TrimCounts::default(),
         }
+    }
+
+    /// Sets the range, where it becomes known along the way, such as by a mark. To be called before the piece that it begins or ends in
+    /// is taken, and only for a bound that was [`Bound::NotYet`].
+    pub fn set_bounds(&mut self, from: Bound, to: Bound) {
+        (self.from, self.to) = (from, to);
     }
 
     /// What is ready to be written and then forgotten.
@@ -103,7 +113,11 @@ impl Trim {
             let step = piece.first() + index as u64;
             self.moments(piece, step);
             if !self.begun && self.reached(self.from, step) {
-                self.begin(piece)?;
+                self.begin(piece, index)?;
+            }
+            // Those at the very end are in the range, since its last state is theirs.
+            if self.begun && !self.ended {
+                self.marks.copy(piece, step, &mut self.out)?;
             }
             self.ended |= self.begun && self.reached(self.to, step);
             match (self.begun, self.ended) {
@@ -120,7 +134,7 @@ impl Trim {
     fn moments(&mut self, piece: &Trace, step: u64) {
         let inside = self.begun && !self.ended;
         let at = self.out.len();
-        let marks = &mut self.out.trace_mut().origin.marks;
+        let marks = &mut self.out.trace_mut().origin.moments;
         self.clock.pass(piece, step, |mark| {
             if inside {
                 marks.push(TimeMark { at, ..*mark });
@@ -136,6 +150,9 @@ impl Trim {
         }
         if self.counts.kept == 0 {
             return Err(CareError::EmptyRange);
+        }
+        if !self.ended {
+            self.marks.copy(whole, u64::MAX, &mut self.out)?;
         }
         copy_head(whole, self.out.trace_mut());
         let counts = self.counts;
@@ -156,6 +173,7 @@ impl Trim {
         match bound {
             Bound::Step(at) => step >= at,
             Bound::Time(ns) => self.clock.last.is_some_and(|m| m.time_ns >= ns),
+            Bound::NotYet => false,
         }
     }
 
@@ -201,10 +219,11 @@ impl Trim {
         }
     }
 
-    fn begin(&mut self, piece: &Trace) -> Result<(), CareError> {
+    fn begin(&mut self, piece: &Trace, index: usize) -> Result<(), CareError> {
         self.begun = true;
+        self.marks.skip(piece, piece.first() + index as u64);
         if let Some(mark) = self.clock.last {
-            self.out.trace_mut().origin.marks.push(TimeMark { at: 0, ..mark });
+            self.out.trace_mut().origin.moments.push(TimeMark { at: 0, ..mark });
         }
         if !self.with_prelude {
             return Ok(());
@@ -223,7 +242,7 @@ impl Trim {
         }
         // The prelude takes no time.
         if let Some(mark) = self.clock.last.filter(|_| self.counts.prelude > 0) {
-            self.out.trace_mut().origin.marks.push(TimeMark { at: self.counts.prelude, ..mark });
+            self.out.trace_mut().origin.moments.push(TimeMark { at: self.counts.prelude, ..mark });
         }
         Ok(())
     }

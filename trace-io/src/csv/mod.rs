@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use csv_core::{ReadRecordResult, Reader as Records, ReaderBuilder};
 use header::COLUMNS;
 use sim_core::tape::{Action, SourceLine, StackId, TimeMark};
-use sim_core::{Addr, Call, Domain, Note, ObjectHeap, Op, TapeError, Trace, TraceBuilder};
+use sim_core::{Addr, Call, Domain, Mark, Note, ObjectHeap, Op, TapeError, Trace, TraceBuilder};
 
 use crate::error::{LineColumn, TraceError};
 use crate::lines::hexadecimal;
@@ -204,7 +204,7 @@ impl Parser {
         let (time, rss_bytes) = (self.number(row, TIME)?, self.number(row, RSS)?);
         let at = self.builder().len();
         if let Some(time_ns) = time {
-            self.builder_mut().trace_mut().origin.marks.push(TimeMark { at, time_ns, rss_bytes });
+            self.builder_mut().trace_mut().origin.moments.push(TimeMark { at, time_ns, rss_bytes });
         }
         if !row[NOTE].is_empty() {
             let text = String::from_utf8_lossy(row[NOTE]).into_owned();
@@ -404,6 +404,16 @@ fn write_mark(out: &mut impl Write, mark: Option<&TimeMark>) -> io::Result<()> {
     Ok(())
 }
 
+/// A row that has what a `#!` line says.
+fn write_directive(out: &mut impl Write, words: &str) -> io::Result<()> {
+    quoted(out, &format!("#! {words}"))?;
+    writeln!(out, ",,,,,,,,,,,,")
+}
+
+fn write_marks(out: &mut impl Write, marks: &[Mark]) -> io::Result<()> {
+    marks.iter().try_for_each(|mark| write_directive(out, &format!("{} {}", ptrace::MARK, mark.name())))
+}
+
 /// A row that has a moment and no operation.
 fn write_moment(out: &mut impl Write, mark: &TimeMark) -> io::Result<()> {
     out.write_all(b",,,,,,,,")?;
@@ -415,15 +425,15 @@ fn write_moment(out: &mut impl Write, mark: &TimeMark) -> io::Result<()> {
 pub(crate) fn write_rows(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     if trace.first() == 0 {
         for (key, value) in directives(trace) {
-            quoted(out, &format!("#! {key}={value}"))?;
-            writeln!(out, ",,,,,,,,,,,,")?;
+            write_directive(out, &format!("{key}={value}"))?;
         }
     }
-    let mut marks = trace.origin.marks.iter().peekable();
+    let mut marks = trace.origin.moments.iter().peekable();
     let (mut stack_of_text, mut text) = (StackId(0), String::new());
     let mut action = Vec::new();
     for index in 0..trace.len() {
         let Some(op) = trace.op(index) else { break };
+        write_marks(out, trace.marks_at(trace.first() + index))?;
         let mut here = None;
         while let Some(mark) = marks.next_if(|m| m.at <= trace.first() + index) {
             if let Some(before) = here.replace(mark) {
@@ -483,13 +493,14 @@ pub(crate) fn write_rows(out: &mut impl Write, trace: &Trace) -> io::Result<()> 
 /// Writes what stands after the last operation.
 pub(crate) fn write_footer(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     let operations = trace.first() + trace.len();
+    write_marks(out, trace.marks_at(operations))?;
     for note in trace.head.notes.iter().filter(|n| n.at >= operations) {
         out.write_all(b",,,,,,,,,,,,")?;
         quoted(out, &note.text)?;
         out.write_all(b"\n")?;
     }
     if trace.is_empty() {
-        trace.origin.marks.iter().try_for_each(|mark| write_moment(out, mark))?;
+        trace.origin.moments.iter().try_for_each(|mark| write_moment(out, mark))?;
     }
     Ok(())
 }

@@ -40,6 +40,8 @@ fn yes() -> bool {
 enum Item {
     /// Belongs to the operation that follows.
     Note(String),
+    /// Names the step where it stands.
+    Mark(String),
     Malloc {
         id: u64,
         size: u64,
@@ -282,6 +284,11 @@ fn expand(builder: &mut TraceBuilder, item: Item, at: &dyn Fn() -> LineColumn) -
             builder.trace_mut().head.notes.push(Note { at, text });
             Ok(())
         }
+        Item::Mark(name) => builder.mark(&name).map_err(|error| TraceError::Syntax {
+            at: at(),
+            problem: error.to_string(),
+            remedy: "write mark(\"NAME\")".to_owned(),
+        }),
         Item::Malloc { id, size, domain, thread } => push(thread, domain, Call::Malloc { id, size }),
         Item::Calloc { id, nelem, elsize, domain, thread } => {
             push(thread, domain, Call::Calloc { id, nelem, elsize })

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use sim_core::tape::Action;
-use sim_core::{Call, Domain, ObjectHeap, Op, Trace};
+use sim_core::{Call, Domain, Mark, ObjectHeap, Op, Trace};
 
 /// Writes a trace as a lesson.
 pub fn write(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
@@ -42,9 +42,10 @@ pub(crate) fn write_header(out: &mut impl Write, trace: &Trace) -> io::Result<()
     writeln!(out, "    operations: [")
 }
 
-/// The operations with their notes.
+/// The operations with their notes and marks.
 pub(crate) fn write_rows(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     for index in 0..trace.len() {
+        write_marks(out, trace.marks_at(trace.first() + index))?;
         if let Some(note) = trace.note_at(index) {
             writeln!(out, "        note({}),", quoted(&note.text))?;
         }
@@ -57,10 +58,15 @@ pub(crate) fn write_rows(out: &mut impl Write, trace: &Trace) -> io::Result<()> 
 
 /// What stands after the last operation.
 pub(crate) fn write_footer(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
+    write_marks(out, trace.marks_at(trace.first() + trace.len()))?;
     for note in trace.head.notes.iter().filter(|n| n.at >= trace.first() + trace.len()) {
         writeln!(out, "        note({}),", quoted(&note.text))?;
     }
     writeln!(out, "    ],\n)")
+}
+
+fn write_marks(out: &mut impl Write, marks: &[Mark]) -> io::Result<()> {
+    marks.iter().try_for_each(|mark| writeln!(out, "        mark({}),", quoted(mark.name())))
 }
 
 fn write_op(out: &mut impl Write, trace: &Trace, op: &Op, heap: ObjectHeap) -> io::Result<()> {

@@ -58,7 +58,7 @@ impl Recording {
             header,
         };
         facts::begin(recording.builder.trace_mut(), &recording.header);
-        recording.builder.trace_mut().origin.marks.push(TimeMark { at: 0, time_ns: 0, rss_bytes: None });
+        recording.builder.trace_mut().origin.moments.push(TimeMark { at: 0, time_ns: 0, rss_bytes: None });
         if let Some(version) = version {
             recording.set_version(version, "");
         }
@@ -130,7 +130,7 @@ impl Recording {
             return;
         }
         let at = self.builder.len();
-        let marks = &mut self.builder.trace_mut().origin.marks;
+        let marks = &mut self.builder.trace_mut().origin.moments;
         let before_ns = marks.last().map_or(0, |m| m.time_ns);
         let time_ns = ms.saturating_mul(1_000_000).max(before_ns);
         marks.push(TimeMark { at, time_ns, rss_bytes: Some(rss_bytes) });
@@ -247,8 +247,8 @@ impl Recording {
         let span_ms = self.header.end_ms.saturating_sub(self.header.start_ms);
         let trace = self.builder.trace_mut();
         let time_ns = span_ms.saturating_mul(1_000_000);
-        if trace.origin.marks.last().is_some_and(|m| m.time_ns < time_ns) {
-            trace.origin.marks.push(TimeMark { at, time_ns, rss_bytes: None });
+        if trace.origin.moments.last().is_some_and(|m| m.time_ns < time_ns) {
+            trace.origin.moments.push(TimeMark { at, time_ns, rss_bytes: None });
         }
         let source = &mut trace.origin.source;
         source.records = Some(self.calls.iter().sum());

@@ -19,6 +19,7 @@ pub const CALLS: &[(&str, &str)] = &[
     ("snapshot(\"name\")", "tracemalloc.take_snapshot(), kept under the name"),
     ("track(x, domain, size)", "PyTraceMalloc_Track"),
     ("untrack(x, domain)", "PyTraceMalloc_Untrack"),
+    ("mark(\"name\")", "the step here is called so, to be found again; no operation"),
     ("virtual_alloc(n)", "a chunk of an interpreter's data stack, from the arena hook"),
     ("virtual_free(x)", "gives such a chunk back"),
     ("interpreter_new(1, own=True)", "a new interpreter, with an allocator state of its own"),

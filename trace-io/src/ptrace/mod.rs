@@ -9,6 +9,6 @@ mod write;
 pub use directives::DIRECTIVES;
 pub use write::{losses, write, write_header, write_op};
 
-pub(crate) use directives::LESSON;
+pub(crate) use directives::{LESSON, MARK};
 pub(crate) use parse::Parser;
-pub(crate) use write::{write_op_in, write_rows};
+pub(crate) use write::{write_footer, write_op_in, write_rows};

@@ -4,7 +4,7 @@ use sim_core::domains::AllocatorName;
 use sim_core::tape::{Action, Poked, SourceLine};
 use sim_core::{Call, Domain, ObjectHeap, Op, Profile, TraceBuilder};
 
-use super::directives::{DIRECTIVES, LESSON};
+use super::directives::{DIRECTIVES, LESSON, MARK};
 use crate::error::{LineColumn, TraceError};
 use crate::reader::Reader;
 
@@ -93,12 +93,27 @@ impl Parser {
         }
     }
 
+    /// `#! mark NAME`: the step where it stands has a name from here on.
+    fn mark(&mut self, name: &[u8]) -> Result<(), TraceError> {
+        let column = 2 + 1 + MARK.len();
+        let name = std::str::from_utf8(name)
+            .map_err(|_| self.syntax(column, "the mark's name is no UTF-8", "save the file as UTF-8"))?;
+        let remedy = format!("write `#! {MARK} NAME` on a line of its own");
+        self.builder.mark(name.trim()).map_err(|error| self.syntax(column, error.to_string(), remedy))
+    }
+
     fn directives(&mut self, line: &[u8]) -> Result<(), TraceError> {
+        let words = line[2..].trim_ascii();
+        if let Some(name) = words.strip_prefix(MARK.as_bytes())
+            && name.first().is_none_or(u8::is_ascii_whitespace)
+        {
+            return self.mark(name);
+        }
         if !self.builder.is_empty() {
             return Err(self.syntax(
                 0,
                 "a `#!` line stands after the first operation",
-                "move it to the top of the trace",
+                format!("move it to the top of the trace; `#! {MARK} NAME` alone stands anywhere"),
             ));
         }
         let text = String::from_utf8_lossy(&line[2..]).into_owned();

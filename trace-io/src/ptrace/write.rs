@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 
 use sim_core::tape::Action;
-use sim_core::{Call, ObjectHeap, Op, Trace};
+use sim_core::{Call, Mark, ObjectHeap, Op, Trace};
 
-use super::directives::{DIRECTIVES, LESSON};
+use super::directives::{DIRECTIVES, LESSON, MARK};
 use crate::loss::Loss;
 use crate::writer::recorded;
 
@@ -113,15 +113,26 @@ pub fn write_header(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
 /// Writes a whole trace.
 pub fn write(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     write_header(out, trace)?;
-    write_rows(out, trace)
+    write_rows(out, trace)?;
+    write_footer(out, trace)
 }
 
 /// Writes the operations that are here.
 pub(crate) fn write_rows(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     for index in 0..trace.len() {
+        write_marks(out, trace.marks_at(trace.first() + index))?;
         if let Some(op) = trace.op(index) {
             write_op_in(out, trace, &op, trace.object_heap(index as usize))?;
         }
     }
     Ok(())
+}
+
+/// Writes the marks after the last operation.
+pub(crate) fn write_footer(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
+    write_marks(out, trace.marks_at(trace.first() + trace.len()))
+}
+
+fn write_marks(out: &mut impl Write, marks: &[Mark]) -> io::Result<()> {
+    marks.iter().try_for_each(|mark| writeln!(out, "#! {MARK} {}", mark.name()))
 }

@@ -74,7 +74,7 @@ pub fn trace(
         let at = tape.len();
         if extras.times && draw.below(30) == 0 {
             let rss_bytes = (draw.below(2) == 0).then(|| 4096 * draw.below(1000));
-            tape.trace_mut().origin.marks.push(TimeMark {
+            tape.trace_mut().origin.moments.push(TimeMark {
                 at,
                 time_ns: at * 1_000 + draw.below(900),
                 rss_bytes,
@@ -82,6 +82,12 @@ pub fn trace(
         }
         if draw.below(100) == 0 {
             tape.trace_mut().head.notes.push(Note { at, text: format!("note before {at}: ünïcode") });
+        }
+        // At the places and under the names that a format might mistake, without a draw.
+        match (at + seed) % 41 {
+            0 => tape.mark(&format!("turn {}, \"ünï\\code\"", at % 3)).unwrap(),
+            1 => (0..3).for_each(|n| tape.mark(["a#2", "mark(\"x\"), m o 1 8", "#! mark"][n]).unwrap()),
+            _ => {}
         }
         if extras.scenario && draw.below(8) == 0 {
             act(&mut tape, &mut draw, &op);
@@ -105,7 +111,10 @@ pub fn trace(
     }
     if extras.times {
         let at = tape.len();
-        tape.trace_mut().origin.marks.push(TimeMark { at, time_ns: u64::MAX - 5, rss_bytes: None });
+        tape.trace_mut().origin.moments.push(TimeMark { at, time_ns: u64::MAX - 5, rss_bytes: None });
+    }
+    if seed.is_multiple_of(3) {
+        tape.mark("end").unwrap();
     }
     tape.trace_mut().origin.source.set("ended", "well");
     tape
@@ -263,8 +272,10 @@ pub fn check_same(back: &Trace, trace: &Trace, from: u64) {
     );
     let notes = |t: &Trace| t.head.notes.iter().filter(|n| n.at >= from).cloned().collect::<Vec<_>>();
     assert_eq!(notes(back), notes(trace));
-    let marks = |t: &Trace| t.origin.marks.iter().filter(|m| m.at >= from).copied().collect::<Vec<_>>();
+    let marks = |t: &Trace| t.head.marks.iter().filter(|m| m.at >= from).cloned().collect::<Vec<_>>();
     assert_eq!(marks(back), marks(trace));
+    let moments = |t: &Trace| t.origin.moments.iter().filter(|m| m.at >= from).copied().collect::<Vec<_>>();
+    assert_eq!(moments(back), moments(trace));
     if from == 0 {
         assert_eq!(back.totals(), trace.totals());
     }

@@ -239,6 +239,13 @@ impl<'a> Expander<'a> {
         self.act(at, Domain::Obj, Action::Stack(number))
     }
 
+    /// The step here has a name from here on; it is no operation.
+    fn mark(&mut self, at: LineColumn, arguments: &[Argument]) -> Result<(), Fault> {
+        let name = Self::text(arguments, 0, "mark", at)?;
+        let marked = self.builder.mark(name);
+        marked.map_err(|error| Fault::new(at, error.to_string(), "write mark(\"request-end\")"))
+    }
+
     fn act(&mut self, at: LineColumn, domain: Domain, action: Action) -> Result<(), Fault> {
         self.push(at, domain, ObjectHeap::Object, self.thread, Call::Act(action))
     }
@@ -283,6 +290,7 @@ impl<'a> Expander<'a> {
             "malloc" | "calloc" => self.make(at, target, name, arguments),
             "realloc" => self.realloc(at, target, arguments),
             "stack" => self.stack(at, arguments),
+            "mark" => self.mark(at, arguments),
             "free" | "free_keep" => self.free(at, name, arguments),
             "virtual_alloc" => {
                 let size = self.unsigned(arguments, 0, "virtual_alloc", at)?;

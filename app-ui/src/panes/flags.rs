@@ -1,0 +1,111 @@
+//! Marks as flags: one for a row, and those along a bar, with their names where there is room.
+
+use egui::text::{LayoutJob, TextWrapping};
+use egui::{Color32, FontId, Painter, Pos2, Rect, Shape, Stroke};
+use session::view::MarkFacts;
+
+use crate::theme::Theme;
+
+/// Width of a flag.
+pub(super) const WIDTH: f32 = 7.0;
+/// Poles that are closer together than this are one.
+const APART: f32 = 2.0;
+/// A name with less room than this is left out.
+const NAME_MIN: f32 = 24.0;
+/// How near the pointer has to be to a pole.
+const NEAR: f32 = 4.0;
+/// Where the names stand, from the top of the bar: below the triangles of arenas.
+const TOP: f32 = 8.0;
+
+/// Draws a flag on a pole of some height.
+pub(super) fn draw(painter: &Painter, foot: Pos2, height: f32, color: Color32) {
+    let top = foot.y - height;
+    painter.line_segment([Pos2::new(foot.x, top), foot], Stroke::new(1.0, color));
+    let points =
+        vec![Pos2::new(foot.x, top), Pos2::new(foot.x + WIDTH, top + 3.0), Pos2::new(foot.x, top + 6.0)];
+    painter.add(Shape::convex_polygon(points, color, Stroke::NONE));
+}
+
+/// Where the name of a mark may stand along a bar: from, to, and whether it ends at its pole instead of beginning there.
+fn room(x: f32, before: f32, next: f32, bar: Rect) -> Option<(f32, f32, bool)> {
+    let right = (x + WIDTH + 2.0, next.min(bar.right()) - 3.0, false);
+    let left = (before + 3.0, x - 3.0, true);
+    let wide = |(from, to, _): (f32, f32, bool)| to - from;
+    // Only what has no other way out stands to the left of its pole.
+    let best = if wide(right) < NAME_MIN && wide(left) > wide(right) { left } else { right };
+    (wide(best) >= NAME_MIN).then_some(best)
+}
+
+/// Draws marks along a bar.
+pub(super) fn along(
+    painter: &Painter,
+    bar: Rect,
+    marks: &[MarkFacts],
+    x_of: impl Fn(u64) -> f32,
+    theme: &Theme,
+) {
+    // Where the last thing drawn ends, and the last pole.
+    let (mut before, mut pole) = (bar.left(), f32::NEG_INFINITY);
+    for (at, mark) in marks.iter().enumerate() {
+        let x = x_of(mark.step);
+        if x - pole < APART {
+            continue;
+        }
+        pole = x;
+        draw(painter, Pos2::new(x, bar.bottom()), bar.height() - TOP, theme.text);
+        let next = marks[at + 1..].iter().map(|m| x_of(m.step)).find(|next| next - x >= APART);
+        if let Some((from, to, ends)) = room(x, before, next.unwrap_or(bar.right()), bar) {
+            let mut job =
+                LayoutJob::simple_singleline(mark.name.clone(), FontId::proportional(10.0), theme.text);
+            job.wrap = TextWrapping {
+                max_width: to - from,
+                max_rows: 1,
+                break_anywhere: true,
+                ..TextWrapping::default()
+            };
+            let galley = painter.layout_job(job);
+            let from = if ends { to - galley.size().x } else { from };
+            let place = Rect::from_min_size(Pos2::new(from, bar.top() + TOP), galley.size());
+            painter.rect_filled(place.expand2(egui::vec2(2.0, 0.0)), 2.0, Theme::faded(theme.ground, 0.75));
+            painter.galley(place.min, galley, theme.text);
+            before = if ends { x } else { place.right() };
+        } else {
+            before = x + WIDTH;
+        }
+    }
+}
+
+/// Marks whose poles are near a place, the nearest first.
+pub(super) fn near(x: f32, marks: &[MarkFacts], x_of: impl Fn(u64) -> f32) -> Vec<&MarkFacts> {
+    let far = |mark: &MarkFacts| (x_of(mark.step) - x).abs();
+    let mut there: Vec<&MarkFacts> = marks.iter().filter(|mark| far(mark) <= NEAR).collect();
+    there.sort_by(|a, b| far(a).total_cmp(&far(b)));
+    there
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use egui::pos2;
+
+    #[test]
+    fn names_stand_where_there_is_room() {
+        let bar = Rect::from_min_max(pos2(0.0, 0.0), pos2(300.0, 46.0));
+        assert_eq!(room(10.0, 0.0, 100.0, bar), Some((19.0, 97.0, false)));
+        assert_eq!(room(10.0, 0.0, 30.0, bar), None, "neither side has room");
+        // At the end of the bar a name ends at its pole.
+        assert_eq!(room(299.0, 100.0, 300.0, bar), Some((103.0, 296.0, true)));
+        assert_eq!(room(299.0, 290.0, 300.0, bar), None);
+    }
+
+    #[test]
+    fn the_nearest_mark_is_the_first() {
+        let mark = |step, name: &str| MarkFacts { step, name: name.to_owned() };
+        let marks = [mark(1, "a"), mark(5, "b"), mark(8, "c"), mark(90, "d")];
+        let names = |x| -> Vec<&str> {
+            near(x, &marks, |step| step as f32).into_iter().map(|m| m.name.as_str()).collect()
+        };
+        assert_eq!(names(7.0), ["c", "b"]);
+        assert_eq!(names(40.0), [""; 0]);
+    }
+}
