@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use session::Overrides;
+use session::analysis::peak::peaks;
 use session::format::bytes;
+use session::{Overrides, Setup};
 use sim_core::domains::AllocatorName;
 use sim_core::{Domain, Trace};
 use trace_io::account::Account;
@@ -240,6 +241,12 @@ pub(super) fn progress_bar(total: Option<u64>, what: &'static str) -> ProgressBa
     bar.set_message(what);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
+}
+
+/// The step of a trace's peak, by a run of its own.
+pub(super) fn peak(setup: &Setup, trace: &Trace) -> Result<u64, String> {
+    let mut machine = setup.machine(trace).map_err(|error| error.to_string())?;
+    Ok(peaks(&mut machine, trace).asked().step)
 }
 
 /// `--profile` and `--set`, shared by all subcommands that run a trace.

@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use resvg::{tiny_skia, usvg};
-use session::analysis::peak::peaks;
 use session::format::bytes;
 use session::{At, Setup, palette};
 use sim_core::report::{Occupancy, PoolState};
-use sim_core::{Addr, Machine, SizeClass, Trace};
+use sim_core::{Addr, Machine, SizeClass};
 
 use super::input::{self, ProfileArgs};
 use super::output::{Output, count, grouped};
@@ -37,8 +36,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     let trace = input::open(&args.file, None)?;
     let setup = Setup::resolve(&trace, &args.profile.overrides())?;
-    let peak = || peak(&setup, &trace).map_err(|error| error.to_string());
-    let step = args.at.resolve(&trace, peak).map_err(|error| anyhow::anyhow!("--at {error}"))?;
+    let step = args.at.resolve(&trace, || input::peak(&setup, &trace)).map_err(|error| anyhow::anyhow!("--at {error}"))?;
     let mut machine = setup.machine(&trace)?;
     if machine.mimalloc().is_some() {
         bail!(
@@ -66,11 +64,6 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let mut out = Output::create(&args.output)?;
     out.write_all(&bytes).with_context(|| args.output.display().to_string())?;
     out.finish()
-}
-
-/// The step of the trace's peak, by a run of its own.
-fn peak(setup: &Setup, trace: &Trace) -> Result<u64> {
-    Ok(peaks(&mut setup.machine(trace)?, trace).asked().step)
 }
 
 const CELL: u64 = 26;

@@ -191,7 +191,7 @@ impl Surveyor {
         let recorded = self.inquiry.layout().is_some().then_some(Placed::Recorded);
         let recorded = recorded.map(|placed| self.inquiry.census(&self.machine, self.step, placed));
         let origin = &self.inquiry.trace().origin;
-        let mut resident = origin.marks.iter().filter_map(|mark| mark.rss_bytes);
+        let mut resident = origin.moments.iter().filter_map(|mark| mark.rss_bytes);
         let first = resident.next();
         let doubts = Doubts {
             trust: self.trust.as_ref().and_then(|trust| trust.total().share()),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde::{Deserialize, Serialize};
+use session::at::At;
 use session::diagnosis::Placed;
 use session::diagnosis::gate::{Figures, Held, Limits};
 use session::format::{bytes, count, grouped, printable};
@@ -33,9 +34,9 @@ pub(in super::super) struct Args {
     /// The traces; `-` is standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// When: operations done, or end
+    /// When: operations done, start, end, peak, or mark:NAME
     #[arg(long, value_name = "STEP")]
-    at: Option<String>,
+    at: Option<At>,
     /// The most arenas that may be held
     #[arg(long, value_name = "N")]
     max_held_arenas: Option<u64>,
@@ -175,7 +176,12 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
     for file in &args.files {
         let name = file.display().to_string();
         let own = from_file.of(&name);
-        let at = args.at.as_deref().or(own.and_then(|own| own.at.as_deref())).or(from_file.at.as_deref());
+        let written = own.and_then(|own| own.at.as_deref()).or(from_file.at.as_deref());
+        let at = match (&args.at, written) {
+            (Some(at), _) => at.clone(),
+            (None, Some(written)) => written.parse()?,
+            (None, None) => At::End,
+        };
         let limits = limits_for(said, &from_file, own).with_context(|| {
             args.limits.as_ref().map_or_else(String::new, |path| path.display().to_string())
         })?;
@@ -187,7 +193,7 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
             !limits.is_empty() || args.json,
             "{name}: there is no limit; give --max-held-arenas, --max-pinned-bytes, --max-live-bytes, --limits or --baseline"
         );
-        let mut moment = reach(file, at.unwrap_or("end"), args.placed, &overrides, args.taken.domain)?;
+        let mut moment = reach(file, &at, args.placed, &overrides, args.taken.domain)?;
         let census = moment.census();
         let figures = Figures::of(&census);
         files.push((name, census.step, census.placed, figures, limits.results(figures)));

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use serde::Serialize;
+use session::at::At;
 use session::diagnosis::compare::{Comparison, Figure, GroupPair, Pair, Side};
 use session::diagnosis::{Key, Placed, Rule};
 use session::format::{bytes, grouped, printable};
@@ -30,12 +31,12 @@ pub(in super::super) struct Args {
     a: PathBuf,
     /// The second; default: the first
     b: Option<PathBuf>,
-    /// When in A: operations done, or end
+    /// When in A: operations done, start, end, peak, or mark:NAME
     #[arg(long, value_name = "STEP", default_value = "end")]
-    at: String,
+    at: At,
     /// When in B; default: as in A, end for another trace
     #[arg(long, value_name = "STEP")]
-    b_at: Option<String>,
+    b_at: Option<At>,
     /// Where blocks lie: as the model puts them, or as their addresses were recorded
     #[arg(long, value_name = "model|recorded", value_parser = super::placed)]
     placed: Option<Placed>,
@@ -134,10 +135,10 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
     of_b.settings.extend(args.b_sets.iter().cloned());
     of_b.malloc = args.b_malloc.or(of_b.malloc);
     let file_b = args.b.as_ref().unwrap_or(&args.a);
-    let at_b = args.b_at.as_deref().unwrap_or(if args.b.is_some() { "end" } else { &args.at });
+    let at_b = args.b_at.as_ref().unwrap_or(if args.b.is_some() { &At::End } else { &args.at });
     ensure!(
         args.b.is_some()
-            || at_b != args.at
+            || *at_b != args.at
             || of_b.profile != of_a.profile
             || !args.b_sets.is_empty()
             || of_b.malloc != of_a.malloc,

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use session::at::At;
 use session::diagnosis::{Census, Inquiry, Placed};
-use session::format::{bytes, count, grouped, parse_step};
+use session::format::{bytes, count, grouped};
 use session::pass::{self, Watcher};
 use session::{Overrides, Setup};
 use sim_core::domains::AllocatorName;
@@ -20,9 +21,9 @@ use super::super::input::{self, AsArgs, ProfileArgs};
 pub(super) struct MomentArgs {
     /// The trace; `-` is standard input
     file: PathBuf,
-    /// When: operations done, or end
+    /// When: operations done, start, end, peak, or mark:NAME
     #[arg(long, value_name = "STEP", default_value = "end")]
-    at: String,
+    at: At,
     /// Where blocks lie: as the model puts them, or as their addresses were recorded; default: model, but recorded
     /// where the model puts more than 1 % of the blocks elsewhere
     #[arg(long, value_name = "model|recorded", value_parser = super::placed)]
@@ -64,7 +65,7 @@ impl MomentArgs {
 /// Opens a trace and runs it to a step.
 pub(super) fn reach(
     file: &Path,
-    at: &str,
+    at: &At,
     placed: Option<Placed>,
     overrides: &Overrides,
     domain: Option<Domain>,
@@ -72,7 +73,7 @@ pub(super) fn reach(
     let trace = input::open(file, domain)?;
     let shown = file.display();
     let setup = Setup::resolve(&trace, overrides)?;
-    let step = step(at, trace.len()).with_context(|| shown.to_string())?;
+    let step = at.resolve(&trace, || input::peak(&setup, &trace)).with_context(|| shown.to_string())?;
     let mut machine = setup.machine(&trace)?;
     let mut trust = Trust::new(&setup.profile);
     let watchers: &mut [&mut dyn Watcher] = &mut [&mut trust];
@@ -90,22 +91,6 @@ pub(super) fn reach(
         None => inquiry.usual_placement(agreement),
     };
     Ok(Moment { inquiry, machine, step, placed, trust: agreement, reasons })
-}
-
-/// The step that a person means.
-fn step(at: &str, operations: u64) -> Result<u64> {
-    let step = match at {
-        "end" => operations,
-        text => parse_step(text, operations)
-            .with_context(|| format!("--at {text:?} is no step; write a number of operations, or end"))?,
-    };
-    anyhow::ensure!(
-        step <= operations,
-        "--at {} is past the end; the trace has {}",
-        grouped(step),
-        count(operations, "operation")
-    );
-    Ok(step)
 }
 
 impl Moment {
