@@ -1,6 +1,7 @@
 //! Numbers and calls as text: digits in groups of three, KiB and MiB of 1024, calls by `CPython`'s names.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 pub use sim_core::report::grouped;
 use sim_core::tape::{Action, SourceLine};
@@ -29,20 +30,22 @@ pub fn bytes(value: u64) -> String {
     format!("{amount:.1} {}", UNITS[unit])
 }
 
+/// Whether a character steers a terminal, begins a line, or turns the direction of writing.
+pub fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
 /// Text from a trace for a terminal or a line of a report: what would steer a terminal, begin a new line or turn the direction of writing is
 /// written as its number, so that a name can neither hide nor forge anything.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
     if !text.contains(steers) {
         return Cow::Borrowed(text);
     }
     text.chars()
         .fold(String::new(), |mut shown, c| {
             if steers(c) {
-                shown.extend(c.escape_unicode());
+                let _ = write!(shown, "\\u{:04x}", u32::from(c));
             } else {
                 shown.push(c);
             }
@@ -63,12 +66,13 @@ pub fn whole_frame(line: &SourceLine) -> String {
 
 fn in_place(line: &SourceLine, file: &str) -> String {
     let at = if line.line == 0 { file.to_owned() } else { format!("{file}:{}", line.line) };
-    match (line.function.as_str(), line.file.as_str()) {
+    let text = match (line.function.as_str(), line.file.as_str()) {
         ("", "") => "unknown".to_owned(),
         ("", _) => at,
         (function, "") => function.to_owned(),
         (function, _) => format!("{function}, {at}"),
-    }
+    };
+    printable(&text).into_owned()
 }
 
 /// A file's name without what is the same for all of an installation: a package's path from `site-packages` on, a standard
@@ -228,7 +232,7 @@ mod tests {
     #[test]
     fn what_steers_a_terminal_is_written_as_its_number() {
         assert_eq!(printable("caf\u{e9}.py:3"), "caf\u{e9}.py:3");
-        assert_eq!(printable("a\u{1b}[2Jb\nc\u{9b}\u{202e}"), "a\\u{1b}[2Jb\\u{a}c\\u{9b}\\u{202e}");
+        assert_eq!(printable("a\u{1b}[2Jb\nc\u{9b}\u{202e}"), "a\\u001b[2Jb\\u000ac\\u009b\\u202e");
     }
 
     #[test]

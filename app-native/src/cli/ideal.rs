@@ -100,7 +100,7 @@ fn sentence(ideal: &Ideal, arena_bytes: u64) -> String {
 }
 
 fn print(report: &Report) -> Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = output::reported();
     let ideal = &report.ideal;
     writeln!(out, "{}\n", report.sentence)?;
     writeln!(

@@ -226,7 +226,7 @@ fn print_marks(out: &mut impl Write, marks: &[MarkRow]) -> Result<()> {
 }
 
 fn print(info: &Info) -> Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = output::reported();
     writeln!(out, "{}", info.name)?;
     if !info.description.is_empty() {
         writeln!(out, "  {}", info.description)?;

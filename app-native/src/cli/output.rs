@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use anyhow::{Context as _, Result, bail, ensure};
 pub(super) use session::format::count;
+use session::format::{printable, steers};
 pub(super) use sim_core::report::grouped;
 
 /// Where bytes go.
@@ -26,6 +27,39 @@ pub(super) enum Output {
 }
 
 const BUFFER_BYTES: usize = 1 << 20;
+
+/// Standard output for what is worded or listed, not for what is passed on as it is: names from a trace cannot steer the terminal. What is
+/// written in their place is right in JSON, too.
+pub(super) struct Reported(io::StdoutLock<'static>);
+
+/// Standard output for a report.
+pub(super) fn reported() -> Reported {
+    Reported(io::stdout().lock())
+}
+
+impl Write for Reported {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) if text.contains(|c| c != '\n' && steers(c)) => {
+                for line in text.split_inclusive('\n') {
+                    let (line, end) = line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n"));
+                    self.0.write_all(printable(line).as_bytes())?;
+                    self.0.write_all(end.as_bytes())?;
+                }
+                Ok(())
+            }
+            _ => self.0.write_all(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
 
 /// What an output is called in messages.
 pub(super) fn shown(path: &Path) -> String {

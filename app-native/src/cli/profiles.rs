@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if args.json {
         return output::json(&BTreeMap::from([("profiles", entries)]));
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = output::reported();
     for entry in &entries {
         writeln!(out, "{}\n    {}", entry.name, entry.description)?;
         writeln!(

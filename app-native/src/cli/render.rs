@@ -36,7 +36,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     let trace = input::open(&args.file, None)?;
     let setup = Setup::resolve(&trace, &args.profile.overrides())?;
-    let step = args.at.resolve(&trace, || input::peak(&setup, &trace)).map_err(|error| anyhow::anyhow!("--at {error}"))?;
+    let step = args
+        .at
+        .resolve(&trace, || input::peak(&setup, &trace))
+        .map_err(|error| anyhow::anyhow!("--at {error}"))?;
     let mut machine = setup.machine(&trace)?;
     if machine.mimalloc().is_some() {
         bail!(

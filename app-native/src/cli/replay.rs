@@ -238,7 +238,7 @@ fn replay<R: Run>(args: &Args, file: &Path) -> Result<()> {
         return output::json(&report);
     }
     if statistics.is_some() || compared.is_some() {
-        let mut out = std::io::stdout().lock();
+        let mut out = output::reported();
         for (name, lines) in statistics.iter().flatten() {
             writeln!(out, "[ {name} ]")?;
             lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;

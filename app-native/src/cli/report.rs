@@ -178,7 +178,7 @@ impl Memory {
 
 /// Prints it; `verified` and `trusted` say what else was asked for.
 pub(super) fn print(r: &Report, verified: bool, trusted: bool) -> Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = super::output::reported();
     writeln!(
         out,
         "{}: {} on {} ({})",

@@ -157,7 +157,7 @@ fn report(name: &str, r: StatsReport, thread_names: &[String]) -> Report {
 }
 
 fn print(r: &Report) -> Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = output::reported();
     writeln!(
         out,
         "{}: {}, {} born, {} asked for",

@@ -94,7 +94,7 @@ pub(super) fn account(account: &Account, json: bool) -> Result<()> {
         };
         return output::json(&Said { format: account.format(), says });
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = output::reported();
     for line in account.lines() {
         writeln!(out, "{line}")?;
     }
@@ -157,7 +157,7 @@ pub(super) fn print(all: &StatsText, picture: Option<u64>, json: bool) -> Result
 }
 
 fn table(still: &Still<'_>) -> Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = output::reported();
     let which = match (still.picture, still.pictures) {
         (_, 0 | 1) => String::new(),
         (here, all) if here == all => format!(", the last of {all}"),

@@ -2,6 +2,7 @@
 
 use mmap_arenas::Unsupported;
 use session::SetupError;
+use session::format::printable;
 use session::whatif::{CellError, IdealError};
 use sim_core::ProfileError;
 use sim_core::machine::StartError;
@@ -13,7 +14,7 @@ use trace_io::{Give, Loss, Remedy, TraceError};
 /// An error in one line: what is wrong, where, and what to do.
 pub(crate) fn line(error: &anyhow::Error) -> String {
     let advice = error.chain().find_map(advice).unwrap_or_default();
-    format!("{error:#}{advice}")
+    printable(&format!("{error:#}{advice}")).into_owned()
 }
 
 /// What follows the text of an error.

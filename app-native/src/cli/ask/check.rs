@@ -203,7 +203,10 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
     if let Some(path) = &args.junit {
         write_junit(path, &files)?;
     }
-    report(args, &files, passed)?;
+    // Standard output then carries exactly that.
+    if args.junit.as_deref() != Some(Path::new("-")) {
+        report(args, &files, passed)?;
+    }
     if passed { Ok(()) } else { bail!("{} exceeded", count(over, "limit")) }
 }
 
@@ -243,7 +246,7 @@ fn amount(held: &Held, number: u64) -> String {
 }
 
 fn report(args: &Args, files: &[Checked], passed: bool) -> Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = super::super::output::reported();
     if args.json {
         let files = files.iter().map(|(file, step, placed, figures, held)| FileResult {
             file: file.clone(),
@@ -290,7 +293,8 @@ fn report(args: &Args, files: &[Checked], passed: bool) -> Result<()> {
 fn write_junit(path: &Path, files: &[Checked]) -> Result<()> {
     let mut report = Report::new("arenascope check");
     for (file, step, placed, _, held) in files {
-        let mut suite = TestSuite::new(file.as_str());
+        let file = printable(file);
+        let mut suite = TestSuite::new(&*file);
         for held in held {
             let status = if held.is_kept() {
                 TestCaseStatus::success()
@@ -306,7 +310,7 @@ fn write_junit(path: &Path, files: &[Checked]) -> Result<()> {
                 status
             };
             let mut case = TestCase::new(held.name, status);
-            case.set_classname(file.as_str());
+            case.set_classname(&*file);
             suite.add_test_case(case);
         }
         report.add_test_suite(suite);

@@ -155,7 +155,7 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
     let begun = Instant::now();
     let comparison = Comparison::of(&side(&mut a, by), &side(&mut b, by));
     let query_ms = elapsed_ms(begun);
-    let mut out = std::io::stdout().lock();
+    let mut out = super::super::output::reported();
     if args.json {
         let end = |file: &PathBuf, moment: &Moment| End {
             file: file.display().to_string(),

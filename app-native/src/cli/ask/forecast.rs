@@ -131,7 +131,7 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
         .iter()
         .flat_map(|holders| groups.iter().map(|group| &holders.groups[*group as usize]))
         .collect();
-    let mut out = std::io::stdout().lock();
+    let mut out = super::super::output::reported();
     if args.json {
         let row =
             |group: &&'_ session::diagnosis::Group| (group.label.key.clone(), group.blocks, group.bytes);

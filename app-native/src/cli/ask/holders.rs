@@ -122,7 +122,7 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
     let census = moment.census();
     let holders = moment.inquiry.holders(&census, key, args.rule);
     let query_ms = elapsed_ms(begun);
-    let mut out = std::io::stdout().lock();
+    let mut out = super::super::output::reported();
     if args.json {
         let bytes = census.regions.iter().map(|region| region.bytes).sum();
         let report = Report {

@@ -75,7 +75,7 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
         }
     };
     let file = args.file.display().to_string();
-    let mut out = std::io::stdout().lock();
+    let mut out = super::super::output::reported();
     if args.json {
         let evidence = verdict.evidence.iter();
         let report = Report {

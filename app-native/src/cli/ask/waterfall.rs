@@ -47,7 +47,7 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
     let census = moment.census();
     let waterfall = moment.inquiry.waterfall(&moment.machine, &census);
     let query_ms = elapsed_ms(begun);
-    let mut out = std::io::stdout().lock();
+    let mut out = super::super::output::reported();
     if args.json {
         let parts = waterfall.parts.iter().map(|part| Part {
             name: part.cause.name(),

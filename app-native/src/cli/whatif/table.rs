@@ -99,7 +99,7 @@ fn figures(figures: &Figures) -> [String; 9] {
 }
 
 pub(super) fn print(report: &Report, grid: &Grid) -> Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = super::super::output::reported();
     writeln!(out, "{}", report.answer)?;
     writeln!(out, "\n{}, {}\n", report.trace, count(report.operations, "operation"))?;
     let keys: Vec<&str> = grid.keys().collect();
@@ -193,7 +193,7 @@ fn aligned(lines: &[Vec<String>], left: usize) -> Vec<String> {
 
 /// The rows as CSV: settings, then figures in bytes, then what is wrong.
 pub(super) fn csv(report: &Report, grid: &Grid) -> Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = super::super::output::reported();
     let keys: Vec<String> = grid.keys().map(quoted).collect();
     writeln!(
         out,
