@@ -86,10 +86,10 @@ fn a_mark_is_gone_to_by_its_name_or_from_the_list() {
     window.click("turn, step 250");
     assert_eq!(step(&window), 250);
     window.key(Modifiers::NONE, Key::G);
-    window.type_text("mark:trun");
+    window.type_text("mark:turns");
     window.key(Modifiers::NONE, Key::Enter);
     assert_eq!(step(&window), 250);
-    assert!(says(&window, "mark:trun is not in marked, which has mark:turn, "), "{:?}", window.labels());
+    assert!(says(&window, "mark:turns is not in marked, which has mark:turn, "), "{:?}", window.labels());
 }
 
 #[test]

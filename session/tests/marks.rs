@@ -64,13 +64,13 @@ fn orders_go_to_steps_by_name() {
         let session = engine.session().unwrap();
         assert_eq!((session.step(), session.notice()), (step, None), "{at}");
     }
-    engine.order(Order::At(At::Mark("trun".to_owned())));
+    engine.order(Order::At(At::Mark("turns".to_owned())));
     settle(&mut engine, &mut shown);
     let session = engine.session().unwrap();
     assert_eq!(session.step(), 12, "it stays");
     assert_eq!(
         session.notice(),
-        Some("mark:trun is not in marked, which has mark:turn, mark:begin, mark:end of it")
+        Some("mark:turns is not in marked, which has mark:turn, mark:begin, mark:end of it")
     );
 }
 
