@@ -275,7 +275,7 @@ fn a_chosen_block_is_shown_instead_of_the_last_one() {
     window.key(DEBUG);
     window.must_say("Block at 0x7e00000000a0");
     window.key(Key::G);
-    let field = "A step from 0 to 4, a share such as 50%, or an address such as 0x7e0000004030";
+    let field = "A step from 0 to 4, a share such as 50%, start, end, peak, a mark such as mark:NAME, or an address such as 0x7e0000004030";
     window.harness.get_by_role_and_label(Role::TextInput, field).type_text("0x7e0000000030");
     window.harness.run_steps(2);
     window.key(Key::Enter);

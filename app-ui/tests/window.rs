@@ -228,7 +228,7 @@ fn space_plays_to_the_end() {
 fn go_to_takes_steps_and_addresses() {
     let mut window = Window::lesson();
     window.key(Key::G);
-    let field = "A step from 0 to 5, a share such as 50%, or an address such as 0x7e0000004030";
+    let field = "A step from 0 to 5, a share such as 50%, start, end, peak, a mark such as mark:NAME, or an address such as 0x7e0000004030";
     window.harness.get_by_role_and_label(egui::accesskit::Role::TextInput, field).type_text("4");
     window.harness.run_steps(2);
     window.key(Key::Enter);
@@ -670,7 +670,7 @@ impl Window {
     /// Types a step or an address into the dialog for that.
     fn go_to(&mut self, text: &str) {
         self.key(Key::G);
-        self.field("A step from 0 to 14,017, a share such as 50%, or an address such as 0x7e0000004030")
+        self.field("A step from 0 to 14,017, a share such as 50%, start, end, peak, a mark such as mark:NAME, or an address such as 0x7e0000004030")
             .type_text(text);
         self.harness.run_steps(2);
         self.key(Key::Enter);
@@ -978,7 +978,7 @@ fn following_does_not_end_in_silence() {
     let mut window = Window::recording((1400.0, 900.0), Theme::Dark);
     window.key(Key::G);
     window
-        .field("A step from 0 to 126,631, a share such as 50%, or an address such as 0x7e0000004030")
+        .field("A step from 0 to 126,631, a share such as 50%, start, end, peak, a mark such as mark:NAME, or an address such as 0x7e0000004030")
         .type_text("0x7e0000000100");
     window.harness.run_steps(2);
     window.key(Key::Enter);

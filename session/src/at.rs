@@ -283,7 +283,7 @@ mod tests {
             ("mark:warm", "which has mark:after-warmup, mark:request-"),
             ("mark:request-end#3", "mark:request-end#3 is not in t, where 2 marks stand of that name"),
             ("mark:after-warmup#0", "where one mark stands of that name"),
-            ("mark:request-ned#2", "which has mark:request-end"),
+            ("mark:request-en#2", "which has mark:request-end"),
         ] {
             let error = at(text, &there).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

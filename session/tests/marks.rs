@@ -64,13 +64,13 @@ fn orders_go_to_steps_by_name() {
         let session = engine.session().unwrap();
         assert_eq!((session.step(), session.notice()), (step, None), "{at}");
     }
-    engine.order(Order::At(At::Mark("trun".to_owned())));
+    engine.order(Order::At(At::Mark("turns".to_owned())));
     settle(&mut engine, &mut shown);
     let session = engine.session().unwrap();
     assert_eq!(session.step(), 12, "it stays");
     assert_eq!(
         session.notice(),
-        Some("mark:trun is not in marked, which has mark:turn, mark:begin, mark:end of it")
+        Some("mark:turns is not in marked, which has mark:turn, mark:begin, mark:end of it")
     );
 }
 
@@ -149,4 +149,20 @@ fn many_marks_at_one_place_are_told_in_part() {
     assert_eq!(head.marks.len(), 2000);
     let narration = picture.narration.as_ref().unwrap();
     assert_eq!((narration.marks.len(), narration.marks[12].as_str()), (13, "and 4988 more"));
+}
+
+#[test]
+fn what_is_taken_into_the_playground_keeps_its_marks() {
+    let text = "#! mark a\nm o 1 8\n#! mark \"b\" \\ c\nf o 1\n#! mark d\nm o 2 8\n#! mark not yet\n";
+    let (mut engine, mut shown) = open(text.to_owned());
+    engine.order(Order::Seek(2));
+    settle(&mut engine, &mut shown);
+    engine.order(Order::Fork);
+    settle(&mut engine, &mut shown);
+    let marks = &engine.session().unwrap().trace().head.marks;
+    let marks: Vec<(u64, &str)> = marks.iter().map(|mark| (mark.at, mark.name())).collect();
+    assert_eq!(marks, [(0, "a"), (1, "'b' \\ c"), (2, "d")]);
+    engine.order(Order::At("mark:d".parse().unwrap()));
+    settle(&mut engine, &mut shown);
+    assert_eq!(engine.session().unwrap().step(), 2);
 }

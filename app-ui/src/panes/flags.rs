@@ -1,7 +1,7 @@
 //! Marks as flags: one for a row, and those along a bar, with their names where there is room.
 
 use egui::text::{LayoutJob, TextWrapping};
-use egui::{Color32, FontId, Painter, Pos2, Rect, Shape, Stroke};
+use egui::{Color32, FontId, Painter, Pos2, Rect, Shape, Stroke, vec2};
 use session::view::MarkFacts;
 
 use crate::theme::Theme;
@@ -12,6 +12,8 @@ pub(super) const WIDTH: f32 = 7.0;
 const APART: f32 = 2.0;
 /// A name with less room than this is left out.
 const NAME_MIN: f32 = 24.0;
+/// Names of one pole that are drawn, before they are cut off anyway.
+const NAMES: usize = 8;
 /// How near the pointer has to be to a pole.
 const NEAR: f32 = 4.0;
 /// Where the names stand, from the top of the bar: below the triangles of arenas.
@@ -36,42 +38,44 @@ fn room(x: f32, before: f32, next: f32, bar: Rect) -> Option<(f32, f32, bool)> {
     (wide(best) >= NAME_MIN).then_some(best)
 }
 
+/// The names of the marks that share a pole, and how many marks these are.
+fn names(marks: &[MarkFacts], x_of: impl Fn(u64) -> f32) -> (String, usize) {
+    let pole = marks.first().map_or(0.0, |mark| x_of(mark.step));
+    let count = marks.iter().take_while(|mark| x_of(mark.step) - pole < APART).count();
+    let names: Vec<&str> = marks[..count].iter().take(NAMES).map(|mark| mark.name.as_str()).collect();
+    (names.join(", "), count)
+}
+
 /// Draws marks along a bar.
 pub(super) fn along(
     painter: &Painter,
     bar: Rect,
     marks: &[MarkFacts],
-    x_of: impl Fn(u64) -> f32,
+    x_of: impl Fn(u64) -> f32 + Copy,
     theme: &Theme,
 ) {
-    // Where the last thing drawn ends, and the last pole.
-    let (mut before, mut pole) = (bar.left(), f32::NEG_INFINITY);
-    for (at, mark) in marks.iter().enumerate() {
+    // Where the last thing drawn ends.
+    let mut before = bar.left();
+    let mut rest = marks;
+    while let Some(mark) = rest.first() {
         let x = x_of(mark.step);
-        if x - pole < APART {
-            continue;
-        }
-        pole = x;
+        let (names, count) = names(rest, x_of);
+        rest = &rest[count..];
         draw(painter, Pos2::new(x, bar.bottom()), bar.height() - TOP, theme.text);
-        let next = marks[at + 1..].iter().map(|m| x_of(m.step)).find(|next| next - x >= APART);
-        if let Some((from, to, ends)) = room(x, before, next.unwrap_or(bar.right()), bar) {
-            let mut job =
-                LayoutJob::simple_singleline(mark.name.clone(), FontId::proportional(10.0), theme.text);
-            job.wrap = TextWrapping {
-                max_width: to - from,
-                max_rows: 1,
-                break_anywhere: true,
-                ..TextWrapping::default()
-            };
-            let galley = painter.layout_job(job);
-            let from = if ends { to - galley.size().x } else { from };
-            let place = Rect::from_min_size(Pos2::new(from, bar.top() + TOP), galley.size());
-            painter.rect_filled(place.expand2(egui::vec2(2.0, 0.0)), 2.0, Theme::faded(theme.ground, 0.75));
-            painter.galley(place.min, galley, theme.text);
-            before = if ends { x } else { place.right() };
-        } else {
+        let next = rest.first().map_or(bar.right(), |mark| x_of(mark.step));
+        let Some((from, to, ends)) = room(x, before, next, bar) else {
             before = x + WIDTH;
-        }
+            continue;
+        };
+        let mut job = LayoutJob::simple_singleline(names, FontId::proportional(10.0), theme.text);
+        let max_width = to - from;
+        job.wrap = TextWrapping { max_width, max_rows: 1, break_anywhere: true, ..TextWrapping::default() };
+        let galley = painter.layout_job(job);
+        let from = if ends { to - galley.size().x } else { from };
+        let place = Rect::from_min_size(Pos2::new(from, bar.top() + TOP), galley.size());
+        painter.rect_filled(place.expand2(vec2(2.0, 0.0)), 2.0, Theme::faded(theme.ground, 0.75));
+        painter.galley(place.min, galley, theme.text);
+        before = if ends { x } else { place.right() };
     }
 }
 
@@ -96,6 +100,16 @@ mod tests {
         // At the end of the bar a name ends at its pole.
         assert_eq!(room(299.0, 100.0, 300.0, bar), Some((103.0, 296.0, true)));
         assert_eq!(room(299.0, 290.0, 300.0, bar), None);
+    }
+
+    #[test]
+    fn marks_of_one_pole_are_named_together() {
+        let mark = |step, name: &str| MarkFacts { step, name: name.to_owned() };
+        let marks = [mark(10, "a"), mark(10, "b"), mark(11, "c"), mark(30, "d")];
+        assert_eq!(names(&marks, |step| step as f32), ("a, b, c".to_owned(), 3));
+        assert_eq!(names(&marks[3..], |step| step as f32), ("d".to_owned(), 1));
+        let many: Vec<MarkFacts> = (0..100).map(|_| mark(1, "x")).collect();
+        assert_eq!(names(&many, |step| step as f32).1, 100);
     }
 
     #[test]

@@ -126,7 +126,7 @@ fn remarks(ui: &mut Ui, view: &View<'_>, narration: &Narration, commands: &mut V
     }
     let Some(note) = &narration.note else {
         if !view.head.marks.is_empty() {
-            ui.horizontal(|ui| way(ui, narration, commands));
+            ui.horizontal(|ui| way(ui, view, narration, commands));
         }
         return;
     };
@@ -136,16 +136,19 @@ fn remarks(ui: &mut Ui, view: &View<'_>, narration: &Narration, commands: &mut V
             if view.picture.step > note.step {
                 ui.weak(format!("said at step {}", grouped(note.step)));
             }
-            way(ui, narration, commands);
+            way(ui, view, narration, commands);
         });
     });
 }
 
 /// Buttons to the notes and marks before and after this step.
-fn way(ui: &mut Ui, narration: &Narration, commands: &mut Vec<Command>) {
-    let ways = [(Action::PreviousNote, narration.previous), (Action::NextNote, narration.next)];
-    for (action, there) in ways {
-        let button = egui::Button::new(action.meta().label);
+fn way(ui: &mut Ui, view: &View<'_>, narration: &Narration, commands: &mut Vec<Command>) {
+    let ways = [
+        (Action::PreviousNote, "Previous mark", narration.previous),
+        (Action::NextNote, "Next mark", narration.next),
+    ];
+    for (action, to_mark, there) in ways {
+        let button = egui::Button::new(if view.head.noted { action.meta().label } else { to_mark });
         let response = ui.add_enabled(there, button);
         if response.on_hover_text(action.tooltip(ui.ctx())).clicked() {
             commands.push(Command::Do(action));

@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use app_ui::{App, InPlace, Opened, Platform, Port, Startup};
 use egui::accesskit::Role;
-use egui::{Key, Modifiers, Rect, Theme, pos2, vec2};
+use egui::{Key, Modifiers, Pos2, Rect, Theme, pos2, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 
@@ -96,6 +96,30 @@ impl Window {
     /// Goes to a step.
     pub(crate) fn seek(&mut self, step: u64) {
         self.harness.state_mut().seek(step);
+        self.settle();
+    }
+
+    /// Types a text into what has the focus.
+    pub(crate) fn type_text(&mut self, text: &str) {
+        self.harness.event(egui::Event::Text(text.to_owned()));
+        self.settle();
+    }
+
+    /// Moves the pointer to a place in the window, in points, and waits until what is said of it is there.
+    pub(crate) fn point_at(&mut self, place: Pos2) {
+        self.harness.hover_at(place + vec2(MARGIN, MARGIN));
+        self.harness.run_steps(60);
+    }
+
+    /// Clicks at a place in the window, in points.
+    pub(crate) fn click_at(&mut self, place: Pos2) {
+        let pos = place + vec2(MARGIN, MARGIN);
+        for pressed in [true, false] {
+            self.harness.event(egui::Event::PointerMoved(pos));
+            let (button, modifiers) = (egui::PointerButton::Primary, Modifiers::NONE);
+            self.harness.event(egui::Event::PointerButton { pos, button, pressed, modifiers });
+            self.harness.step();
+        }
         self.settle();
     }
 

@@ -229,6 +229,7 @@ fn program_of_trace(trace: &Trace, step: u64) -> String {
     let name = |id: u64| names.get(&id).map_or_else(|| format!("b[{id}]"), |name| (*name).clone());
     for index in from..step {
         let Some(op) = trace.op(index) else { break };
+        write_marks(&mut text, trace, index);
         let domain = match op.domain {
             Domain::Raw => ", raw",
             Domain::Mem => ", mem",
@@ -262,5 +263,13 @@ fn program_of_trace(trace: &Trace, step: u64) -> String {
             Call::Free { .. } | Call::FreeKeep { .. } | Call::Act(_) => Ok(()),
         };
     }
+    write_marks(&mut text, trace, step);
     text
+}
+
+/// The marks at a step. A text of the language cannot have quotes in it.
+fn write_marks(text: &mut String, trace: &Trace, step: u64) {
+    for mark in trace.marks_at(step) {
+        let _ = writeln!(text, "mark(\"{}\")", mark.name().replace('"', "'"));
+    }
 }

@@ -98,6 +98,8 @@ pub struct Head {
     pub recording: bool,
     /// The first operation as a C call.
     pub first_call: Option<String>,
+    /// Whether the author has notes on it.
+    pub noted: bool,
     /// Marks: the first so many.
     pub marks: Vec<MarkFacts>,
 }
@@ -128,6 +130,7 @@ impl Head {
             stacks: trace.has_stacks(),
             recording: !trace.is_lesson() && !trace.origin.source.facts.is_empty(),
             first_call: trace.op(0).map(|op| crate::actions::call(trace, &op)),
+            noted: !trace.head.notes.is_empty(),
             marks: (trace.head.marks.iter().take(Self::MARKS))
                 .map(|mark| MarkFacts { step: mark.at, name: mark.name().to_owned() })
                 .collect(),
