@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use session::whatif::{Deed, Edit, EditError, Edited, Figures, Want, edit, run};
+use session::whatif::{Deed, Edit, EditError, Edited, Fewest, Figures, Want, edit, run, without};
 use session::{Overrides, Setup};
-use sim_core::tape::{SourceLine, StackId};
+use sim_core::tape::{Action, SourceLine, StackId};
 use sim_core::{Call, Domain, Machine, ObjectHeap, Op, Profile, Trace, TraceBuilder};
 use trace_io::workload::{Lifetimes, Phase, Sizes, Workload};
 
@@ -25,7 +25,7 @@ fn program(seed: u64) -> Vec<(Op, usize)> {
         live_to,
         lifetimes,
         realloc_percent: 15,
-        sizes: if seed % 2 == 0 { Sizes::Python } else { Sizes::Uniform { min: 1, max: 700 } },
+        sizes: if seed.is_multiple_of(2) { Sizes::Python } else { Sizes::Uniform { min: 1, max: 700 } },
         ..base
     };
     let phases = vec![
@@ -68,7 +68,9 @@ impl Tape {
 
 fn recorded(program: &[(Op, usize)]) -> Trace {
     let mut tape = Tape::default();
-    program.iter().for_each(|(op, site)| tape.push(*op, *site));
+    for (op, site) in program {
+        tape.push(*op, *site);
+    }
     tape.finish()
 }
 
@@ -260,14 +262,15 @@ fn a_site_before_a_burst_is_the_program_that_begins_with_it() {
     for seed in 0..4 {
         let (program, out, at) = (program(seed), seed as usize % SITES.len(), 3000);
         let mut tape = Tape::default();
-        program[..at].iter().for_each(|(op, site)| tape.push(*op, *site));
+        for (op, site) in &program[..at] {
+            tape.push(*op, *site);
+        }
         for (name, &(op, site)) in (1_000_000..).zip(&program[at..]).filter(|(_, (_, site))| *site == out) {
             // Under names of their own: a realloc may keep its block's, which the old one still has.
             let call = match op.call {
-                Call::Malloc { size, .. } => Call::Malloc { id: name, size },
                 Call::Calloc { nelem, elsize, .. } => Call::Calloc { id: name, nelem, elsize },
                 Call::Realloc { id: 0, size, .. } => Call::Realloc { id: 0, newid: name, size },
-                Call::Realloc { size, .. } => Call::Malloc { id: name, size },
+                Call::Malloc { size, .. } | Call::Realloc { size, .. } => Call::Malloc { id: name, size },
                 _ => continue,
             };
             tape.push(Op { call, ..op }, site);
@@ -394,4 +397,76 @@ fn blocks_are_told_by_anything_their_birth_has() {
         EditError::NoneThen { when: "is born after", .. }
     ));
     assert!(matches!(error(Deed::FreeAt(1 << 40), "domain=obj"), EditError::PastEnd { .. }));
+}
+
+/// Who writes a trace by hand says once where the next calls come from; anything else that is no call hangs together with all before.
+#[test]
+fn sites_may_be_named_by_actions() {
+    let (calls, setup) = (program(2), setup());
+    let mut tape = TraceBuilder::new("by hand");
+    let act = |action| Op { thread: 0, domain: Domain::Obj, call: Call::Act(action) };
+    for (op, site) in &calls {
+        let line = SourceLine { function: "work".to_owned(), ..SITES[*site].parse().unwrap() };
+        let stack = tape.stack(&[line]);
+        tape.push(act(Action::Stack(stack))).unwrap();
+        tape.push(*op).unwrap();
+    }
+    let by_hand = edited(tape.trace(), Deed::Without, "site=cache.py:99", &setup.profile);
+    let other = edited(&recorded(&calls), Deed::Without, "site=cache.py:99", &setup.profile);
+    assert_eq!(by_hand.matched, other.matched);
+    assert_eq!(asked(&by_hand.tape.lanes[0]), asked(&other.tape.lanes[0]));
+    tape.push(act(Action::SetupDebugHooks)).unwrap();
+    let edits = [Edit { deed: Deed::Without, want: "domain=obj".parse().unwrap() }];
+    assert_eq!(edit(tape.trace(), &edits, &setup.profile).unwrap_err(), EditError::Scenario);
+}
+
+/// Six arenas pinned by one site, three by another, two by a pair together; a fourth site keeps one and is born in all.
+#[test]
+fn the_fewest_sites_are_those_that_were_planted() {
+    let setup = setup();
+    let mut tape = Tape::default();
+    let op = |call| Op { thread: 0, domain: Domain::Obj, call };
+    let (mut id, mut temporary) = (0, Vec::new());
+    // An arena of 64 KiB has 16 pools of 7 blocks of 512 bytes.
+    let mut arena = |pins: &[usize], tape: &mut Tape| {
+        for at in 0..112 {
+            id += 1;
+            let site = pins.get(at).copied().unwrap_or(3);
+            tape.push(op(Call::Malloc { id, size: 512 }), site);
+            if at >= pins.len() {
+                temporary.push(id);
+            }
+        }
+    };
+    (0..6).for_each(|_| arena(&[0], &mut tape));
+    (0..3).for_each(|_| arena(&[1], &mut tape));
+    (0..2).for_each(|_| arena(&[1, 2], &mut tape));
+    for id in temporary {
+        tape.push(op(Call::Free { id }), 3);
+    }
+    let trace = tape.finish();
+    let saved = |wanted: u64| {
+        let mut search = Fewest::new(&trace, &setup, wanted * 65_536).unwrap();
+        assert_eq!(search.base_bytes(), 11 * 65_536);
+        loop {
+            let tries = search.tries();
+            if tries.is_empty() {
+                break;
+            }
+            let left: Vec<u64> = tries.iter().map(|sites| without(&trace, &setup, sites).unwrap()).collect();
+            search.take(&left);
+        }
+        let sites: Vec<String> = search.chosen().into_iter().map(|chosen| chosen.site).collect();
+        if !sites.is_empty() {
+            assert_eq!(search.base_bytes() - without(&trace, &setup, &sites).unwrap(), search.saved_bytes());
+        }
+        (sites, search.saved_bytes() / 65_536, search.reached())
+    };
+    let site = |at: usize| format!("work ({})", SITES[at]);
+    // One arena that is wholly free is kept, which no guess by shares knows.
+    assert_eq!(saved(5), (vec![site(0)], 5, true));
+    assert_eq!(saved(8), (vec![site(0), site(1)], 8, true));
+    assert_eq!(saved(10), (vec![site(0), site(1), site(2)], 10, true));
+    assert!(!saved(11).2);
+    assert_eq!(saved(0), (vec![], 0, true));
 }

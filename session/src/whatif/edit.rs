@@ -6,10 +6,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use sim_core::tape::Action;
 use sim_core::{Call, Domain, Kind, ObjectHeap, Op, Profile, TapeError, Trace, TraceBuilder};
 use thiserror::Error;
 
-use super::matching::{Birth, MatchError, Matcher, Want, nearest};
+use super::matching::{Birth, Births, MatchError, Matcher, Want, nearest};
 use super::tape::{Tape, Turn};
 
 /// What is done to blocks.
@@ -117,6 +118,7 @@ struct Live {
 /// Who does it.
 struct Editor<'a> {
     trace: &'a Trace,
+    births: Births<'a>,
     edits: Vec<(Deed, Matcher)>,
     matched: Vec<Matched>,
     /// For each operation how many others its block lives, where an edit asks that.
@@ -132,7 +134,9 @@ struct Editor<'a> {
 
 /// Edits a trace. Classes are those of `profile`.
 pub fn edit(trace: &Trace, edits: &[Edit], profile: &Profile) -> Result<Edited, EditError> {
-    if trace.needs_layers() || trace.action_count() > 0 {
+    let scenario = (trace.needs_layers() || trace.action_count() > 0)
+        && (0..trace.len() as usize).any(|index| is_scenario(trace, index));
+    if scenario {
         return Err(EditError::Scenario);
     }
     let operations = trace.len();
@@ -167,11 +171,21 @@ pub fn edit(trace: &Trace, edits: &[Edit], profile: &Profile) -> Result<Edited, 
     Ok(Edited { tape: Tape { lanes, turns, marks, stretch }, matched })
 }
 
+/// Whether an operation has effects beyond its block. An action that only says where calls come from has none.
+fn is_scenario(trace: &Trace, index: usize) -> bool {
+    let op = trace.packed(index);
+    match op.kind {
+        Kind::Act => !matches!(trace.action(op.size), Some(Action::Stack(_))),
+        kind => kind == Kind::FreeKeep,
+    }
+}
+
 /// Why an edit found nothing to do.
 fn nothing(trace: &Trace, deed: Deed, want: &Want, profile: &Profile) -> EditError {
-    let births = (0..trace.len() as usize).filter_map(|index| Birth::of(trace, index));
+    let births = Births::of(trace);
     let matcher = Matcher::new(want, trace, profile);
-    let some = matcher.is_ok_and(|matcher| births.into_iter().any(|birth| matcher.of(&birth, u64::MAX)));
+    let is = |matcher: &Matcher, index| births.at(index).is_some_and(|birth| matcher.of(&birth, u64::MAX));
+    let some = matcher.is_ok_and(|matcher| (0..trace.len() as usize).any(|index| is(&matcher, index)));
     let want = want.clone();
     match deed {
         Deed::FreeAt(step) if some => EditError::NoneThen { want, when: "lives at", step },
@@ -181,14 +195,14 @@ fn nothing(trace: &Trace, deed: Deed, want: &Want, profile: &Profile) -> EditErr
 }
 
 /// How many operations the block of each birth lives.
-fn ages(trace: &Trace) -> Vec<u32> {
+fn ages(births: &Births<'_>, trace: &Trace) -> Vec<u32> {
     let len = trace.len() as usize;
     let mut ages = vec![0_u32; len];
     let mut born: Vec<Option<usize>> = vec![None; trace.slot_count() as usize];
     let age = |from: usize, to: usize| u32::try_from(to - from).unwrap_or(u32::MAX);
     for index in 0..len {
         let op = trace.packed(index);
-        let birth = Birth::of(trace, index).map(|_| index);
+        let birth = births.at(index).map(|_| index);
         let ends = birth.is_some() || matches!(op.kind, Kind::Free) && !op.null;
         let Some(slot) = born.get_mut(op.slot.0 as usize).filter(|_| ends) else { continue };
         if let Some(from) = std::mem::replace(slot, birth) {
@@ -213,11 +227,13 @@ impl<'a> Editor<'a> {
             to.origin.stacks = trace.origin.stacks.clone();
             lane
         };
+        let births = Births::of(trace);
         let asks_age = edits.iter().any(|(_, matcher)| matcher.asks_age());
         Self {
             trace,
             matched: vec![Matched::default(); edits.len()],
-            ages: if asks_age { ages(trace) } else { Vec::new() },
+            ages: if asks_age { ages(&births, trace) } else { Vec::new() },
+            births,
             live: vec![None; trace.slot_count() as usize],
             early: vec![VecDeque::new(); edits.len()],
             lanes: (0..lane_count).map(|_| lane()).collect(),
@@ -249,7 +265,7 @@ impl<'a> Editor<'a> {
                 Deed::FreeAt(at) if at == step => self.free_here(edit, step)?,
                 Deed::Before(at) if at == step => {
                     for index in step as usize..self.trace.len() as usize {
-                        let Some(birth) = Birth::of(self.trace, index) else { continue };
+                        let Some(birth) = self.births.at(index) else { continue };
                         if self.fate(&birth) == Some(edit) {
                             self.count(edit, &birth);
                             let live = self.born(birth, 0, birth.domain == Domain::Raw)?;
@@ -285,7 +301,7 @@ impl<'a> Editor<'a> {
     /// Appends an operation that comes from where the one of the trace after `index` others does.
     fn push(&mut self, lane: u32, op: Op, index: usize) -> Result<(), EditError> {
         let heap = if op.domain == Domain::Obj { self.trace.object_heap(index) } else { ObjectHeap::Object };
-        let stack = self.trace.stack_of(index);
+        let stack = self.births.stack(index);
         let to = &mut self.lanes[lane as usize];
         to.push_whole(op, heap, stack, None).map_err(|error| EditError::Tape { at: self.pushed, error })?;
         self.pushed += 1;
@@ -322,6 +338,9 @@ impl<'a> Editor<'a> {
     /// What becomes of the operation after `index` others.
     fn operation(&mut self, index: usize) -> Result<(), EditError> {
         let op = self.trace.packed(index);
+        if op.kind == Kind::Act {
+            return Ok(());
+        }
         let (slot, thread) = (op.slot.0 as usize, self.trace.thread_of(index));
         if matches!(op.kind, Kind::Free) && op.null {
             return self.push(0, Op { thread, domain: op.domain, call: Call::Free { id: 0 } }, index);
@@ -331,7 +350,7 @@ impl<'a> Editor<'a> {
         } else {
             None
         };
-        let Some(birth) = Birth::of(self.trace, index) else {
+        let Some(birth) = self.births.at(index) else {
             return match (op.kind, old) {
                 (Kind::Free, Some(old)) => self.free(old, thread, op.domain, index),
                 // A request that no process has, which leaves the old block.

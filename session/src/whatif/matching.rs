@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use sim_core::tape::{SourceLine, StackId};
+use sim_core::tape::{Action, SourceLine, StackId};
 use sim_core::{Domain, Kind, Profile, Trace};
 use thiserror::Error;
 
@@ -144,22 +144,56 @@ pub struct Birth {
     pub kind: Kind,
 }
 
-impl Birth {
+/// The births of a trace, each with its stack: its own, or the one that an action named last.
+#[derive(Debug)]
+pub(super) struct Births<'a> {
+    trace: &'a Trace,
+    /// By operation, where actions name stacks.
+    named: Vec<StackId>,
+}
+
+impl<'a> Births<'a> {
+    pub(super) fn of(trace: &'a Trace) -> Self {
+        let mut named = Vec::new();
+        if trace.action_count() > 0 {
+            let mut now = StackId(0);
+            for index in 0..trace.len() as usize {
+                let op = trace.packed(index);
+                if let (Kind::Act, Some(Action::Stack(stack))) = (op.kind, trace.action(op.size)) {
+                    now = stack;
+                }
+                named.push(now);
+            }
+        }
+        Self { trace, named }
+    }
+
+    /// Where the operation after `index` others was called.
+    pub(super) fn stack(&self, index: usize) -> StackId {
+        let own = self.trace.stack_of(index);
+        if own == StackId(0) { self.named.get(index).copied().unwrap_or_default() } else { own }
+    }
+
     /// The operation after `index` others, if it may give the program a pointer.
-    pub(super) fn of(trace: &Trace, index: usize) -> Option<Self> {
-        let op = trace.packed(index);
+    pub(super) fn at(&self, index: usize) -> Option<Birth> {
+        let (trace, op) = (self.trace, self.trace.packed(index));
         // What no process has returns NULL and leaves an old block.
         let gives =
             matches!(op.kind, Kind::Malloc | Kind::Calloc | Kind::Realloc) && i64::try_from(op.size).is_ok();
-        gives.then(|| Self {
+        gives.then(|| Birth {
             index: index as u64,
-            stack: trace.stack_of(index),
+            stack: self.stack(index),
             thread: trace.thread_of(index),
             domain: op.domain,
             size: op.size,
             kind: op.kind,
         })
     }
+}
+
+/// Whether a trace knows where its calls come from.
+pub(super) fn has_stacks(trace: &Trace) -> bool {
+    !trace.origin.stacks.is_empty()
 }
 
 /// A [`Want`] made ready for a trace and a profile.
@@ -190,11 +224,19 @@ impl Matcher {
         let bad = |expected| MatchError::Value { key: want.key.name(), value: value.to_owned(), expected };
         let test = match want.key {
             key if key.of_frame() => {
-                if !trace.has_stacks() {
+                if !has_stacks(trace) {
                     return Err(MatchError::NoStacks(key.name()));
                 }
                 let stacks = &trace.origin.stacks;
                 let line = |stack| stacks.frames(stack).next().map(|frame| stacks.line(frame));
+                let labels = || {
+                    (0..=stacks.len())
+                        .map(|stack| key == Key::Site && site_label(line(StackId(stack)).as_ref()) == value)
+                };
+                // A whole label means that site alone, even where its path is the end of another one.
+                if labels().any(|is| is) {
+                    return Ok(Self { test: Test::Stacks(labels().collect()) });
+                }
                 Test::Stacks(
                     (0..=stacks.len())
                         .map(|stack| is_at(key, value, line(StackId(stack)).as_ref()))

@@ -5,6 +5,7 @@
 
 mod asked;
 mod edit;
+mod fewest;
 mod grid;
 mod ideal;
 mod ledger;
@@ -14,6 +15,7 @@ mod run;
 mod tape;
 
 pub use edit::{Deed, Edit, EditError, Edited, Matched, edit};
+pub use fewest::{Chosen, Fewest, FewestError, without};
 pub use grid::{CELLS_MAX, Cell, Grid, GridError};
 pub use ideal::{Arenas, Blame, Ideal, IdealError, ideal};
 pub use ledger::{Ledger, Losses};
