@@ -135,7 +135,7 @@ fn what_no_layout_goes_below() {
 #[test]
 fn misprints_and_traces_that_are_not_there_are_told_in_a_line() {
     let trace = data("t08_realloc.ptrace.zst");
-    fails(&["whatif", &trace], 2, "--grid");
+    fails(&["whatif", &trace], 2, "say what is to be tried: --grid KEY=A,B,C");
     fails(
         &["whatif", &trace, "--grid", "arena=1M"],
         1,
@@ -153,4 +153,108 @@ fn misprints_and_traces_that_are_not_there_are_told_in_a_line() {
     fails(&["ideal", &trace, "--set", "arena_size=3M"], 1, "it must be a power of two");
     let none = stdout(&["whatif", &trace, "--grid", "arena_size=3M"]);
     assert!(none.contains("arena_size=3145728: it must be a power of two"), "{none}");
+}
+
+/// Four arenas of temporary blocks, with one that stays at the beginning of each; and one more block that stays elsewhere.
+fn leaky(folder: &Path) -> String {
+    let mut lines = Vec::new();
+    let mut id = 0;
+    for at in 0..4 {
+        lines.push("x stack /srv/cache.py:7 /srv/app.py:1".to_owned());
+        id += 1;
+        lines.push(format!("m o {id} 512"));
+        lines.push("x stack /srv/load.py:20 /srv/app.py:1".to_owned());
+        // 31 blocks a pool and 64 pools an arena.
+        for _ in 0..1983 {
+            id += 1;
+            lines.push(format!("m o {id} 512"));
+        }
+        if at == 3 {
+            lines.push("x stack /srv/app.py:90".to_owned());
+            lines.push("m o 100000 32".to_owned());
+        }
+    }
+    lines.extend((1..=id).filter(|id| id % 1984 != 1).map(|id| format!("f o {id}")));
+    let path = folder.join("leaky.ptrace");
+    std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+    path.to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_trace_without_some_of_its_blocks() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = leaky(folder.path());
+    let got = json(&["whatif", &trace, "--without", "site=cache.py:7", "--json"]);
+    assert_eq!((&got["base"]["peak_arenas"], &got["base"]["final_arenas"]), (&5.into(), &5.into()));
+    let edit = serde_json::json!([{"edit": "without", "key": "site", "value": "cache.py:7", "blocks": 4, "bytes": 2048}]);
+    assert_eq!(got["edits"], edit);
+    assert_eq!(got["rows"].as_array().unwrap().len(), 1);
+    assert_eq!(got["rows"][0]["final_arenas"], 1);
+    assert_eq!(got["saved"]["final_arenas"], 4);
+    assert_eq!(got["saved"]["final_bytes"], 4 << 20);
+    let curve = got["curve"].as_array().unwrap();
+    let operations = got["operations"].as_u64().unwrap();
+    assert_eq!(curve.last().unwrap(), &serde_json::json!({"step": operations, "before": 5, "after": 1}));
+    let most = curve.iter().map(|point| point["before"].as_u64().unwrap()).max();
+    assert_eq!(most, got["base"]["peak_arenas"].as_u64());
+    let text = stdout(&["whatif", &trace, "--without", "site=cache.py:7"]);
+    assert!(
+        text.starts_with("without site=cache.py:7 (4 blocks, 2 KiB) it holds 4 MiB less at the end (1 arena instead of 5) and "),
+        "{text}"
+    );
+    assert!(text.lines().next().unwrap().ends_with("if the program does the same otherwise"), "{text}");
+    assert!(text.contains("arenas along the trace, of 5 at the most") && text.contains('█'), "{text}");
+
+    let freed = json(&["whatif", &trace, "--free-at", "end=module=cache.py", "--json"]);
+    assert_eq!(
+        (&freed["saved"]["final_arenas"], &freed["edits"][0]["step"]),
+        (&4.into(), &operations.into())
+    );
+    let both =
+        json(&["whatif", &trace, "--without", "site=cache.py:7", "--grid", "arena_size=256K,1M", "--json"]);
+    assert_eq!(both["rows"].as_array().unwrap().len(), 2);
+    assert_eq!(both["rows"][1]["final_arenas"], 1);
+    assert_eq!(both["rows"][0]["settings"]["arena_size"], "256K");
+    let apart = json(&["whatif", &trace, "--apart", "site=cache.py:7", "--json"]);
+    // Its four blocks have an arena, the others leave one.
+    assert_eq!(apart["rows"][0]["final_arenas"], 2);
+
+    fails(
+        &["whatif", &trace, "--without", "site=cache.py:8"],
+        1,
+        "no block matches site=cache.py:8; most alike: /srv/cache.py:7, ",
+    );
+    fails(&["whatif", &trace, "--without", "place=x"], 2, "KEY is site, function");
+    fails(&["whatif", &trace, "--free-at", "site=cache.py:7"], 2, "write STEP=KEY=VALUE");
+    fails(&["whatif", &trace, "--free-at", "soon=site=cache.py:7"], 1, "`soon` is no step");
+    fails(
+        &["whatif", &trace, "--free-at", "0=site=cache.py:7"],
+        1,
+        "blocks match site=cache.py:7, but none lives at step 0",
+    );
+    fails(&["whatif", &trace, "--without", "class=60"], 1, "the bytes of its blocks (64)");
+}
+
+#[test]
+fn the_sites_that_keep_so_much() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = leaky(folder.path());
+    let got = json(&["whatif", &trace, "--save", "3M", "--json"]);
+    assert_eq!(got["sites"], serde_json::json!([{"site": "/srv/cache.py:7", "blocks": 4}]));
+    assert_eq!(
+        (&got["reached"], &got["saved_bytes"], &got["left_bytes"]),
+        (&true.into(), &(4 << 20).into(), &(1 << 20).into())
+    );
+    let text = stdout(&["whatif", &trace, "--save", "3M"]);
+    assert!(text.starts_with("without 1 site 4 MiB less is held, of 5 MiB of arenas at the end"), "{text}");
+    assert!(text.contains("site=/srv/cache.py:7"), "{text}");
+    let never = stdout(&["whatif", &trace, "--save", "1G"]);
+    assert!(never.starts_with("1 GiB cannot be saved by leaving sites out"), "{never}");
+    fails(
+        &["whatif", &pinned(folder.path()), "--save", "1M"],
+        1,
+        "the trace has no Python stacks, so that no site is known",
+    );
+    fails(&["whatif", &trace, "--save", "much"], 2, "write bytes");
+    fails(&["whatif", &trace, "--save", "1M", "--malloc", "mimalloc"], 1, "give --malloc pymalloc");
 }

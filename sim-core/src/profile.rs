@@ -547,8 +547,8 @@ impl Profile {
     }
 }
 
-/// Bytes with an optional K, M or G suffix (powers of two).
-fn parse_bytes(text: &str) -> Option<u64> {
+/// Bytes with an optional K, M or G suffix (powers of two); `None` for what is no such number.
+pub fn parse_bytes(text: &str) -> Option<u64> {
     let (digits, shift) = match text.as_bytes().last()? {
         b'k' | b'K' => (&text[..text.len() - 1], 10),
         b'm' | b'M' => (&text[..text.len() - 1], 20),

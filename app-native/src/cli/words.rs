@@ -3,7 +3,7 @@
 use mmap_arenas::Unsupported;
 use session::SetupError;
 use session::format::printable;
-use session::whatif::{CellError, IdealError};
+use session::whatif::{CellError, FewestError, IdealError};
 use sim_core::ProfileError;
 use sim_core::machine::StartError;
 use sim_core::report::Reason;
@@ -16,6 +16,9 @@ pub(crate) fn line(error: &anyhow::Error) -> String {
     let advice = error.chain().find_map(advice).unwrap_or_default();
     printable(&format!("{error:#}{advice}")).into_owned()
 }
+
+/// What to do where something is about pymalloc alone.
+const ON_PYMALLOC: &str = "; give --malloc pymalloc, or a profile that is not free-threaded";
 
 /// What follows the text of an error.
 fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
@@ -37,11 +40,14 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     }
     match cause.downcast_ref::<IdealError>() {
         Some(IdealError::Run(error)) => return advice(error),
-        Some(IdealError::NotPymalloc) => {
-            return Some("; give --malloc pymalloc, or a profile that is not free-threaded".to_owned());
-        }
+        Some(IdealError::NotPymalloc) => return Some(ON_PYMALLOC.to_owned()),
         Some(IdealError::TooLong) => return Some(": `arenascope trim FILE OUT --to 1073741824`".to_owned()),
         None => {}
+    }
+    match cause.downcast_ref::<FewestError>() {
+        Some(FewestError::Run(error)) => return advice(error),
+        Some(FewestError::NotPymalloc) => return Some(ON_PYMALLOC.to_owned()),
+        Some(FewestError::Edit(_)) | None => {}
     }
     match cause.downcast_ref::<Unsupported>()? {
         Unsupported::Profile(error) => remedy(error.into()).map(|r| format!("; {r}")),

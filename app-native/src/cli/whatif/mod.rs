@@ -1,5 +1,7 @@
-//! `arenascope whatif`: one trace under many settings.
+//! `arenascope whatif`: one trace under many settings, or without some of its blocks.
 
+mod edits;
+mod save;
 mod table;
 
 use std::collections::BTreeMap;
@@ -7,13 +9,16 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use indicatif::ProgressBar;
 use serde::Serialize;
-use session::Overrides;
-use session::whatif::{Cell, CellError, Figures, Front, Gain, Grid, Tape, run as run_tape};
+use session::whatif::{Cell, CellError, Edited, Figures, Front, Gain, Grid, Tape, edit, run as run_tape};
+use session::{Overrides, Setup};
 use sim_core::Trace;
 use sim_core::domains::AllocatorName;
+use sim_core::profile::parse_bytes;
+
+use self::edits::{EditArgs, EditLine, Point, Saved};
 
 use super::cores;
 use super::input::{self, AsArgs, ProfileArgs, malloc_name};
@@ -29,8 +34,14 @@ pub(super) struct Args {
     /// The trace; `-` is standard input
     file: PathBuf,
     /// Values to try for a key, such as arena_size=256K,1M; may be repeated
-    #[arg(long, value_name = "KEY=A,B,C", required = true)]
+    #[arg(long, value_name = "KEY=A,B,C")]
     grid: Vec<String>,
+    #[command(flatten)]
+    edits: EditArgs,
+    /// Find the fewest sites without which so many bytes less are held at the end (K, M, G suffixes)
+    #[arg(long, value_name = "BYTES", value_parser = wanted,
+          conflicts_with_all = ["grid", "without", "raw", "apart", "before", "free_at", "csv"])]
+    save: Option<u64>,
     #[command(flatten)]
     profile: ProfileArgs,
     /// What PYTHONMALLOC takes, for all cells that do not say otherwise; default: what the trace says, else default
@@ -46,8 +57,12 @@ pub(super) struct Args {
     csv: bool,
 }
 
+fn wanted(text: &str) -> Result<u64, String> {
+    parse_bytes(text).ok_or_else(|| "write bytes, with K, M or G for powers of 1024: 100M".to_owned())
+}
+
 /// A cell with what it came to.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Row {
     settings: BTreeMap<String, String>,
     #[serde(skip)]
@@ -56,7 +71,7 @@ struct Row {
     result: Outcome,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 #[serde(untagged)]
 enum Outcome {
     Figures(Box<Figures>),
@@ -87,6 +102,8 @@ struct Report {
     answer: String,
     /// The run as it is.
     base: Row,
+    #[serde(flatten)]
+    edited: Option<EditReport>,
     rows: Vec<Row>,
     /// The row that holds least at the end.
     best: Option<usize>,
@@ -94,34 +111,108 @@ struct Report {
     front: Vec<usize>,
 }
 
+/// What came of changes to blocks.
+#[derive(Serialize)]
+struct EditReport {
+    edits: Vec<EditLine>,
+    saved: Saved,
+    /// Arenas before and after, in stretches.
+    curve: Vec<Point>,
+    /// The changed run under the settings of the base; where there is no grid it is the only row.
+    #[serde(skip)]
+    row: Row,
+}
+
 pub(super) fn run(args: &Args) -> Result<()> {
+    if args.grid.is_empty() && args.edits.is_empty() && args.save.is_none() {
+        super::usage_error(
+            "say what is to be tried: --grid KEY=A,B,C for other settings, --without KEY=VALUE and its like for other blocks, \
+             or --save BYTES for the sites that keep so much",
+        );
+    }
     let mut grid = Grid::default();
     for axis in &args.grid {
         grid.add(axis)?;
     }
-    let trace = input::open(&args.file, args.taken.domain)?;
+    let trace = Arc::new(input::open(&args.file, args.taken.domain)?);
+    let shown = || args.file.display().to_string();
     if trace.is_empty() {
-        bail!("{} has no operation", args.file.display());
+        bail!("{} has no operation", shown());
     }
     let overrides = Overrides { malloc: args.malloc, ..args.profile.overrides() };
-    let report = report(&Arc::new(trace), &grid, &overrides);
+    if let Some(wanted) = args.save {
+        let setup = Setup::resolve(&trace, &overrides)?;
+        return save::run(&trace, &setup, wanted, args.json).with_context(shown);
+    }
+    let edits = Some(&args.edits).filter(|edits| !edits.is_empty());
+    let report = match edits {
+        None => grid_report(&trace, &grid, &overrides),
+        Some(edits) => edit_report(&trace, edits, &grid, &overrides).with_context(shown)?,
+    };
     if args.json {
         return output::json(&report);
     }
     if args.csv { table::csv(&report, &grid) } else { table::print(&report, &grid) }
 }
 
-fn report(trace: &Arc<Trace>, grid: &Grid, overrides: &Overrides) -> Report {
-    let tape = Tape::of(trace);
-    let cells: Vec<Cell> = std::iter::once(Cell::default()).chain(grid.cells()).collect();
+/// Runs cells of a tape on all cores.
+fn rows(trace: &Trace, tape: &Tape, cells: &[Cell], overrides: &Overrides) -> Vec<Row> {
     let bar = input::progress_bar(Some(cells.len() as u64 * tape.operations()), "running");
-    let mut rows = cores::each(&cells, |cell| row(trace, &tape, cell, overrides, &bar));
+    let rows = cores::each(cells, |cell| row(trace, tape, cell, overrides, &bar));
     bar.finish_and_clear();
+    rows
+}
+
+fn grid_report(trace: &Arc<Trace>, grid: &Grid, overrides: &Overrides) -> Report {
+    let cells: Vec<Cell> = std::iter::once(Cell::default()).chain(grid.cells()).collect();
+    let mut rows = rows(trace, &Tape::of(trace), &cells, overrides);
     let base = rows.remove(0);
     let held: Vec<_> = rows.iter().map(|row| row.held(&base)).collect();
     let Front { rows: front, best } = Front::of(&held);
-    let answer = table::answer(&base, &rows, &Gains::of(&base, &held));
-    Report { trace: trace.head.name.clone(), operations: trace.len(), answer, base, rows, best, front }
+    let answer = table::answer(&base, &rows, &Gains::of(&base, &held), table::AS_IT_IS);
+    let (trace, operations) = (trace.head.name.clone(), trace.len());
+    Report { trace, operations, answer, base, edited: None, rows, best, front }
+}
+
+/// The same with changes to blocks: every cell is a run of what they leave.
+fn edit_report(trace: &Arc<Trace>, args: &EditArgs, grid: &Grid, overrides: &Overrides) -> Result<Report> {
+    let setup = Setup::resolve(trace, overrides)?;
+    let whole = Tape::of(trace);
+    let base = rows(trace, &whole, &[Cell::default()], overrides).remove(0);
+    let Some(before) = base.figures() else {
+        bail!("the trace cannot be run as it is: {}", table::why_not(&base))
+    };
+    let edits = args.edits(trace.len(), before.peak_step)?;
+    let Edited { tape, matched } = edit(trace, &edits, &setup.profile)?;
+    let mut lines = Vec::new();
+    for (edit, matched) in edits.iter().zip(&matched) {
+        lines.push(EditLine::of(edit, matched));
+    }
+    let has_grid = grid.keys().next().is_some();
+    let cells: Vec<Cell> =
+        std::iter::once(Cell::default()).chain(grid.cells().into_iter().filter(|_| has_grid)).collect();
+    let mut rows = rows(trace, &tape, &cells, overrides);
+    let changed = rows.remove(0);
+    let Some(after) = changed.figures() else {
+        bail!("the changed trace cannot be run: {}", table::why_not(&changed))
+    };
+    let mut answer = edits::sentence(&lines, before, after);
+    let held: Vec<_> = rows.iter().map(|row| row.held(&changed)).collect();
+    let Front { rows: front, best } = Front::of(&held);
+    if has_grid {
+        let gains = Gains::of(&changed, &held);
+        answer = format!("{answer}; {}", table::answer(&changed, &rows, &gains, table::AS_CHANGED));
+    } else {
+        rows.push(changed.clone());
+    }
+    let edited = Some(EditReport {
+        saved: Saved::of(before, after),
+        curve: edits::curve(before, after, whole.stretch, trace.len()),
+        edits: lines,
+        row: changed,
+    });
+    let (trace, operations) = (trace.head.name.clone(), trace.len());
+    Ok(Report { trace, operations, answer, base, edited, rows, best, front })
 }
 
 /// What the best rows gain.

@@ -6,11 +6,14 @@ use anyhow::Result;
 use session::format::bytes;
 use session::whatif::{Figures, Gain, Grid};
 
+use super::edits::{Point, drawn};
 use super::{Gains, Outcome, Report, Row};
 use crate::cli::output::{count, grouped};
 
 /// What the run as it is is called.
-const AS_IT_IS: &str = "as it is";
+pub(super) const AS_IT_IS: &str = "as it is";
+/// What it is called with other blocks.
+pub(super) const AS_CHANGED: &str = "as changed";
 
 /// The settings of a row as a person would give them.
 fn named(row: &Row) -> String {
@@ -19,9 +22,9 @@ fn named(row: &Row) -> String {
 }
 
 /// What a grid says, in one sentence.
-pub(super) fn answer(base: &Row, rows: &[Row], gains: &Gains) -> String {
+pub(super) fn answer(base: &Row, rows: &[Row], gains: &Gains, called: &str) -> String {
     let Some((end, peak)) = base.held(base) else {
-        return format!("the run as it is cannot be compared with: {}", why_not(base));
+        return format!("the run {called} cannot be compared with: {}", why_not(base));
     };
     let held = |gain: &Gain, moment: &str| {
         rows.get(gain.row).map_or_else(String::new, |row| {
@@ -30,7 +33,7 @@ pub(super) fn answer(base: &Row, rows: &[Row], gains: &Gains) -> String {
     };
     match (&gains.at_end, &gains.at_peak) {
         (None, None) => format!(
-            "nothing here holds less than the run as it is, which has {} at the most and {} at the end",
+            "nothing here holds less than the run {called}, which has {} at the most and {} at the end",
             bytes(peak),
             bytes(end)
         ),
@@ -48,7 +51,7 @@ pub(super) fn answer(base: &Row, rows: &[Row], gains: &Gains) -> String {
 }
 
 /// Why a row stands outside comparisons.
-fn why_not(row: &Row) -> String {
+pub(super) fn why_not(row: &Row) -> String {
     match &row.result {
         Outcome::Error { error } => error.clone(),
         Outcome::Figures(figures) => figures.stopped.as_ref().map_or_else(String::new, |fatal| {
@@ -71,6 +74,8 @@ fn beside(row: &Row, base: &Row) -> Option<String> {
     })
 }
 
+/// How wide curves are drawn.
+const CURVE_LETTERS: usize = 96;
 /// The columns after those of the settings.
 const COLUMNS: [&str; 9] = [
     "arenas",
@@ -102,26 +107,47 @@ pub(super) fn print(report: &Report, grid: &Grid) -> Result<()> {
     let mut out = super::super::output::reported();
     writeln!(out, "{}", report.answer)?;
     writeln!(out, "\n{}, {}\n", report.trace, count(report.operations, "operation"))?;
-    let keys: Vec<&str> = grid.keys().collect();
+    let mut keys: Vec<&str> = grid.keys().collect();
+    let cells = if keys.is_empty() { &[][..] } else { &report.rows };
+    if keys.is_empty() {
+        keys.push("");
+    }
+    // What rows are compared with.
+    let (base, called) =
+        report.edited.as_ref().map_or((&report.base, AS_IT_IS), |edited| (&edited.row, AS_CHANGED));
     let mut lines = vec![line(String::new(), &keys, &COLUMNS)];
     lines.push(row_of(&report.base, &report.base, "", &[AS_IT_IS], keys.len()));
-    for (at, row) in report.rows.iter().enumerate() {
+    if report.edited.is_some() {
+        lines.push(row_of(base, base, "", &[AS_CHANGED], keys.len()));
+    }
+    for (at, row) in cells.iter().enumerate() {
         let mark = match (report.best == Some(at), report.front.contains(&at)) {
             (true, _) => ">",
             (false, true) => "*",
             (false, false) => "",
         };
         let values: Vec<&str> = row.cell.settings.iter().map(|(_, value)| value.as_str()).collect();
-        lines.push(row_of(row, &report.base, mark, &values, keys.len()));
+        lines.push(row_of(row, base, mark, &values, keys.len()));
     }
     for text in aligned(&lines, keys.len() + 1) {
         writeln!(out, "{text}")?;
+    }
+    if let Some(edited) = &report.edited {
+        let (before, after) = Point::columns(&edited.curve);
+        let most = before.iter().chain(&after).copied().max().unwrap_or(0);
+        writeln!(out, "\narenas along the trace, of {} at the most", grouped(most))?;
+        for (name, values) in [(AS_IT_IS, &before), (AS_CHANGED, &after)] {
+            writeln!(out, "  {name:<12}{}", drawn(values, most, CURVE_LETTERS))?;
+        }
+    }
+    if cells.is_empty() {
+        return Ok(());
     }
     writeln!(
         out,
         "\n> holds least at the end, * is on the front: no other row holds less both at the end and at the most, RAW included"
     )?;
-    if report.rows.iter().any(|row| beside(row, &report.base).is_some()) {
+    if cells.iter().any(|row| beside(row, base).is_some()) {
         writeln!(
             out,
             "only rows on the same allocator, with the same asked of the C library, are compared: what that takes beside is not known,\n\
@@ -129,8 +155,8 @@ pub(super) fn print(report: &Report, grid: &Grid) -> Result<()> {
         )?;
     }
     let best = report.best.and_then(|best| report.rows.get(best)).and_then(|row| Some((row, row.figures()?)));
-    if let (Some(base), Some((row, best))) = (report.base.figures(), best) {
-        writeln!(out, "\nbytes of arenas at the end{:>20}{:>20}", AS_IT_IS, "best")?;
+    if let (Some(base), Some((row, best))) = (base.figures(), best) {
+        writeln!(out, "\nbytes of arenas at the end{called:>20}{:>20}", "best")?;
         writeln!(
             out,
             "  {:<24}{:>20}{:>20}",
@@ -194,16 +220,18 @@ fn aligned(lines: &[Vec<String>], left: usize) -> Vec<String> {
 /// The rows as CSV: settings, then figures in bytes, then what is wrong.
 pub(super) fn csv(report: &Report, grid: &Grid) -> Result<()> {
     let mut out = super::super::output::reported();
-    let keys: Vec<String> = grid.keys().map(quoted).collect();
+    let mut keys: Vec<String> = grid.keys().map(quoted).collect();
+    keys.push(String::new());
     writeln!(
         out,
-        "{},peak_arenas,final_arenas,released,peak_bytes,final_bytes,raw_peak_bytes,raw_final_bytes,\
+        "{}peak_arenas,final_arenas,released,peak_bytes,final_bytes,raw_peak_bytes,raw_final_bytes,\
          peak_lost_bytes,final_lost_bytes,error",
         keys.join(",")
     )?;
     for row in &report.rows {
-        let settings: Vec<String> = row.cell.settings.iter().map(|(_, value)| quoted(value)).collect();
-        write!(out, "{}", settings.join(","))?;
+        let settings: Vec<String> =
+            row.cell.settings.iter().map(|(_, value)| format!("{},", quoted(value))).collect();
+        write!(out, "{}", settings.concat())?;
         match &row.result {
             Outcome::Figures(f) => {
                 let numbers = [
@@ -218,11 +246,11 @@ pub(super) fn csv(report: &Report, grid: &Grid) -> Result<()> {
                     f.losses.at_end.sum(),
                 ];
                 for number in numbers {
-                    write!(out, ",{number}")?;
+                    write!(out, "{number},")?;
                 }
-                writeln!(out, ",{}", quoted(f.stopped.as_deref().unwrap_or_default()))?;
+                writeln!(out, "{}", quoted(f.stopped.as_deref().unwrap_or_default()))?;
             }
-            Outcome::Error { error } => writeln!(out, ",,,,,,,,,,{}", quoted(error))?,
+            Outcome::Error { error } => writeln!(out, ",,,,,,,,,{}", quoted(error))?,
         }
     }
     Ok(())
