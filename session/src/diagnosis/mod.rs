@@ -11,7 +11,10 @@ pub mod holders;
 pub mod inquiry;
 pub mod key;
 pub mod layout;
+mod pools;
+pub mod recorded;
 pub mod waterfall;
+mod windows;
 
 pub use births::Births;
 pub use census::{Census, Region};
@@ -21,4 +24,5 @@ pub use holders::{Group, Holders, Rule};
 pub use inquiry::Inquiry;
 pub use key::{Key, KeyError};
 pub use layout::{Layout, Placed};
+pub use recorded::Recorded;
 pub use waterfall::Waterfall;
