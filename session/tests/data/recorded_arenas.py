@@ -5,7 +5,8 @@
 
 Of memray it takes its reader alone, and knows nothing of how Arenascope tells RAW from the rest. A window of 16 KiB is a pool
 when all small blocks that were ever live there together agree on one size class and lie at its places. One with few blocks is none
-where other blocks lie in it or beside it, as in the C library's heap. Arenas are counted by the definition: the fewest windows of
+where other blocks lie in it or beside it, as in the C library's heap; nor is one in low memory, where on x86-64 that heap grows
+behind the program and where mmap, which arenas come from, puts nothing. Arenas are counted by the definition: the fewest windows of
 1 MiB that hold all pools, found by going over the pools from the top.
 """
 
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from memray import AllocatorType, FileReader
 
-POOL, ARENA, HEADER, MOST, FEW = 16 << 10, 1 << 20, 48, 512, 8
+POOL, ARENA, HEADER, MOST, FEW, LOW = 16 << 10, 1 << 20, 48, 512, 8, 0x7000_0000_0000
 GIVES = {AllocatorType.PYMALLOC_MALLOC, AllocatorType.PYMALLOC_CALLOC, AllocatorType.PYMALLOC_REALLOC}
 TAKES = AllocatorType.PYMALLOC_FREE
 
@@ -46,6 +47,8 @@ def pools(path):
                 blocks[block] = blocks.get(block, 0) + 1
     told = []
     for window, seen in places.items():
+        if window * POOL < LOW:
+            continue
         beside = any(near in others for near in (window - 1, window, window + 1))
         if len(seen) >= FEW and window not in apart or len(seen) < FEW and not beside:
             told.append(window * POOL)
