@@ -5,6 +5,7 @@ mod teaching;
 use std::time::Duration;
 
 use egui::ThemePreference;
+use session::diagnosis::Placed;
 use session::link::{Link, Part};
 use session::open::Still;
 use session::order::{Direction, Order};
@@ -114,6 +115,8 @@ pub(crate) struct State {
     pub(crate) theme: ThemePreference,
     /// No pulses.
     pub(crate) reduce_motion: bool,
+    /// Which heap is looked at.
+    pub(crate) placed: Placed,
     /// Whether frame times are shown.
     pub(crate) frame_times: bool,
     /// Whether the engine waits for another frame to go on.
@@ -146,6 +149,7 @@ impl State {
             width: 1280.0,
             theme: ThemePreference::System,
             reduce_motion: false,
+            placed: Placed::Model,
             frame_times: false,
             waits: false,
         }
@@ -255,6 +259,10 @@ impl State {
             Action::ZoomOut => Order::ZoomOut,
             Action::Follow => Order::Follow(!self.selection().follow),
             Action::Fold => Order::Fold(!self.selection().fold),
+            Action::Placement => {
+                self.change_heap();
+                return None;
+            }
             Action::Verify => Order::Verify,
             Action::Clear if self.extent == Extent::Present => {
                 self.extent = Extent::Whole;
@@ -360,6 +368,15 @@ impl State {
             }
         }
         copied
+    }
+
+    /// Looks at the other heap, where there are two.
+    fn change_heap(&mut self) {
+        let recorded = self.shown.head.as_ref().is_some_and(|head| head.recorded);
+        self.placed = match self.placed {
+            Placed::Model if recorded => Placed::Recorded,
+            _ => Placed::Model,
+        };
     }
 
     fn show(&mut self, pane: Pane) -> Option<Request> {

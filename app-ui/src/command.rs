@@ -74,6 +74,7 @@ pub(crate) enum Action {
     ZoomOut,
     Follow,
     Fold,
+    Placement,
     Verify,
     Clear,
     Cancel,
@@ -218,6 +219,7 @@ table! {
     MAP ZoomOut, "Zoom out", "From blocks to pools to arenas", [key(NONE, Key::Minus), key(NONE, Key::Backspace)];
     MAP Follow, "Follow", "Let the map go to where each step happens", [key(NONE, Key::F)];
     MAP Fold, "Fold", "Leave out most of the blocks that were never carved", [key(NONE, Key::C)];
+    MAP Placement, "Model or recorded", "Show blocks where the model puts them, or where they were recorded", [key(NONE, Key::M)];
     MAP Verify, "Check the heap", "Check every list, count, link and sum of the heap at this step", [key(NONE, Key::V)];
     MAP Clear, "Clear", "Stop a search, else let the inspector follow the current step again", [key(NONE, Key::Escape)];
     WINDOW Open, "Open…", "Open a trace, a capture or a recording; Help lists the formats", [key(Modifiers::COMMAND, Key::O)];

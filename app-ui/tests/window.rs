@@ -409,6 +409,35 @@ fn a_recording_shows_how_far_to_trust_the_map() {
 }
 
 #[test]
+fn the_badge_changes_to_the_recorded_heap_and_back() {
+    let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/../trace-io/tests/data/memray13.bin");
+    let mut window = Window::lesson();
+    window.key(Key::M);
+    assert!(!window.says("recorded arena"), "a scenario has but one heap");
+    window.open("memray13.bin", &std::fs::read(capture).unwrap());
+    window.key(Key::End);
+    assert!(window.says("Model\u{2019}s heap: ") && !window.says("All recorded arenas"));
+    window.harness.get_by_label_contains(" % as recorded").click();
+    window.settle();
+    assert!(window.says("All recorded arenas (") && window.says("Heap as recorded: the model has "));
+    assert!(window.paints("free, or from before") || window.paints("as full as recorded blocks make it"));
+    assert!(window.says("pool headers, free lists and the lists of arenas are not in a recording"));
+    window.key(Key::Num3);
+    assert!(window.says("As recorded: ") && !window.says("Run over real memory"));
+    // What is not known is said, and why the model may differ.
+    window.harness.get_by_label_contains("Heap as recorded").hover();
+    window.harness.run_steps(60);
+    assert!(window.says("arenas that came and went unseen") && window.says("Perhaps: unknown past"));
+    assert!(window.says("Click to see the heap as the model has it (M)"));
+    // Steps go on, and the key leads back.
+    window.key(Key::ArrowLeft);
+    window.key(Key::Num1);
+    assert!(window.says("All recorded arenas ("));
+    window.key(Key::M);
+    assert!(window.says("All arenas (") && window.says(" % as recorded"));
+}
+
+#[test]
 fn every_profile_replays_to_the_same_step() {
     let mut window = Window::lesson();
     window.key(Key::End);

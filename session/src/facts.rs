@@ -22,6 +22,8 @@ pub enum BlockState {
     Free(u32),
     /// At or beyond `nextoffset`.
     NeverCarved,
+    /// In a recorded heap: free, or with a block from before the recording.
+    Unknown,
 }
 
 /// One live arena, as its `arena_object` has it.

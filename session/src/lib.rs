@@ -17,6 +17,7 @@ pub mod feed;
 pub mod filter;
 pub mod find;
 pub mod format;
+pub mod ground;
 pub mod lesson;
 pub mod link;
 pub mod names;

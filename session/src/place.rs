@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sim_core::{Addr, ArenaId, Event};
 
-use crate::facts::{self, Heap};
+use crate::ground::Ground;
 
 /// Something on the map.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -46,12 +46,13 @@ impl Place {
     }
 
     /// The arena and the pool it lies in, in this state of the heap; no arena once that is gone.
-    pub fn resolve(self, heap: &Heap) -> (Option<ArenaId>, Option<Addr>) {
+    pub fn resolve<'a>(self, ground: impl Into<Ground<'a>>) -> (Option<ArenaId>, Option<Addr>) {
+        let ground = ground.into();
         match self {
-            Self::Arena(id) => (facts::same_arena(heap, id).map(|a| a.id), None),
+            Self::Arena(id) => (ground.same_arena(id).map(|a| a.id), None),
             Self::Pool(addr) | Self::Block(addr) => {
-                let pool = facts::pool_at(heap, addr);
-                (heap.arena_of(addr), pool.map(|p| p.addr))
+                let pool = ground.pool_at(addr);
+                (ground.arena_of(addr), pool.map(|p| p.addr))
             }
         }
     }

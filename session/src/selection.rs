@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sim_core::{Addr, ArenaId};
 
-use crate::facts::{self, Heap};
+use crate::ground::Ground;
 use crate::place::Place;
 
 /// The three pictures of the map.
@@ -43,22 +43,24 @@ impl Default for Selection {
 
 impl Selection {
     /// Points the map at a place without changing the level.
-    pub fn look_at(&mut self, heap: &Heap, place: Place) {
-        let (arena, pool) = place.resolve(heap);
+    pub fn look_at<'a>(&mut self, ground: impl Into<Ground<'a>>, place: Place) {
+        let ground = ground.into();
+        let (arena, pool) = place.resolve(ground);
         if arena.is_some() {
             self.arena = arena;
-            if pool.is_some() || self.pool.is_some_and(|p| heap.arena_of(p) != arena) {
+            if pool.is_some() || self.pool.is_some_and(|p| ground.arena_of(p) != arena) {
                 self.pool = pool;
             }
         }
     }
 
     /// Lets go of what no longer exists, and finds something to show where nothing is chosen yet.
-    pub fn repair(&mut self, heap: &Heap) {
-        let arena = self.arena.and_then(|id| facts::same_arena(heap, id));
-        let arena = arena.or_else(|| facts::arenas(heap).into_iter().next());
+    pub fn repair<'a>(&mut self, ground: impl Into<Ground<'a>>) {
+        let ground = ground.into();
+        let arena = self.arena.and_then(|id| ground.same_arena(id));
+        let arena = arena.or_else(|| ground.arenas().into_iter().next());
         self.arena = arena.map(|a| a.id);
-        let inside = |pool: &Addr| arena.is_some_and(|a| heap.arena_of(*pool) == Some(a.id));
+        let inside = |pool: &Addr| arena.is_some_and(|a| ground.arena_of(*pool) == Some(a.id));
         self.pool = self.pool.filter(inside).or(arena.map(|a| a.first_pool));
     }
 }

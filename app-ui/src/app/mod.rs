@@ -14,6 +14,7 @@ use std::time::Duration;
 use egui::{CentralPanel, Panel, Ui};
 use input::Held;
 use session::Opened;
+use session::diagnosis::Placed;
 use session::order::Order;
 use tiles::Host;
 use web_time::Instant;
@@ -230,6 +231,7 @@ impl App {
             commands.insert(0, Command::CloseOverlay);
         }
         look.digest = self.digests;
+        look.placed = (self.state.placed != Placed::default()).then_some(self.state.placed);
         let looks = self.state.look(look) && self.state.port.needs_frames();
         if self.state.waits || !commands.is_empty() || looks {
             ctx.request_repaint();
@@ -380,7 +382,7 @@ impl App {
         self.banners(ui, &mut wishes.commands);
         if !alone {
             Panel::bottom("status").frame(bar.inner_margin(egui::Margin::symmetric(10, 3))).show(ui, |ui| {
-                ui.horizontal(|ui| self.status_bar(ui));
+                ui.horizontal(|ui| self.status_bar(ui, &mut wishes.commands));
             });
         }
         let shown = &self.state.shown;

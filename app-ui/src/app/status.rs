@@ -1,10 +1,12 @@
 //! The state in words: the line for screen readers, and the bar at the bottom of the window.
 
-use egui::{Align, Layout as UiLayout, RichText, Ui};
+use egui::{Align, Button, Layout as UiLayout, RichText, Ui};
+use session::diagnosis::Placed;
 use session::format::{count, grouped};
 use session::view::{Agreed, Head, Picture, Shown};
 
 use super::App;
+use crate::command::{Action, Command, key_text};
 use crate::layout::Layout;
 
 impl App {
@@ -32,13 +34,14 @@ impl App {
     }
 
     /// The state in a line, how far the tape has been read ahead, and frame times if they are wanted.
-    pub(super) fn status_bar(&self, ui: &mut Ui) {
+    pub(super) fn status_bar(&self, ui: &mut Ui, commands: &mut Vec<Command>) {
         ui.with_layout(UiLayout::right_to_left(Align::Center), |ui| {
             if self.state.frame_times {
                 ui.label(RichText::new(self.frame_times().to_string()).small().monospace());
             }
-            if let Some(trust) = self.state.shown.status.travel.as_ref().and_then(|t| t.trust.as_ref()) {
-                trust_badge(ui, trust);
+            let trust = self.state.shown.status.travel.as_ref().and_then(|t| t.trust.as_ref());
+            if let (Some((head, picture)), Some(trust)) = (self.state.shown.open(), trust) {
+                heap_badge(ui, head, picture.placed, trust, Layout::is_narrow(self.state.width), commands);
             }
             if let Some(reading) = reading_line(&self.state.shown) {
                 ui.label(RichText::new(reading).small()).on_hover_text(
@@ -80,25 +83,71 @@ fn where_line(head: &Head, picture: &Picture) -> String {
     format!("step {} of {} \u{b7} {held}", grouped(picture.step), grouped(head.len))
 }
 
-/// How far recorded addresses agree, always in view: a map that is not the recorded one must not look like it.
-fn trust_badge(ui: &mut Ui, trust: &Agreed) {
-    let Some(share) = trust.share() else { return };
+/// Which heap is on the screen, and how far recorded addresses agree with the model: always in view, since a map that is not the
+/// recorded one must not look like it. A click shows the other.
+fn heap_badge(
+    ui: &mut Ui,
+    head: &Head,
+    placed: Placed,
+    trust: &Agreed,
+    narrow: bool,
+    commands: &mut Vec<Command>,
+) {
     // Not rounded up: one block elsewhere is not all of them.
-    let percent = (share * 1000.0).floor() / 10.0;
+    let percent = trust.share().map(|share| format!("{:.1} %", (share * 1000.0).floor() / 10.0));
     let so_far = if trust.complete { "" } else { " so far" };
-    let text = RichText::new(format!("{percent:.1} % as recorded{so_far}")).small().strong();
-    ui.label(text).on_hover_ui(|ui| {
-        ui.set_max_width(420.0);
+    let text = match (placed, percent) {
+        (Placed::Model, Some(percent)) if narrow => format!("Model: {percent} as recorded"),
+        (Placed::Model, Some(percent)) => format!("Model\u{2019}s heap: {percent} as recorded{so_far}"),
+        (Placed::Recorded, Some(percent)) if !narrow => {
+            format!("Heap as recorded: the model has {percent} of it{so_far}")
+        }
+        (Placed::Model, None) => "Model\u{2019}s heap".to_owned(),
+        (Placed::Recorded, _) => "Heap as recorded".to_owned(),
+    };
+    let text = RichText::new(text).small().strong();
+    // Without pools in the recording there is but the one heap.
+    let response =
+        ui.add_enabled(head.recorded, Button::selectable(placed == Placed::Recorded, text).small());
+    let about = |ui: &mut Ui| {
+        ui.set_max_width(440.0);
+        ui.label(heap_text(placed));
         ui.label(trust_text(trust));
-    });
+        if head.recorded {
+            let other = if placed == Placed::Model { "as recorded" } else { "as the model has it" };
+            let key = Action::Placement.meta().keys.first().map(|key| key_text(ui.ctx(), *key));
+            let key = key.map_or_else(String::new, |key| format!(" ({key})"));
+            ui.weak(format!("Click to see the heap {other}{key}."));
+        }
+    };
+    if response.on_hover_ui(about).on_disabled_hover_ui(about).clicked() {
+        commands.push(Command::Do(Action::Placement));
+    }
+}
+
+/// What the heap on the screen is, and what is not known of it.
+fn heap_text(placed: Placed) -> &'static str {
+    match placed {
+        Placed::Model => {
+            "Map, arenas and inspector show where the model puts the blocks, with its lists and headers."
+        }
+        Placed::Recorded => {
+            "Map, arenas and inspector show blocks where they were recorded, and the pools and arenas that their addresses imply. Free \
+             lists are not in a recording; arenas that came and went unseen, and blocks from before it, are not known. What the last \
+             operation did, size classes and statistics stay the model\u{2019}s."
+        }
+    }
 }
 
 /// The same in full.
 fn trust_text(trust: &Agreed) -> String {
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     let by_chance = trust.share_by_chance.map_or_else(String::new, |s| format!("; by chance {}", percent(s)));
+    if trust.compared == 0 {
+        return "No block with a recorded address has been compared with the model yet.".to_owned();
+    }
     let places = format!(
-        "{} of {} blocks with a recorded address lie at the recorded place in their pool ({}{by_chance}).",
+        "{} of {} blocks with a recorded address lie in the model at the recorded place in their pool ({}{by_chance}).",
         grouped(trust.same),
         grouped(trust.compared),
         percent(trust.share().unwrap_or_default())

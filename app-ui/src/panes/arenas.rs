@@ -4,7 +4,7 @@ use egui::{Align2, FontId, Rect, RichText, Role, Sense, Ui, Vec2, WidgetInfo};
 use egui_extras::{Column, TableBuilder};
 use session::format::{bytes, count, grouped};
 use session::real::{Real, RealReport};
-use session::view::tables::ArenaRow;
+use session::view::tables::{ArenaRow, ArenaTable, ArenasKnown};
 use session::{Order, Place};
 use sim_core::Addr;
 
@@ -24,20 +24,9 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
     }
     wishes.look.arenas = Some(0..ROWS);
     let Some(table) = &view.picture.arena_table else { return };
-    let counters = table.counters;
-    ui.horizontal_wrapped(|ui| {
-        ui.label(format!(
-            "{} now, {} obtained in all, {} at most at once",
-            count(counters.narenas_currently_allocated, "arena"),
-            grouped(counters.ntimes_arena_allocated),
-            grouped(counters.narenas_highwater)
-        ));
-        ui.weak(format!("{} unassociated", count(table.unused, "record"))).on_hover_text(
-            "unused_arena_objects: records of the arenas array without an arena, reused last in first out",
-        );
-    });
-    // A lesson's arenas are of its own making.
-    if view.picture.lesson.is_none() {
+    ui.horizontal_wrapped(|ui| known(ui, table));
+    // A lesson's arenas are of its own making, and recorded ones are somebody else's.
+    if view.picture.lesson.is_none() && !view.on_recorded() {
         over_memory(ui, &view.status.real, &mut wishes.commands);
     }
     if table.total == 0 {
@@ -65,11 +54,19 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
                     "Pools that a class has, of ntotalpools: the pale part. The dark part is what blocks in use fill: an arena \
                      that is pale and not dark is kept by a few blocks",
                 ),
-                ("nfreepools", "Pools that any class may take"),
-                ("place", "Where it stands in usable_arenas, and whether nfp2lasta names it"),
+                if view.on_recorded() {
+                    ("no block", "Pools without a live recorded block")
+                } else {
+                    ("nfreepools", "Pools that any class may take")
+                },
+                if view.on_recorded() {
+                    ("bounds", "How surely it begins and ends where it is drawn")
+                } else {
+                    ("place", "Where it stands in usable_arenas, and whether nfp2lasta names it")
+                },
             ];
             for (name, what) in columns {
-                if narrow && matches!(name, "address" | "nfreepools") {
+                if narrow && matches!(name, "address" | "nfreepools" | "no block") {
                     continue;
                 }
                 header.col(|ui| {
@@ -92,7 +89,8 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
                 if !narrow {
                     line.col(|ui| {
                         let address = ui.monospace(arena.base.to_string());
-                        if let Some(at) = really(&view.status.real, arena.id.ordinal) {
+                        let at = really(&view.status.real, arena.id.ordinal).filter(|_| !view.on_recorded());
+                        if let Some(at) = at {
                             address.on_hover_text(format!("In real memory it lies at {at}"));
                         }
                     });
@@ -106,6 +104,11 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
                     });
                 }
                 line.col(|ui| {
+                    if let ArenasKnown::Recorded { rows, .. } = &table.known {
+                        let at = index.checked_sub(table.first).map_or(usize::MAX, |at| at as usize);
+                        bounds(ui, rows.get(at) == Some(&true));
+                        return;
+                    }
                     let mut text = match row.before {
                         Some(0) if narrow => "first".to_owned(),
                         Some(0) => "first: gives the next new pool".to_owned(),
@@ -124,6 +127,47 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
             });
         });
     wishes.look.arenas = Some(seen.range(ROWS));
+}
+
+/// What is known of all arenas, in a line.
+fn known(ui: &mut Ui, table: &ArenaTable) {
+    match &table.known {
+        ArenasKnown::Model { counters, unused } => {
+            ui.label(format!(
+                "{} now, {} obtained in all, {} at most at once",
+                count(counters.narenas_currently_allocated, "arena"),
+                grouped(counters.ntimes_arena_allocated),
+                grouped(counters.narenas_highwater)
+            ));
+            ui.weak(format!("{} unassociated", count(*unused, "record"))).on_hover_text(
+                "unused_arena_objects: records of the arenas array without an arena, reused last in first out",
+            );
+        }
+        ArenasKnown::Recorded { ever, certain, .. } => {
+            ui.label(format!(
+                "As recorded: {} with a live block now, {} ever seen, the bounds of {} of them certain",
+                count(u64::from(table.total), "arena"),
+                grouped(*ever),
+                grouped(*certain)
+            ));
+            ui.weak("lists and counters are not in a recording").on_hover_text(
+                "Nor are arenas that came and went unseen, or whose blocks are all from before the recording",
+            );
+        }
+    }
+}
+
+/// How surely a recorded arena begins and ends where it is drawn.
+fn bounds(ui: &mut Ui, certain: bool) {
+    if certain {
+        ui.label("bounds certain").on_hover_text(
+            "It was obtained while recorded: all its pools were first used one after the other, from its first to its last",
+        );
+    } else {
+        ui.weak("bounds as its pools tell").on_hover_text(
+            "Its pools lie so, in as few arenas as can hold them; where it begins and ends may be a few pools off",
+        );
+    }
 }
 
 /// An arena's pools in use, and within them the bytes of blocks in use.

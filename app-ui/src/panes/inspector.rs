@@ -13,7 +13,7 @@ use sim_core::mimalloc::Totals;
 use sim_core::report::PoolState;
 use sim_core::{Addr, ArenaId};
 
-use super::{View, empty, place_link};
+use super::{View, empty, inspector_recorded, place_link};
 use crate::command::Command;
 
 /// One field of a C structure.
@@ -31,7 +31,9 @@ struct Field {
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
     let Some(inspected) = &view.picture.inspector else { return };
     let Some(place) = inspected.place else {
-        ui.weak(if view.picture.step == 0 {
+        ui.weak(if view.picture.step > 0 && view.on_recorded() {
+            "This step's block lies in no recorded pool; click anything to pin it"
+        } else if view.picture.step == 0 {
             "Before the first operation; click anything to pin it"
         } else if inspected.released {
             "What this step touched went back to the system with its arena"
@@ -55,6 +57,12 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         }
     });
     ui.separator();
+    if let Sheet::Recorded(sheet) = &inspected.sheet {
+        ScrollArea::vertical()
+            .auto_shrink(false)
+            .show(ui, |ui| inspector_recorded::ui(ui, view, place, sheet, commands));
+        return;
+    }
     let Sheet::Place(sheet) = &inspected.sheet else { return };
     let PlaceSheet { block, pool, arena } = &**sheet;
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
@@ -118,7 +126,7 @@ fn above_ui(ui: &mut Ui, view: &View<'_>, inspected: &Inspected, commands: &mut 
             fields(ui, view, "heap", &list, commands);
         }
         Sheet::Mimalloc(totals) => mimalloc_ui(ui, view, totals, commands),
-        Sheet::Place(_) => return,
+        Sheet::Place(_) | Sheet::Recorded(_) => return,
     }
     ui.add_space(8.0);
     ui.label(RichText::new("C library").heading().size(15.0));
@@ -158,7 +166,7 @@ fn mimalloc_ui(ui: &mut Ui, view: &View<'_>, totals: &Totals, commands: &mut Vec
     fields(ui, view, "mimalloc", &list, commands);
 }
 
-fn title(ui: &mut Ui, text: &str, place: Place, commands: &mut Vec<Command>) {
+pub(super) fn title(ui: &mut Ui, text: &str, place: Place, commands: &mut Vec<Command>) {
     ui.horizontal(|ui| {
         ui.label(RichText::new(text).heading().size(15.0));
         if ui.small_button("show").on_hover_text("Open it on the map").clicked() {
@@ -212,6 +220,7 @@ fn block_ui(ui: &mut Ui, view: &View<'_>, sheet: &BlockSheet, commands: &mut Vec
         BlockState::Free(0) => "free, first".to_owned(),
         BlockState::Free(at) => format!("free, {} before", grouped(u64::from(at))),
         BlockState::NeverCarved => "never carved".to_owned(),
+        BlockState::Unknown => "free, or from before the recording".to_owned(),
     };
     let plain = |name, value, meaning| Field { name, value, link: None, offset: None, meaning };
     let mut list = vec![
@@ -241,7 +250,7 @@ fn block_ui(ui: &mut Ui, view: &View<'_>, sheet: &BlockSheet, commands: &mut Vec
     }
 }
 
-fn holder_ui(ui: &mut Ui, holder: &Holder, name: Option<&str>, commands: &mut Vec<Command>) {
+pub(super) fn holder_ui(ui: &mut Ui, holder: &Holder, name: Option<&str>, commands: &mut Vec<Command>) {
     match holder {
         Holder::Searching => {
             ui.weak("Looking for who holds it\u{2026}");

@@ -5,6 +5,7 @@ use std::ops::Range;
 use egui::{
     Button, Pos2, Rect, Role, ScrollArea, Sense, TextureHandle, TextureOptions, Ui, Vec2, WidgetInfo,
 };
+use session::diagnosis::Placed;
 use session::facts;
 use session::format::grouped;
 use session::order::Order;
@@ -31,6 +32,7 @@ pub(crate) struct MapState {
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct PictureKey {
     revision: u64,
+    placed: Placed,
     level: Level,
     arena: Option<ArenaId>,
     pool: Option<Addr>,
@@ -65,7 +67,9 @@ pub(crate) fn bare_ui(ui: &mut Ui, view: &View<'_>, state: &mut MapState, wishes
 fn picture_ui(ui: &mut Ui, view: &View<'_>, below: f32, state: &mut MapState, wishes: &mut Wishes) -> bool {
     let look = wishes.look.map.insert(MapLook::default());
     if view.picture.arenas == 0 {
-        let sentence = if view.travel.seeking.is_some() {
+        let sentence = if view.on_recorded() {
+            "No recorded block is live in an arena at this step."
+        } else if view.travel.seeking.is_some() {
             "On the way to the step; the picture comes when it is reached."
         } else if view.picture.step == 0 {
             "No arena yet: pymalloc asks for its first one when the first small block is allocated. Step forward to see it."
@@ -118,7 +122,12 @@ fn breadcrumb(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
             ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
                 let narrow = ui.available_width() < 320.0;
                 let arenas = grouped(view.picture.arenas);
-                let all = if narrow { format!("All ({arenas})") } else { format!("All arenas ({arenas})") };
+                let all = match (view.on_recorded(), narrow) {
+                    (true, true) => format!("Recorded ({arenas})"),
+                    (true, false) => format!("All recorded arenas ({arenas})"),
+                    (false, true) => format!("All ({arenas})"),
+                    (false, false) => format!("All arenas ({arenas})"),
+                };
                 crumb(ui, selection.level, Level::Heap, &all, commands);
                 if let Some(arena) = crumbs.arena {
                     ui.weak("\u{203a}");
@@ -127,7 +136,13 @@ fn breadcrumb(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
                 if let Some(pool) = crumbs.pool {
                     ui.weak("\u{203a}");
                     let class = pool.class.map_or_else(
-                        || facts::state_word(pool.state).to_owned(),
+                        || {
+                            if view.on_recorded() {
+                                "no live block".to_owned()
+                            } else {
+                                facts::state_word(pool.state).to_owned()
+                            }
+                        },
                         |c| format!("class {c}, blocks of {}", pool.block_size),
                     );
                     let name = format!("pool {}", pool.index);
@@ -209,6 +224,7 @@ fn picture(
 fn paint(ui: &Ui, view: &View<'_>, scene: &Scene<'_>, frame: &Frame, size: (i32, i32), state: &mut MapState) {
     let key = PictureKey {
         revision: view.picture.revision,
+        placed: view.picture.placed,
         level: view.picture.selection.level,
         arena: view.picture.selection.arena,
         pool: view.picture.selection.pool,

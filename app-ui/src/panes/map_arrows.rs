@@ -25,7 +25,7 @@ impl FreeArrows<'_> {
     pub(super) fn paint(&self, painter: &Painter, view: &View<'_>, cell: &dyn Fn(u32) -> Rect) {
         let free = |(i, state): (usize, &BlockState)| match state {
             BlockState::Free(at) => Some((*at, i as u32)),
-            BlockState::Live | BlockState::NeverCarved => None,
+            BlockState::Live | BlockState::NeverCarved | BlockState::Unknown => None,
         };
         let mut order: Vec<(u32, u32)> = self.states.iter().enumerate().filter_map(free).collect();
         order.sort_unstable();

@@ -9,6 +9,7 @@ use sim_core::SizeClass;
 use super::View;
 use super::boxes::sign;
 use super::map_arrows::ARROWS;
+use crate::theme::mix;
 
 /// Height that the legend needs.
 pub(super) fn legend_height(ui: &Ui, view: &View<'_>) -> f32 {
@@ -46,7 +47,15 @@ pub(super) fn legend(ui: &mut Ui, view: &View<'_>) {
                 }
             }
         };
-        if view.picture.selection.level == Level::Pool {
+        if view.on_recorded() {
+            recorded_items(
+                view,
+                sample,
+                &mut |name, what, paint| item(ui, name, what, paint),
+                &hollow,
+                &dots,
+            );
+        } else if view.picture.selection.level == Level::Pool {
             item(ui, "live", "The program holds this block", &|p, r| {
                 p.rect_filled(r, 0.0, sample);
             });
@@ -82,7 +91,12 @@ pub(super) fn legend(ui: &mut Ui, view: &View<'_>) {
             );
             item(ui, "never carved", "Part of the arena that was never a pool", &dots);
         }
-        item(ui, "touched by this step", "What the current operation changed or looked at", &|p, r| {
+        let touched = if view.on_recorded() {
+            "The recorded block that the current operation gave or took"
+        } else {
+            "What the current operation changed or looked at"
+        };
+        item(ui, "touched by this step", touched, &|p, r| {
             hollow(p, r, theme.touched);
         });
         if let Some(MapPicture::Pool { free, .. }) = &view.picture.map {
@@ -115,4 +129,43 @@ pub(super) fn legend(ui: &mut Ui, view: &View<'_>) {
         }
         ui.small(format!("{} ({} bytes)", classes - 1, profile.small_request_threshold));
     });
+}
+
+/// The fills of the recorded heap, which has no free lists.
+fn recorded_items(
+    view: &View<'_>,
+    sample: Color32,
+    item: &mut dyn FnMut(&str, &str, &dyn Fn(&Painter, Rect)),
+    hollow: &dyn Fn(&Painter, Rect, Color32),
+    dots: &dyn Fn(&Painter, Rect),
+) {
+    let theme = view.theme;
+    if view.picture.selection.level == Level::Pool {
+        item("live", "The program holds this block, at this address", &|p, r| {
+            p.rect_filled(r, 0.0, sample);
+        });
+        item(
+            "free, or from before",
+            "No recorded block lies here: it is free, or has one from before the recording. Free lists are not in a recording",
+            &|p, r| hollow(p, r, mix(theme.ground, sample, 0.35)),
+        );
+        return;
+    }
+    item(
+        "as full as recorded blocks make it",
+        "A pool with recorded blocks; the rest of it is free, or has blocks from before the recording",
+        &|p, r| {
+            p.rect_filled(r, 0.0, theme.tint(sample));
+            p.rect_filled(r.with_min_y(r.center().y), 0.0, sample);
+        },
+    );
+    item("full", "A pool with a recorded block at each place", &|p, r| {
+        p.rect_filled(r, 0.0, sample);
+    });
+    item(
+        "none now",
+        "No recorded block is live here now; at other steps there is one. The pool is free, or has blocks from before the recording",
+        &|p, r| hollow(p, r, theme.line),
+    );
+    item("never one", "No block was ever recorded here", dots);
 }

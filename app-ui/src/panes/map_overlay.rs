@@ -448,7 +448,7 @@ fn block_label(
         BlockState::NeverCarved if roomy => {
             mono(painter, inner.left_top(), TOP_LEFT, &offset(), 10.5, theme.dot);
         }
-        BlockState::Live | BlockState::NeverCarved => {}
+        BlockState::Live | BlockState::NeverCarved | BlockState::Unknown => {}
     }
 }
 
@@ -500,6 +500,12 @@ pub(super) fn tooltip(ui: &mut Ui, view: &View<'_>, place: Place) {
                 (Some(class), _) => {
                     ui.label(format!("Empty, last used for size class {class}; any class may take it next"));
                 }
+                (None, PoolState::Empty) => {
+                    ui.label("No recorded block is live here now; at other steps there is one");
+                }
+                (None, _) if view.on_recorded() => {
+                    ui.label("No block was ever recorded here");
+                }
                 (None, _) => {
                     ui.label("Never carved: part of the arena, never used for any class");
                 }
@@ -515,6 +521,9 @@ pub(super) fn tooltip(ui: &mut Ui, view: &View<'_>, place: Place) {
                     format!("Free: {} before it on the list", count(u64::from(at), "block"))
                 }
                 BlockState::NeverCarved => "Never carved: beyond nextoffset, on no list yet".to_owned(),
+                BlockState::Unknown => {
+                    "No recorded block lies here: free, or one from before the recording".to_owned()
+                }
             });
         }
     }

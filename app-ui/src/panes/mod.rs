@@ -11,6 +11,7 @@ pub(crate) mod find_bar;
 mod flags;
 pub(crate) mod help;
 pub(crate) mod inspector;
+mod inspector_recorded;
 pub(crate) mod lesson;
 pub(crate) mod malloc_stats;
 pub(crate) mod map;
@@ -33,6 +34,7 @@ pub(crate) mod transport;
 
 use egui::{Color32, Painter, Rect, Response, RichText, Stroke, StrokeKind, Ui};
 use session::Place;
+use session::diagnosis::Placed;
 use session::format::count;
 use session::lesson::{Entry, Point};
 use session::order::Order;
@@ -98,6 +100,11 @@ impl<'a> View<'a> {
     pub(crate) fn points_at_field(&self, name: &str) -> bool {
         let points = self.picture.lesson.as_ref().map_or(&[][..], |lesson| &lesson.beat.point);
         points.iter().any(|point| matches!(point, Point::Field(field) if field == name))
+    }
+
+    /// Whether the heap as recorded is shown.
+    pub(crate) fn on_recorded(&self) -> bool {
+        self.picture.placed == Placed::Recorded
     }
 
     /// What the inspector is pinned to.

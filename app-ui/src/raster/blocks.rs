@@ -5,7 +5,7 @@ use session::facts::BlockState;
 
 use super::grid::CellGrid;
 use super::{Canvas, PixelRect};
-use crate::theme::Theme;
+use crate::theme::{Theme, mix};
 
 /// What to draw of a pool.
 pub(crate) struct BlockPicture<'a> {
@@ -39,6 +39,8 @@ pub(crate) fn blocks(picture: &BlockPicture<'_>, scroll: i32, size: (i32, i32), 
         match state {
             BlockState::Live => canvas.fill(r, color),
             BlockState::Free(_) => canvas.frame(r, if r.h >= 14 { 2 } else { 1 }, color),
+            // Neither handed out nor known to be free: fainter than a frame, and no dots.
+            BlockState::Unknown => canvas.frame(r, 1, mix(theme.ground, color, 0.35)),
             BlockState::NeverCarved => canvas.dotted(r, if r.h >= 24 { 2 } else { 1 }, theme.dot),
         }
     }

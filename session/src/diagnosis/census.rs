@@ -169,16 +169,15 @@ impl Census {
         let mut found = Vec::new();
         let mut astray = 0;
         // An arena's window begins with a pool, so it has this many places for pools.
-        let pools_of_arena = (profile.arena_size / profile.pool_size) as usize;
+        let pools_of_arena = layout.pools_of_arena() as usize;
         // Blocks in each place, and how many the pool holds.
-        let mut pools = vec![(0_u64, 0_u64); layout.bases().len() * pools_of_arena];
+        let mut pools = vec![(0_u64, 0_u64); layout.arenas() * pools_of_arena];
         let mut regions: Vec<Region> = layout
             .bases()
-            .iter()
             .zip(0..)
             .map(|(base, number)| Region {
                 number,
-                base: Addr(*base),
+                base,
                 bytes: profile.arena_size,
                 blocks: 0,
                 block_bytes: 0,

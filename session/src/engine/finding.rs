@@ -31,6 +31,12 @@ impl Engine {
     /// The next or previous operation that touched what is selected.
     pub(super) fn touch(&mut self, direction: Direction) {
         let Some(session) = &self.session else { return };
+        if self.placing.recorded().is_some() {
+            self.notice(
+                "Searches for touches go by the model's places; show the model's heap first".to_owned(),
+            );
+            return;
+        }
         let (place, pinned) = (self.inspected(), self.selection.pinned.is_some());
         match self.find.aspect.aim(session, place, pinned) {
             Ok((aim, what)) => self.look_for(aim, what, direction),

@@ -6,6 +6,7 @@
 mod finding;
 mod lessons;
 mod places;
+mod placing;
 mod playing;
 mod sitting;
 mod telling;
@@ -32,6 +33,7 @@ use crate::trouble::Trouble;
 use crate::view::tracemalloc::Statistics;
 use crate::view::{Hint, Look};
 use lessons::{Of, Taught};
+use placing::Placing;
 use playing::Playground;
 use telling::Told;
 
@@ -76,6 +78,8 @@ pub struct Engine {
     still: Option<Box<Still>>,
     /// The revision that the selection has caught up with.
     seen: Option<u64>,
+    /// On which heap the map stands.
+    placing: Placing,
 }
 
 impl Engine {
@@ -101,7 +105,11 @@ impl Engine {
     pub fn look(&mut self, look: Look) -> bool {
         let new = self.look != look;
         if new {
+            let elsewhere = self.look.placed != look.placed;
             self.look = look;
+            if elsewhere {
+                self.catch_up();
+            }
             self.told.stale = true;
             self.told.asked = true;
         }
@@ -115,7 +123,7 @@ impl Engine {
 
     /// What the inspector shows: what it is pinned to, else what the current step touched.
     fn inspected(&self) -> Option<Place> {
-        self.selection.pinned.or_else(|| self.session.as_ref()?.focus())
+        self.selection.pinned.or_else(|| self.placing.focus(self.session.as_ref()?))
     }
 
     /// Whether [`Self::work`] has more to do.
@@ -303,6 +311,7 @@ impl Engine {
 
     /// Goes on with what has come of the trace that is open, or opens it. Who stands at its end stays there.
     fn grow(&mut self, trace: Arc<Trace>) {
+        self.placing.forget();
         let Some(session) = self.session.as_mut().filter(|_| self.growing) else {
             self.show(trace, true);
             return;
@@ -333,6 +342,7 @@ impl Engine {
             Err(error) => self.error = Some(Trouble::running(&name, &error)),
             Ok(mut session) => {
                 self.growing = grows;
+                self.placing.forget();
                 self.real = None;
                 let first = if grows { session.len() } else { session.first_step() };
                 session.seek(first);
@@ -376,6 +386,7 @@ impl Engine {
             Err(error) => self.error = Some(Trouble::running(name, &error)),
             Ok(mut session) => {
                 session.playback = old.playback;
+                self.placing.forget();
                 self.real = None;
                 session.seek(old.target());
                 self.session = Some(session);

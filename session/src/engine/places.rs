@@ -1,6 +1,5 @@
 //! The part of [`Engine`] that looks at places: pins, the map's levels, following the steps.
 
-use crate::facts;
 use crate::place::Place;
 use crate::selection::Level;
 use crate::view::Hint;
@@ -20,17 +19,18 @@ impl Engine {
     /// blocks its pool.
     fn existing(&mut self, place: Place) -> Option<Place> {
         let session = self.session.as_ref()?;
-        let heap = session.heap();
+        let ground = self.placing.ground(session);
         let found = match place {
-            Place::Arena(id) => facts::same_arena(heap, id).map(|a| Place::Arena(a.id)),
-            Place::Pool(addr) => facts::pool_at(heap, addr).map(|p| Place::Pool(p.addr)),
+            Place::Arena(id) => ground.same_arena(id).map(|a| Place::Arena(a.id)),
+            Place::Pool(addr) => ground.pool_at(addr).map(|p| Place::Pool(p.addr)),
             Place::Block(addr) if session.machine().mimalloc().is_some() => {
                 let heap = session.machine().mimalloc()?.heap();
                 heap.page_around(addr).map(|_| place)
             }
-            Place::Block(addr) => facts::block_at(heap, addr)
+            Place::Block(addr) => ground
+                .block_at(addr)
                 .map(|b| Place::Block(b.addr))
-                .or_else(|| facts::pool_at(heap, addr).map(|p| Place::Pool(p.addr))),
+                .or_else(|| ground.pool_at(addr).map(|p| Place::Pool(p.addr))),
         };
         if found.is_none() {
             let text = match place {
@@ -45,15 +45,15 @@ impl Engine {
     /// Points the map somewhere; away from where the step happened it stops following.
     fn show_place(&mut self, place: Place) {
         let Some(session) = &self.session else { return };
-        let heap = session.heap();
-        let there = place.resolve(heap);
-        let elsewhere =
-            session.focus().map(|focus| focus.resolve(heap)).is_some_and(|here| match self.selection.level {
-                Level::Heap => false,
-                Level::Arena => here.0 != there.0,
-                Level::Pool => there.1.is_some() && here.1 != there.1,
-            });
-        self.selection.look_at(heap, place);
+        let ground = self.placing.ground(session);
+        let there = place.resolve(ground);
+        let here = self.placing.focus(session).map(|focus| focus.resolve(ground));
+        let elsewhere = here.is_some_and(|here| match self.selection.level {
+            Level::Heap => false,
+            Level::Arena => here.0 != there.0,
+            Level::Pool => there.1.is_some() && here.1 != there.1,
+        });
+        self.selection.look_at(ground, place);
         if elsewhere && std::mem::replace(&mut self.selection.follow, false) {
             self.notice("The map stays here; Follow (F) has it go with the steps again".to_owned());
         }
@@ -80,7 +80,7 @@ impl Engine {
         };
         // Going in, one wants to see what is being looked at.
         if let (Some(session), Some(place)) = (&self.session, self.inspected()) {
-            self.selection.look_at(session.heap(), place);
+            self.selection.look_at(self.placing.ground(session), place);
         }
     }
 
@@ -94,6 +94,7 @@ impl Engine {
 
     /// After the state shown has changed, the map goes where it happened and lets go of what is gone.
     pub(super) fn catch_up(&mut self) {
+        self.place_blocks();
         let Some(session) = &self.session else { return };
         if self.seen != Some(session.revision()) {
             self.seen = Some(session.revision());
@@ -105,14 +106,16 @@ impl Engine {
                 self.hint = None;
             }
             if self.selection.follow
-                && let Some(place) = session.focus()
+                && let Some(place) = self.placing.focus(session)
             {
-                self.selection.look_at(session.heap(), place);
+                self.selection.look_at(self.placing.ground(session), place);
             }
-            self.selection.repair(session.heap());
+            self.selection.repair(self.placing.ground(session));
         }
         self.direct();
-        if let Some(Place::Block(block)) = self.inspected()
+        // On the recorded heap the holder is known by the address.
+        if self.placing.recorded().is_none()
+            && let Some(Place::Block(block)) = self.inspected()
             && let Some(session) = &mut self.session
         {
             session.ask_owner(block);

@@ -43,6 +43,7 @@ impl Engine {
     /// What is new since the last call, if anything is; with `progress` also when it is no more than that. During a seek
     /// the state is none to be shown, so that the last picture stays.
     pub fn update(&mut self, progress: bool) -> Option<Update> {
+        self.place_blocks();
         let status = self.status();
         let (mut head, mut curves, mut picture) = (None, None, None);
         let made_of = self.made_of();
@@ -56,6 +57,7 @@ impl Engine {
                 self.told.stale = false;
                 self.told.made_of = made_of;
                 let sources = Sources {
+                    recorded: self.placing.recorded(),
                     look: &self.look,
                     lesson: self.taught.as_ref().and_then(Taught::view),
                     quiz: self.taught.as_ref().and_then(Taught::quiz_view),
@@ -92,7 +94,7 @@ impl Engine {
     fn made_of(&self) -> Option<MadeOf> {
         let session = self.session.as_ref()?;
         let owner = match self.inspected() {
-            Some(Place::Block(block)) => Some(session.owner(block)),
+            Some(Place::Block(block)) if self.placing.recorded().is_none() => Some(session.owner(block)),
             _ => None,
         };
         let found = (self.filter.found().len(), self.filter.complete());

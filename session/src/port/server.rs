@@ -277,6 +277,7 @@ mod tests {
             inspector: true,
             callers: true,
             digest: true,
+            placed: Some(crate::diagnosis::Placed::Recorded),
         };
         let there = postcard::to_allocvec(&Request::Look(Box::new(look.clone()))).unwrap();
         assert_eq!(postcard::from_bytes::<Request>(&there), Ok(Request::Look(Box::new(look.clone()))));

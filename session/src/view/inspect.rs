@@ -8,8 +8,10 @@ use sim_core::report::PoolState;
 use sim_core::{Addr, ArenaId, Machine};
 
 use crate::analysis::owner::Owner;
+use crate::diagnosis::Recorded;
 use crate::facts::{self, ArenaFacts, BlockFacts, BlockState, FreeList, Heap, PoolFacts};
 use crate::format;
+use crate::ground::Ground;
 use crate::place::Place;
 use crate::run::Session;
 
@@ -137,11 +139,24 @@ pub struct PlaceSheet {
     pub arena: Option<ArenaSheet>,
 }
 
+/// A place of the recorded heap, which has no headers and no lists.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RecordedSheet {
+    /// The block, and who holds it.
+    pub block: Option<(BlockFacts, Option<Holder>)>,
+    /// The pool.
+    pub pool: Option<PoolFacts>,
+    /// The arena, and whether its bounds are certain.
+    pub arena: Option<(ArenaFacts, bool)>,
+}
+
 /// What the inspector shows.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Sheet {
     /// A place.
     Place(Box<PlaceSheet>),
+    /// A place of the recorded heap.
+    Recorded(Box<RecordedSheet>),
     /// What stands above all arenas.
     Pymalloc {
         /// Head of `usable_arenas`.
@@ -173,7 +188,7 @@ pub struct Inspected {
 }
 
 impl Inspected {
-    pub(super) fn of(session: &Session, place: Option<Place>) -> Self {
+    pub(super) fn of(session: &Session, recorded: Option<&Recorded>, place: Option<Place>) -> Self {
         let raw = session.machine().raw();
         let released = |e: &sim_core::Event| matches!(e, sim_core::Event::ArenaReleased { .. });
         Self {
@@ -181,7 +196,13 @@ impl Inspected {
             sheet: place
                 // Sheets are pymalloc's.
                 .filter(|_| session.machine().mimalloc().is_none())
-                .map_or_else(|| above(session), |place| Sheet::Place(Box::new(sheet(session, place)))),
+                .map_or_else(
+                    || above(session),
+                    |place| match recorded {
+                        Some(recorded) => Sheet::Recorded(Box::new(recorded_sheet(recorded, session, place))),
+                        None => Sheet::Place(Box::new(sheet(session, place))),
+                    },
+                ),
             released: session.events().iter().any(released),
             raw_blocks: raw.live_blocks(),
             raw_bytes: raw.live_bytes(),
@@ -200,6 +221,33 @@ fn above(session: &Session) -> Sheet {
         counters: heap.counters(),
         raw_allocated_blocks: heap.raw_allocated_blocks,
     }
+}
+
+fn recorded_sheet(recorded: &Recorded, session: &Session, place: Place) -> RecordedSheet {
+    let ground = Ground::Recorded(recorded);
+    let arena = place.resolve(ground).0.and_then(|id| ground.same_arena(id));
+    let (pool, block) = match place {
+        Place::Arena(_) => (None, None),
+        Place::Pool(addr) => (ground.pool_at(addr), None),
+        Place::Block(addr) => (ground.pool_at(addr), ground.block_at(addr)),
+    };
+    let holder = |block: &BlockFacts| {
+        (block.state == BlockState::Live)
+            .then(|| recorded.birth(block.addr).map_or(Holder::Nobody, |index| held_by(session, index)))
+    };
+    RecordedSheet {
+        block: block.map(|block| (block, holder(&block))),
+        pool,
+        arena: arena.map(|arena| (arena, recorded.layout().is_certain(arena.id.index as usize))),
+    }
+}
+
+fn held_by(session: &Session, index: u64) -> Holder {
+    session.trace().op(index).map_or(Holder::Nobody, |op| Holder::Operation {
+        step: index + 1,
+        call: crate::actions::call(session.trace(), &op),
+        id: format::id_after(&op),
+    })
 }
 
 fn sheet(session: &Session, place: Place) -> PlaceSheet {
@@ -233,16 +281,12 @@ fn block_sheet(session: &Session, block: BlockFacts) -> BlockSheet {
             let next = list.blocks.iter().skip_while(|addr| **addr != block.addr).nth(1);
             next.copied().or(list.back_to)
         }
-        BlockState::Live | BlockState::NeverCarved => None,
+        BlockState::Live | BlockState::NeverCarved | BlockState::Unknown => None,
     };
     let holder = (block.state == BlockState::Live).then(|| match session.owner(block.addr) {
         Owner::Searching => Holder::Searching,
         Owner::Nobody => Holder::Nobody,
-        Owner::Operation(index) => session.trace().op(index).map_or(Holder::Nobody, |op| Holder::Operation {
-            step: index + 1,
-            call: crate::actions::call(session.trace(), &op),
-            id: format::id_after(&op),
-        }),
+        Owner::Operation(index) => held_by(session, index),
     });
     BlockSheet { block, next_free, holder }
 }

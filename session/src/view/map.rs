@@ -7,7 +7,8 @@ use sim_core::arena::ArenaBackend as _;
 use sim_core::report::PoolState;
 use sim_core::{Addr, ArenaId, Machine, Profile, SizeClass};
 
-use crate::facts::{self, ArenaFacts, BlockFacts, BlockState, FreeList, Heap, PoolFacts};
+use crate::facts::{self, ArenaFacts, BlockFacts, BlockState, FreeList, PoolFacts};
+use crate::ground::Ground;
 use crate::place::Place;
 use crate::selection::{Level, Selection};
 use crate::view::inspect::HeaderFacts;
@@ -46,9 +47,9 @@ pub struct Tile {
 }
 
 impl Tile {
-    fn of(heap: &Heap, arena: ArenaFacts) -> Self {
+    fn of(ground: Ground<'_>, arena: ArenaFacts) -> Self {
         let cells = (0..arena.ntotalpools)
-            .filter_map(|index| facts::pool_of_arena(heap, &arena, index))
+            .filter_map(|index| ground.pool_of_arena(&arena, index))
             .map(|pool| PoolCell { state: pool.state, class: pool.class, used: pool.used })
             .collect();
         Self { arena, cells }
@@ -98,7 +99,7 @@ pub enum MapPicture {
     Pool {
         /// The pool.
         pool: PoolFacts,
-        /// Its header, once it was carved.
+        /// Its header, once it was carved; none as recorded.
         header: Option<HeaderFacts>,
         /// Its blocks, by address.
         states: Vec<BlockState>,
@@ -110,15 +111,26 @@ pub enum MapPicture {
 }
 
 impl MapPicture {
-    pub(super) fn of(machine: &Machine, selection: &Selection, focus: Option<Place>, look: &MapLook) -> Self {
-        Self::shown(machine, selection, focus, look).unwrap_or(Self::Nothing)
+    pub(super) fn of(
+        machine: &Machine,
+        ground: Ground<'_>,
+        selection: &Selection,
+        focus: Option<Place>,
+        look: &MapLook,
+    ) -> Self {
+        Self::shown(machine, ground, selection, focus, look).unwrap_or(Self::Nothing)
     }
 
-    fn shown(machine: &Machine, selection: &Selection, focus: Option<Place>, look: &MapLook) -> Option<Self> {
-        let heap = machine.pymalloc();
+    fn shown(
+        machine: &Machine,
+        ground: Ground<'_>,
+        selection: &Selection,
+        focus: Option<Place>,
+        look: &MapLook,
+    ) -> Option<Self> {
         Some(match selection.level {
             Level::Heap => {
-                let all = facts::arenas(heap);
+                let all = ground.arenas();
                 let total = all.len() as u32;
                 let shown = look.tiles.start.min(total)..look.tiles.end.min(total);
                 let first = shown.start;
@@ -126,21 +138,29 @@ impl MapPicture {
                 if total == 0 {
                     return None;
                 }
-                let focus = focus.and_then(|place| place.resolve(heap).0);
+                let focus = focus.and_then(|place| place.resolve(ground).0);
                 let focus = all.iter().position(|arena| Some(arena.id) == focus).map(|at| at as u32);
-                let tiles = shown.iter().map(|arena| Tile::of(heap, *arena)).collect();
+                let tiles = shown.iter().map(|arena| Tile::of(ground, *arena)).collect();
                 Self::Heap { total, first, tiles, focus }
             }
             Level::Arena => {
-                let arena = facts::same_arena(heap, selection.arena?)?;
-                let emptied = heap.freepools(arena.id.index).map(|p| heap.memory().pool_addr(p)).collect();
-                Self::Arena { tile: Tile::of(heap, arena), emptied }
+                let arena = ground.same_arena(selection.arena?)?;
+                let emptied = match ground {
+                    Ground::Model(heap) => {
+                        heap.freepools(arena.id.index).map(|p| heap.memory().pool_addr(p)).collect()
+                    }
+                    Ground::Recorded(_) => Vec::new(),
+                };
+                Self::Arena { tile: Tile::of(ground, arena), emptied }
             }
             Level::Pool => {
-                let pool = facts::pool_at(heap, selection.pool?)?;
-                let free = facts::free_list(heap, &pool);
-                let states = facts::block_states(heap, &pool);
-                Self::Pool { header: HeaderFacts::of(machine, &pool), pool, states, free }
+                let pool = ground.pool_at(selection.pool?)?;
+                let states = ground.block_states(&pool);
+                let (header, free) = match ground {
+                    Ground::Model(heap) => (HeaderFacts::of(machine, &pool), facts::free_list(heap, &pool)),
+                    Ground::Recorded(_) => (None, FreeList::default()),
+                };
+                Self::Pool { header, pool, states, free }
             }
         })
     }
@@ -194,10 +214,10 @@ pub struct Crumbs {
 }
 
 impl Crumbs {
-    pub(super) fn of(heap: &Heap, selection: &Selection) -> Self {
+    pub(super) fn of(ground: Ground<'_>, selection: &Selection) -> Self {
         Self {
-            arena: selection.arena.and_then(|id| facts::same_arena(heap, id)).map(|a| a.id),
-            pool: selection.pool.and_then(|addr| facts::pool_at(heap, addr)),
+            arena: selection.arena.and_then(|id| ground.same_arena(id)).map(|a| a.id),
+            pool: selection.pool.and_then(|addr| ground.pool_at(addr)),
         }
     }
 }

@@ -25,7 +25,9 @@ use sim_core::{Addr, ArenaId, Profile, SizeClass};
 
 use crate::analysis::overview::{ArenaMark, Bucket, Overview};
 use crate::contents::Callers;
+use crate::diagnosis::{Layout, Placed, Recorded};
 use crate::find::{Aspect, Breakpoints, Find};
+use crate::ground::Ground;
 use crate::lesson::LessonView;
 use crate::place::Place;
 use crate::quiz::QuizView;
@@ -72,6 +74,8 @@ pub struct Look {
     pub callers: bool,
     /// The digest of the state, which costs milliseconds on a large heap.
     pub digest: bool,
+    /// Which heap the map, the arenas' table and the inspector are of: the recorded one where that is asked for and is to be had.
+    pub placed: Option<Placed>,
 }
 
 /// What holds for the open trace under its profile, at every step.
@@ -102,6 +106,8 @@ pub struct Head {
     pub noted: bool,
     /// Marks: the first so many.
     pub marks: Vec<MarkFacts>,
+    /// Whether it has addresses of pymalloc's, so that there is a heap as recorded.
+    pub recorded: bool,
 }
 
 /// A mark.
@@ -134,6 +140,7 @@ impl Head {
             marks: (trace.head.marks.iter().take(Self::MARKS))
                 .map(|mark| MarkFacts { step: mark.at, name: mark.name().to_owned() })
                 .collect(),
+            recorded: session.setup().is_ok_and(|setup| Layout::is_to_be_had(trace, &setup)),
         }
     }
 }
@@ -336,6 +343,8 @@ pub struct Picture {
     pub revision: u64,
     /// Operations done.
     pub step: u64,
+    /// Which heap is shown: of it are the places below, the map, the arenas' table and the inspector.
+    pub placed: Placed,
     /// What is looked at.
     pub selection: Selection,
     /// What the inspector shows: what it is pinned to, else what the step touched.
@@ -417,6 +426,8 @@ fn names(
 
 /// What pictures are made from, beside the session.
 pub(crate) struct Sources<'a> {
+    /// The recorded heap at the step, where that is shown.
+    pub(crate) recorded: Option<&'a Recorded>,
     pub(crate) look: &'a Look,
     pub(crate) lesson: Option<LessonView>,
     pub(crate) quiz: Option<QuizView>,
@@ -429,9 +440,12 @@ pub(crate) struct Sources<'a> {
 
 impl Picture {
     pub(crate) fn of(session: &Session, sources: Sources<'_>) -> Self {
-        let Sources { look, lesson, quiz, selection, kept, filter, contents, statistics } = sources;
+        let Sources { recorded, look, lesson, quiz, selection, kept, filter, contents, statistics } = sources;
         let heap = session.heap();
-        let (focus, layers) = (session.focus(), session.machine().layers().is_some());
+        let layers = session.machine().layers().is_some();
+        let ground = recorded.map_or(Ground::Model(heap), Ground::Recorded);
+        let last = recorded.map(|recorded| recorded.last().map(Place::Block));
+        let focus = last.unwrap_or_else(|| session.focus());
         let inspected = selection.pinned.or(focus);
         let chosen = selection.pinned.or(lesson.as_ref().and_then(|lesson| lesson.beat.select));
         let taught = lesson.as_ref().map(|lesson| &*lesson.id);
@@ -440,23 +454,37 @@ impl Picture {
         Self {
             revision: session.revision(),
             step: session.step(),
+            placed: ground.placed(),
             selection: selection.clone(),
             inspected,
-            inspected_arena: inspected.and_then(|place| place.resolve(heap).0),
+            inspected_arena: inspected.and_then(|place| place.resolve(ground).0),
             focus,
-            touched: session.touched().collect(),
+            touched: recorded.map_or_else(|| session.touched().collect(), |_| focus.into_iter().collect()),
             touched_class: session.touched_class(),
             last: LastCall::of(session),
-            arenas: session.machine().arena_counters().narenas_currently_allocated,
-            blocks: Occupancy::blocks(session.occupancy()),
+            arenas: recorded.map_or_else(
+                || session.machine().arena_counters().narenas_currently_allocated,
+                |recorded| recorded.held().count() as u64,
+            ),
+            blocks: recorded.map_or_else(|| Occupancy::blocks(session.occupancy()), Recorded::blocks),
             mimalloc: session.machine().mimalloc().map(|run| run.heap().totals()),
-            crumbs: Crumbs::of(heap, selection),
-            names: names(session, selection, inspected, mi_page.as_ref()),
+            crumbs: Crumbs::of(ground, selection),
+            // Their addresses are the model's.
+            names: match ground {
+                Ground::Model(_) => names(session, selection, inspected, mi_page.as_ref()),
+                Ground::Recorded(_) => Vec::new(),
+            },
             lesson,
             quiz,
-            map: look.map.as_ref().map(|look| MapPicture::of(session.machine(), selection, focus, look)),
+            map: look
+                .map
+                .as_ref()
+                .map(|look| MapPicture::of(session.machine(), ground, selection, focus, look)),
             classes: look.classes.then(|| tables::classes(session)),
-            arena_table: look.arenas.as_ref().map(|rows| ArenaTable::of(heap, rows)),
+            arena_table: look.arenas.as_ref().map(|rows| match recorded {
+                Some(recorded) => ArenaTable::of_recorded(recorded, rows),
+                None => ArenaTable::of(heap, rows),
+            }),
             segments: look.segments.as_ref().and_then(|rows| SegmentTable::of(session, rows)),
             mi_page,
             stats: look.stats.then(|| StatsFacts::of(session)),
@@ -465,7 +493,7 @@ impl Picture {
             tracemalloc: look.tracemalloc.as_ref().and_then(|look| statistics.picture(session, kept, look)),
             operations: look.operations.as_ref().map(|look| Operations::of(session, filter, look)),
             narration,
-            inspector: look.inspector.then(|| Inspected::of(session, inspected)),
+            inspector: look.inspector.then(|| Inspected::of(session, recorded, inspected)),
             callers: look.callers.then(|| {
                 contents.callers().map_or_else(|| Err(contents.percent()), |c| Ok(Callers::clone(c)))
             }),

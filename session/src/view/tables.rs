@@ -11,7 +11,9 @@ use sim_core::profile::MimallocVersion;
 use sim_core::pymalloc::ArenaCounters;
 use sim_core::report::ClassUse;
 
+use crate::diagnosis::Recorded;
 use crate::facts::{self, ArenaFacts, Heap, PoolFacts};
+use crate::ground::Ground;
 use crate::run::Session;
 
 /// Pools of one class that are named; the rest is counted.
@@ -64,18 +66,37 @@ impl ArenaRow {
 }
 
 /// Bytes of an arena's blocks in use.
-fn live_bytes(heap: &Heap, arena: &ArenaFacts) -> u64 {
-    let pools = (0..arena.ntotalpools).map_while(|index| facts::pool_of_arena(heap, arena, index));
+fn live_bytes(ground: Ground<'_>, arena: &ArenaFacts) -> u64 {
+    let pools = (0..arena.ntotalpools).map_while(|index| ground.pool_of_arena(arena, index));
     pools.map(|pool| u64::from(pool.used.min(pool.capacity)) * u64::from(pool.block_size)).sum()
+}
+
+/// What is known of all arenas.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ArenasKnown {
+    /// Of the model's.
+    Model {
+        /// The counters.
+        counters: ArenaCounters,
+        /// Records of the arenas array without an arena.
+        unused: u64,
+    },
+    /// What addresses tell of recorded ones, which have neither counters nor lists.
+    Recorded {
+        /// Those in which a block was ever seen.
+        ever: u64,
+        /// Those of them whose bounds are certain.
+        certain: u64,
+        /// For each of the rows, whether its bounds are.
+        rows: Vec<bool>,
+    },
 }
 
 /// Arenas: those of `usable_arenas` in its order first, then those that are on no list.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ArenaTable {
-    /// The counters.
-    pub counters: ArenaCounters,
-    /// Records of the arenas array without an arena.
-    pub unused: u64,
+    /// What is known of all of them.
+    pub known: ArenasKnown,
     /// Rows in all.
     pub total: u32,
     /// The first of the rows below.
@@ -102,14 +123,42 @@ impl ArenaTable {
         let (first, end) = (wanted.start.min(total), wanted.end.min(total));
         let mut rows = all.get(first as usize..end as usize).unwrap_or_default().to_vec();
         for row in &mut rows {
-            row.live_bytes = live_bytes(heap, &row.arena);
+            row.live_bytes = live_bytes(Ground::Model(heap), &row.arena);
         }
         Self {
-            counters: heap.counters(),
-            unused: heap.unused_arena_objects().count() as u64,
+            known: ArenasKnown::Model {
+                counters: heap.counters(),
+                unused: heap.unused_arena_objects().count() as u64,
+            },
             total,
             first,
             rows,
+        }
+    }
+}
+
+impl ArenaTable {
+    /// As recorded: by address, those in which a block is live.
+    pub(super) fn of_recorded(recorded: &Recorded, wanted: &Range<u32>) -> Self {
+        let (ground, layout) = (Ground::Recorded(recorded), recorded.layout());
+        let all = ground.arenas();
+        let total = all.len() as u32;
+        let (first, end) = (wanted.start.min(total), wanted.end.min(total));
+        let shown = all.get(first as usize..end as usize).unwrap_or_default();
+        let is_certain = |arena: &ArenaFacts| layout.is_certain(arena.id.index as usize);
+        let row = |arena: &ArenaFacts| {
+            let live_bytes = live_bytes(ground, arena);
+            ArenaRow { arena: *arena, before: None, rightmost: false, live_bytes }
+        };
+        Self {
+            known: ArenasKnown::Recorded {
+                ever: layout.arenas() as u64,
+                certain: (0..layout.arenas()).filter(|arena| layout.is_certain(*arena)).count() as u64,
+                rows: shown.iter().map(is_certain).collect(),
+            },
+            total,
+            first,
+            rows: shown.iter().map(row).collect(),
         }
     }
 }

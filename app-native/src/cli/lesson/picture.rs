@@ -162,7 +162,7 @@ impl Drawing<'_> {
                 let was = name.or_else(|| former.map(|name| format!("was {name}")));
                 Cell { lines: [was.unwrap_or(offset), list], marked, ..Cell::empty() }
             }
-            BlockState::NeverCarved => {
+            BlockState::NeverCarved | BlockState::Unknown => {
                 Cell { lines: [String::new(), offset], dashed: true, marked, ..Cell::empty() }
             }
         }
