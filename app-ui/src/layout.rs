@@ -226,8 +226,8 @@ mod tests {
         }
         let layout = Layout::default();
         assert!(layout.sound());
-        let text = ron::to_string(&layout).unwrap();
-        let mut again: Layout = ron::from_str(&text).unwrap();
+        let text = serde_json::to_string(&layout).unwrap();
+        let mut again: Layout = serde_json::from_str(&text).unwrap();
         assert!(again.sound());
         assert!(!again.visible(Pane::Arenas));
         again.show(Pane::Arenas);

@@ -116,7 +116,7 @@ mod tests {
         progress.solve("greatest-waste", 70, true);
         progress.solve("greatest-waste", 75, true);
         assert_eq!(progress.best("greatest-waste"), Some(75));
-        let kept: Progress = ron::from_str(&ron::to_string(&progress).unwrap()).unwrap();
+        let kept: Progress = serde_json::from_str(&serde_json::to_string(&progress).unwrap()).unwrap();
         assert_eq!(kept, progress);
     }
 

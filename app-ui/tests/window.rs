@@ -993,12 +993,12 @@ fn what_is_said_of_a_trace_stays_true() {
 #[test]
 fn a_system_that_asks_for_less_motion_is_heeded() {
     let mut window = Window::lesson();
-    assert!(window.harness.state_mut().save().contains("reduce_motion:false"));
+    assert!(window.harness.state_mut().save().contains("\"reduce_motion\":false"));
     let saved = window.harness.state_mut().save();
     window.desk.borrow_mut().still = true;
     window.harness.state_mut().restore(&saved);
     window.settle();
-    assert!(window.harness.state_mut().save().contains("reduce_motion:true"));
+    assert!(window.harness.state_mut().save().contains("\"reduce_motion\":true"));
     assert!(window.harness.ctx.global_style().animation_time < f32::EPSILON);
 }
 

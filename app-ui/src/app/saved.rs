@@ -1,4 +1,4 @@
-//! What outlives the program: layout, colors and breakpoints.
+//! What outlives the program: layout, colors and breakpoints, as JSON.
 
 use serde::{Deserialize, Serialize};
 use session::find::Breakpoints;
@@ -30,7 +30,7 @@ struct Saved {
 impl App {
     /// Layout, colors and breakpoints as [`Self::save`] wrote them. What cannot be read is ignored.
     pub fn restore(&mut self, saved: &str) {
-        let Ok(mut saved) = ron::from_str::<Saved>(saved) else { return };
+        let Ok(mut saved) = serde_json::from_str::<Saved>(saved) else { return };
         if saved.version != SAVED_VERSION {
             return;
         }
@@ -59,8 +59,8 @@ impl App {
             progress: self.state.progress.clone(),
             kept: self.state.shown.status.finding.kept.clone(),
         };
-        // A tree of plain numbers and names always has a form in RON.
-        let text = ron::to_string(&saved).unwrap_or_default();
+        // A tree of plain numbers and names always has a form in JSON.
+        let text = serde_json::to_string(&saved).unwrap_or_default();
         *self.state.kept_layout() = saved.layout;
         text
     }
