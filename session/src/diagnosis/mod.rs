@@ -13,7 +13,9 @@ pub mod holders;
 pub mod inquiry;
 pub mod key;
 pub mod layout;
+pub mod scope;
 pub mod survey;
+pub mod tree;
 pub mod verdict;
 pub mod waterfall;
 
@@ -25,6 +27,8 @@ pub use holders::{Group, Holders, Rule};
 pub use inquiry::Inquiry;
 pub use key::{Key, KeyError};
 pub use layout::{Layout, Placed};
+pub use scope::Scope;
 pub use survey::{Doubts, Found, Survey, Surveyor};
+pub use tree::{Icicle, Tree, Weight};
 pub use verdict::Verdict;
 pub use waterfall::Waterfall;
