@@ -12,6 +12,7 @@ use crate::facts::{self, ArenaFacts, BlockFacts, BlockState, FreeList, Heap, Poo
 use crate::format;
 use crate::place::Place;
 use crate::run::Session;
+use crate::view::tape::FrameFacts;
 
 /// `struct pool_header`. Links to `usedpools` itself, which is no pool, are `None`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -112,6 +113,8 @@ pub enum Holder {
         call: String,
         /// The trace's id for the block.
         id: Option<u64>,
+        /// The Python stack that it came from, most recent frame first; empty where the trace has none.
+        stack: Vec<FrameFacts>,
     },
 }
 
@@ -242,6 +245,7 @@ fn block_sheet(session: &Session, block: BlockFacts) -> BlockSheet {
             step: index + 1,
             call: crate::actions::call(session.trace(), &op),
             id: format::id_after(&op),
+            stack: session.stack_of(index).unwrap_or_default().iter().map(FrameFacts::of).collect(),
         }),
     });
     BlockSheet { block, next_free, holder }
