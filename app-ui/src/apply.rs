@@ -14,7 +14,7 @@ use session::view::Look;
 use session::{Opened, Selection};
 use sim_core::Profile;
 
-use crate::command::{Action, Command};
+use crate::command::{Action, Command, HoldersAsk};
 use crate::examples::EXAMPLES;
 use crate::layout::{Layout, Pane};
 use crate::progress::Progress;
@@ -64,6 +64,8 @@ pub(crate) enum Request {
     FocusCondition(Option<String>),
     /// Measure frames from now on.
     ResetFrameTimes,
+    /// What the pane of holders is to show.
+    Holders(HoldersAsk),
     /// Change light and dark.
     Theme(ThemePreference),
 }
@@ -210,6 +212,7 @@ impl State {
                 self.error = None;
                 return Some(Request::OpenPath(path));
             }
+            Command::Holders(ask) => return Some(Request::Holders(ask)),
             Command::CloseOverlay => {
                 self.overlay = None;
                 self.still = None;
@@ -303,6 +306,8 @@ impl State {
             Action::TabOperations => return self.show(Pane::Operations),
             Action::TabInspector => return self.show(Pane::Inspector),
             Action::TabCallers => return self.show(Pane::Callers),
+            Action::TabHolders => return self.show(Pane::Holders),
+            Action::TabWaterfall => return self.show(Pane::Waterfall),
             Action::TabLearn => return self.show(Pane::Learn),
             Action::TabPlayground => return self.show(Pane::Playground),
             Action::ReduceMotion => {

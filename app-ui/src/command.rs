@@ -2,7 +2,9 @@
 
 use egui::{Key, KeyboardShortcut, Modifiers};
 use session::Order;
+use session::diagnosis::Key as GroupKey;
 use session::link::Link;
+use session::view::holders::Column;
 use sim_core::index::RareEvent;
 
 /// What the window can be told; `apply` does it.
@@ -36,8 +38,26 @@ pub(crate) enum Command {
     WriteCondition(String),
     /// Open the file with this path, which was typed.
     OpenPath(String),
+    /// What the pane of holders is to show.
+    Holders(HoldersAsk),
     /// Close what lies over the panes.
     CloseOverlay,
+}
+
+/// What other panes ask of the pane of holders.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum HoldersAsk {
+    /// Mark no holder on the map.
+    Unmark,
+    /// Show groups by a key, the usual one where none is named, the largest of a column first.
+    Show {
+        /// What puts blocks in a group.
+        key: Option<GroupKey>,
+        /// The column.
+        sort: Column,
+        /// What their names have.
+        search: String,
+    },
 }
 
 /// A command that needs no argument.
@@ -88,6 +108,8 @@ pub(crate) enum Action {
     TabOperations,
     TabInspector,
     TabCallers,
+    TabHolders,
+    TabWaterfall,
     TabLearn,
     TabPlayground,
     Present,
@@ -234,6 +256,8 @@ table! {
     WINDOW TabDebug, "Debug hooks", "Show a block's bytes with header and pads", [key(NONE, Key::Num8)];
     WINDOW TabTracemalloc, "tracemalloc", "Show who allocated what is live", [key(NONE, Key::Num9)];
     WINDOW TabCallers, "Who allocates", "Show the threads, and the places in the source that allocate most", [key(NONE, Key::Num0)];
+    WINDOW TabHolders, "Holders", "Show who holds the live blocks and the arenas, and what freeing them gives back", [key(NONE, Key::H)];
+    WINDOW TabWaterfall, "Waterfall", "Show what the memory is used for, from what was asked for on", [key(NONE, Key::W)];
     WINDOW TabLearn, "Learn", "Show the course, or the lesson that is open", [key(NONE, Key::L)];
     WINDOW TabPlayground, "Playground", "Write a program and see what the allocator does", [key(NONE, Key::E)];
     WINDOW Present, "Present", "Show the lesson alone, large, for a class; Escape ends it", [key(NONE, Key::F5)];
@@ -292,10 +316,22 @@ fn belongs_to_focus(key: Key) -> bool {
     matches!(key, Key::Space | Key::Enter)
 }
 
+/// Where it is kept which widget has arrow keys for itself.
+fn arrows_id() -> egui::Id {
+    egui::Id::unique("arrow keys")
+}
+
+/// While this widget has the focus, arrow keys are its own.
+pub(crate) fn keep_arrows(ctx: &egui::Context, widget: egui::Id) {
+    ctx.data_mut(|data| data.insert_temp(arrows_id(), widget));
+}
+
 /// Takes the shortcuts out of this pass's input. Call it before any widget, so that none sees them.
 pub(crate) fn consume_shortcuts(ctx: &egui::Context) -> Vec<Action> {
     let typing = ctx.text_edit_focused();
-    let focused = ctx.memory(|m| m.focused().is_some());
+    let focus = ctx.memory(egui::Memory::focused);
+    let focused = focus.is_some();
+    let arrows = focused && ctx.data(|data| data.get_temp::<egui::Id>(arrows_id())) == focus;
     let in_menu = egui::Popup::is_any_open(ctx);
     let mut all: Vec<(Action, KeyboardShortcut)> =
         ACTIONS.iter().flat_map(|m| m.keys.iter().map(|k| (m.action, *k))).collect();
@@ -303,7 +339,9 @@ pub(crate) fn consume_shortcuts(ctx: &egui::Context) -> Vec<Action> {
     all.sort_by_key(|(_, k)| std::cmp::Reverse(u8::from(k.modifiers.shift) + u8::from(k.modifiers.command)));
     let allowed = |shortcut: &KeyboardShortcut, held: Modifiers| {
         let key = shortcut.logical_key;
-        let taken = (typing && moves_cursor(key)) || (in_menu && key == Key::Escape);
+        let taken = ((typing || arrows) && moves_cursor(key))
+            || (arrows && key == Key::Backspace)
+            || (in_menu && key == Key::Escape);
         let modified = held.command || held.alt || held.ctrl;
         let plain_taken = typing || modified || (focused && belongs_to_focus(key));
         !taken && (shortcut.modifiers.command || !plain_taken)

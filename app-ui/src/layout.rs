@@ -29,6 +29,10 @@ pub(crate) enum Pane {
     Inspector,
     /// Threads, and places in the source that allocate most.
     Callers,
+    /// Who holds the live blocks and the arenas.
+    Holders,
+    /// What the memory is used for.
+    Waterfall,
     /// The course, and the lesson that is open.
     Learn,
     /// A program that is written here.
@@ -37,7 +41,7 @@ pub(crate) enum Pane {
 
 impl Pane {
     /// All of them.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Operations,
         Self::Map,
         Self::SizeClasses,
@@ -49,6 +53,8 @@ impl Pane {
         Self::Narration,
         Self::Inspector,
         Self::Callers,
+        Self::Holders,
+        Self::Waterfall,
         Self::Learn,
         Self::Playground,
     ];
@@ -67,6 +73,8 @@ impl Pane {
             Self::Narration => "What happened",
             Self::Inspector => "Inspector",
             Self::Callers => "Who allocates",
+            Self::Holders => "Holders",
+            Self::Waterfall => "Waterfall",
             Self::Learn => "Learn",
             Self::Playground => "Playground",
         }
@@ -123,7 +131,7 @@ impl Default for Layout {
                 Pane::Callers,
             ],
         );
-        let below = tab(&mut tiles, &[Pane::Narration]);
+        let below = tab(&mut tiles, &[Pane::Narration, Pane::Holders, Pane::Waterfall]);
         let right = tab(&mut tiles, &[Pane::Inspector]);
         let middle = tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [center, below], 0.71));
         let mut columns = Linear::new(LinearDir::Horizontal, vec![left, middle, right]);
@@ -145,6 +153,8 @@ const PICTURE: &[Pane] = &[
     Pane::DebugHooks,
     Pane::Tracemalloc,
     Pane::Callers,
+    Pane::Holders,
+    Pane::Waterfall,
     Pane::Operations,
 ];
 
@@ -191,9 +201,36 @@ impl Layout {
         Self { tree: Tree::new(egui::Id::unique("panes"), root, tiles) }
     }
 
-    /// Brings a pane to the front.
+    /// Brings a pane to the front, with room where it needs some.
     pub(crate) fn show(&mut self, pane: Pane) {
+        if matches!(pane, Pane::Holders | Pane::Waterfall) {
+            self.make_room(pane);
+        }
         self.tree.make_active(|_, tile| matches!(tile, egui_tiles::Tile::Pane(p) if *p == pane));
+    }
+
+    /// Gives a pane that lies above or below others half of the height, where it has less.
+    fn make_room(&mut self, pane: Pane) {
+        const SHARE: f32 = 0.5;
+        let tiles = &self.tree.tiles;
+        let within = tiles.find_pane(&pane).and_then(|tile| tiles.parent_of(tile));
+        let Some((tabs, column)) = within.and_then(|tabs| Some((tabs, tiles.parent_of(tabs)?))) else {
+            return;
+        };
+        if let Some(egui_tiles::Tile::Container(Container::Linear(linear))) = self.tree.tiles.get_mut(column)
+            && linear.dir == LinearDir::Vertical
+        {
+            let others: f32 = linear
+                .children
+                .iter()
+                .filter(|child| **child != tabs)
+                .map(|child| linear.shares[*child])
+                .sum();
+            let least = others * SHARE / (1.0 - SHARE);
+            if linear.shares[tabs] < least {
+                linear.shares.set_share(tabs, least);
+            }
+        }
     }
 
     /// Whether a pane is in front.

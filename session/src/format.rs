@@ -54,6 +54,19 @@ pub fn printable(text: &str) -> Cow<'_, str> {
         .into()
 }
 
+/// Text from a trace as a cell of a file of values: one line, in quotes where it has to be, and never a formula, which a spreadsheet would
+/// work out.
+pub fn csv_cell(text: &str) -> String {
+    let safe = printable(text);
+    let begins = safe.starts_with(['=', '+', '-', '@']) || text.starts_with(['\t', '\r', '\n']);
+    let harmless = if begins { format!("'{safe}") } else { safe.into_owned() };
+    if harmless.contains([',', '"', ';', '\'']) || harmless != harmless.trim() {
+        format!("\"{}\"", harmless.replace('"', "\"\""))
+    } else {
+        harmless
+    }
+}
+
 /// A frame of a Python stack in a line: the function, and where it is.
 pub fn frame(line: &SourceLine) -> String {
     in_place(line, &short_path(&line.file))
@@ -161,6 +174,29 @@ pub fn id_after(op: &Op) -> Option<u64> {
 /// An address, or what stands for none.
 pub fn address(addr: Option<Addr>) -> String {
     addr.map_or_else(|| "NULL".to_owned(), |a| a.to_string())
+}
+
+/// Bytes that a person typed: `1048576`, `64K`, `500M`, `50 MiB`, `2G`, `1.5 GiB`.
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let number =
+        text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ',' | '_')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(number);
+    let number = number.replace([',', '_'], "");
+    let unit = unit.trim().to_ascii_lowercase();
+    let power = ["", "k", "m", "g", "t"].iter().position(|letter| {
+        let rest = unit.strip_prefix(letter);
+        let words: &[&str] =
+            if letter.is_empty() { &["", "b", "byte", "bytes"] } else { &["", "b", "i", "ib"] };
+        rest.is_some_and(|rest| words.contains(&rest))
+    })?;
+    let factor = 1_u64 << (10 * power);
+    if let Ok(whole) = number.parse::<u64>() {
+        return whole.checked_mul(factor);
+    }
+    let part = number.parse::<f64>().ok().filter(|part| part.is_finite() && *part >= 0.0 && power > 0)?;
+    let bytes = part * factor as f64;
+    (bytes < 9.0e18).then_some(bytes as u64)
 }
 
 /// A position that a person typed: `1,234`, `50%`. `None` when it is no such thing.

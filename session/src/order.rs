@@ -120,6 +120,11 @@ pub enum Order {
     CopyStats,
     /// Give all of tracemalloc's groups for the clipboard.
     CopyGroups,
+    /// Give all holders for the clipboard, as they are sorted and searched.
+    CopyHolders {
+        /// Whether as a file of values between commas, for a spreadsheet; else as text between tabs.
+        as_csv: bool,
+    },
     /// Do the operations up to this step once more, over real memory, and compare.
     RunOverMemory,
     /// Check the whole heap and say so.

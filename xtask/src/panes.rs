@@ -17,10 +17,11 @@ const HERE: &str = "xtask/src/panes.rs";
 const SHARED: [&str; 3] = ["boxes", "flags", "text"];
 
 /// Modules that are parts of one pane, by that pane.
-const PARTS: [(&str, &[&str]); 4] = [
+const PARTS: [(&str, &[&str]); 5] = [
     ("domains", &["arena_hook"]),
     ("help", &["still"]),
-    ("map", &["map_arrows", "map_legend", "map_overlay", "map_scene"]),
+    ("inspector", &["inspector_held"]),
+    ("map", &["map_arrows", "map_held", "map_legend", "map_overlay", "map_scene"]),
     ("mimalloc", &["mimalloc_page"]),
 ];
 

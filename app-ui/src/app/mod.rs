@@ -28,6 +28,7 @@ use crate::layout::Layout;
 use crate::panes::callers::CallersState;
 use crate::panes::find_bar::FindBarState;
 use crate::panes::help::OverlayState;
+use crate::panes::holders::HoldersState;
 use crate::panes::lesson::LessonState;
 use crate::panes::map::MapState;
 use crate::panes::operations::OperationsState;
@@ -94,6 +95,7 @@ struct Local {
     operations: OperationsState,
     tracemalloc: TracemallocState,
     callers: CallersState,
+    holders: HoldersState,
     overlay: OverlayState,
     lesson: LessonState,
     playground: PlaygroundState,
@@ -310,6 +312,7 @@ impl App {
             Some(Request::OpenPath(path)) => self.platform.open_path(ctx, &path),
             Some(Request::FocusFilter) => self.local.operations.focus_filter(),
             Some(Request::FocusCondition(text)) => self.local.find_bar.focus(text),
+            Some(Request::Holders(ask)) => self.local.holders.ask(ask),
             Some(Request::ResetFrameTimes) => self.reset_frame_times(),
             Some(Request::Copy(text)) => ctx.copy_text(text),
             Some(Request::CopyLink(fragment)) => {
@@ -398,6 +401,7 @@ impl App {
             travel,
             status: &shown.status,
             curves: &shown.curves,
+            held: &shown.held,
             theme: &self.theme,
             pulse,
         };
@@ -435,6 +439,10 @@ impl App {
             let mut host = Host { view: &view, local: &mut self.local, progress, wishes, narrow };
             self.state.layout.tree.ui(&mut host, ui);
         });
+        // What is marked on the map stays marked while the pane of holders is behind another one.
+        if wishes.look.holders.is_none() && wishes.look.map.is_some() {
+            wishes.look.holders = self.local.holders.look_for_marks();
+        }
         drop_overlay(ui.ctx(), &self.theme);
     }
 

@@ -47,6 +47,8 @@ impl Host<'_, '_> {
                 wishes.look.callers = true;
                 panes::callers::ui(ui, view, &mut self.local.callers);
             }
+            Pane::Holders => panes::holders::ui(ui, view, &mut self.local.holders, wishes),
+            Pane::Waterfall => panes::waterfall::ui(ui, view, wishes),
             Pane::Learn => {
                 panes::lesson::ui(ui, view, self.progress, &mut self.local.lesson, &mut wishes.commands);
             }

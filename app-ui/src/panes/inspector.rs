@@ -13,7 +13,7 @@ use sim_core::mimalloc::Totals;
 use sim_core::report::PoolState;
 use sim_core::{Addr, ArenaId};
 
-use super::{View, empty, inspector_recorded, place_link};
+use super::{View, empty, inspector_held, inspector_recorded, place_link};
 use crate::command::Command;
 
 /// One field of a C structure.
@@ -258,7 +258,7 @@ pub(super) fn holder_ui(ui: &mut Ui, holder: &Holder, name: Option<&str>, comman
         Holder::Nobody => {
             ui.weak("No pointer of the trace is this block");
         }
-        Holder::Operation { step, call, id } => {
+        Holder::Operation { step, call, id, stack } => {
             ui.horizontal_wrapped(|ui| {
                 if let Some(name) = name {
                     ui.label(format!("The program's {name}, since"));
@@ -274,6 +274,9 @@ pub(super) fn holder_ui(ui: &mut Ui, holder: &Holder, name: Option<&str>, comman
                 }
                 ui.monospace(call);
             });
+            if !stack.is_empty() {
+                super::stack(ui, "Born by", "birth", stack);
+            }
         }
     }
 }
@@ -298,6 +301,7 @@ fn pool_ui(ui: &mut Ui, view: &View<'_>, sheet: &PoolSheet, commands: &mut Vec<C
         place_link(ui, &pool.addr.to_string(), Place::Pool(pool.addr), commands);
         ui.weak(bytes(profile.pool_size));
     });
+    inspector_held::ui(ui, view, Place::Pool(pool.addr));
     let Some(header) = &sheet.header else { return };
     if header.broken {
         ui.label("The program overwrote headers or links of this heap, or used a block after its free. This is what memory holds; links may point anywhere.");
@@ -464,6 +468,7 @@ fn arena_ui(ui: &mut Ui, view: &View<'_>, sheet: &ArenaSheet, commands: &mut Vec
         arena.ntotalpools,
         bytes(profile.arena_size)
     ));
+    inspector_held::ui(ui, view, Place::Arena(arena.id));
     if arena.first_pool != arena.base {
         ui.label("Its address is not a multiple of the pool size, so it loses one pool.");
     }

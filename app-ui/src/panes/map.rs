@@ -14,7 +14,7 @@ use session::{Level, Place};
 use sim_core::{Addr, ArenaId};
 
 use super::map_scene::{Frame, Scene};
-use super::{View, Wishes, empty, map_legend, map_overlay, outline};
+use super::{View, Wishes, empty, map_held, map_legend, map_overlay, outline};
 use crate::command::{Action, Command};
 
 /// What the map keeps between frames: its picture, and how far the wheel was turned.
@@ -48,6 +48,7 @@ struct PictureKey {
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut MapState, wishes: &mut Wishes) {
     breadcrumb(ui, view, &mut wishes.commands);
+    map_held::line(ui, view, &mut wishes.commands);
     if picture_ui(ui, view, map_legend::legend_height(ui, view) + ui.spacing().item_spacing.y, state, wishes)
     {
         map_legend::legend(ui, view);
@@ -249,6 +250,7 @@ fn paint(ui: &Ui, view: &View<'_>, scene: &Scene<'_>, frame: &Frame, size: (i32,
         painter.image(texture.id(), frame.rect, whole, egui::Color32::WHITE);
     }
     map_overlay::labels(&painter, view, scene, frame);
+    map_held::paint(&painter, view, scene, frame);
     map_overlay::marks(&painter, view, scene, frame);
 }
 

@@ -10,12 +10,15 @@ pub(crate) mod domains;
 pub(crate) mod find_bar;
 mod flags;
 pub(crate) mod help;
+pub(crate) mod holders;
 pub(crate) mod inspector;
+mod inspector_held;
 mod inspector_recorded;
 pub(crate) mod lesson;
 pub(crate) mod malloc_stats;
 pub(crate) mod map;
 mod map_arrows;
+mod map_held;
 mod map_legend;
 mod map_overlay;
 mod map_scene;
@@ -31,6 +34,7 @@ pub(crate) mod timeline;
 pub(crate) mod toolbar;
 pub(crate) mod tracemalloc;
 pub(crate) mod transport;
+pub(crate) mod waterfall;
 
 use egui::{Color32, Painter, Rect, Response, RichText, Stroke, StrokeKind, Ui};
 use session::Place;
@@ -38,6 +42,7 @@ use session::diagnosis::Placed;
 use session::format::count;
 use session::lesson::{Entry, Point};
 use session::order::Order;
+use session::view::holders::Holdings;
 use session::view::tape::FrameFacts;
 use session::view::{Curves, Head, Look, Picture, Status, Travel};
 use sim_core::{Addr, Profile};
@@ -59,6 +64,8 @@ pub(crate) struct View<'a> {
     pub(crate) status: &'a Status,
     /// Curves of the whole tape.
     pub(crate) curves: &'a Curves,
+    /// Who holds the memory, at the step that it says.
+    pub(crate) held: &'a Holdings,
     /// The colors.
     pub(crate) theme: &'a Theme,
     /// How much of the pulse after a step is left, 1 to 0; always 0 when motion is reduced.

@@ -110,6 +110,8 @@ fn view_menu(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             Action::TabOperations,
             Action::TabInspector,
             Action::TabCallers,
+            Action::TabHolders,
+            Action::TabWaterfall,
             Action::TabLearn,
             Action::TabPlayground,
         ] {

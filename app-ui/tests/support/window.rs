@@ -137,6 +137,16 @@ impl Window {
         self.settle();
     }
 
+    /// Writes into the field that is called so, over what stands there.
+    pub(crate) fn write(&mut self, field: &str, text: &str) {
+        self.harness.get_by_role_and_label(Role::TextInput, field).focus();
+        self.harness.run_steps(2);
+        self.harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
+        self.harness.run_steps(1);
+        self.harness.event(egui::Event::Text(text.to_owned()));
+        self.settle();
+    }
+
     /// The application.
     pub(crate) fn app(&self) -> &App {
         self.harness.state()

@@ -159,6 +159,8 @@ struct Plan<'a> {
     regions: Vec<Vec<u32>>,
     /// Groups of each region that are not chosen yet, and the sum of their numbers, which is the last one's where one is left.
     lacking: Vec<(u32, u64)>,
+    /// Regions with a block of what is not looked at, which nothing empties.
+    barred: Vec<bool>,
     taken: Vec<bool>,
     chosen: Vec<u32>,
     gained_bytes: u64,
@@ -167,27 +169,28 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     fn new(census: &'a Census, holders: &'a Holders) -> Self {
         let mut regions = vec![Vec::new(); holders.groups.len()];
-        let mut lacking = Vec::new();
+        let (mut lacking, mut barred) = (Vec::new(), Vec::new());
         for region in 0..census.regions.len() {
             let shares = holders.shares_of(region);
             for share in shares {
                 regions[share.group as usize].push(region as u32);
             }
+            barred.push(holders.outside.is_some_and(|outside| shares.iter().any(|s| s.group == outside)));
             lacking.push((shares.len() as u32, shares.iter().map(|share| u64::from(share.group)).sum()));
         }
         let taken = vec![false; holders.groups.len()];
-        Self { census, holders, regions, lacking, taken, chosen: Vec::new(), gained_bytes: 0 }
+        Self { census, holders, regions, lacking, barred, taken, chosen: Vec::new(), gained_bytes: 0 }
     }
 
     fn exhausted(&self) -> bool {
-        self.lacking.iter().all(|(groups, _)| *groups == 0)
+        self.lacking.iter().zip(&self.barred).all(|(lacking, barred)| lacking.0 == 0 || *barred)
     }
 
     /// Chooses one group more, or those of one arena; false where there is none left.
     fn go_on(&mut self) -> bool {
         let mut gains = vec![0_u64; self.holders.groups.len()];
-        for (region, lacking) in self.census.regions.iter().zip(&self.lacking) {
-            if lacking.0 == 1 {
+        for ((region, lacking), barred) in self.census.regions.iter().zip(&self.lacking).zip(&self.barred) {
+            if lacking.0 == 1 && !barred {
                 gains[lacking.1 as usize] += region.bytes;
             }
         }
@@ -199,7 +202,7 @@ impl<'a> Plan<'a> {
             self.take(group as u32);
             return true;
         }
-        let open = self.lacking.iter().enumerate().filter(|(_, lacking)| lacking.0 > 0);
+        let open = self.lacking.iter().enumerate().filter(|(at, lacking)| lacking.0 > 0 && !self.barred[*at]);
         let Some((region, _)) = open.min_by_key(|(_, lacking)| lacking.0) else { return false };
         let groups: Vec<u32> = self.holders.shares_of(region).iter().map(|share| share.group).collect();
         for group in groups {

@@ -8,6 +8,7 @@ use sim_core::{Profile, Trace};
 
 use super::census::Census;
 use super::key::{Key, Keyer, Label};
+use super::scope::Within;
 
 /// How the bytes of an arena that several groups hold are shared among them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -62,6 +63,8 @@ pub struct Group {
     pub arenas_alone: u64,
     /// Bytes of arenas that count for it by the rule.
     pub pinned_bytes: u64,
+    /// Bytes asked for, each times the operations that it has been live for; blocks from before the trace since its beginning.
+    pub byte_steps: u64,
 }
 
 /// A group's part of an arena.
@@ -92,6 +95,8 @@ pub struct Holders {
     pub shares: Vec<Share>,
     /// Where each region's shares begin, and the end.
     pub starts: Vec<u32>,
+    /// The group of what is not looked at, where only a part of the blocks is: it keeps arenas as every other does.
+    pub outside: Option<u32>,
 }
 
 impl Holders {
@@ -104,14 +109,41 @@ impl Holders {
         key: Key,
         rule: Rule,
     ) -> Self {
+        Self::within(census, trace, profile, changes, (key, rule), None)
+    }
+
+    /// The same, where only the blocks of a scope are looked at; all others are one group.
+    pub fn within(
+        census: &Census,
+        trace: &Trace,
+        profile: &Profile,
+        changes: &[(u64, StackId)],
+        (key, rule): (Key, Rule),
+        within: Option<&Within>,
+    ) -> Self {
         let mut keyer = Keyer::new(trace, profile, changes, key, census.step);
-        let of_block: Vec<u32> = (0..census.len()).map(|at| keyer.of(census, at)).collect();
-        let of_unborn: Vec<u32> = census.unborn.iter().map(|unborn| keyer.of_unborn(unborn)).collect();
+        let outside = within.map(|_| keyer.outside());
+        let of_block: Vec<u32> = match (within, outside) {
+            (Some(within), Some(outside)) => (0..census.len())
+                .map(|at| if within.blocks[at] { keyer.of(census, at) } else { outside })
+                .collect(),
+            _ => (0..census.len()).map(|at| keyer.of(census, at)).collect(),
+        };
+        let unborn_outside = outside.filter(|_| within.is_some_and(|within| !within.unborn));
+        let of_unborn: Vec<u32> = census
+            .unborn
+            .iter()
+            .map(|unborn| unborn_outside.unwrap_or_else(|| keyer.of_unborn(unborn)))
+            .collect();
         let mut groups: Vec<Group> = keyer.labels().into_iter().map(Group::new).collect();
         for (at, &group) in of_block.iter().enumerate() {
             let group = &mut groups[group as usize];
             group.blocks += 1;
-            group.bytes = group.bytes.saturating_add(trace.packed(census.births[at] as usize).size);
+            let birth = census.births[at];
+            let bytes = trace.packed(birth as usize).size;
+            let age = census.step.saturating_sub(u64::from(birth));
+            group.bytes = group.bytes.saturating_add(bytes);
+            group.byte_steps = group.byte_steps.saturating_add(bytes.saturating_mul(age));
             group.block_bytes = group.block_bytes.saturating_add(census.block_bytes[at]);
         }
         for (unborn, &group) in census.unborn.iter().zip(&of_unborn) {
@@ -119,9 +151,11 @@ impl Holders {
             group.blocks += unborn.blocks;
             group.bytes += unborn.blocks * unborn.block_bytes;
             group.block_bytes += unborn.blocks * unborn.block_bytes;
+            let lived = (unborn.blocks * unborn.block_bytes).saturating_mul(census.step);
+            group.byte_steps = group.byte_steps.saturating_add(lived);
         }
         let (shares, starts) = shares(census, &of_block, &of_unborn, groups.len());
-        let mut holders = Self { key, rule, groups, of_block, of_unborn, shares, starts };
+        let mut holders = Self { key, rule, groups, of_block, of_unborn, shares, starts, outside };
         holders.count_arenas(census);
         holders.pin(census, rule);
         holders.sort();
@@ -192,6 +226,7 @@ impl Holders {
             .chain(&mut self.of_unborn)
             .for_each(|group| *group = places[*group as usize]);
         self.shares.iter_mut().for_each(|share| share.group = places[share.group as usize]);
+        self.outside = self.outside.map(|group| places[group as usize]);
         for region in self.starts.windows(2) {
             self.shares[region[0] as usize..region[1] as usize]
                 .sort_by_key(|share| (std::cmp::Reverse(share.block_bytes), share.group));
@@ -202,7 +237,7 @@ impl Holders {
 impl Group {
     fn new(label: Label) -> Self {
         let (blocks, bytes, block_bytes) = (0, 0, 0);
-        Self { label, blocks, bytes, block_bytes, arenas: 0, arenas_alone: 0, pinned_bytes: 0 }
+        Self { label, blocks, bytes, block_bytes, arenas: 0, arenas_alone: 0, pinned_bytes: 0, byte_steps: 0 }
     }
 }
 

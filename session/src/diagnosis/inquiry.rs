@@ -11,8 +11,10 @@ use super::census::Census;
 use super::choice::{Choice, ChoiceError, Chosen};
 use super::forecast::{self, Forecast};
 use super::holders::{Holders, Rule};
-use super::key::Key;
+use super::key::{Key, Keyer, Label};
 use super::layout::{Layout, Placed};
+use super::scope::{LastFrees, Scope, Within};
+use super::tree::Tree;
 use super::waterfall::Waterfall;
 use crate::actions::stack_changes;
 use crate::setup::Setup;
@@ -29,14 +31,31 @@ pub struct Inquiry {
     births: Births,
     /// Looked for when it is asked for first.
     layout: OnceCell<Option<Layout>>,
-    last: Option<Arc<Census>>,
+    frees: LastFrees,
+    /// The last as the model places blocks, and as they were recorded.
+    last: [Option<Arc<Census>>; 2],
 }
 
 impl Inquiry {
     /// About a trace under `setup`.
     pub fn new(trace: Arc<Trace>, setup: Setup) -> Self {
         let changes = stack_changes(&trace, 0);
-        Self { trace, setup, changes, births: Births::default(), layout: OnceCell::new(), last: None }
+        Self {
+            trace,
+            setup,
+            changes,
+            births: Births::default(),
+            layout: OnceCell::new(),
+            frees: LastFrees::default(),
+            last: [None, None],
+        }
+    }
+
+    /// Goes on with a longer tape, which begins as the one before did.
+    pub fn grow(&mut self, trace: Arc<Trace>) {
+        self.changes.extend(stack_changes(&trace, self.trace.len()));
+        self.trace = trace;
+        (self.layout, self.last) = (OnceCell::new(), [None, None]);
     }
 
     /// The trace.
@@ -64,7 +83,8 @@ impl Inquiry {
     /// the trace has addresses.
     pub fn census(&mut self, machine: &Machine, step: u64, placed: Placed) -> Arc<Census> {
         let placed = if self.layout().is_some() { placed } else { Placed::Model };
-        if let Some(last) = self.last.as_ref().filter(|last| last.step == step && last.placed == placed) {
+        let kept = usize::from(placed == Placed::Recorded);
+        if let Some(last) = self.last[kept].as_ref().filter(|last| last.step == step) {
             return Arc::clone(last);
         }
         self.births.go_to(&self.trace, step);
@@ -73,13 +93,49 @@ impl Inquiry {
             Some(layout) => Census::as_recorded(layout, &self.trace, &self.births),
             None => Census::of_model(machine, &self.trace, &self.births),
         });
-        self.last = Some(Arc::clone(&census));
+        self.last[kept] = Some(Arc::clone(&census));
         census
     }
 
     /// Who holds the blocks of a census.
     pub fn holders(&self, census: &Census, key: Key, rule: Rule) -> Holders {
         Holders::of(census, &self.trace, &self.setup.profile, &self.changes, key, rule)
+    }
+
+    /// The blocks of a census that are in a scope; `None` where all are.
+    pub fn within(&mut self, census: &Census, scope: &Scope) -> Option<Within> {
+        if *scope == Scope::NeverFreed {
+            self.frees.read(&self.trace);
+        }
+        scope.within(census, &self.frees)
+    }
+
+    /// Who holds the blocks of a census, where only a part of them is looked at.
+    pub fn holders_within(&self, census: &Census, by: (Key, Rule), within: Option<&Within>) -> Holders {
+        Holders::within(census, &self.trace, &self.setup.profile, &self.changes, by, within)
+    }
+
+    /// The stacks that the blocks of a census, or a part of them, were born by.
+    pub fn tree(&self, census: &Census, within: Option<&Within>) -> Tree {
+        Tree::of(census, &self.trace, &self.changes, within)
+    }
+
+    /// The groups of some blocks of a census, each with its blocks and their bytes as asked for, the largest first.
+    pub fn groups_of(&self, census: &Census, blocks: &[usize], key: Key) -> Vec<(Label, u64, u64)> {
+        let mut keyer = Keyer::new(&self.trace, &self.setup.profile, &self.changes, key, census.step);
+        let mut sums: Vec<(u64, u64)> = Vec::new();
+        for at in blocks {
+            let group = keyer.of(census, *at) as usize;
+            if sums.len() <= group {
+                sums.resize(group + 1, (0, 0));
+            }
+            sums[group].0 += 1;
+            sums[group].1 = sums[group].1.saturating_add(self.trace.packed(census.births[*at] as usize).size);
+        }
+        let labels = keyer.labels().into_iter().zip(sums);
+        let mut groups: Vec<_> = labels.map(|(label, (blocks, bytes))| (label, blocks, bytes)).collect();
+        groups.sort_by(|a, b| (b.1, b.2).cmp(&(a.1, a.2)).then_with(|| a.0.cmp(&b.0)));
+        groups
     }
 
     /// What the choices mean among the blocks of a census.

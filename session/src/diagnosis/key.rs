@@ -125,6 +125,9 @@ pub const NO_STACK: &str = "(no stack)";
 /// The group of blocks that no size class has.
 const NO_CLASS: &str = "(no size class)";
 
+/// The group of blocks outside of the scope that is looked at.
+pub const OUTSIDE: &str = "(outside of the scope)";
+
 const UNSEEN: u32 = u32::MAX;
 /// Numbers whose groups are found without a search.
 const SMALL_NUMBERS: usize = 1 << 13;
@@ -154,6 +157,7 @@ enum Part {
     Text(String),
     Number(u64),
     Before,
+    Outside,
 }
 
 impl<'a> Keyer<'a> {
@@ -177,7 +181,7 @@ impl<'a> Keyer<'a> {
         let birth = census.births[at] as usize;
         match self.key {
             Key::Site(_) | Key::Function | Key::Module => {
-                let stack = self.stack(birth);
+                let stack = stack_at(self.trace, self.changes, birth);
                 match self.by_stack.get(stack.0 as usize).copied() {
                     Some(UNSEEN) | None => self.of_stack(stack),
                     Some(group) => group,
@@ -202,18 +206,14 @@ impl<'a> Keyer<'a> {
         if self.key == Key::Class { self.number(unborn.block_bytes) } else { self.part(Part::Before) }
     }
 
+    /// The group of blocks outside of the scope.
+    pub fn outside(&mut self) -> u32 {
+        self.part(Part::Outside)
+    }
+
     /// What the groups are called, by number.
     pub fn labels(self) -> Vec<Label> {
         self.labels
-    }
-
-    /// The stack that an operation comes from.
-    fn stack(&self, index: usize) -> StackId {
-        if self.trace.has_stacks() {
-            return self.trace.stack_of(index);
-        }
-        let after = self.changes.partition_point(|(at, _)| *at <= index as u64);
-        after.checked_sub(1).map_or(StackId(0), |at| self.changes[at].1)
     }
 
     #[inline]
@@ -238,6 +238,7 @@ impl<'a> Keyer<'a> {
             Part::Text(text) => Label { key: text.clone(), beside: String::new() },
             Part::Number(number) => self.label(*number),
             Part::Before => Label { key: FROM_BEFORE.to_owned(), beside: String::new() },
+            Part::Outside => Label { key: OUTSIDE.to_owned(), beside: String::new() },
         };
         self.labels.push(label);
         self.numbers.insert(part, group);
@@ -298,6 +299,15 @@ impl<'a> Keyer<'a> {
         }
         group
     }
+}
+
+/// The stack that an operation comes from.
+pub(super) fn stack_at(trace: &Trace, changes: &[(u64, StackId)], index: usize) -> StackId {
+    if trace.has_stacks() {
+        return trace.stack_of(index);
+    }
+    let after = changes.partition_point(|(at, _)| *at <= index as u64);
+    after.checked_sub(1).map_or(StackId(0), |at| changes[at].1)
 }
 
 /// A place in the source as it is written everywhere: `app.py:12`.

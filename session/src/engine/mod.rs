@@ -4,6 +4,7 @@
 //! frame, in a thread and in a worker alike.
 
 mod finding;
+mod holding;
 mod lessons;
 mod places;
 mod placing;
@@ -32,6 +33,7 @@ use crate::snapshots::{Kept, Snapshots, Which};
 use crate::trouble::Trouble;
 use crate::view::tracemalloc::Statistics;
 use crate::view::{Hint, Look};
+use holding::Holding;
 use lessons::{Of, Taught};
 use placing::Placing;
 use playing::Playground;
@@ -47,6 +49,7 @@ pub struct Engine {
     filter: Filter,
     contents: Contents,
     statistics: Statistics,
+    holding: Holding,
     look: Look,
     told: Told,
     /// A text for the clipboard, until a front takes it.
@@ -133,6 +136,7 @@ impl Engine {
             || self.runs_over_memory()
             || self.look.operations.is_some() && !self.filter.complete()
             || self.counts()
+            || self.owes_holding()
     }
 
     /// Whether it is busy only because time has to pass, as while it plays slowly or waits for a pipe.
@@ -142,6 +146,7 @@ impl Engine {
             && self.session.as_ref().is_none_or(Session::rests)
             && !self.runs_over_memory()
             && !self.counts()
+            && !(self.owes_holding() && self.may_hold())
     }
 
     /// Whether what is in the trace is still being counted for who looks at it.
@@ -219,6 +224,7 @@ impl Engine {
         }
         self.go_to_awaited_peak();
         self.catch_up();
+        self.hold(seconds);
     }
 
     /// Does one order.
@@ -297,6 +303,7 @@ impl Engine {
             Order::UseSnapshot(which, name) => self.use_snapshot(which, name),
             Order::CopyStats => self.copied = self.session.as_ref().map(Session::stats),
             Order::CopyGroups => self.copy_groups(),
+            Order::CopyHolders { as_csv } => self.copy_holders(as_csv),
             Order::Verify => self.verify(),
             Order::RunOverMemory => self.run_over_memory(),
             Order::DismissError => self.error = None,
@@ -325,6 +332,7 @@ impl Engine {
             session.seek(trace.len());
         }
         self.filter.grow(&trace);
+        self.holding.grow(&trace);
         // What has come may have made it another one.
         let now = hint(session, session.step() == 0);
         let doubtful = matches!(now, Hint::Doubtful(_));

@@ -3,6 +3,7 @@
 use crate::analysis::owner::Owner;
 use crate::place::Place;
 use crate::real::Real;
+use crate::run::Session;
 use crate::view::{Curves, Finding, Head, Hint, Opening, Picture, Sources, Status, Travel, Update};
 
 use super::Engine;
@@ -76,7 +77,10 @@ impl Engine {
             }
         }
         let (copied, saved, still) = (self.copied.take(), self.saved.take(), self.still.take());
-        let changed = head.is_some() || curves.is_some() || picture.is_some();
+        // Never before the picture that it belongs to.
+        let travels = self.session.as_ref().is_some_and(Session::travels);
+        let held = if travels { None } else { self.held() };
+        let changed = head.is_some() || curves.is_some() || picture.is_some() || held.is_some();
         let asked = std::mem::take(&mut self.told.asked);
         if !asked
             && !changed
@@ -88,7 +92,7 @@ impl Engine {
             return None;
         }
         self.told.status = status.clone();
-        Some(Update { head, curves, picture, copied, saved, still, ..Update::of(status) })
+        Some(Update { head, curves, picture, held, copied, saved, still, ..Update::of(status) })
     }
 
     fn made_of(&self) -> Option<MadeOf> {

@@ -276,6 +276,8 @@ mod tests {
             narration: true,
             inspector: true,
             callers: true,
+            holders: Some(crate::view::holders::HoldersLook::default()),
+            waterfall: true,
             digest: true,
             placed: Some(crate::diagnosis::Placed::Recorded),
         };

@@ -263,10 +263,15 @@ impl Session {
     /// The Python stack that calls come from now, most recent frame first; `None` where the trace says
     /// nothing.
     pub fn stack(&self) -> Option<Vec<SourceLine>> {
+        self.stack_of(self.step().checked_sub(1)?)
+    }
+
+    /// The same of an operation, by index.
+    pub fn stack_of(&self, index: u64) -> Option<Vec<SourceLine>> {
         let stack = if self.trace.has_stacks() {
-            self.trace.stack_of(self.step().checked_sub(1)? as usize)
+            self.trace.stack_of(index as usize)
         } else {
-            let before = self.stacks.partition_point(|(at, _)| *at < self.step());
+            let before = self.stacks.partition_point(|(at, _)| *at <= index);
             self.stacks[..before].last()?.1
         };
         Some(self.trace.origin.stacks.lines(stack))

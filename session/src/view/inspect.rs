@@ -14,6 +14,7 @@ use crate::format;
 use crate::ground::Ground;
 use crate::place::Place;
 use crate::run::Session;
+use crate::view::tape::FrameFacts;
 
 /// `struct pool_header`. Links to `usedpools` itself, which is no pool, are `None`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -114,6 +115,8 @@ pub enum Holder {
         call: String,
         /// The trace's id for the block.
         id: Option<u64>,
+        /// The Python stack that it came from, most recent frame first; empty where the trace has none.
+        stack: Vec<FrameFacts>,
     },
 }
 
@@ -247,6 +250,7 @@ fn held_by(session: &Session, index: u64) -> Holder {
         step: index + 1,
         call: crate::actions::call(session.trace(), &op),
         id: format::id_after(&op),
+        stack: session.stack_of(index).unwrap_or_default().iter().map(FrameFacts::of).collect(),
     })
 }
 

@@ -1,8 +1,10 @@
 //! What fronts see: plain data, to be drawn, kept, compared and sent to another thread or worker.
 //!
 //! A front says in a [`Look`] what is on its screen and gets a [`Picture`] of exactly that. Each picture carries the
-//! step it was made of, so that all panes draw one state. What changes without a new picture stands in [`Status`].
+//! step it was made of, so that all panes draw one state. What changes without a new picture stands in [`Status`], what takes longer than
+//! one in [`holders::Holdings`].
 
+pub mod holders;
 pub mod inspect;
 pub mod layers;
 pub mod map;
@@ -35,6 +37,7 @@ use crate::real::Real;
 use crate::run::Session;
 use crate::selection::Selection;
 use crate::trouble::Trouble;
+use holders::HoldersLook;
 use inspect::Inspected;
 use layers::{DebugHooks, Domains};
 use map::{Crumbs, MapLook, MapPicture};
@@ -72,6 +75,10 @@ pub struct Look {
     pub inspector: bool,
     /// Who allocates, over the whole trace.
     pub callers: bool,
+    /// Who holds the memory.
+    pub holders: Option<HoldersLook>,
+    /// What the memory is used for.
+    pub waterfall: bool,
     /// The digest of the state, which costs milliseconds on a large heap.
     pub digest: bool,
     /// Which heap the map, the arenas' table and the inspector are of: the recorded one where that is asked for and is to be had.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::holders::Holdings;
 use super::{Curves, Head, Picture, Status};
 use crate::open::Still;
 use crate::trouble::Trouble;
@@ -17,6 +18,8 @@ pub struct Update {
     pub curves: Option<Box<Curves>>,
     /// Another state, or another look at it.
     pub picture: Option<Box<Picture>>,
+    /// Who holds the memory, at the step that it says.
+    pub held: Option<Box<Holdings>>,
     /// A text to put on the clipboard.
     pub copied: Option<String>,
     /// A file to be saved: what it is called, and its text.
@@ -36,6 +39,7 @@ impl Update {
             head: None,
             curves: None,
             picture: None,
+            held: None,
             copied: None,
             saved: None,
             still: None,
@@ -61,6 +65,8 @@ pub struct Shown {
     pub curves: Box<Curves>,
     /// The last complete picture of it.
     pub picture: Option<Box<Picture>>,
+    /// Who holds the memory, as it was said last.
+    pub held: Box<Holdings>,
 }
 
 /// What is to be done once with what an update brings.
@@ -77,10 +83,15 @@ pub struct Brought {
 impl Shown {
     /// Takes in what is new.
     pub fn take(&mut self, update: Update) -> Brought {
-        let Update { status, head, curves, picture, copied, saved, still, answered: _ } = update;
+        let Update { status, head, curves, picture, held, copied, saved, still, answered: _ } = update;
         self.status = status;
         if head.is_some() {
             self.head = head;
+            // What is known of another trace, or under another profile.
+            self.held = Box::default();
+        }
+        if let Some(held) = held {
+            self.held = held;
         }
         if let Some(curves) = curves {
             self.curves = curves;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use session::diagnosis::{Census, Choice, Forecast, Key, Rule};
-use session::format::{bytes, count, grouped, printable};
+use session::format::{bytes, count, grouped, parse_bytes, printable};
 
 use super::elapsed_ms;
 use super::holders::key;
@@ -71,18 +71,7 @@ fn amount(text: &str) -> Result<Amount, String> {
 
 /// Bytes as a person writes them.
 pub(super) fn bytes_of(text: &str) -> Result<u64, String> {
-    let plain = text.trim().trim_end_matches(['B', 'b']);
-    let (digits, shift) = match plain.char_indices().last().map(|(at, unit)| (at, unit.to_ascii_uppercase()))
-    {
-        Some((at, 'K')) => (&plain[..at], 10),
-        Some((at, 'M')) => (&plain[..at], 20),
-        Some((at, 'G')) => (&plain[..at], 30),
-        _ => (plain, 0),
-    };
-    let number = digits.trim().replace([',', '_'], "").parse::<u64>().ok();
-    number
-        .and_then(|number| number.checked_mul(1 << shift))
-        .ok_or_else(|| "write bytes, such as 1048576, 64K, 500M or 2G".to_owned())
+    parse_bytes(text).ok_or_else(|| "write bytes, such as 1048576, 64K, 500M or 2G".to_owned())
 }
 
 #[derive(Serialize)]

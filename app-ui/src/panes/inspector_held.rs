@@ -1,0 +1,60 @@
+//! Who holds the arena or the pool that the inspector shows, in a sentence.
+
+use egui::{RichText, Ui};
+use session::Place;
+use session::format::{bytes, count, printable};
+use session::view::holders::PlaceHeld;
+
+use super::View;
+
+/// Says it, once it is known.
+pub(super) fn ui(ui: &mut Ui, view: &View<'_>, place: Place) {
+    let held = view.held;
+    let known = held.places.iter().find(|held| held.place == place);
+    let Some(known) = known.filter(|_| held.revision == view.picture.revision) else { return };
+    ui.label(RichText::new(sentence(known)).strong());
+    // One place alone is named in the sentence.
+    if known.most.len() > 1 {
+        for (site, blocks) in &known.most {
+            ui.weak(format!("{}: {}", printable(site), count(*blocks, "block")));
+        }
+        let more = known.sites.unwrap_or(0).saturating_sub(known.most.len() as u64);
+        if more > 0 {
+            ui.weak(format!("and {}", count(more, "more call site")));
+        }
+    }
+}
+
+fn sentence(held: &PlaceHeld) -> String {
+    let is_arena = matches!(held.place, Place::Arena(_));
+    if held.blocks == 0 {
+        return if is_arena && held.kept {
+            "Empty, kept because it is the last one with room.".to_owned()
+        } else {
+            "Held by no block.".to_owned()
+        };
+    }
+    let mut text = format!("Held by {}, {}", count(held.blocks, "block"), bytes(held.block_bytes));
+    match (held.sites, held.most.first()) {
+        (Some(1), Some((site, _))) => text += &format!(", from one call site, {}", printable(site)),
+        (Some(sites), Some(_)) => text += &format!(", from {}", count(sites, "call site")),
+        _ => {}
+    }
+    if held.unborn > 0 {
+        text += &format!(
+            "; {} from before the trace, so it is not known what would free it",
+            count(held.unborn, "block")
+        );
+    } else if held.returned_bytes > 0 {
+        text += &format!(
+            "; freeing {} gives {} back",
+            if held.blocks == 1 { "it" } else { "them" },
+            bytes(held.returned_bytes)
+        );
+    } else if held.kept {
+        text += "; freeing them empties it, and it is kept as the last one with room";
+    } else {
+        text += "; freeing them empties it, and its arena stays for other blocks";
+    }
+    text + "."
+}
