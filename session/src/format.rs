@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_steers_a_terminal_is_written_as_its_number() {
-        assert_eq!(printable("caf\u{e9}.py:3"), "caf\u{e9}.py:3");
+        assert_eq!(printable("\u{e9}t\u{e9}.py:3"), "\u{e9}t\u{e9}.py:3");
         assert_eq!(printable("a\u{1b}[2Jb\nc\u{9b}\u{202e}"), "a\\u001b[2Jb\\u000ac\\u009b\\u202e");
     }
 

@@ -14,7 +14,7 @@ use crate::{instructions, tools};
 /// Options of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Measure only these tables: simulation, allocators, files, captures, travel, instructions. The page is then left as it is
+    /// Measure only these tables: simulation, allocators, files, captures, travel, what-if, instructions. The page is then left as it is
     #[arg(long, value_name = "TABLE", value_delimiter = ',')]
     only: Vec<String>,
     /// Count instructions, and fail where they grew over those written down: what CI does
@@ -42,7 +42,7 @@ struct Section {
 
 const PAGE: &str = "docs/benchmarks.md";
 
-const SECTIONS: [Section; 5] = [
+const SECTIONS: [Section; 6] = [
     Section {
         name: "simulation",
         title: "The simulation",
@@ -90,6 +90,15 @@ const SECTIONS: [Section; 5] = [
                several times in a row. Times are of the thread's own processor time. The states and the index share a budget of 256 MiB, 512 MiB \
                for 100 million operations.",
         program: &["--bin", "travel"],
+        needs: &[],
+        shared: &[],
+    },
+    Section {
+        name: "what-if",
+        title: "What if",
+        text: "A grid of five arena sizes, five pool sizes and four thresholds, as `arenascope whatif` runs it, on generated workloads. *work* is \
+               processor time of all threads, *passed* what a clock shows, with what else the machine does.",
+        program: &["--bin", "grid"],
         needs: &[],
         shared: &[],
     },

@@ -140,14 +140,15 @@ pub(super) fn run(args: &Args) -> Result<()> {
         bail!("{} has no operation", shown());
     }
     let overrides = Overrides { malloc: args.malloc, ..args.profile.overrides() };
+    // What no cell could run under is an error and no row.
+    let setup = Setup::resolve(&trace, &overrides)?;
     if let Some(wanted) = args.save {
-        let setup = Setup::resolve(&trace, &overrides)?;
         return save::run(&trace, &setup, wanted, args.json).with_context(shown);
     }
     let edits = Some(&args.edits).filter(|edits| !edits.is_empty());
     let report = match edits {
         None => grid_report(&trace, &grid, &overrides),
-        Some(edits) => edit_report(&trace, edits, &grid, &overrides).with_context(shown)?,
+        Some(edits) => edit_report(&trace, edits, &grid, &overrides, &setup).with_context(shown)?,
     };
     if args.json {
         return output::json(&report);
@@ -175,8 +176,13 @@ fn grid_report(trace: &Arc<Trace>, grid: &Grid, overrides: &Overrides) -> Report
 }
 
 /// The same with changes to blocks: every cell is a run of what they leave.
-fn edit_report(trace: &Arc<Trace>, args: &EditArgs, grid: &Grid, overrides: &Overrides) -> Result<Report> {
-    let setup = Setup::resolve(trace, overrides)?;
+fn edit_report(
+    trace: &Arc<Trace>,
+    args: &EditArgs,
+    grid: &Grid,
+    overrides: &Overrides,
+    setup: &Setup,
+) -> Result<Report> {
     let whole = Tape::of(trace);
     let base = rows(trace, &whole, &[Cell::default()], overrides).remove(0);
     let Some(before) = base.figures() else {
