@@ -276,6 +276,7 @@ mod tests {
             narration: true,
             inspector: true,
             callers: true,
+            placed: Some(crate::diagnosis::Placed::Recorded),
             digest: true,
         };
         let there = postcard::to_allocvec(&Request::Look(Box::new(look.clone()))).unwrap();
