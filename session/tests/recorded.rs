@@ -184,7 +184,8 @@ struct Front {
 impl Front {
     fn new() -> Self {
         let mut front = Self { engine: Engine::new(None), shown: Shown::default(), look: Look::default() };
-        front.look = Look { map: Some(MapLook::default()), arenas: Some(0..64), inspector: true, ..Look::default() };
+        front.look =
+            Look { map: Some(MapLook::default()), arenas: Some(0..64), inspector: true, ..Look::default() };
         let bytes = include_bytes!("../../trace-io/tests/data/memray13.bin");
         front.engine.open(Opened::bytes("memray13.bin", bytes));
         front.show(None);
@@ -241,7 +242,9 @@ fn the_map_the_table_and_the_inspector_change_to_the_recorded_heap_and_back() {
             assert_eq!(block, recorded, "step {step}");
             met += 1;
         }
-        let Some(MapPicture::Heap { total, tiles, focus, .. }) = &picture.map else { panic!("{:?}", picture.map) };
+        let Some(MapPicture::Heap { total, tiles, focus, .. }) = &picture.map else {
+            panic!("{:?}", picture.map)
+        };
         assert_eq!((u64::from(*total), tiles.len() as u64), (picture.arenas, picture.arenas));
         if let Some(tile) = focus.and_then(|at| tiles.get(at as usize)) {
             assert!(tile.holds(&trace_profile(&front), block));
@@ -258,10 +261,14 @@ fn the_map_the_table_and_the_inspector_change_to_the_recorded_heap_and_back() {
     let block = front.picture().focus.unwrap();
     front.order(Order::Enter(block));
     assert_eq!(front.picture().selection.level, Level::Pool);
-    let Some(MapPicture::Pool { states, header, free, pool }) = &front.picture().map else { panic!("no pool") };
+    let Some(MapPicture::Pool { states, header, free, pool }) = &front.picture().map else {
+        panic!("no pool")
+    };
     assert!(header.is_none() && free.blocks.is_empty() && pool.used > 0);
     assert!(states.iter().all(|state| matches!(state, BlockState::Live | BlockState::Unknown)));
-    let Sheet::Recorded(sheet) = &front.picture().inspector.as_ref().unwrap().sheet else { panic!("no sheet") };
+    let Sheet::Recorded(sheet) = &front.picture().inspector.as_ref().unwrap().sheet else {
+        panic!("no sheet")
+    };
     let (facts, holder) = sheet.block.as_ref().unwrap();
     assert_eq!(Place::Block(facts.addr), block);
     assert!(matches!(holder, Some(Holder::Operation { step, .. }) if *step <= start), "{holder:?}");

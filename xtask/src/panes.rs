@@ -17,9 +17,10 @@ const HERE: &str = "xtask/src/panes.rs";
 const SHARED: [&str; 2] = ["boxes", "text"];
 
 /// Modules that are parts of one pane, by that pane.
-const PARTS: [(&str, &[&str]); 4] = [
+const PARTS: [(&str, &[&str]); 5] = [
     ("domains", &["arena_hook"]),
     ("help", &["still"]),
+    ("inspector", &["inspector_recorded", "sheet"]),
     ("map", &["map_arrows", "map_legend", "map_overlay", "map_scene"]),
     ("mimalloc", &["mimalloc_page"]),
 ];

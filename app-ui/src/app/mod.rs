@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use egui::{CentralPanel, Panel, Ui};
 use input::Held;
-use session::diagnosis::Placed;
 use session::Opened;
+use session::diagnosis::Placed;
 use session::order::Order;
 use tiles::Host;
 use web_time::Instant;

@@ -107,7 +107,8 @@ fn heap_badge(
     };
     let text = RichText::new(text).small().strong();
     // Without pools in the recording there is but the one heap.
-    let response = ui.add_enabled(head.recorded, Button::selectable(placed == Placed::Recorded, text).small());
+    let response =
+        ui.add_enabled(head.recorded, Button::selectable(placed == Placed::Recorded, text).small());
     let about = |ui: &mut Ui| {
         ui.set_max_width(440.0);
         ui.label(heap_text(placed));

@@ -6,7 +6,7 @@ use session::facts::BlockState;
 use session::format::{bytes, count};
 use session::view::inspect::RecordedSheet;
 
-use super::inspector::{holder_ui, title};
+use super::sheet::{holder_ui, title};
 use super::{View, empty, place_link};
 use crate::command::Command;
 
@@ -74,7 +74,10 @@ pub(super) fn ui(
             &[
                 ("first pool", arena.first_pool.to_string()),
                 ("bounds", bounds.to_owned()),
-                ("with a live block", format!("{} of {}", arena.pools_in_use(), count(u64::from(arena.ntotalpools), "pool"))),
+                (
+                    "with a live block",
+                    format!("{} of {}", arena.pools_in_use(), count(u64::from(arena.ntotalpools), "pool")),
+                ),
                 ("size", bytes(view.profile().arena_size)),
             ],
         );

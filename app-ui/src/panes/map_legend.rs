@@ -48,7 +48,13 @@ pub(super) fn legend(ui: &mut Ui, view: &View<'_>) {
             }
         };
         if view.on_recorded() {
-            recorded_items(view, sample, &mut |name, what, paint| item(ui, name, what, paint), &hollow, &dots);
+            recorded_items(
+                view,
+                sample,
+                &mut |name, what, paint| item(ui, name, what, paint),
+                &hollow,
+                &dots,
+            );
         } else if view.picture.selection.level == Level::Pool {
             item(ui, "live", "The program holds this block", &|p, r| {
                 p.rect_filled(r, 0.0, sample);

@@ -23,6 +23,7 @@ mod mimalloc_page;
 pub(crate) mod narration;
 pub(crate) mod operations;
 pub(crate) mod playground;
+mod sheet;
 pub(crate) mod size_classes;
 pub(crate) mod still;
 mod text;

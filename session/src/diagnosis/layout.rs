@@ -1,7 +1,7 @@
 //! Arenas and pools as recorded addresses imply them.
 //!
 //! A recording has the addresses of blocks and not those of arenas. A pool is a window of the address space in which blocks of a
-//! class lie at their places; arenas are told from the pools in which a block was ever seen, see [`super::windows`]. Which of them are
+//! class lie at their places; arenas are told from the pools in which a block was ever seen, see the module `windows`. Which of them are
 //! certain is said; of the others there may have been more. An arena none of whose blocks was recorded is not known, and neither are free lists.
 
 use serde::{Deserialize, Serialize};
@@ -61,7 +61,8 @@ impl Layout {
         let malloc = setup.malloc;
         let word_bytes = setup.profile.pointer_bytes;
         let hooks = malloc.is_debug().then_some(debug_hooks::Layout { word_bytes });
-        let mut layout = Self { profile: setup.profile.clone(), hooks, windows: Vec::new(), pools: Vec::new() };
+        let mut layout =
+            Self { profile: setup.profile.clone(), hooks, windows: Vec::new(), pools: Vec::new() };
         let (pool_size, arena_size) = (setup.profile.pool_size, setup.profile.arena_size);
         let mut pools = Pools::new(pool_size, setup.profile.alignment);
         for index in 0..trace.len() as usize {
@@ -96,8 +97,11 @@ impl Layout {
         let pool = start & !(profile.pool_size - 1);
         let offset = (start - pool).checked_sub(profile.pool_overhead())?;
         let block = profile.block_size(class);
-        (offset.is_multiple_of(block) && offset / block < profile.num_blocks(class))
-            .then_some((Addr(start), Addr(pool), class))
+        (offset.is_multiple_of(block) && offset / block < profile.num_blocks(class)).then_some((
+            Addr(start),
+            Addr(pool),
+            class,
+        ))
     }
 
     /// Whether pymalloc would serve an operation.

@@ -150,13 +150,10 @@ impl Recorded {
         let (Some(sheets), Some(live)) = (self.pools.get_mut(at), self.live.get_mut(arena)) else { return };
         let profile = self.layout.profile();
         let index = (block.bytes_from(pool) - profile.pool_overhead()) / profile.block_size(class);
-        let which = match sheets.iter().position(|sheet| sheet.class == class) {
-            Some(which) => which,
-            None => {
-                sheets.push(Sheet { class, claims: vec![0; profile.num_blocks(class) as usize], live: 0 });
-                sheets.len() - 1
-            }
-        };
+        let which = sheets.iter().position(|sheet| sheet.class == class).unwrap_or(sheets.len());
+        if which == sheets.len() {
+            sheets.push(Sheet { class, claims: vec![0; profile.num_blocks(class) as usize], live: 0 });
+        }
         let sheet = &mut sheets[which];
         let Some(claims) = sheet.claims.get_mut(index as usize) else { return };
         if more {

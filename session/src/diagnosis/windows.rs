@@ -34,7 +34,11 @@ pub(super) fn of(pools: &BTreeMap<u64, u32>, pool_size: u64, arena_size: u64) ->
         let (here, others) = rest.split_at(end);
         let start = here.partition_point(|(pool, _)| below.is_some_and(|base| *pool < base + arena_size));
         between(&here[start..], below.copied(), above.copied(), (pool_size, arena_size), &mut windows);
-        windows.extend(born.get(at).map(|(base, pools)| Window { base: *base, pools: *pools, certain: true }));
+        windows.extend(born.get(at).map(|(base, pools)| Window {
+            base: *base,
+            pools: *pools,
+            certain: true,
+        }));
         rest = others;
     }
     // What is not certain ends where the next begins.
@@ -96,7 +100,9 @@ fn between(
         let mut ways = vec![lowest_first(cluster, arena_size)];
         let near = |gap: u64| gap < 2 * arena_size;
         ways.extend(above.filter(|above| near(above - last)).map(|above| in_row(cluster, above, arena_size)));
-        ways.extend(below.filter(|below| near(first.0 - below)).map(|below| in_row(cluster, below, arena_size)));
+        ways.extend(
+            below.filter(|below| near(first.0 - below)).map(|below| in_row(cluster, below, arena_size)),
+        );
         ways.reverse();
         let bases = ways.into_iter().min_by_key(Vec::len).unwrap_or_default();
         let most = (arena_size / pool_size) as u32;
@@ -119,8 +125,10 @@ fn lowest_first(pools: &[(u64, u32)], arena_size: u64) -> Vec<u64> {
 /// Windows in one row with an arena.
 fn in_row(pools: &[(u64, u32)], base: u64, arena_size: u64) -> Vec<u64> {
     let within = base % arena_size;
-    let mut bases: Vec<u64> =
-        pools.iter().map(|(pool, _)| pool.saturating_sub(within) / arena_size * arena_size + within).collect();
+    let mut bases: Vec<u64> = pools
+        .iter()
+        .map(|(pool, _)| pool.saturating_sub(within) / arena_size * arena_size + within)
+        .collect();
     bases.dedup();
     bases
 }
@@ -162,14 +170,15 @@ mod tests {
             );
             // Nor of the last that is carved in part.
             let part = bases.into_iter().flat_map(carved).chain(carved(bases[2] - ARENA).take(63 - 20));
-            assert_eq!(told(part).iter().filter(|(_, certain)| *certain).count(), 1 + usize::from(last), "{within:#x}");
+            assert_eq!(
+                told(part).iter().filter(|(_, certain)| *certain).count(),
+                1 + usize::from(last),
+                "{within:#x}"
+            );
         }
         // Upwards.
         let up = [top, top + ARENA, top + 2 * ARENA];
-        assert_eq!(
-            told(up.into_iter().flat_map(carved)),
-            [(up[0], false), (up[1], true), (up[2], true)]
-        );
+        assert_eq!(told(up.into_iter().flat_map(carved)), [(up[0], false), (up[1], true), (up[2], true)]);
     }
 
     #[test]
@@ -186,7 +195,10 @@ mod tests {
         assert_eq!(told(order), told_of);
         // What no neighbour tells begins with its lowest pool.
         assert_eq!(told([0x4000, 0x8000]), [(0x4000, false)]);
-        assert_eq!(told([0x8000, 0x4000 + ARENA, 0x4000 + 3 * ARENA]), [(0x8000, false), (0x4000 + 3 * ARENA, false)]);
+        assert_eq!(
+            told([0x8000, 0x4000 + ARENA, 0x4000 + 3 * ARENA]),
+            [(0x8000, false), (0x4000 + 3 * ARENA, false)]
+        );
     }
 
     #[test]

@@ -31,7 +31,9 @@ impl Engine {
     pub(super) fn touch(&mut self, direction: Direction) {
         let Some(session) = &self.session else { return };
         if self.placing.recorded().is_some() {
-            self.notice("Searches for touches go by the model's places; show the model's heap first".to_owned());
+            self.notice(
+                "Searches for touches go by the model's places; show the model's heap first".to_owned(),
+            );
             return;
         }
         let (place, pinned) = (self.inspected(), self.selection.pinned.is_some());

@@ -48,12 +48,11 @@ impl Engine {
         let ground = self.placing.ground(session);
         let there = place.resolve(ground);
         let here = self.placing.focus(session).map(|focus| focus.resolve(ground));
-        let elsewhere =
-            here.is_some_and(|here| match self.selection.level {
-                Level::Heap => false,
-                Level::Arena => here.0 != there.0,
-                Level::Pool => there.1.is_some() && here.1 != there.1,
-            });
+        let elsewhere = here.is_some_and(|here| match self.selection.level {
+            Level::Heap => false,
+            Level::Arena => here.0 != there.0,
+            Level::Pool => there.1.is_some() && here.1 != there.1,
+        });
         self.selection.look_at(ground, place);
         if elsewhere && std::mem::replace(&mut self.selection.follow, false) {
             self.notice("The map stays here; Follow (F) has it go with the steps again".to_owned());

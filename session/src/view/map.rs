@@ -157,9 +157,7 @@ impl MapPicture {
                 let pool = ground.pool_at(selection.pool?)?;
                 let states = ground.block_states(&pool);
                 let (header, free) = match ground {
-                    Ground::Model(heap) => {
-                        (HeaderFacts::of(machine, &pool), facts::free_list(heap, &pool))
-                    }
+                    Ground::Model(heap) => (HeaderFacts::of(machine, &pool), facts::free_list(heap, &pool)),
                     Ground::Recorded(_) => (None, FreeList::default()),
                 };
                 Self::Pool { header, pool, states, free }
