@@ -138,17 +138,13 @@ fn recorded_arena(recorded: &Recorded, number: u32) -> Option<ArenaFacts> {
 
 fn recorded_pool(recorded: &Recorded, arena: &ArenaFacts, index: u32) -> PoolFacts {
     let profile = recorded.layout().profile();
-    match recorded.pool(arena.id.index, index) {
-        Some((class, live)) => {
-            let full = u64::from(live) >= profile.num_blocks(class);
-            let state = if full { PoolState::Full } else { PoolState::Used };
-            PoolFacts::new(profile, arena, index, state, Some(class), live)
-        }
-        None => {
-            let addr = arena.first_pool.offset(u64::from(index) * profile.pool_size);
-            let seen = recorded.layout().has_pool(addr);
-            let state = if seen { PoolState::Empty } else { PoolState::NeverCarved };
-            PoolFacts::new(profile, arena, index, state, None, 0)
-        }
+    if let Some((class, live)) = recorded.pool(arena.id.index, index) {
+        let full = u64::from(live) >= profile.num_blocks(class);
+        let state = if full { PoolState::Full } else { PoolState::Used };
+        return PoolFacts::new(profile, arena, index, state, Some(class), live);
     }
+    let addr = arena.first_pool.offset(u64::from(index) * profile.pool_size);
+    let seen = recorded.layout().has_pool(addr);
+    let state = if seen { PoolState::Empty } else { PoolState::NeverCarved };
+    PoolFacts::new(profile, arena, index, state, None, 0)
 }

@@ -20,7 +20,7 @@ const SHARED: [&str; 3] = ["boxes", "flags", "text"];
 const PARTS: [(&str, &[&str]); 5] = [
     ("domains", &["arena_hook"]),
     ("help", &["still"]),
-    ("inspector", &["inspector_held"]),
+    ("inspector", &["inspector_held", "inspector_recorded", "sheet"]),
     ("map", &["map_arrows", "map_held", "map_legend", "map_overlay", "map_scene"]),
     ("mimalloc", &["mimalloc_page"]),
 ];

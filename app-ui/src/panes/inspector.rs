@@ -5,14 +5,12 @@ use session::Place;
 use session::facts::{BlockState, PoolFacts};
 use session::format::{self, bytes, count, grouped};
 use session::lesson::at_home;
-use session::order::Order;
-use session::view::inspect::{
-    ArenaSheet, BlockSheet, HeaderFacts, Holder, Inspected, PlaceSheet, PoolSheet, Sheet,
-};
+use session::view::inspect::{ArenaSheet, BlockSheet, HeaderFacts, Inspected, PlaceSheet, PoolSheet, Sheet};
 use sim_core::mimalloc::Totals;
 use sim_core::report::PoolState;
 use sim_core::{Addr, ArenaId};
 
+use super::sheet::{holder_ui, title};
 use super::{View, empty, inspector_held, inspector_recorded, place_link};
 use crate::command::Command;
 
@@ -166,15 +164,6 @@ fn mimalloc_ui(ui: &mut Ui, view: &View<'_>, totals: &Totals, commands: &mut Vec
     fields(ui, view, "mimalloc", &list, commands);
 }
 
-pub(super) fn title(ui: &mut Ui, text: &str, place: Place, commands: &mut Vec<Command>) {
-    ui.horizontal(|ui| {
-        ui.label(RichText::new(text).heading().size(15.0));
-        if ui.small_button("show").on_hover_text("Open it on the map").clicked() {
-            commands.push(Command::Order(Order::Enter(place)));
-        }
-    });
-}
-
 fn fields(ui: &mut Ui, view: &View<'_>, salt: &str, fields: &[Field], commands: &mut Vec<Command>) {
     let mono = |text: &str| RichText::new(text).monospace().size(11.5);
     Grid::new(salt).num_columns(3).striped(true).spacing([8.0, 3.0]).show(ui, |ui| {
@@ -247,37 +236,6 @@ fn block_ui(ui: &mut Ui, view: &View<'_>, sheet: &BlockSheet, commands: &mut Vec
     fields(ui, view, "block", &list, commands);
     if let Some(holder) = &sheet.holder {
         holder_ui(ui, holder, name.as_deref(), commands);
-    }
-}
-
-pub(super) fn holder_ui(ui: &mut Ui, holder: &Holder, name: Option<&str>, commands: &mut Vec<Command>) {
-    match holder {
-        Holder::Searching => {
-            ui.weak("Looking for who holds it\u{2026}");
-        }
-        Holder::Nobody => {
-            ui.weak("No pointer of the trace is this block");
-        }
-        Holder::Operation { step, call, id, stack } => {
-            ui.horizontal_wrapped(|ui| {
-                if let Some(name) = name {
-                    ui.label(format!("The program's {name}, since"));
-                } else if let Some(id) = id {
-                    ui.label(format!("Held by the trace's id {id}, since"));
-                }
-                if ui
-                    .link(format!("step {}", grouped(*step)))
-                    .on_hover_text("Go to the step that gave the program this pointer")
-                    .clicked()
-                {
-                    commands.push(Command::Order(Order::Seek(*step)));
-                }
-                ui.monospace(call);
-            });
-            if !stack.is_empty() {
-                super::stack(ui, "Born by", "birth", stack);
-            }
-        }
     }
 }
 

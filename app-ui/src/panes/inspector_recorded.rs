@@ -6,7 +6,7 @@ use session::facts::BlockState;
 use session::format::{bytes, count};
 use session::view::inspect::RecordedSheet;
 
-use super::inspector::{holder_ui, title};
+use super::sheet::{holder_ui, title};
 use super::{View, empty, place_link};
 use crate::command::Command;
 

@@ -6,7 +6,6 @@ use egui::{
     Button, Pos2, Rect, Role, ScrollArea, Sense, TextureHandle, TextureOptions, Ui, Vec2, WidgetInfo,
 };
 use session::diagnosis::Placed;
-use session::facts;
 use session::format::grouped;
 use session::order::Order;
 use session::view::map::MapLook;
@@ -137,13 +136,7 @@ fn breadcrumb(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
                 if let Some(pool) = crumbs.pool {
                     ui.weak("\u{203a}");
                     let class = pool.class.map_or_else(
-                        || {
-                            if view.on_recorded() {
-                                "no live block".to_owned()
-                            } else {
-                                facts::state_word(pool.state).to_owned()
-                            }
-                        },
+                        || view.state_word(&pool).to_owned(),
                         |c| format!("class {c}, blocks of {}", pool.block_size),
                     );
                     let name = format!("pool {}", pool.index);

@@ -147,7 +147,7 @@ fn recorded_items(
         item(
             "free, or from before",
             "No recorded block lies here: it is free, or has one from before the recording. Free lists are not in a recording",
-            &|p, r| hollow(p, r, mix(theme.ground, sample, 0.35)),
+            &|p, r| hollow(p, r, mix(theme.ground, sample, 0.55)),
         );
         return;
     }

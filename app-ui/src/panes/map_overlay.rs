@@ -323,7 +323,7 @@ fn header_labels(
     let theme = view.theme;
     let left = rect.left() + 8.0;
     let overhead = view.profile().pool_overhead();
-    let state = facts::state_word(pool.state);
+    let state = view.state_word(pool);
     let long = format!(
         "pool_header, {overhead} bytes at {} \u{b7} pool {} of {} \u{b7} {state}",
         pool.addr, pool.index, pool.arena
@@ -335,6 +335,7 @@ fn header_labels(
         text(painter, at, TOP_LEFT, &short, 12.0, on, room);
     }
     let fields = match header {
+        None if view.on_recorded() => "what the header holds is not in a recording".to_owned(),
         None => "never carved: these bytes are part of the arena but no pool yet".to_owned(),
         Some(h) => {
             // A lesson counts from the pool's start, and in decimal.
@@ -542,7 +543,7 @@ pub(super) fn description(view: &View<'_>) -> String {
             "Map of pool {} of {}, {}, {} of {} blocks used",
             pool.index,
             pool.arena,
-            facts::state_word(pool.state),
+            view.state_word(pool),
             pool.used,
             pool.capacity
         ),

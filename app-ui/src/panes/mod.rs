@@ -27,6 +27,7 @@ mod mimalloc_page;
 pub(crate) mod narration;
 pub(crate) mod operations;
 pub(crate) mod playground;
+mod sheet;
 pub(crate) mod size_classes;
 pub(crate) mod still;
 mod text;
@@ -39,12 +40,14 @@ pub(crate) mod waterfall;
 use egui::{Color32, Painter, Rect, Response, RichText, Stroke, StrokeKind, Ui};
 use session::Place;
 use session::diagnosis::Placed;
+use session::facts::{PoolFacts, state_word};
 use session::format::count;
 use session::lesson::{Entry, Point};
 use session::order::Order;
 use session::view::holders::Holdings;
 use session::view::tape::FrameFacts;
 use session::view::{Curves, Head, Look, Picture, Status, Travel};
+use sim_core::report::PoolState;
 use sim_core::{Addr, Profile};
 
 use crate::command::{Action, Command};
@@ -112,6 +115,14 @@ impl<'a> View<'a> {
     /// Whether the heap as recorded is shown.
     pub(crate) fn on_recorded(&self) -> bool {
         self.picture.placed == Placed::Recorded
+    }
+
+    /// A pool's state in a word; as recorded it is not known what a pool without a block is.
+    pub(crate) fn state_word(&self, pool: &PoolFacts) -> &'static str {
+        match pool.state {
+            PoolState::Empty | PoolState::NeverCarved if self.on_recorded() => "no live block",
+            state => state_word(state),
+        }
     }
 
     /// What the inspector is pinned to.

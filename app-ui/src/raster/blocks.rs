@@ -40,7 +40,7 @@ pub(crate) fn blocks(picture: &BlockPicture<'_>, scroll: i32, size: (i32, i32), 
             BlockState::Live => canvas.fill(r, color),
             BlockState::Free(_) => canvas.frame(r, if r.h >= 14 { 2 } else { 1 }, color),
             // Neither handed out nor known to be free: fainter than a frame, and no dots.
-            BlockState::Unknown => canvas.frame(r, 1, mix(theme.ground, color, 0.35)),
+            BlockState::Unknown => canvas.frame(r, 1, mix(theme.ground, color, 0.55)),
             BlockState::NeverCarved => canvas.dotted(r, if r.h >= 24 { 2 } else { 1 }, theme.dot),
         }
     }

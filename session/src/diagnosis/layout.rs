@@ -1,7 +1,7 @@
 //! Arenas and pools as recorded addresses imply them.
 //!
 //! A recording has the addresses of blocks and not those of arenas. A pool is a window of the address space in which blocks of a
-//! class lie at their places; arenas are told from the pools in which a block was ever seen, see [`super::windows`]. Which of them are
+//! class lie at their places; arenas are told from the pools in which a block was ever seen, see the module `windows`. Which of them are
 //! certain is said; of the others there may have been more. An arena none of whose blocks was recorded is not known, and neither are free lists.
 
 use serde::{Deserialize, Serialize};

@@ -5,6 +5,7 @@
 //! It goes along the tape operation by operation and notes what each changed, so that steps cost next to nothing; a long way is read off
 //! [`Births`].
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -38,6 +39,8 @@ pub struct Recorded {
     live: Vec<u64>,
     /// What each of the last operations changed: the slot, and what its block was born by.
     trail: VecDeque<(u32, u32)>,
+    /// The block that was asked about last, and what it was born by: to be looked for again only once that is gone.
+    asked: Cell<(Addr, u32)>,
 }
 
 impl Recorded {
@@ -60,6 +63,7 @@ impl Recorded {
             pools: vec![Vec::new(); arenas * pools],
             live: vec![0; arenas],
             trail: VecDeque::new(),
+            asked: Cell::new((Addr(0), NONE)),
         }
     }
 
@@ -146,13 +150,10 @@ impl Recorded {
         let (Some(sheets), Some(live)) = (self.pools.get_mut(at), self.live.get_mut(arena)) else { return };
         let profile = self.layout.profile();
         let index = (block.bytes_from(pool) - profile.pool_overhead()) / profile.block_size(class);
-        let which = match sheets.iter().position(|sheet| sheet.class == class) {
-            Some(which) => which,
-            None => {
-                sheets.push(Sheet { class, claims: vec![0; profile.num_blocks(class) as usize], live: 0 });
-                sheets.len() - 1
-            }
-        };
+        let which = sheets.iter().position(|sheet| sheet.class == class).unwrap_or(sheets.len());
+        if which == sheets.len() {
+            sheets.push(Sheet { class, claims: vec![0; profile.num_blocks(class) as usize], live: 0 });
+        }
         let sheet = &mut sheets[which];
         let Some(claims) = sheet.claims.get_mut(index as usize) else { return };
         if more {
@@ -239,7 +240,31 @@ impl Recorded {
         if let Some(birth) = last.filter(|birth| is_it(*birth)) {
             return Some(u64::from(birth));
         }
+        let (asked, birth) = self.asked.get();
+        if asked == block && birth != NONE && self.claims(block) == 1 {
+            let slot = self.trace.packed(birth as usize).slot;
+            if self.of.get(slot.0 as usize) == Some(&birth) {
+                return Some(u64::from(birth));
+            }
+        }
         let births = self.of.iter().copied().filter(|birth| *birth != NONE && is_it(*birth));
-        births.max().map(u64::from)
+        let birth = births.max()?;
+        self.asked.set((block, birth));
+        Some(u64::from(birth))
+    }
+
+    /// How many live blocks the recording has at the place of one.
+    fn claims(&self, block: Addr) -> u32 {
+        let profile = self.layout.profile();
+        let pool = Addr(block.0 & !(profile.pool_size - 1));
+        let Some((arena, place)) = self.locate(pool) else { return 0 };
+        let at = arena * self.layout.pools_of_arena() as usize + place as usize;
+        let sheets = self.pools.get(at).map_or(&[][..], Vec::as_slice);
+        let claims = |sheet: &Sheet| {
+            let within = block.bytes_from(pool).checked_sub(profile.pool_overhead())?;
+            let index = within / profile.block_size(sheet.class);
+            sheet.claims.get(index as usize).map(|claims| u32::from(*claims))
+        };
+        sheets.iter().filter_map(claims).sum()
     }
 }

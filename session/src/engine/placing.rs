@@ -7,18 +7,41 @@ use crate::run::Session;
 
 use super::Engine;
 
+/// The recorded heap of what is open.
+#[derive(Default)]
+enum Heap {
+    /// It was not asked for.
+    #[default]
+    Unasked,
+    /// There is none.
+    None,
+    /// It, at some step.
+    Some(Box<Recorded>),
+}
+
+impl Heap {
+    fn of(session: &Session) -> Self {
+        let layout = session.setup().ok().and_then(|setup| Layout::of(session.trace(), &setup));
+        layout
+            .map_or(Self::None, |layout| Self::Some(Box::new(Recorded::new(layout, session.trace().clone()))))
+    }
+}
+
 /// The recorded heap of what is open, and whether it is shown.
 #[derive(Default)]
 pub(super) struct Placing {
-    /// Once it was asked for, where there is one.
-    heap: Option<Option<Recorded>>,
+    /// Once it was asked for.
+    heap: Heap,
     shown: bool,
 }
 
 impl Placing {
     /// The recorded heap, where that is shown.
     pub(super) fn recorded(&self) -> Option<&Recorded> {
-        self.heap.as_ref()?.as_ref().filter(|_| self.shown)
+        match &self.heap {
+            Heap::Some(recorded) if self.shown => Some(recorded),
+            _ => None,
+        }
     }
 
     /// What is shown.
@@ -36,7 +59,7 @@ impl Placing {
 
     /// Forgets what was open.
     pub(super) fn forget(&mut self) {
-        self.heap = None;
+        self.heap = Heap::Unasked;
     }
 }
 
@@ -47,11 +70,10 @@ impl Engine {
         let wanted = self.look.placed == Some(Placed::Recorded) && self.taught.is_none() && !self.growing;
         let mut shown = false;
         if let Some(session) = self.session.as_ref().filter(|_| wanted) {
-            let heap = self.placing.heap.get_or_insert_with(|| {
-                let layout = Layout::of(session.trace(), &session.setup().ok()?)?;
-                Some(Recorded::new(layout, session.trace().clone()))
-            });
-            if let Some(recorded) = heap {
+            if let Heap::Unasked = self.placing.heap {
+                self.placing.heap = Heap::of(session);
+            }
+            if let Heap::Some(recorded) = &mut self.placing.heap {
                 shown = true;
                 if !session.travels() {
                     recorded.go_to(session.step());

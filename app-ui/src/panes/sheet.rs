@@ -1,0 +1,51 @@
+//! What the inspector's sheets have in common: a heading that leads to the map, and who holds a block.
+
+use egui::{RichText, Ui};
+use session::Place;
+use session::format::grouped;
+use session::order::Order;
+use session::view::inspect::Holder;
+
+use crate::command::Command;
+
+/// A heading with the way to its place on the map.
+pub(super) fn title(ui: &mut Ui, text: &str, place: Place, commands: &mut Vec<Command>) {
+    ui.horizontal(|ui| {
+        ui.label(RichText::new(text).heading().size(15.0));
+        if ui.small_button("show").on_hover_text("Open it on the map").clicked() {
+            commands.push(Command::Order(Order::Enter(place)));
+        }
+    });
+}
+
+/// Who holds a block.
+pub(super) fn holder_ui(ui: &mut Ui, holder: &Holder, name: Option<&str>, commands: &mut Vec<Command>) {
+    match holder {
+        Holder::Searching => {
+            ui.weak("Looking for who holds it\u{2026}");
+        }
+        Holder::Nobody => {
+            ui.weak("No pointer of the trace is this block");
+        }
+        Holder::Operation { step, call, id, stack } => {
+            ui.horizontal_wrapped(|ui| {
+                if let Some(name) = name {
+                    ui.label(format!("The program's {name}, since"));
+                } else if let Some(id) = id {
+                    ui.label(format!("Held by the trace's id {id}, since"));
+                }
+                if ui
+                    .link(format!("step {}", grouped(*step)))
+                    .on_hover_text("Go to the step that gave the program this pointer")
+                    .clicked()
+                {
+                    commands.push(Command::Order(Order::Seek(*step)));
+                }
+                ui.monospace(call);
+            });
+            if !stack.is_empty() {
+                super::stack(ui, "Born by", "birth", stack);
+            }
+        }
+    }
+}
