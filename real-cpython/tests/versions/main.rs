@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod broken;
+mod forecast;
 mod lessons;
 mod practice;
 mod scenario;
