@@ -209,9 +209,9 @@ impl Layout {
         self.tree.make_active(|_, tile| matches!(tile, egui_tiles::Tile::Pane(p) if *p == pane));
     }
 
-    /// Gives a pane that lies above or below others half of the height, where it has less.
+    /// Gives a pane that lies above or below others more than half of the height, where it has less.
     fn make_room(&mut self, pane: Pane) {
-        const SHARE: f32 = 0.5;
+        const SHARE: f32 = 0.56;
         let tiles = &self.tree.tiles;
         let within = tiles.find_pane(&pane).and_then(|tile| tiles.parent_of(tile));
         let Some((tabs, column)) = within.and_then(|tabs| Some((tabs, tiles.parent_of(tabs)?))) else {

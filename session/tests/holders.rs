@@ -1,9 +1,12 @@
 //! Who holds the memory as a front sees it: equal to what the diagnosis says, at rest, with its step.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::io::Cursor;
 use std::time::Duration;
 
 use session::diagnosis::{Census, Holders, Inquiry, Key, Placed, Rule, Scope, Weight};
+use session::format::csv_cell;
 use session::view::holders::{Column, HoldersLook, Holdings, IcicleLook};
 use session::view::map::MapLook;
 use session::view::{Look, Shown};
@@ -350,7 +353,6 @@ fn names_do_no_harm_in_a_spreadsheet() {
         assert!(cell.starts_with(name.trim_end_matches([' ', '"'])), "{cell}");
         assert_eq!(copied.lines().count(), 5, "a title and all groups");
     }
-    use session::format::csv_cell;
     for text in ["=1+1", "+1", "-1", "@x", "\tx", "\r=1"] {
         assert!(csv_cell(text).trim_start_matches('"').starts_with('\''), "{text:?}: {}", csv_cell(text));
     }

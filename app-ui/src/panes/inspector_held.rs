@@ -1,5 +1,7 @@
 //! Who holds the arena or the pool that the inspector shows, in a sentence.
 
+use std::fmt::Write as _;
+
 use egui::{RichText, Ui};
 use session::Place;
 use session::format::{bytes, count, printable};
@@ -36,25 +38,29 @@ fn sentence(held: &PlaceHeld) -> String {
     }
     let mut text = format!("Held by {}, {}", count(held.blocks, "block"), bytes(held.block_bytes));
     match (held.sites, held.most.first()) {
-        (Some(1), Some((site, _))) => text += &format!(", from one call site, {}", printable(site)),
-        (Some(sites), Some(_)) => text += &format!(", from {}", count(sites, "call site")),
+        (Some(1), Some((site, _))) => {
+            let _ = write!(text, ", from one call site, {}", printable(site));
+        }
+        (Some(sites), Some(_)) => {
+            let _ = write!(text, ", from {}", count(sites, "call site"));
+        }
         _ => {}
     }
+    let them = if held.blocks == 1 { "it" } else { "them" };
     if held.unborn > 0 {
-        text += &format!(
+        let _ = write!(
+            text,
             "; {} from before the trace, so it is not known what would free it",
             count(held.unborn, "block")
         );
     } else if held.returned_bytes > 0 {
-        text += &format!(
-            "; freeing {} gives {} back",
-            if held.blocks == 1 { "it" } else { "them" },
-            bytes(held.returned_bytes)
-        );
+        let _ = write!(text, "; freeing {them} gives {} back", bytes(held.returned_bytes));
     } else if held.kept {
-        text += "; freeing them empties it, and it is kept as the last one with room";
+        let _ = write!(text, "; freeing {them} empties the arena, which is kept as the last one with room");
+    } else if is_arena {
+        let _ = write!(text, "; freeing {them} empties the arena");
     } else {
-        text += "; freeing them empties it, and its arena stays for other blocks";
+        let _ = write!(text, "; freeing {them} empties the pool for other classes");
     }
     text + "."
 }

@@ -31,13 +31,17 @@ pub(super) fn line(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         if end.on_hover_text("Mark no holder on the map").clicked() {
             commands.push(Command::Holders(HoldersAsk::Unmark));
         }
-        let text = format!(
-            "{} in {}, {} of them alone: {}",
-            count(blocks, "block"),
-            count(arenas, "arena"),
-            grouped(alone),
-            printable(&marks.whose)
-        );
+        let whose = printable(&marks.whose);
+        let text = if arenas == 0 {
+            format!("Nothing in the model's arenas: {whose}")
+        } else {
+            format!(
+                "{} in {}, {} of them alone: {whose}",
+                count(blocks, "block"),
+                count(arenas, "arena"),
+                grouped(alone)
+            )
+        };
         let label = ui.add(egui::Label::new(&text).truncate());
         label.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("Marked: {text}")));
     });

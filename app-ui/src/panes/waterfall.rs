@@ -10,6 +10,9 @@ use super::{View, Wishes, empty, outline};
 use crate::command::{Action, Command, HoldersAsk};
 
 const ROW: f32 = 24.0;
+/// Panes narrower than this have bars below their names.
+const NARROW: f32 = 330.0;
+const NARROW_ROW: f32 = 38.0;
 
 /// Draws the pane.
 pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
@@ -57,7 +60,10 @@ fn bar(
 ) {
     let theme = view.theme;
     let width = ui.available_width() - 4.0;
-    let (rect, response) = ui.allocate_exact_size(Vec2::new(width, ROW), Sense::click());
+    // On a phone the bar goes below its name.
+    let narrow = width < NARROW;
+    let row = if narrow { NARROW_ROW } else { ROW };
+    let (rect, response) = ui.allocate_exact_size(Vec2::new(width, row), Sense::click());
     let share = 100.0 * part.bytes as f64 / waterfall.total_bytes.max(1) as f64;
     let words = format!(
         "{}: {}, {share:.1} %{}",
@@ -69,12 +75,16 @@ fn bar(
     let painter = ui.painter();
     let names = (width * 0.34).clamp(120.0, 210.0);
     let values = if width < 420.0 { 74.0 } else { 130.0 };
-    let lane = Rect::from_min_max(
-        Pos2::new(rect.left() + names, rect.top() + 3.0),
-        Pos2::new((rect.right() - values).max(rect.left() + names + 20.0), rect.bottom() - 3.0),
-    );
-    let clipped = painter.with_clip_rect(rect.with_max_x(lane.left() - 4.0).intersect(painter.clip_rect()));
-    let at = rect.left_center() + Vec2::new(2.0, 0.0);
+    let (lane, line) = if narrow {
+        (rect.shrink2(Vec2::new(2.0, 3.0)).with_min_y(rect.top() + 19.0), rect.with_max_y(rect.top() + 19.0))
+    } else {
+        let right = (rect.right() - values).max(rect.left() + names + 20.0);
+        (rect.shrink2(Vec2::new(0.0, 3.0)).with_min_x(rect.left() + names).with_max_x(right), rect)
+    };
+    let named =
+        if narrow { line.with_max_x(line.right() - values) } else { line.with_max_x(lane.left() - 4.0) };
+    let clipped = painter.with_clip_rect(named.intersect(painter.clip_rect()));
+    let at = line.left_center() + Vec2::new(2.0, 0.0);
     clipped.text(at, Align2::LEFT_CENTER, part.cause.name(), FontId::proportional(12.5), theme.text);
     let unit = lane.width() / waterfall.total_bytes.max(1) as f32;
     let from = lane.left() + before as f32 * unit;
@@ -94,7 +104,7 @@ fn bar(
     }
     let value =
         if values < 100.0 { bytes(part.bytes) } else { format!("{}  {share:.1} %", bytes(part.bytes)) };
-    let at = rect.right_center() - Vec2::new(2.0, 0.0);
+    let at = line.right_center() - Vec2::new(2.0, 0.0);
     painter.text(at, Align2::RIGHT_CENTER, value, FontId::monospace(11.5), theme.text);
     if response.hovered() || response.has_focus() {
         outline(painter, rect.shrink(1.0), 1.0, theme.pinned);

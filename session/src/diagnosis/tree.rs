@@ -319,7 +319,9 @@ impl Tree {
             let narrow: u64 = rest.iter().map(by).sum();
             if narrow >= least {
                 let mut load = Load::default();
-                rest.iter().for_each(|child| load.join(&self.nodes[*child as usize].load));
+                for child in rest {
+                    load.join(&self.nodes[*child as usize].load);
+                }
                 let text = format::count(rest.len() as u64, "narrower call");
                 cells.push(Cell {
                     depth,

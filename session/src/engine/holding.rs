@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sim_core::{Addr, ArenaId, Trace};
 
+use crate::diagnosis::inquiry::TRUSTED;
 use crate::diagnosis::key::has_stacks;
 use crate::diagnosis::scope::Within;
 use crate::diagnosis::{Census, Chosen, Forecast, Holders, Inquiry, Key, Placed, Rule, Scope, Tree};
@@ -32,6 +33,8 @@ const SMALL_OPERATIONS: u64 = 200_000;
 struct Asked {
     revision: u64,
     operations: u64,
+    /// Whether the model agrees too little with the recording to be asked first, as far as is known.
+    doubted: bool,
     holders: Option<HoldersLook>,
     waterfall: bool,
     inspected: Option<Place>,
@@ -56,7 +59,7 @@ pub(super) struct Holding {
 #[derive(Default)]
 struct Kept {
     holders: Vec<KeptHolders>,
-    tree: Option<(Arc<Census>, Scope, Arc<Tree>)>,
+    tree: Option<(Arc<Census>, Scope, Tree)>,
     forecast: Option<(Arc<Holders>, Vec<String>, Forecast)>,
     wanted: Option<(Arc<Holders>, Wanted)>,
 }
@@ -85,6 +88,7 @@ impl Engine {
         Some(Asked {
             revision: session.revision(),
             operations: session.len(),
+            doubted: agreement(session).is_some_and(|share| share < TRUSTED),
             holders: look.holders.clone(),
             waterfall: look.waterfall,
             inspected,
@@ -124,7 +128,7 @@ impl Engine {
         if self.holding.asked.as_ref() == Some(&asked) || !self.may_hold() {
             return;
         }
-        self.holding.make(session, &self.look, &self.selection, asked);
+        self.holding.make(session, &self.look, &self.selection, &asked);
     }
 
     /// What was made and not told yet.
@@ -140,6 +144,11 @@ impl Engine {
     }
 }
 
+/// The share of blocks that lie where they were recorded, as far as the tape has been read.
+fn agreement(session: &Session) -> Option<f64> {
+    session.trust().and_then(|trust| trust.total().share())
+}
+
 fn is_small(trace: &Trace) -> bool {
     trace.slot_count() < SMALL_SLOTS && trace.len() < SMALL_OPERATIONS
 }
@@ -153,7 +162,7 @@ impl Holding {
         self.kept = Kept::default();
     }
 
-    fn make(&mut self, session: &Session, look: &Look, selection: &Selection, asked: Asked) {
+    fn make(&mut self, session: &Session, look: &Look, selection: &Selection, asked: &Asked) {
         let same = self.inquiry.as_ref().is_some_and(|inquiry| {
             Arc::ptr_eq(inquiry.trace(), session.trace()) && inquiry.setup().profile == *session.profile()
         });
@@ -163,12 +172,11 @@ impl Holding {
         }
         self.asked = Some(asked.clone());
         let Some(inquiry) = &mut self.inquiry else { return };
-        let trust = session.trust().and_then(|trust| trust.total().share());
-        let usual = inquiry.usual_placement(trust);
+        let usual = inquiry.usual_placement(agreement(session));
         let mut answer = Holdings { revision: asked.revision, step: session.step(), ..Holdings::default() };
         if let Some(look) = &look.holders {
             let (holders, marks) =
-                Asking { session, inquiry, kept: &mut self.kept, look, usual }.picture(selection, &asked);
+                Asking { session, inquiry, kept: &mut self.kept, look, usual }.picture(selection, asked);
             answer.holders = Some(holders);
             answer.marks = marks;
         }
@@ -247,7 +255,7 @@ impl Asking<'_> {
         let census = self.inquiry.census(session.machine(), session.step(), placed);
         let within = self.inquiry.within(&census, &look.scope);
         let none = (key.needs_stacks() && !has_stacks).then_some(NoHolders::NoStacks);
-        let holders = self.holders(&census, key, look.rule, within.as_ref());
+        let holders = self.holders(&census, key, within.as_ref(), true);
         let rows = if none.is_some() { Vec::new() } else { order(&holders, look) };
         let total = rows.len() as u32;
         let (first, end) = (look.rows.start.min(total), look.rows.end.min(total));
@@ -278,10 +286,14 @@ impl Asking<'_> {
             holders
         } else {
             let within = self.inquiry.within(&on_map, &look.scope);
-            self.holders(&on_map, key, look.rule, within.as_ref())
+            self.holders(&on_map, key, within.as_ref(), false)
         };
         let found = asked.pinned.and_then(|place| {
-            let group = largest_at(session, &on_map, &holders_on_map, place)?;
+            // Where no block is in use, what is around it is held by somebody.
+            let (arena, pool) = place.resolve(session.heap());
+            let around = [Some(place), pool.map(Place::Pool), arena.map(Place::Arena)];
+            let mut around = around.into_iter().flatten();
+            let group = around.find_map(|place| largest_at(session, &on_map, &holders_on_map, place))?;
             let row = rows.iter().position(|row| {
                 // Where two heaps are looked at, groups are the same by name.
                 picture.none.is_none() && self.row_key(*row, &census, key) == Some(group.as_str())
@@ -301,40 +313,32 @@ impl Asking<'_> {
         kept.holders.groups.get(row as usize).map(|group| group.label.key.as_str())
     }
 
+    /// Groups of a heap: of the one that the table shows, or of the map's beside it.
     fn holders(
         &mut self,
         census: &Arc<Census>,
         key: Key,
-        rule: Rule,
         within: Option<&Within>,
+        of_table: bool,
     ) -> Arc<Holders> {
-        /// Two heaps, each by the key that is looked at.
-        const KEPT: usize = 2;
-        let scope = &self.look.scope;
+        let (rule, scope) = (self.look.rule, &self.look.scope);
         let is_it = |kept: &KeptHolders| {
             Arc::ptr_eq(&kept.census, census) && (kept.key, kept.rule, &kept.scope) == (key, rule, scope)
         };
-        if let Some(kept) = self.kept.holders.iter().find(|kept| is_it(kept)) {
-            return Arc::clone(&kept.holders);
-        }
-        let holders = Arc::new(self.inquiry.holders_within(census, (key, rule), within));
-        let first = census.placed == self.look.placed.unwrap_or(self.usual);
-        let kept = KeptHolders {
-            census: Arc::clone(census),
-            key,
-            rule,
-            scope: scope.clone(),
-            holders: Arc::clone(&holders),
+        let kept = match self.kept.holders.iter().position(is_it) {
+            Some(at) => self.kept.holders.remove(at),
+            None => KeptHolders {
+                census: Arc::clone(census),
+                key,
+                rule,
+                scope: scope.clone(),
+                holders: Arc::new(self.inquiry.holders_within(census, (key, rule), within)),
+            },
         };
-        // What the table shows comes first.
-        if first {
-            self.kept.holders.retain(|kept| kept.census.placed != census.placed);
-            self.kept.holders.insert(0, kept);
-        } else {
-            self.kept.holders.truncate(1);
-            self.kept.holders.push(kept);
-        }
-        self.kept.holders.truncate(KEPT);
+        let holders = Arc::clone(&kept.holders);
+        // The table's come first; of what was kept, the map's may still be asked for.
+        self.kept.holders.truncate(1);
+        self.kept.holders.insert(if of_table { 0 } else { self.kept.holders.len() }, kept);
         holders
     }
 
@@ -375,19 +379,10 @@ impl Asking<'_> {
 
     fn icicle(&mut self, census: &Arc<Census>, within: Option<&Within>) -> Option<crate::diagnosis::Icicle> {
         let look = self.look.icicle.as_ref()?;
-        let known = self
-            .kept
-            .tree
-            .as_ref()
-            .filter(|(of, scope, _)| Arc::ptr_eq(of, census) && *scope == self.look.scope);
-        let tree = match known {
-            Some((_, _, tree)) => Arc::clone(tree),
-            None => {
-                let tree = Arc::new(self.inquiry.tree(census, within));
-                self.kept.tree = Some((Arc::clone(census), self.look.scope.clone(), Arc::clone(&tree)));
-                tree
-            }
-        };
+        let scope = &self.look.scope;
+        let known = self.kept.tree.take().filter(|(of, its, _)| Arc::ptr_eq(of, census) && its == scope);
+        let make = || (Arc::clone(census), scope.clone(), self.inquiry.tree(census, within));
+        let (_, _, tree) = self.kept.tree.insert(known.unwrap_or_else(make));
         Some(tree.icicle(self.session.trace(), &look.root, look.weight, look.parts))
     }
 
@@ -483,9 +478,13 @@ fn largest_at(session: &Session, census: &Census, holders: &Holders, place: Plac
     let (region, blocks) = blocks_at(session, census, place)?;
     let mut counts = vec![0_u64; holders.groups.len()];
     if matches!(place, Place::Arena(_)) {
-        holders.shares_of(region).iter().for_each(|share| counts[share.group as usize] = share.blocks);
+        for share in holders.shares_of(region) {
+            counts[share.group as usize] = share.blocks;
+        }
     } else {
-        blocks.iter().for_each(|at| counts[holders.of_block[*at] as usize] += 1);
+        for at in &blocks {
+            counts[holders.of_block[*at] as usize] += 1;
+        }
     }
     let most = (0..counts.len()).filter(|group| counts[*group] > 0 && holders.outside != Some(*group as u32));
     let most = most.max_by_key(|group| (counts[*group], std::cmp::Reverse(*group)))?;
@@ -535,7 +534,9 @@ fn place_held(
         None if blocks.is_empty() => (0, census.regions[region].blocks == 0, true),
         None => {
             let mut chosen = Chosen::none(census);
-            blocks.iter().for_each(|at| chosen.blocks[*at] = true);
+            for at in &blocks {
+                chosen.blocks[*at] = true;
+            }
             let forecast = inquiry.forecast(session.machine(), census, &chosen);
             let kept = forecast.kept_empty.contains(&census.regions[region].number);
             (forecast.returned_bytes, kept, forecast.exact)

@@ -285,16 +285,17 @@ mod tests {
         assert_eq!(postcard::from_bytes::<Request>(&there), Ok(Request::Look(Box::new(look.clone()))));
         server.ask(Request::Look(Box::new(look)));
         server.open(opened(b"#! malloc=pymalloc_debug\nm o 1 48\nm r 2 480\nf o 1\n"));
-        let mut pictures = 0;
+        let (mut pictures, mut held) = (0, 0);
         loop {
             let (update, next) = server.turn();
             if let Some(update) = update {
                 let bytes = postcard::to_allocvec(&update).unwrap();
                 assert_eq!(postcard::from_bytes::<Update>(&bytes), Ok(update.clone()));
+                held += usize::from(update.held.is_some_and(|held| held.holders.is_some()));
                 pictures += usize::from(update.picture.is_some_and(|picture| picture.debug.is_some()));
                 server.ask(Request::Taken);
                 server.ask(Request::Order(Order::Step(1)));
-                if pictures > 2 {
+                if pictures > 2 && held > 0 {
                     break;
                 }
             }

@@ -88,7 +88,7 @@ impl Shown {
         if head.is_some() {
             self.head = head;
             // What is known of another trace, or under another profile.
-            self.held = Box::default();
+            *self.held = Holdings::default();
         }
         if let Some(held) = held {
             self.held = held;

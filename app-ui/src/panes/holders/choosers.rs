@@ -32,14 +32,17 @@ pub(super) fn ui(
         if picture.has_recorded {
             heaps(ui, picture, state);
         }
-        let search = TextEdit::singleline(&mut state.search).hint_text("Search").desired_width(110.0);
-        let field = ui.add(search);
-        field.widget_info(|| WidgetInfo::labeled(Role::TextInput, true, "Search holders"));
-        field.on_hover_text("Groups that have this in their name");
     });
     if state.range.is_some() {
         stretch(ui, view, state);
     }
+}
+
+/// What names are to have.
+pub(super) fn search(ui: &mut Ui, state: &mut HoldersState) {
+    let field = ui.add(TextEdit::singleline(&mut state.search).hint_text("Search").desired_width(110.0));
+    field.widget_info(|| WidgetInfo::labeled(Role::TextInput, true, "Search holders"));
+    field.on_hover_text("Groups that have this in their name");
 }
 
 fn combo(ui: &mut Ui, name: &'static str, selected: &str, what: &str, content: impl FnOnce(&mut Ui)) {

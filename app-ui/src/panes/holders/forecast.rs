@@ -1,5 +1,7 @@
 //! What freeing the groups that are ticked gives back; and the reverse.
 
+use std::fmt::Write as _;
+
 use egui::{Key, RichText, Role, TextEdit, Ui, WidgetInfo};
 use session::diagnosis::Forecast;
 use session::format::{bytes, count, parse_bytes};
@@ -60,16 +62,18 @@ fn sentence(forecast: &Forecast, groups: u64) -> String {
         bytes(forecast.returned_bytes)
     );
     if !forecast.arenas.is_empty() {
-        text += &format!(" in {}", count(forecast.arenas.len() as u64, "arena"));
+        let _ = write!(text, " in {}", count(forecast.arenas.len() as u64, "arena"));
     }
-    text += &format!("; {} can only be reused", bytes(forecast.reusable_bytes));
+    let _ = write!(text, "; {} can only be reused", bytes(forecast.reusable_bytes));
     if forecast.c_library_bytes > 0 {
-        text += &format!(", {} go to the C library", bytes(forecast.c_library_bytes));
+        let _ = write!(text, ", {} go to the C library", bytes(forecast.c_library_bytes));
     }
     match forecast.kept_empty.len() {
         0 => {}
         1 => text += "; 1 arena would be empty and is kept, as the last one with room",
-        more => text += &format!("; {more} arenas would be empty and are kept"),
+        more => {
+            let _ = write!(text, "; {more} arenas would be empty and are kept");
+        }
     }
     if !forecast.exact {
         text += " (counted, not replayed: one arena more may be kept)";

@@ -14,19 +14,6 @@ const ROW: f32 = 19.0;
 /// Cells narrower than this are folded, in points.
 const LEAST: f32 = 4.0;
 
-/// Chooses between rows and the picture.
-pub(super) fn switch(ui: &mut Ui, picture: &HoldersPicture, state: &mut HoldersState) {
-    ui.selectable_value(&mut state.graph, false, "Table");
-    ui.add_enabled_ui(picture.has_stacks, |ui| {
-        ui.selectable_value(&mut state.graph, true, "Icicle")
-            .on_hover_text("Stacks, callers above what they call, as wide as what they hold")
-            .on_disabled_hover_text("This trace has no Python stacks");
-    });
-    if !picture.has_stacks {
-        state.graph = false;
-    }
-}
-
 fn weight_word(weight: Weight) -> &'static str {
     match weight {
         Weight::Live => "live bytes",
@@ -35,19 +22,28 @@ fn weight_word(weight: Weight) -> &'static str {
     }
 }
 
+/// What makes a call wide.
+pub(super) fn weights(ui: &mut Ui, state: &mut HoldersState) {
+    ui.weak("as wide as");
+    for weight in Weight::ALL {
+        ui.selectable_value(&mut state.weight, weight, weight_word(weight)).on_hover_text(match weight {
+            Weight::Live => "Bytes asked for in live blocks",
+            Weight::Pinned => {
+                "Bytes of arenas in which no block of another call lies: what freeing all of it gives back"
+            }
+            Weight::Lifetime => "Bytes asked for, each times the operations that it has been live for",
+        });
+    }
+}
+
 /// Draws the picture.
-pub(super) fn ui(ui: &mut Ui, view: &View<'_>, picture: &HoldersPicture, state: &mut HoldersState) {
-    ui.horizontal_wrapped(|ui| {
-        ui.spacing_mut().item_spacing.x = 6.0;
-        ui.weak("As wide as");
-        for weight in Weight::ALL {
-            ui.selectable_value(&mut state.weight, weight, weight_word(weight)).on_hover_text(match weight {
-                Weight::Live => "Bytes asked for in live blocks",
-                Weight::Pinned => "Bytes of arenas in which no block of another call lies: what freeing all of it gives back",
-                Weight::Lifetime => "Bytes asked for, each times the operations that it has been live for",
-            });
-        }
-    });
+pub(super) fn ui(
+    ui: &mut Ui,
+    view: &View<'_>,
+    picture: &HoldersPicture,
+    state: &mut HoldersState,
+    height: f32,
+) {
     let bar = ui.spacing().scroll.allocated_width() + 2.0;
     let width = (ui.available_width() - bar).max(40.0);
     state.parts = ((width / LEAST) as u32).max(1);
@@ -63,10 +59,13 @@ pub(super) fn ui(ui: &mut Ui, view: &View<'_>, picture: &HoldersPicture, state: 
         );
         return;
     }
-    ScrollArea::vertical().id_salt("icicle").auto_shrink(false).show(ui, |ui| {
+    let area = ScrollArea::vertical().id_salt("icicle").auto_shrink(false);
+    area.max_height(height).min_scrolled_height(height).show(ui, |ui| {
         let deepest = icicle.cells.iter().map(|cell| cell.depth).max().unwrap_or(0);
         let size = Vec2::new(width, (deepest + 1) as f32 * ROW);
-        let (rect, response) = ui.allocate_exact_size(size, Sense::click());
+        let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
+        // What stands above it must not take the focus from it.
+        let response = ui.interact(rect, egui::Id::unique("icicle of holders"), Sense::click());
         let words = format!(
             "Icicle of live stacks by {}, {}; arrow keys move, Enter zooms in, Backspace zooms out",
             weight_word(state.weight),
@@ -116,13 +115,13 @@ pub(super) fn ui(ui: &mut Ui, view: &View<'_>, picture: &HoldersPicture, state: 
 
 /// The way from the root to what fills the picture.
 fn above(ui: &mut Ui, icicle: &Icicle, state: &mut HoldersState) {
+    /// The way may be long: its beginning and its end are what one goes back to.
+    const NEAR: usize = 3;
     if icicle.above.len() < 2 {
         return;
     }
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
-        // The way may be long: its beginning and its end are what one goes back to.
-        const NEAR: usize = 3;
         let last = icicle.above.len() - 1;
         let mut left_out = false;
         for (at, (text, path)) in icicle.above.iter().enumerate() {

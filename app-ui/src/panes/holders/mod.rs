@@ -5,7 +5,9 @@ mod forecast;
 mod icicle;
 mod table;
 
-use egui::{RichText, Role, Ui, WidgetInfo};
+use std::fmt::Write as _;
+
+use egui::{RichText, ScrollArea, Ui};
 use session::Place;
 use session::diagnosis::{Key, Placed, Rule, Scope, Weight};
 use session::format::{bytes, count, grouped, printable};
@@ -17,6 +19,10 @@ use crate::command::{Action, Command, HoldersAsk};
 
 /// Rows that are asked for before it is known which are in view.
 const ROWS: u32 = 64;
+/// A pane that is not this high scrolls as a whole, in points.
+const SHORT: f32 = 330.0;
+/// The height that rows have at least, or the icicle.
+const LEAST_HEIGHT: f32 = 180.0;
 
 /// What the pane is set to.
 #[derive(Default)]
@@ -145,22 +151,42 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut HoldersState, wishes:
         return;
     };
     take_in(picture, state);
-    choosers::ui(ui, view, picture, state, &mut wishes.commands);
-    if picture.none == Some(NoHolders::NoStacks) {
-        no_stacks(ui, state);
-        wishes.look.holders = Some(state.look(0..ROWS));
-        return;
-    }
-    answer(ui, view, picture);
-    tools(ui, picture, state, &mut wishes.commands);
-    forecast::ui(ui, picture, state);
-    let rows = if state.graph {
-        icicle::ui(ui, view, picture, state);
-        0..0
+    // A short pane is one to scroll in; a high one keeps what it is set to in view.
+    let commands = &mut wishes.commands;
+    let rows = if ui.available_height() < SHORT {
+        let scroll = ScrollArea::vertical().id_salt("holders").auto_shrink(false);
+        scroll.show(ui, |ui| content(ui, view, picture, state, commands)).inner
     } else {
-        table::ui(ui, view, picture, state)
+        content(ui, view, picture, state, commands)
     };
     wishes.look.holders = Some(state.look(rows));
+}
+
+fn content(
+    ui: &mut Ui,
+    view: &View<'_>,
+    picture: &HoldersPicture,
+    state: &mut HoldersState,
+    commands: &mut Vec<Command>,
+) -> std::ops::Range<u32> {
+    choosers::ui(ui, view, picture, state, commands);
+    if picture.none == Some(NoHolders::NoStacks) {
+        no_stacks(ui, state);
+        return 0..ROWS;
+    }
+    answer(ui, view, picture);
+    if !picture.has_stacks {
+        state.graph = false;
+    }
+    tools(ui, picture, state, commands);
+    let height = ui.available_height().max(LEAST_HEIGHT);
+    if state.graph {
+        icicle::ui(ui, view, picture, state, height);
+        0..0
+    } else {
+        forecast::ui(ui, picture, state);
+        table::ui(ui, view, picture, state, height)
+    }
 }
 
 /// What came with the last answer: groups for the bytes that were wanted, the group of the place that is pinned.
@@ -205,23 +231,26 @@ fn answer(ui: &mut Ui, view: &View<'_>, picture: &HoldersPicture) {
         count(u64::from(picture.groups), "group")
     );
     if sums.outside > 0 {
-        text += &format!(", {} outside of the scope", grouped(sums.outside));
+        let _ = write!(text, ", {} outside of the scope", grouped(sums.outside));
     }
-    text += &format!(
+    let _ = write!(
+        text,
         ". Of {} ({}) {} by one group alone",
         count(sums.arenas, region),
         bytes(sums.arena_bytes),
         match sums.alone {
+            0 => "none is held".to_owned(),
             1 => "1 is held".to_owned(),
             alone => format!("{} are held", grouped(alone)),
         }
     );
     if sums.empty > 0 {
-        text += &format!(", {} without a block", grouped(sums.empty));
+        let _ = write!(text, ", {} without a block", grouped(sums.empty));
     }
     text.push('.');
     if sums.astray > 0 {
-        text += &format!(
+        let _ = write!(
+            text,
             " {} at recorded addresses where no pool has such a place.",
             count(sums.astray, "small block")
         );
@@ -236,14 +265,23 @@ fn answer(ui: &mut Ui, view: &View<'_>, picture: &HoldersPicture) {
     });
 }
 
-/// What can be done with the groups.
+/// Rows or icicle, and what can be done with either.
 fn tools(ui: &mut Ui, picture: &HoldersPicture, state: &mut HoldersState, commands: &mut Vec<Command>) {
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 6.0;
-        icicle::switch(ui, picture, state);
+        ui.selectable_value(&mut state.graph, false, "Table");
+        ui.add_enabled_ui(picture.has_stacks, |ui| {
+            ui.selectable_value(&mut state.graph, true, "Icicle")
+                .on_hover_text("Stacks, callers above what they call, as wide as what they hold")
+                .on_disabled_hover_text("This trace has no Python stacks");
+        });
         ui.separator();
+        if state.graph {
+            icicle::weights(ui, state);
+            return;
+        }
+        choosers::search(ui, state);
         forecast::want(ui, state);
-        ui.separator();
         for (text, as_csv, what) in [
             ("Copy", false, "Copy all these rows as text between tabs"),
             ("Copy CSV", true, "Copy all these rows as values between commas, for a spreadsheet"),
@@ -254,10 +292,8 @@ fn tools(ui: &mut Ui, picture: &HoldersPicture, state: &mut HoldersState, comman
         }
         if let Some(selected) = &state.selected {
             let what = "Open the map, on which the places of this group are marked";
-            let whose = shown(selected);
             let button = ui.button("Show on the map");
-            button.widget_info(|| WidgetInfo::labeled(Role::Button, true, "Show on the map"));
-            if button.on_hover_text(format!("{what}: {whose}")).clicked() {
+            if button.on_hover_text(format!("{what}: {}", shown(selected))).clicked() {
                 commands.push(Command::Do(Action::TabMap));
             }
         }

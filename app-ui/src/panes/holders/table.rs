@@ -47,6 +47,7 @@ pub(super) fn ui(
     view: &View<'_>,
     picture: &HoldersPicture,
     state: &mut HoldersState,
+    height: f32,
 ) -> std::ops::Range<u32> {
     if picture.total == 0 {
         empty(
@@ -64,6 +65,8 @@ pub(super) fn ui(
     let mut table = TableBuilder::new(ui)
         .striped(true)
         .sense(Sense::click())
+        .min_scrolled_height(height - 30.0)
+        .max_scroll_height(height - 30.0)
         .cell_layout(Layout::left_to_right(Align::Center))
         .column(Width::exact(22.0));
     for column in &columns {
@@ -135,7 +138,7 @@ fn sorter(ui: &mut Ui, column: Column, state: &mut HoldersState) {
 
 /// A triangle behind a title: down where the largest stand above.
 fn way_sign(ui: &Ui, title: Rect, ascending: bool) {
-    let at = title.right_center() + Vec2::new(1.0, 0.0);
+    let at = title.right_center() + Vec2::new(6.0, 0.0);
     let up = if ascending { -1.0 } else { 1.0 };
     let points = [(-4.0, -2.5), (4.0, -2.5), (0.0, 3.5)].map(|(x, y)| at + Vec2::new(x, y * up)).to_vec();
     ui.painter().add(Shape::convex_polygon(points, ui.visuals().text_color(), Stroke::NONE));
