@@ -5,7 +5,6 @@ use session::Place;
 use session::facts::{BlockState, PoolFacts};
 use session::format::{self, bytes, count, grouped};
 use session::lesson::at_home;
-use session::order::Order;
 use session::view::inspect::{ArenaSheet, BlockSheet, HeaderFacts, Inspected, PlaceSheet, PoolSheet, Sheet};
 use sim_core::mimalloc::Totals;
 use sim_core::report::PoolState;
