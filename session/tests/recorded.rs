@@ -162,16 +162,21 @@ proptest! {
         let Some(layout) = Layout::of(&trace, &setup) else { return Ok(()) };
         let pools: BTreeSet<u64> =
             (0..trace.len()).filter_map(|index| trace.address_of(index as usize)).map(|a| a.0 & !0x3fff).collect();
-        // The fewest for all from some pool on, by trying each window that holds it.
-        fn fewest(pools: &[u64]) -> usize {
-            let Some(first) = pools.first() else { return 0 };
-            (0..64).map(|lower| {
-                let end = first + (1 << 20) - (lower << 14);
-                1 + pools.iter().position(|pool| *pool >= end).map_or(0, |at| fewest(&pools[at..]))
-            }).take(2).min().unwrap_or(0)
-        }
         prop_assert_eq!(layout.arenas(), fewest(&pools.into_iter().collect::<Vec<_>>()));
     }
+}
+
+/// The fewest windows of an arena that hold pools: for all from each on, the best of all windows that hold that one.
+fn fewest(pools: &[u64]) -> usize {
+    let mut from = vec![0; pools.len() + 1];
+    for at in (0..pools.len()).rev() {
+        let rest = |lower: u64| {
+            let end = pools[at] + (1 << 20) - (lower << 14);
+            pools.iter().position(|pool| *pool >= end).map_or(0, |next| from[next])
+        };
+        from[at] = 1 + (0..64).map(rest).min().unwrap_or(0);
+    }
+    from[0]
 }
 
 /// An engine with a capture, and what it shows.

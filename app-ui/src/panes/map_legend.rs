@@ -131,11 +131,14 @@ pub(super) fn legend(ui: &mut Ui, view: &View<'_>) {
     });
 }
 
+/// Draws a sign with its name and what it means.
+type Item<'a> = dyn FnMut(&str, &str, &dyn Fn(&Painter, Rect)) + 'a;
+
 /// The fills of the recorded heap, which has no free lists.
 fn recorded_items(
     view: &View<'_>,
     sample: Color32,
-    item: &mut dyn FnMut(&str, &str, &dyn Fn(&Painter, Rect)),
+    item: &mut Item<'_>,
     hollow: &dyn Fn(&Painter, Rect, Color32),
     dots: &dyn Fn(&Painter, Rect),
 ) {
