@@ -107,21 +107,21 @@ impl<'a> Row<'a> {
 #[derive(Serialize)]
 struct Group<'a> {
     key: &'a str,
-    blocks: Change,
-    bytes: Change,
-    arenas: Change,
-    arenas_alone: Change,
-    pinned_bytes: Change,
+    blocks: Signed,
+    bytes: Signed,
+    arenas: Signed,
+    arenas_alone: Signed,
+    pinned_bytes: Signed,
 }
 
 #[derive(Serialize)]
-struct Change {
+struct Signed {
     a: u64,
     b: u64,
     change: i128,
 }
 
-impl From<Pair> for Change {
+impl From<Pair> for Signed {
     fn from(pair: Pair) -> Self {
         Self { a: pair.a, b: pair.b, change: pair.change() }
     }

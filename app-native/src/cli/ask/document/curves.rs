@@ -3,12 +3,16 @@
 use std::fmt::Write as _;
 
 use session::diagnosis::Survey;
+use session::diagnosis::survey::Point;
 use session::format::{bytes, grouped};
 
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 220.0;
 const LEFT: f64 = 80.0;
 const BELOW: f64 = 28.0;
+
+/// A figure of a moment.
+type Of = fn(&Point) -> u64;
 
 /// One SVG picture. Lines differ by dashes as well as by colour.
 pub(super) fn curves(survey: &Survey) -> String {
@@ -32,7 +36,6 @@ pub(super) fn curves(survey: &Survey) -> String {
             bytes(amount)
         );
     }
-    type Of = fn(&session::diagnosis::survey::Point) -> u64;
     let lines: [(&str, Of); 3] =
         [("held", |p| p.held_bytes), ("live", |p| p.block_bytes), ("raw", |p| p.raw_bytes)];
     for (class, of) in lines {

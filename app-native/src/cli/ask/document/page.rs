@@ -44,10 +44,10 @@ pub(super) fn page(parts: &mut [Part]) -> String {
     for part in parts {
         self::part(&mut html, part);
     }
-    let _ = write!(
+    let _ = writeln!(
         html,
         "<p class=\"dim\">Arenascope {}. KiB and MiB are of 1,024. Figures that are hatched or called modelled follow from where \
-         the model, or the recorded addresses, put blocks.</p></html>\n",
+         the model, or the recorded addresses, put blocks.</p></html>",
         env!("CARGO_PKG_VERSION")
     );
     html
@@ -214,9 +214,9 @@ fn grown(html: &mut String, survey: &Survey) {
     if survey.grown.is_empty() {
         return;
     }
-    let _ = write!(
+    let _ = writeln!(
         html,
-        "<details><summary>What grew from half-way to the end, by {}</summary><div class=\"scroll\"><table><tr><th>half-way<th>end<th>more<th>{}\n",
+        "<details><summary>What grew from half-way to the end, by {}</summary><div class=\"scroll\"><table><tr><th>half-way<th>end<th>more<th>{}",
         survey.key.name(),
         survey.key.name()
     );
