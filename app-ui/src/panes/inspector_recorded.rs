@@ -67,7 +67,7 @@ pub(super) fn ui(
     }
     if let Some((arena, certain)) = arena {
         title(ui, &arena.id.to_string(), Place::Arena(arena.id), commands);
-        let bounds = if *certain { "certain" } else { "as its pools tell, perhaps a few pools off" };
+        let bounds = if *certain { "certain" } else { "as its pools tell" };
         rows(
             ui,
             "recorded arena",
