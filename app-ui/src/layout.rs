@@ -153,10 +153,11 @@ const PICTURE: &[Pane] = &[
     Pane::DebugHooks,
     Pane::Tracemalloc,
     Pane::Callers,
-    Pane::Holders,
-    Pane::Waterfall,
     Pane::Operations,
 ];
+
+/// Panes that say more of it, beside or below.
+const BESIDE: &[Pane] = &[Pane::Narration, Pane::Inspector, Pane::Holders, Pane::Waterfall];
 
 /// Windows narrower than this have a lesson's text under its picture.
 const NARROW: f32 = 700.0;
@@ -172,11 +173,11 @@ impl Layout {
         let mut tiles = Tiles::default();
         let text = tab(&mut tiles, &[Pane::Learn, Pane::Playground]);
         let root = if narrow {
-            let picture = tab(&mut tiles, &[PICTURE, &[Pane::Narration, Pane::Inspector]].concat());
+            let picture = tab(&mut tiles, &[PICTURE, BESIDE].concat());
             tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [picture, text], 0.5))
         } else {
             let picture = tab(&mut tiles, PICTURE);
-            let happened = tab(&mut tiles, &[Pane::Narration, Pane::Inspector]);
+            let happened = tab(&mut tiles, BESIDE);
             let left =
                 tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [text, happened], 0.66));
             tiles.insert_container(Linear::new_binary(LinearDir::Horizontal, [left, picture], 0.38))
@@ -189,11 +190,11 @@ impl Layout {
         let mut tiles = Tiles::default();
         let text = tab(&mut tiles, &[Pane::Learn, Pane::Playground]);
         let root = if narrow {
-            let picture = tab(&mut tiles, &[PICTURE, &[Pane::Narration, Pane::Inspector]].concat());
+            let picture = tab(&mut tiles, &[PICTURE, BESIDE].concat());
             tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [picture, text], 0.34))
         } else {
             let picture = tab(&mut tiles, PICTURE);
-            let happened = tab(&mut tiles, &[Pane::Narration, Pane::Inspector]);
+            let happened = tab(&mut tiles, BESIDE);
             let right =
                 tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [picture, happened], 0.7));
             tiles.insert_container(Linear::new_binary(LinearDir::Horizontal, [text, right], 0.4))
