@@ -6,7 +6,7 @@ use crate::not_run::Log;
 use crate::workspace::{SHARED, cargo, once_each, root, run as run_command};
 
 /// Tests that look into `../shared`, by the file of each, and what does not run where that is missing.
-const OUTSIDE: [(&str, &str, &str); 6] = [
+const OUTSIDE: [(&str, &str, &str); 7] = [
     ("trace-io/tests/golden.rs", "all_goldens_are_met", "all golden traces of CPython, simulated"),
     (
         "mmap-arenas/tests/golden.rs",
@@ -24,6 +24,11 @@ const OUTSIDE: [(&str, &str, &str); 6] = [
         "session/tests/recorded.rs",
         "captures_have_as_many_arenas_as_a_second_reader_counts",
         "arenas of captures beside a second reader",
+    ),
+    (
+        "session/tests/whatif.rs",
+        "the_default_cell_has_the_arenas_of_the_real_interpreter",
+        "peaks of whole programs in a what-if grid",
     ),
 ];
 
