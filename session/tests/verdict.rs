@@ -218,7 +218,7 @@ fn shrunk(program: Program, word: Word, site: &str) -> Trace {
     // As a reader of the file finds it, and not only as it was tried.
     let mut text = Vec::new();
     trace_io::lesson::write(&mut text, &small.trace).unwrap();
-    let mut loader = trace_io::Loader::new("small.ron", &text[..], None);
+    let mut loader = trace_io::Loader::new("small.ron", Box::new(std::io::Cursor::new(text)), None);
     while !loader.advance().unwrap() {}
     let read = loader.finish().unwrap().trace().unwrap();
     assert!(read.is_lesson() && read.len() == small.trace.len());
@@ -234,7 +234,7 @@ fn a_large_program_becomes_a_small_one_that_shows_the_same() {
     let mut burst = Vec::new();
     for n in 0..80_000_u64 {
         if n % 700 == 0 {
-            program.malloc("cache.py:7", 200);
+            program.malloc("cache.py:7", 150);
         }
         burst.push(program.malloc("burst.py:3", 100 + n % 90));
     }

@@ -99,7 +99,11 @@ struct Life {
 }
 
 /// Makes a trace small. `tried` is called for each candidate; where it returns false, the smallest so far is given.
-pub fn shrink(trace: &Arc<Trace>, setup: &Setup, tried: &mut dyn FnMut(usize) -> bool) -> Result<Small, ShrinkError> {
+pub fn shrink(
+    trace: &Arc<Trace>,
+    setup: &Setup,
+    tried: &mut dyn FnMut(usize) -> bool,
+) -> Result<Small, ShrinkError> {
     let found = run(Arc::clone(trace), setup.clone())?;
     if found.machine.mimalloc().is_some() {
         return Err(ShrinkError::NotPymalloc);
@@ -111,7 +115,7 @@ pub fn shrink(trace: &Arc<Trace>, setup: &Setup, tried: &mut dyn FnMut(usize) ->
     drop(found);
     let lives = lives(trace);
     let form = Form::new(trace, setup)?;
-    let first = ATTEMPTS.iter().map(|blocks| form.sample(&lives, *blocks)).find(|kept| form.shows(kept, &symptom));
+    let first = ATTEMPTS.iter().map(|blocks| sample(&lives, *blocks)).find(|kept| form.shows(kept, &symptom));
     let first = first.ok_or(ShrinkError::NotInSmall(symptom.word.name()))?;
     let kept = form.reduce(first, &symptom, tried);
     let mut small = form.trace(&kept);
@@ -162,6 +166,25 @@ fn lives(trace: &Trace) -> Vec<Life> {
     all
 }
 
+/// So many blocks, evenly over the trace; of those that stay as many as of the others, and of each site that has some at least a few.
+fn sample(lives: &[Life], wanted: usize) -> Vec<Life> {
+    /// Of a site's survivors.
+    const FEW: usize = 6;
+    let mut groups: BTreeMap<(bool, u32), Vec<usize>> = BTreeMap::new();
+    for (at, life) in lives.iter().enumerate() {
+        groups.entry((life.stays, life.site)).or_default().push(at);
+    }
+    let share = wanted as f64 / lives.len().max(1) as f64;
+    let mut kept: Vec<usize> = Vec::new();
+    for ((stays, _), group) in &groups {
+        let few = if *stays { FEW.min(wanted / 20) } else { 0 };
+        let take = ((group.len() as f64 * share).round() as usize).max(few).min(group.len());
+        kept.extend((0..take).map(|n| group[n * group.len() / take]));
+    }
+    kept.sort_unstable();
+    kept.into_iter().map(|at| lives[at].clone()).collect()
+}
+
 /// How the trace looks in small.
 struct Form<'a> {
     whole: &'a Trace,
@@ -197,29 +220,13 @@ impl<'a> Form<'a> {
         Ok(Self { whole, setup, factor, threshold, stacks: has_stacks(whole), changes })
     }
 
-    /// So many blocks, evenly over the trace; of those that stay as many as of the others, and of each site that has some at least a few.
-    fn sample(&self, lives: &[Life], wanted: usize) -> Vec<Life> {
-        /// Of a site's survivors.
-        const FEW: usize = 6;
-        let mut groups: BTreeMap<(bool, u32), Vec<usize>> = BTreeMap::new();
-        for (at, life) in lives.iter().enumerate() {
-            groups.entry((life.stays, life.site)).or_default().push(at);
-        }
-        let share = wanted as f64 / lives.len().max(1) as f64;
-        let mut kept: Vec<usize> = Vec::new();
-        for ((stays, _), group) in &groups {
-            let few = if *stays { FEW.min(wanted / 20) } else { 0 };
-            let take = ((group.len() as f64 * share).round() as usize).max(few).min(group.len());
-            kept.extend((0..take).map(|n| group[n * group.len() / take]));
-        }
-        kept.sort_unstable();
-        kept.into_iter().map(|at| lives[at].clone()).collect()
-    }
-
     /// The blocks as a trace by itself.
     fn trace(&self, kept: &[Life]) -> Trace {
-        let mut steps: Vec<(u32, usize)> =
-            kept.iter().enumerate().flat_map(|(id, life)| life.steps.iter().map(move |step| (*step, id))).collect();
+        let mut steps: Vec<(u32, usize)> = kept
+            .iter()
+            .enumerate()
+            .flat_map(|(id, life)| life.steps.iter().map(move |step| (*step, id)))
+            .collect();
         steps.sort_unstable();
         let mut tape = TraceBuilder::new("shrunk");
         let head = &mut tape.trace_mut().head;
@@ -276,7 +283,12 @@ impl<'a> Form<'a> {
     }
 
     /// Takes away what is not needed, in parts that become smaller.
-    fn reduce(&self, mut kept: Vec<Life>, symptom: &Symptom, tried: &mut dyn FnMut(usize) -> bool) -> Vec<Life> {
+    fn reduce(
+        &self,
+        mut kept: Vec<Life>,
+        symptom: &Symptom,
+        tried: &mut dyn FnMut(usize) -> bool,
+    ) -> Vec<Life> {
         let mut part = kept.len().div_ceil(2);
         let mut trials = 0;
         while part > 0 {
@@ -309,6 +321,7 @@ impl<'a> Form<'a> {
         let name = &self.whole.head.name;
         let operations = count(self.whole.len(), "operation");
         let site = symptom.site.as_ref().map_or_else(String::new, |site| format!(" by {site}"));
+        let last = small.len().saturating_sub(1);
         let head = &mut small.head;
         head.name = format!("{}{site}, in small", symptom.word.name());
         head.description = format!(
@@ -316,7 +329,6 @@ impl<'a> Form<'a> {
              {} times what they were.",
             self.factor
         );
-        let last = small.len().saturating_sub(1);
         let text = match symptom.word {
             Word::Pinned => "What is freed is freed by now. Look at who still lives in each arena.",
             Word::Growth => "It ends here, and would go on to grow: look at what was never freed.",
