@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use session::diagnosis::Surveyor;
+use session::diagnosis::shrink::shrink;
 use session::diagnosis::verdict::{self, Verdict, Word};
 use session::{Overrides, Setup};
 use sim_core::tape::StackId;
@@ -204,4 +205,61 @@ fn one_picture_alone_never_says_growth() {
     let mut last = picture(12, 11 << 20);
     last.earlier = (4..12).map(|n| picture(n, n * 900_000)).collect();
     assert_eq!(verdict::of_pictures(&last).word, Word::Growth);
+}
+
+/// The small form of a planted program: its operations, and that it still shows the same.
+fn shrunk(program: Program, word: Word, site: &str) -> Trace {
+    let trace = Arc::new(program.tape.finish());
+    let setup = Setup::resolve(&trace, &Overrides::default()).unwrap();
+    let small = shrink(&trace, &setup, &mut |_| true).unwrap();
+    assert_eq!(small.symptom.word, word);
+    assert_eq!(small.symptom.site.as_deref(), Some(site));
+    assert_eq!(small.operations, trace.len());
+    // As a reader of the file finds it, and not only as it was tried.
+    let mut text = Vec::new();
+    trace_io::lesson::write(&mut text, &small.trace).unwrap();
+    let mut loader = trace_io::Loader::new("small.ron", Box::new(std::io::Cursor::new(text)), None);
+    while !loader.advance().unwrap() {}
+    let read = loader.finish().unwrap().trace().unwrap();
+    assert!(read.is_lesson() && read.len() == small.trace.len());
+    let verdict = verdict_of(read, &Overrides::default());
+    assert_eq!(verdict.word, word, "{verdict:?}");
+    assert!(texts(&verdict).contains(site), "{verdict:?}");
+    small.trace
+}
+
+#[test]
+fn a_large_program_becomes_a_small_one_that_shows_the_same() {
+    let mut program = Program::new();
+    let mut burst = Vec::new();
+    for n in 0..80_000_u64 {
+        if n % 700 == 0 {
+            program.malloc("cache.py:7", 150);
+        }
+        burst.push(program.malloc("burst.py:3", 100 + n % 90));
+    }
+    for id in burst {
+        program.free(id);
+    }
+    let small = shrunk(program, Word::Pinned, "cache.py:7");
+    assert!(small.len() < 500, "{}", small.len());
+
+    let mut program = Program::new();
+    for _ in 0..400 {
+        program.request(120);
+        program.malloc("leak.py:9", 300);
+    }
+    let small = shrunk(program, Word::Growth, "leak.py:9");
+    assert!(small.len() < 500, "{}", small.len());
+}
+
+#[test]
+fn what_shows_nothing_is_not_made_small() {
+    let mut program = Program::new();
+    let id = program.malloc("app.py:1", 100);
+    program.free(id);
+    let trace = Arc::new(program.tape.finish());
+    let setup = Setup::resolve(&trace, &Overrides::default()).unwrap();
+    let error = shrink(&trace, &setup, &mut |_| true).unwrap_err();
+    assert_eq!(error.to_string(), "there is nothing to show: the verdict is healthy");
 }

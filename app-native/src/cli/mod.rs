@@ -113,6 +113,8 @@ enum Command {
     Check(ask::check::Args),
     /// Write all that can be said of traces on one page of HTML
     Report(ask::document::Args),
+    /// Keep the few operations that still show what became of the memory, as a lesson
+    Shrink(ask::shrink::Args),
     /// Run one trace under many settings, and say which would hold less
     Whatif(whatif::Args),
     /// Say how few arenas the same blocks could lie in, and whose doing the rest is
@@ -162,6 +164,7 @@ pub(crate) fn run() -> Result<()> {
         Some(Command::Compare(args)) => ask::compare::run(&args),
         Some(Command::Check(args)) => ask::check::run(&args),
         Some(Command::Report(args)) => ask::document::run(&args),
+        Some(Command::Shrink(args)) => ask::shrink::run(&args),
         Some(Command::Whatif(args)) => whatif::run(&args),
         Some(Command::Ideal(args)) => ideal::run(&args),
         Some(Command::Render(args)) => render::run(&args),

@@ -16,6 +16,7 @@ pub mod layout;
 mod pools;
 pub mod recorded;
 pub mod scope;
+pub mod shrink;
 pub mod survey;
 pub mod tree;
 pub mod verdict;

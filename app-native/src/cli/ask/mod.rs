@@ -6,6 +6,7 @@ pub(super) mod document;
 pub(super) mod forecast;
 pub(super) mod holders;
 mod moment;
+pub(super) mod shrink;
 pub(super) mod verdict;
 pub(super) mod waterfall;
 
