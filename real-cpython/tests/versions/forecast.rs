@@ -33,7 +33,7 @@ fn program(seed: u64, profile: &Profile) -> (TraceBuilder, TraceBuilder) {
     for id in 1..=blocks {
         // Parts of two arenas or so, in turns.
         let (site, size, every) = SITES[(id * 12 / (blocks + 1)) as usize % SITES.len()];
-        let survives = (id + seed * 131) % every == 0;
+        let survives = (id + seed * 131).is_multiple_of(every);
         push(
             Call::Malloc { id, size: if survives { size } else { 300 } },
             if survives { site } else { "burst.py:1" },

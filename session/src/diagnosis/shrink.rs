@@ -4,10 +4,9 @@
 //! stays are blocks with all that was done to them, in the order of the trace; which ones, is tried until the verdict and the
 //! site that it names are the same, and then as many as can be are taken away, by halves and smaller parts (delta debugging).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sim_core::tape::StackId;
+use sim_core::tape::{FrameId, StackId};
 use sim_core::{Call, Domain, Kind, Note, Op, Profile, Trace, TraceBuilder};
 use thiserror::Error;
 
@@ -94,6 +93,8 @@ struct Life {
     steps: Vec<u32>,
     /// Whether it lives to the end.
     stays: bool,
+    /// Whether pymalloc served all of it.
+    small: bool,
     /// The site that it was born at.
     site: u32,
 }
@@ -113,9 +114,10 @@ pub fn shrink(
         return Err(ShrinkError::Nothing(symptom.word.name()));
     }
     drop(found);
-    let lives = lives(trace);
     let form = Form::new(trace, setup)?;
-    let first = ATTEMPTS.iter().map(|blocks| sample(&lives, *blocks)).find(|kept| form.shows(kept, &symptom));
+    let lives = lives(trace, form.threshold);
+    let named = symptom.site.as_ref().and_then(|site| form.site(&lives, site));
+    let first = mixes().map(|mix| sample(&lives, mix, named)).find(|kept| form.shows(kept, &symptom));
     let first = first.ok_or(ShrinkError::NotInSmall(symptom.word.name()))?;
     let kept = form.reduce(first, &symptom, tried);
     let mut small = form.trace(&kept);
@@ -130,7 +132,7 @@ fn run(trace: Arc<Trace>, setup: Setup) -> Result<Found, SetupError> {
 }
 
 /// The blocks of a trace, in the order of their births.
-fn lives(trace: &Trace) -> Vec<Life> {
+fn lives(trace: &Trace, threshold: u64) -> Vec<Life> {
     let mut open = vec![NONE; trace.slot_count() as usize];
     let mut all: Vec<Life> = Vec::new();
     let changes = stack_changes(trace, 0);
@@ -154,10 +156,11 @@ fn lives(trace: &Trace) -> Vec<Life> {
             let stack = if trace.has_stacks() { trace.stack_of(index as usize) } else { set };
             let site = trace.origin.stacks.node(stack).map_or(0, |(_, frame)| frame.0 + 1);
             *of = all.len() as u32;
-            all.push(Life { steps: Vec::new(), stays: true, site });
+            all.push(Life { steps: Vec::new(), stays: true, small: true, site });
         }
         let life = &mut all[*of as usize];
         life.steps.push(index as u32);
+        life.small &= frees || op.domain != Domain::Raw && op.size <= threshold;
         if frees {
             life.stays = false;
             *of = NONE;
@@ -166,22 +169,48 @@ fn lives(trace: &Trace) -> Vec<Life> {
     all
 }
 
-/// So many blocks, evenly over the trace; of those that stay as many as of the others, and of each site that has some at least a few.
-fn sample(lives: &[Life], wanted: usize) -> Vec<Life> {
-    /// Of a site's survivors.
-    const FEW: usize = 6;
-    let mut groups: BTreeMap<(bool, u32), Vec<usize>> = BTreeMap::new();
-    for (at, life) in lives.iter().enumerate() {
-        groups.entry((life.stays, life.site)).or_default().push(at);
-    }
-    let share = wanted as f64 / lives.len().max(1) as f64;
-    let mut kept: Vec<usize> = Vec::new();
-    for ((stays, _), group) in &groups {
-        let few = if *stays { FEW.min(wanted / 20) } else { 0 };
-        let take = ((group.len() as f64 * share).round() as usize).max(few).min(group.len());
-        kept.extend((0..take).map(|n| group[n * group.len() / take]));
+/// Which blocks a candidate is made of.
+#[derive(Clone, Copy, Debug)]
+struct Mix {
+    /// How many.
+    blocks: usize,
+    /// The share of those that stay to the end; as in the trace where it is left open.
+    stay: Option<f64>,
+    /// Whether blocks that pymalloc does not serve are among them.
+    large: bool,
+}
+
+/// What is tried, the fewest blocks first.
+fn mixes() -> impl Iterator<Item = Mix> {
+    const STAY: [Option<f64>; 5] = [None, Some(0.05), Some(0.2), Some(0.5), Some(0.9)];
+    ATTEMPTS.iter().flat_map(|&blocks| {
+        STAY.iter().flat_map(move |&stay| [true, false].map(|large| Mix { blocks, stay, large }))
+    })
+}
+
+/// Blocks of a mix, evenly over the trace; of the site that is named, those that stay are there in any case.
+fn sample(lives: &[Life], mix: Mix, named: Option<u32>) -> Vec<Life> {
+    /// Of those of the site that is named.
+    const FEW: usize = 12;
+    let pick = |of: &[usize], take: usize| -> Vec<usize> {
+        let take = take.min(of.len());
+        (0..take).map(|n| of[n * of.len() / take]).collect()
+    };
+    let chosen = |wanted: &dyn Fn(&Life) -> bool| -> Vec<usize> {
+        let kept = lives.iter().enumerate().filter(|(_, life)| (mix.large || life.small) && wanted(life));
+        kept.map(|(at, _)| at).collect()
+    };
+    let (stay, go) = (chosen(&|life| life.stays), chosen(&|life| !life.stays));
+    let share = mix.stay.unwrap_or(stay.len() as f64 / (stay.len() + go.len()).max(1) as f64);
+    let staying = (mix.blocks as f64 * share).round() as usize;
+    let mut kept = pick(&stay, staying);
+    kept.extend(pick(&go, mix.blocks.saturating_sub(staying)));
+    if let Some(site) = named {
+        let of_site = chosen(&|life| life.stays && life.site == site);
+        kept.extend(pick(&of_site, FEW));
     }
     kept.sort_unstable();
+    kept.dedup();
     kept.into_iter().map(|at| lives[at].clone()).collect()
 }
 
@@ -218,6 +247,15 @@ impl<'a> Form<'a> {
         let setup = Setup { profile, malloc: setup.malloc, start: None };
         let changes = stack_changes(whole, 0);
         Ok(Self { whole, setup, factor, threshold, stacks: has_stacks(whole), changes })
+    }
+
+    /// The number of a site, as lives have it.
+    fn site(&self, lives: &[Life], label: &str) -> Option<u32> {
+        let stacks = &self.whole.origin.stacks;
+        let mut sites: Vec<u32> = lives.iter().map(|life| life.site).filter(|site| *site > 0).collect();
+        sites.sort_unstable();
+        sites.dedup();
+        sites.into_iter().find(|site| stacks.line(FrameId(site - 1)).to_string() == label)
     }
 
     /// The blocks as a trace by itself.
