@@ -10,6 +10,7 @@ mod practice;
 mod scenario;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use real_cpython::beside::{Compared, Driver, Fault, Real};
 use real_cpython::outside::{compared, grouped, long, not_run};
@@ -112,6 +113,9 @@ struct Outcome {
 impl Outcome {
     /// Runs the scenarios of some cases from a seed.
     fn of(real: &Real, cases: &[Case], size: Size, seed: u64) -> Self {
+        // Tests run side by side, and two may have the same case.
+        static RUNS: AtomicU64 = AtomicU64::new(0);
+        let run = RUNS.fetch_add(1, Ordering::Relaxed);
         let mut outcome = Self::default();
         for (number, case) in cases.iter().enumerate() {
             let mut profile = real.profile.clone();
@@ -119,7 +123,7 @@ impl Outcome {
                 profile.set(key, value).unwrap();
             }
             let trace = scenario(case.kind, seed + number as u64, size, case.malloc, &profile);
-            let name = format!("{}-{:?}-{number}-{seed}", real.name.replace(' ', "-"), case.kind);
+            let name = format!("{}-{:?}-{number}-{seed}-{run}", real.name.replace(' ', "-"), case.kind);
             match real.agree(&profile, &trace, &name) {
                 Ok(compared) => outcome.add(compared),
                 Err(difference) => outcome.differences.push(difference),

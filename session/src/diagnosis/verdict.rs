@@ -503,9 +503,9 @@ pub fn of_pictures(stats: &StatsText) -> Verdict {
             Word::Healthy,
             0.5,
             format!(
-                "Nothing to mend in pymalloc: blocks in use take {} of the {} it holds.",
-                percent(used),
-                bytes(held)
+                "pymalloc holds {}, of which blocks in use take {}: too little to mend, or well used.",
+                bytes(held),
+                percent(used)
             ),
         )
     };
