@@ -78,6 +78,16 @@ pub fn stack_changes(trace: &Trace, from: u64) -> Vec<(u64, StackId)> {
     (from..trace.len()).filter_map(stack_at).collect()
 }
 
+/// The stack that the operation after `index` others comes from; `changes` are those of its trace. `None` where the trace says nothing.
+#[inline]
+pub fn stack_at(trace: &Trace, changes: &[(u64, StackId)], index: u64) -> Option<StackId> {
+    if trace.has_stacks() {
+        return Some(trace.stack_of(index as usize));
+    }
+    let before = changes.partition_point(|(at, _)| *at <= index);
+    changes[..before].last().map(|(_, stack)| *stack)
+}
+
 /// The domain through which the block of the operation before `step` was called last: actions have none.
 pub fn domain_of_last(trace: &Trace, step: u64) -> Domain {
     let Some(last) = step.checked_sub(1).filter(|at| *at < trace.len()) else { return Domain::Obj };

@@ -6,12 +6,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
+use session::Setup;
 use session::format::bytes;
 use session::whatif::{Arenas, Blame, Ideal, ideal};
-use session::{Overrides, Setup};
-use sim_core::domains::AllocatorName;
 
-use super::input::{self, AsArgs, ProfileArgs, malloc_name};
+use super::input::{self, RunArgs};
 use super::output::{self, count, grouped};
 
 #[derive(clap::Args)]
@@ -25,12 +24,7 @@ pub(super) struct Args {
     /// The trace; `-` is standard input
     file: PathBuf,
     #[command(flatten)]
-    profile: ProfileArgs,
-    /// What PYTHONMALLOC takes; default: what the trace says, else default
-    #[arg(long, value_name = "NAME", value_parser = malloc_name)]
-    malloc: Option<AllocatorName>,
-    #[command(flatten)]
-    taken: AsArgs,
+    run: RunArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -49,12 +43,11 @@ struct Report {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let shown = || args.file.display().to_string();
-    let trace = input::open(&args.file, args.taken.domain)?;
+    let trace = input::open(&args.file, args.run.taken.domain)?;
     if trace.is_empty() {
         bail!("{} has no operation", shown());
     }
-    let overrides = Overrides { malloc: args.malloc, ..args.profile.overrides() };
-    let setup = Setup::resolve(&trace, &overrides)?;
+    let setup = Setup::resolve(&trace, &args.run.overrides())?;
     let bar = input::progress_bar(Some(trace.len()), "running");
     let ideal = ideal(&trace, &setup, &mut |done| {
         bar.set_position(done);

@@ -272,6 +272,25 @@ pub(super) fn malloc_name(text: &str) -> Result<AllocatorName, String> {
     AllocatorName::parse(text).map_err(|e| e.to_string())
 }
 
+/// How a trace is taken and run, for commands that ask about its memory.
+#[derive(clap::Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    profile: ProfileArgs,
+    /// What PYTHONMALLOC takes; default: what the trace says, else default
+    #[arg(long, value_name = "NAME", value_parser = malloc_name)]
+    malloc: Option<AllocatorName>,
+    #[command(flatten)]
+    pub(super) taken: AsArgs,
+}
+
+impl RunArgs {
+    /// What is wanted otherwise than a trace says.
+    pub(super) fn overrides(&self) -> Overrides {
+        Overrides { malloc: self.malloc, ..self.profile.overrides() }
+    }
+}
+
 /// `--as`, for recordings made below Python.
 #[derive(clap::Args)]
 pub(super) struct AsArgs {

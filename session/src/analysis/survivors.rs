@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 
 use sim_core::arena::{ArenaBackend as _, Target};
-use sim_core::{ArenaId, Kind, Machine, SizeClass, Trace};
+use sim_core::{ArenaId, Machine, SizeClass, Trace};
 
+use crate::diagnosis::Births;
 use crate::facts;
 
 /// What is known of how a block came to be. Further facts of the same operation, such as its place in the source, belong here.
@@ -127,16 +128,15 @@ pub fn survivors(machine: &Machine, trace: &Trace, step: u64) -> Vec<Kept> {
             (arena.ordinal, Kept { arena, blocks: Vec::new() })
         })
         .collect();
-    let births = births(trace, step);
+    let mut births = Births::default();
+    births.go_to(trace, step);
     // Blocks that a pointer leads to, by pool.
     let mut known: BTreeMap<u64, u32> = BTreeMap::new();
     for (slot, target) in machine.live() {
-        let (Target::Block(block), Some(Some(operation))) = (target, births.get(slot.0 as usize)) else {
-            continue;
-        };
+        let (Target::Block(block), Some(operation)) = (target, births.of(slot)) else { continue };
         let Some(pool) = facts::pool_at(heap, heap.memory().block_addr(block)) else { continue };
         let (Some(class), Some(kept)) = (pool.class, all.get_mut(&pool.arena.ordinal)) else { continue };
-        let birth = Some(Birth { operation: *operation });
+        let birth = Some(Birth { operation });
         kept.blocks.push(Survivor { class, bytes: u64::from(pool.block_size), birth });
         *known.entry(pool.addr.0).or_default() += 1;
     }
@@ -151,24 +151,6 @@ pub fn survivors(machine: &Machine, trace: &Trace, step: u64) -> Vec<Kept> {
         }
     }
     all.into_values().collect()
-}
-
-/// For each slot the last operation before `step` that gave it a pointer which the program may still use.
-fn births(trace: &Trace, step: u64) -> Vec<Option<u64>> {
-    let mut births = vec![None; trace.slot_count() as usize];
-    for index in 0..step.min(trace.len()) {
-        let op = trace.packed(index as usize);
-        let birth = match op.kind {
-            Kind::Malloc | Kind::Calloc | Kind::Realloc => Some(index),
-            // A pointer that outlives its block keeps nothing.
-            Kind::Free | Kind::FreeKeep => None,
-            Kind::Act => continue,
-        };
-        if let Some(at) = births.get_mut(op.slot.0 as usize) {
-            *at = birth;
-        }
-    }
-    births
 }
 
 #[cfg(test)]

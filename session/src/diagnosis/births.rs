@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sim_core::{Kind, Trace};
+use sim_core::{Kind, Slot, Trace};
 
 /// No operation gave the slot a pointer that the program may still use.
 pub const NONE: u32 = u32::MAX;
@@ -65,6 +65,11 @@ impl Births {
     /// By slot, [`NONE`] for a slot without a block.
     pub fn by_slot(&self) -> &[u32] {
         &self.of
+    }
+
+    /// Of one slot.
+    pub fn of(&self, slot: Slot) -> Option<u64> {
+        self.of.get(slot.0 as usize).filter(|birth| **birth != NONE).map(|birth| u64::from(*birth))
     }
 
     /// The step that they are of.

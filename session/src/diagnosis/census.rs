@@ -288,6 +288,16 @@ impl Census {
         at(region)..at(region + 1)
     }
 
+    /// Bytes of all regions.
+    pub fn held_bytes(&self) -> u64 {
+        self.regions.iter().map(|region| region.bytes).sum()
+    }
+
+    /// Bytes of the blocks in use in them, as blocks.
+    pub fn used_bytes(&self) -> u64 {
+        self.regions.iter().map(|region| region.block_bytes).sum()
+    }
+
     /// Regions with both blocks in use and room.
     pub fn part_used(&self) -> u64 {
         self.regions.iter().filter(|region| region.blocks > 0 && !region.full).count() as u64

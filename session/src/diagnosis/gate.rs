@@ -19,7 +19,7 @@ pub struct Figures {
 impl Figures {
     /// Of a census.
     pub fn of(census: &Census) -> Self {
-        let inside: u64 = census.regions.iter().map(|region| region.block_bytes).sum();
+        let inside = census.used_bytes();
         let outside = census.block_bytes[census.range(census.regions.len())].iter();
         let kept = census.regions.iter().filter(|region| region.blocks > 0);
         Self {

@@ -82,13 +82,14 @@ impl Inquiry {
     /// The blocks that are live at the step of `machine`, which has done `step` operations. As recorded where that is asked for and
     /// the trace has addresses.
     pub fn census(&mut self, machine: &Machine, step: u64, placed: Placed) -> Arc<Census> {
-        let placed = if self.layout().is_some() { placed } else { Placed::Model };
-        let kept = usize::from(placed == Placed::Recorded);
+        // Arenas are told from addresses only for who asks for them: it reads the whole trace.
+        let recorded = placed == Placed::Recorded && self.layout().is_some();
+        let kept = usize::from(recorded);
         if let Some(last) = self.last[kept].as_ref().filter(|last| last.step == step) {
             return Arc::clone(last);
         }
         self.births.go_to(&self.trace, step);
-        let layout = self.layout().filter(|_| placed == Placed::Recorded);
+        let layout = self.layout.get().and_then(Option::as_ref).filter(|_| recorded);
         let census = Arc::new(match layout {
             Some(layout) => Census::as_recorded(layout, &self.trace, &self.births),
             None => Census::of_model(machine, &self.trace, &self.births),

@@ -10,6 +10,7 @@ use sim_core::{Domain, Kind, Profile, Trace};
 use thiserror::Error;
 
 use super::census::{Census, Unborn};
+use crate::actions::stack_at;
 use crate::format::{count, grouped};
 
 /// What blocks are put together by.
@@ -181,7 +182,7 @@ impl<'a> Keyer<'a> {
         let birth = census.births[at] as usize;
         match self.key {
             Key::Site(_) | Key::Function | Key::Module => {
-                let stack = stack_at(self.trace, self.changes, birth);
+                let stack = stack_at(self.trace, self.changes, birth as u64).unwrap_or_default();
                 match self.by_stack.get(stack.0 as usize).copied() {
                     Some(UNSEEN) | None => self.of_stack(stack),
                     Some(group) => group,
@@ -299,15 +300,6 @@ impl<'a> Keyer<'a> {
         }
         group
     }
-}
-
-/// The stack that an operation comes from.
-pub(super) fn stack_at(trace: &Trace, changes: &[(u64, StackId)], index: usize) -> StackId {
-    if trace.has_stacks() {
-        return trace.stack_of(index);
-    }
-    let after = changes.partition_point(|(at, _)| *at <= index as u64);
-    after.checked_sub(1).map_or(StackId(0), |at| changes[at].1)
 }
 
 /// A place in the source as it is written everywhere: `app.py:12`.

@@ -14,7 +14,7 @@ use super::births::NONE;
 use super::key::{Key, has_stacks};
 use super::survey::{Found, Surveyor};
 use super::verdict::{self, Word};
-use crate::actions::stack_changes;
+use crate::actions::{stack_at, stack_changes};
 use crate::format::count;
 use crate::setup::{Setup, SetupError};
 
@@ -115,7 +115,7 @@ pub fn shrink(
     }
     drop(found);
     let form = Form::new(trace, setup)?;
-    let lives = lives(trace, form.threshold);
+    let lives = form.lives();
     let named = symptom.site.as_ref().and_then(|site| form.site(&lives, site));
     let first = mixes().map(|mix| sample(&lives, mix, named)).find(|kept| form.shows(kept, &symptom));
     let first = first.ok_or(ShrinkError::NotInSmall(symptom.word.name()))?;
@@ -129,44 +129,6 @@ fn run(trace: Arc<Trace>, setup: Setup) -> Result<Found, SetupError> {
     let mut surveyor = Surveyor::new(trace, setup)?;
     while !surveyor.advance() {}
     Ok(surveyor.finish())
-}
-
-/// The blocks of a trace, in the order of their births.
-fn lives(trace: &Trace, threshold: u64) -> Vec<Life> {
-    let mut open = vec![NONE; trace.slot_count() as usize];
-    let mut all: Vec<Life> = Vec::new();
-    let changes = stack_changes(trace, 0);
-    let mut change = 0;
-    let mut set = StackId(0);
-    for index in 0..trace.len() {
-        while changes.get(change).is_some_and(|(at, _)| *at <= index) {
-            set = changes[change].1;
-            change += 1;
-        }
-        let op = trace.packed(index as usize);
-        if op.kind == Kind::Act || op.null && op.kind == Kind::Free {
-            continue;
-        }
-        let Some(of) = open.get_mut(op.slot.0 as usize) else { continue };
-        let frees = matches!(op.kind, Kind::Free | Kind::FreeKeep);
-        if *of == NONE || (!frees && op.kind != Kind::Realloc) {
-            if frees {
-                continue;
-            }
-            let stack = if trace.has_stacks() { trace.stack_of(index as usize) } else { set };
-            let site = trace.origin.stacks.node(stack).map_or(0, |(_, frame)| frame.0 + 1);
-            *of = all.len() as u32;
-            all.push(Life { steps: Vec::new(), stays: true, small: true, site });
-        }
-        let life = &mut all[*of as usize];
-        life.steps.push(index as u32);
-        life.small &= frees || op.domain != Domain::Raw && op.size <= threshold;
-        if frees {
-            life.stays = false;
-            *of = NONE;
-        }
-    }
-    all
 }
 
 /// Which blocks a candidate is made of.
@@ -258,6 +220,41 @@ impl<'a> Form<'a> {
         sites.into_iter().find(|site| stacks.line(FrameId(site - 1)).to_string() == label)
     }
 
+    fn stack(&self, index: u32) -> StackId {
+        stack_at(self.whole, &self.changes, u64::from(index)).unwrap_or_default()
+    }
+
+    /// The blocks of the trace, in the order of their births.
+    fn lives(&self) -> Vec<Life> {
+        let trace = self.whole;
+        let mut open = vec![NONE; trace.slot_count() as usize];
+        let mut all: Vec<Life> = Vec::new();
+        for index in 0..trace.len() as u32 {
+            let op = trace.packed(index as usize);
+            if op.kind == Kind::Act || op.null && op.kind == Kind::Free {
+                continue;
+            }
+            let Some(of) = open.get_mut(op.slot.0 as usize) else { continue };
+            let frees = matches!(op.kind, Kind::Free | Kind::FreeKeep);
+            if *of == NONE || (!frees && op.kind != Kind::Realloc) {
+                if frees {
+                    continue;
+                }
+                let site = trace.origin.stacks.node(self.stack(index)).map_or(0, |(_, frame)| frame.0 + 1);
+                *of = all.len() as u32;
+                all.push(Life { steps: Vec::new(), stays: true, small: true, site });
+            }
+            let life = &mut all[*of as usize];
+            life.steps.push(index);
+            life.small &= frees || op.domain != Domain::Raw && op.size <= self.threshold;
+            if frees {
+                life.stays = false;
+                *of = NONE;
+            }
+        }
+        all
+    }
+
     /// The blocks as a trace by itself.
     fn trace(&self, kept: &[Life]) -> Trace {
         let mut steps: Vec<(u32, usize)> = kept
@@ -286,7 +283,7 @@ impl<'a> Form<'a> {
                 Kind::Free | Kind::FreeKeep => Call::Free { id },
             };
             if self.stacks && !matches!(call, Call::Free { .. }) {
-                let lines = self.whole.origin.stacks.lines(self.stack(u64::from(step)));
+                let lines = self.whole.origin.stacks.lines(self.stack(step));
                 let of = tape.stack(&lines);
                 if of != stack {
                     stack = of;
@@ -299,14 +296,6 @@ impl<'a> Form<'a> {
             let _ = tape.push(Op { thread: 0, domain: op.domain, call });
         }
         tape.finish()
-    }
-
-    fn stack(&self, index: u64) -> StackId {
-        if self.whole.has_stacks() {
-            return self.whole.stack_of(index as usize);
-        }
-        let after = self.changes.partition_point(|(at, _)| *at <= index);
-        after.checked_sub(1).map_or(StackId(0), |at| self.changes[at].1)
     }
 
     /// What a request is in small: one that pymalloc serves stays one.

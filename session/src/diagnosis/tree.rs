@@ -7,8 +7,9 @@ use sim_core::Trace;
 use sim_core::tape::{FrameId, StackId};
 
 use super::census::Census;
-use super::key::{FROM_BEFORE, NO_STACK, stack_at};
+use super::key::{FROM_BEFORE, NO_STACK};
 use super::scope::Within;
+use crate::actions::stack_at;
 use crate::format;
 
 /// What makes a call wide.
@@ -135,7 +136,7 @@ impl Tree {
                     return UNSEEN;
                 }
                 let birth = census.births[at] as usize;
-                let stack = stack_at(trace, changes, birth);
+                let stack = stack_at(trace, changes, birth as u64).unwrap_or_default();
                 let node = tree.node_of(trace, stack, &mut by_stack, &mut calls);
                 let age = census.step.saturating_sub(birth as u64);
                 tree.nodes[node as usize].load.add(1, trace.packed(birth).size, age);

@@ -97,7 +97,7 @@ impl Waterfall {
         add(Cause::Rounding, sums.rounding, true);
         add(Cause::DebugHooks, sums.hooks, true);
         add(Cause::FromBefore, sums.unborn, true);
-        let held: u64 = census.regions.iter().map(|region| region.bytes).sum();
+        let held = census.held_bytes();
         match census.placed {
             Placed::Recorded => recorded(&setup.profile, census, held, &mut add),
             Placed::Model if machine.mimalloc().is_some() => segments(machine, census, held, &mut add),
@@ -200,7 +200,7 @@ fn segments(machine: &Machine, census: &Census, held: u64, add: &mut impl FnMut(
             pages += u64::from(page.slices) * sim_core::mimalloc::SLICE_BYTES;
         }
     }
-    let used: u64 = census.regions.iter().map(|region| region.block_bytes).sum();
+    let used = census.used_bytes();
     add(Cause::FreeBlocks, pages.saturating_sub(used), true);
     add(Cause::FreeSlices, free_slices, true);
     add(Cause::SegmentHeaders, held.saturating_sub(pages.max(used) + free_slices), true);

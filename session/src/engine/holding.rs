@@ -447,7 +447,7 @@ fn sums(census: &Census, holders: &Holders) -> HeldSums {
         bytes: all(|group| group.bytes) - outside.map_or(0, |group| group.bytes),
         outside: outside.map_or(0, |group| group.blocks),
         arenas,
-        arena_bytes: census.regions.iter().map(|region| region.bytes).sum(),
+        arena_bytes: census.held_bytes(),
         alone: all(|group| group.arenas_alone) - outside.map_or(0, |group| group.arenas_alone),
         empty: census.regions.iter().filter(|region| region.blocks == 0).count() as u64,
         astray: census.astray,

@@ -268,12 +268,7 @@ impl Session {
 
     /// The same of an operation, by index.
     pub fn stack_of(&self, index: u64) -> Option<Vec<SourceLine>> {
-        let stack = if self.trace.has_stacks() {
-            self.trace.stack_of(index as usize)
-        } else {
-            let before = self.stacks.partition_point(|(at, _)| *at <= index);
-            self.stacks[..before].last()?.1
-        };
+        let stack = crate::actions::stack_at(&self.trace, &self.stacks, index)?;
         Some(self.trace.origin.stacks.lines(stack))
     }
 

@@ -11,9 +11,8 @@ use session::at::At;
 use session::diagnosis::Placed;
 use session::diagnosis::gate::{Figures, Held, Limits};
 use session::format::{bytes, count, grouped, printable};
-use sim_core::domains::AllocatorName;
 
-use super::super::input::{AsArgs, ProfileArgs};
+use super::super::input::RunArgs;
 use super::super::output::Output;
 use super::forecast::bytes_of;
 use super::moment::reach;
@@ -62,12 +61,7 @@ pub(in super::super) struct Args {
     #[arg(long, value_name = "model|recorded", value_parser = super::placed)]
     placed: Option<Placed>,
     #[command(flatten)]
-    profile: ProfileArgs,
-    /// What PYTHONMALLOC takes; default: what the trace says
-    #[arg(long, value_name = "NAME", value_parser = super::super::input::malloc_name)]
-    malloc: Option<AllocatorName>,
-    #[command(flatten)]
-    taken: AsArgs,
+    run: RunArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -170,8 +164,6 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
         pinned_bytes: args.max_pinned_bytes,
         live_bytes: args.max_live_bytes,
     };
-    let mut overrides = args.profile.overrides();
-    overrides.malloc = args.malloc;
     let mut files = Vec::new();
     for file in &args.files {
         let name = file.display().to_string();
@@ -193,7 +185,7 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
             !limits.is_empty() || args.json,
             "{name}: there is no limit; give --max-held-arenas, --max-pinned-bytes, --max-live-bytes, --limits or --baseline"
         );
-        let mut moment = reach(file, &at, args.placed, &overrides, args.taken.domain)?;
+        let mut moment = reach(file, &at, args.placed, &args.run.overrides(), args.run.taken.domain)?;
         let census = moment.census();
         let figures = Figures::of(&census);
         files.push((name, census.step, census.placed, figures, limits.results(figures)));

@@ -54,7 +54,7 @@ impl Amount {
         match self {
             Self::Bytes(bytes) => bytes,
             Self::Percent(percent) => {
-                let held: u64 = census.regions.iter().map(|region| region.bytes).sum();
+                let held = census.held_bytes();
                 held / 100 * percent
             }
         }

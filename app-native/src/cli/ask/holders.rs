@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use serde::Serialize;
+use session::diagnosis::inquiry::TRUSTED;
 use session::diagnosis::key::{WHOLE_STACK, has_stacks};
 use session::diagnosis::{Census, Group, Holders, Key, Placed, Rule};
 use session::format::{bytes, count, grouped, printable};
@@ -124,7 +125,7 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
     let query_ms = elapsed_ms(begun);
     let mut out = super::super::output::reported();
     if args.json {
-        let bytes = census.regions.iter().map(|region| region.bytes).sum();
+        let bytes = census.held_bytes();
         let report = Report {
             step: census.step,
             placed: census.placed.name(),
@@ -149,7 +150,7 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
     if moment.lacks_birth() {
         writeln!(out, "blocks from before the recording are not in it, and may hold these arenas too")?;
     }
-    if census.placed == Placed::Model && moment.trust.is_some_and(|share| share < 0.99) {
+    if census.placed == Placed::Model && moment.trust.is_some_and(|share| share < TRUSTED) {
         for reason in &moment.reasons {
             writeln!(out, "doubt: {reason}")?;
         }

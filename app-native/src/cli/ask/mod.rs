@@ -10,9 +10,15 @@ pub(super) mod shrink;
 pub(super) mod verdict;
 pub(super) mod waterfall;
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use session::diagnosis::Placed;
+use anyhow::Result;
+use session::diagnosis::{Found, Placed, Surveyor};
+use session::{Overrides, Setup};
+use sim_core::Trace;
+
+use super::input;
 
 /// Milliseconds that a question took.
 fn elapsed_ms(begun: Instant) -> f64 {
@@ -20,9 +26,21 @@ fn elapsed_ms(begun: Instant) -> f64 {
 }
 
 /// `--placed`.
-fn placed(text: &str) -> Result<Placed, String> {
+fn placed(text: &str) -> std::result::Result<Placed, String> {
     [Placed::Model, Placed::Recorded]
         .into_iter()
         .find(|placed| placed.name() == text)
         .ok_or_else(|| "write model or recorded".to_owned())
+}
+
+/// Runs a whole trace and notes what there was on the way, with progress.
+fn survey(trace: Trace, overrides: &Overrides) -> Result<Found> {
+    let setup = Setup::resolve(&trace, overrides)?;
+    let bar = input::progress_bar(Some(trace.len()), "running");
+    let mut surveyor = Surveyor::new(Arc::new(trace), setup)?;
+    while !surveyor.advance() {
+        bar.set_position(surveyor.progress().0);
+    }
+    bar.finish_and_clear();
+    Ok(surveyor.finish())
 }

@@ -9,12 +9,11 @@ use session::diagnosis::{Census, Inquiry, Placed};
 use session::format::{bytes, count, grouped};
 use session::pass::{self, Watcher};
 use session::{Overrides, Setup};
-use sim_core::domains::AllocatorName;
 use sim_core::report::Trust;
 use sim_core::tape::Missing;
 use sim_core::{Domain, Machine};
 
-use super::super::input::{self, AsArgs, ProfileArgs};
+use super::super::input::{self, RunArgs};
 
 /// Which trace, how it runs, and when.
 #[derive(clap::Args)]
@@ -29,12 +28,7 @@ pub(super) struct MomentArgs {
     #[arg(long, value_name = "model|recorded", value_parser = super::placed)]
     placed: Option<Placed>,
     #[command(flatten)]
-    profile: ProfileArgs,
-    /// What PYTHONMALLOC takes; default: what the trace says
-    #[arg(long, value_name = "NAME", value_parser = super::super::input::malloc_name)]
-    malloc: Option<AllocatorName>,
-    #[command(flatten)]
-    taken: AsArgs,
+    run: RunArgs,
 }
 
 /// The trace there.
@@ -52,9 +46,7 @@ pub(super) struct Moment {
 impl MomentArgs {
     /// Opens the trace and runs it to the step.
     pub(super) fn reach(&self) -> Result<Moment> {
-        let mut overrides = self.profile.overrides();
-        overrides.malloc = self.malloc;
-        reach(&self.file, &self.at, self.placed, &overrides, self.taken.domain)
+        reach(&self.file, &self.at, self.placed, &self.run.overrides(), self.run.taken.domain)
     }
 
     pub(super) fn shown(&self) -> String {
@@ -124,8 +116,8 @@ impl Moment {
 
     /// What is held, in a line.
     pub(super) fn held(census: &Census) -> String {
-        let held: u64 = census.regions.iter().map(|region| region.bytes).sum();
-        let used: u64 = census.regions.iter().map(|region| region.block_bytes).sum();
+        let held = census.held_bytes();
+        let used = census.used_bytes();
         let noun = if census.regions.len() == 1 { "is" } else { "are" };
         format!(
             "{} {noun} held, {}, of which blocks in use take {}",

@@ -7,9 +7,8 @@ use anyhow::{Context as _, Result};
 use session::Setup;
 use session::diagnosis::shrink::shrink;
 use session::format::{count, grouped, printable};
-use sim_core::domains::AllocatorName;
 
-use super::super::input::{self, AsArgs, ProfileArgs};
+use super::super::input::{self, RunArgs};
 use super::super::output::shown;
 use super::super::sink::Sink;
 
@@ -27,21 +26,14 @@ pub(in super::super) struct Args {
     /// The lesson to write: *.ron, or *.ptrace, *.atrace
     output: PathBuf,
     #[command(flatten)]
-    profile: ProfileArgs,
-    /// What PYTHONMALLOC takes; default: what the trace says
-    #[arg(long, value_name = "NAME", value_parser = input::malloc_name)]
-    malloc: Option<AllocatorName>,
-    #[command(flatten)]
-    taken: AsArgs,
+    run: RunArgs,
 }
 
 pub(in super::super) fn run(args: &Args) -> Result<()> {
     let mut sink = Sink::create(&args.output)?;
-    let trace = Arc::new(input::open(&args.input, args.taken.domain)?);
-    let mut overrides = args.profile.overrides();
-    overrides.malloc = args.malloc;
+    let trace = Arc::new(input::open(&args.input, args.run.taken.domain)?);
     let named = || args.input.display().to_string();
-    let setup = Setup::resolve(&trace, &overrides).with_context(named)?;
+    let setup = Setup::resolve(&trace, &args.run.overrides()).with_context(named)?;
     let bar = input::progress_bar(None, "taking blocks away");
     let small = shrink(&trace, &setup, &mut |blocks| {
         bar.set_position(blocks as u64);

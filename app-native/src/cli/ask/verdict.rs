@@ -2,18 +2,15 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
-use session::Setup;
-use session::diagnosis::Surveyor;
 use session::diagnosis::verdict::{self, Try, Verdict, View};
 use session::format::printable;
-use sim_core::domains::AllocatorName;
 use trace_io::Loaded;
 
-use super::super::input::{self, AsArgs, ProfileArgs};
+use super::super::input::{self, RunArgs};
+use super::survey;
 
 #[derive(clap::Args)]
 #[command(
@@ -28,12 +25,7 @@ pub(in super::super) struct Args {
     /// The trace; `-` is standard input
     file: PathBuf,
     #[command(flatten)]
-    profile: ProfileArgs,
-    /// What PYTHONMALLOC takes; default: what the trace says
-    #[arg(long, value_name = "NAME", value_parser = super::super::input::malloc_name)]
-    malloc: Option<AllocatorName>,
-    #[command(flatten)]
-    taken: AsArgs,
+    run: RunArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -56,21 +48,12 @@ struct Evidence<'a> {
 }
 
 pub(in super::super) fn run(args: &Args) -> Result<()> {
-    let verdict = match input::load(&args.file, args.taken.domain)? {
+    let verdict = match input::load(&args.file, args.run.taken.domain)? {
         Loaded::Picture(stats) => verdict::of_pictures(&stats),
         loaded => {
-            let shown = || args.file.display().to_string();
-            let trace = Arc::new(loaded.trace().with_context(shown)?);
-            let mut overrides = args.profile.overrides();
-            overrides.malloc = args.malloc;
-            let setup = Setup::resolve(&trace, &overrides)?;
-            let bar = input::progress_bar(Some(trace.len()), "running");
-            let mut surveyor = Surveyor::new(trace, setup)?;
-            while !surveyor.advance() {
-                bar.set_position(surveyor.progress().0);
-            }
-            bar.finish_and_clear();
-            let found = surveyor.finish();
+            let shown = args.file.display().to_string();
+            let trace = loaded.trace().with_context(|| shown.clone())?;
+            let found = survey(trace, &args.run.overrides()).context(shown)?;
             verdict::of_run(&found.survey, &found.doubts)
         }
     };

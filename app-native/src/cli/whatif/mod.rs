@@ -15,13 +15,12 @@ use serde::Serialize;
 use session::whatif::{Cell, CellError, Edited, Figures, Front, Gain, Grid, Tape, edit, run as run_tape};
 use session::{Overrides, Setup};
 use sim_core::Trace;
-use sim_core::domains::AllocatorName;
 use sim_core::profile::parse_bytes;
 
 use self::edits::{EditArgs, EditLine, Point, Saved};
 
 use super::cores;
-use super::input::{self, AsArgs, ProfileArgs, malloc_name};
+use super::input::{self, RunArgs};
 use super::output;
 
 #[derive(clap::Args)]
@@ -43,12 +42,7 @@ pub(super) struct Args {
           conflicts_with_all = ["grid", "without", "raw", "apart", "before", "free_at", "csv"])]
     save: Option<u64>,
     #[command(flatten)]
-    profile: ProfileArgs,
-    /// What PYTHONMALLOC takes, for all cells that do not say otherwise; default: what the trace says, else default
-    #[arg(long, value_name = "NAME", value_parser = malloc_name)]
-    malloc: Option<AllocatorName>,
-    #[command(flatten)]
-    taken: AsArgs,
+    run: RunArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -134,13 +128,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
     for axis in &args.grid {
         grid.add(axis)?;
     }
-    let trace = Arc::new(input::open(&args.file, args.taken.domain)?);
+    let trace = Arc::new(input::open(&args.file, args.run.taken.domain)?);
     let shown = || args.file.display().to_string();
     if trace.is_empty() {
         bail!("{} has no operation", shown());
     }
-    let overrides = Overrides { malloc: args.malloc, ..args.profile.overrides() };
     // What no cell could run under is an error and no row.
+    let overrides = args.run.overrides();
     let setup = Setup::resolve(&trace, &overrides)?;
     if let Some(wanted) = args.save {
         return save::run(&trace, &setup, wanted, args.json).with_context(shown);

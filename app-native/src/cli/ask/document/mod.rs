@@ -5,16 +5,14 @@ mod page;
 
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use session::Setup;
 use session::diagnosis::verdict::{self, Verdict};
-use session::diagnosis::{Found, Placed, Surveyor};
-use sim_core::domains::AllocatorName;
+use session::diagnosis::{Found, Placed};
 
-use super::super::input::{self, AsArgs, ProfileArgs, progress_bar};
+use super::super::input::{self, RunArgs};
 use super::super::output::Output;
+use super::survey;
 
 #[derive(clap::Args)]
 #[command(
@@ -33,12 +31,7 @@ pub(in super::super) struct Args {
     #[arg(long, value_name = "model|recorded", value_parser = super::placed)]
     placed: Option<Placed>,
     #[command(flatten)]
-    profile: ProfileArgs,
-    /// What PYTHONMALLOC takes; default: what the trace says
-    #[arg(long, value_name = "NAME", value_parser = super::super::input::malloc_name)]
-    malloc: Option<AllocatorName>,
-    #[command(flatten)]
-    taken: AsArgs,
+    run: RunArgs,
 }
 
 /// What is known of one trace.
@@ -50,20 +43,11 @@ struct Part {
 }
 
 pub(in super::super) fn run(args: &Args) -> Result<()> {
-    let mut overrides = args.profile.overrides();
-    overrides.malloc = args.malloc;
     let mut parts = Vec::new();
     for file in &args.files {
         let shown = file.display().to_string();
-        let trace = Arc::new(input::open(file, args.taken.domain)?);
-        let setup = Setup::resolve(&trace, &overrides).with_context(|| shown.clone())?;
-        let bar = progress_bar(Some(trace.len()), "running");
-        let mut surveyor = Surveyor::new(trace, setup).with_context(|| shown.clone())?;
-        while !surveyor.advance() {
-            bar.set_position(surveyor.progress().0);
-        }
-        bar.finish_and_clear();
-        let found = surveyor.finish();
+        let trace = input::open(file, args.run.taken.domain)?;
+        let found = survey(trace, &args.run.overrides()).with_context(|| shown.clone())?;
         let verdict = verdict::of_run(&found.survey, &found.doubts);
         let placed = args.placed.unwrap_or_else(|| found.inquiry.usual_placement(found.doubts.trust));
         parts.push(Part { file: shown, found, verdict, placed });

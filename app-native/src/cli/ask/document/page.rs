@@ -149,7 +149,7 @@ fn moment(html: &mut String, census: &Census, trust: Option<f64>) {
     let trust = trust.map_or_else(String::new, |share| {
         format!(" The model puts {:.1} % of the blocks where they were recorded.", 100.0 * share)
     });
-    let held: u64 = census.regions.iter().map(|region| region.bytes).sum();
+    let held = census.held_bytes();
     let _ = write!(
         html,
         "<h3>At the end</h3><p>{} held, {}, {} of them part used; {heap}.{trust}</p>",
