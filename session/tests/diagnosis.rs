@@ -287,7 +287,7 @@ proptest! {
             prop_assert!(named <= group.block_bytes);
         }
         // Every byte is somewhere.
-        let waterfall = Waterfall::of(&ended.machine, &ended.trace, &ended.setup, &ended.census);
+        let waterfall = Waterfall::of(&ended.machine, &ended.setup, &ended.census);
         let part = |cause| waterfall.parts.iter().filter(|p| p.cause == cause).map(|p| p.bytes).sum::<u64>();
         let held = heap.live_arenas().count() as u64 * (64 << 10);
         prop_assert_eq!(

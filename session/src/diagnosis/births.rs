@@ -67,6 +67,11 @@ impl Births {
         &self.of
     }
 
+    /// The operations that live blocks were born by, in order.
+    pub fn in_order(&self) -> impl Iterator<Item = u32> {
+        in_order(self.of.iter().copied().filter(|birth| *birth != NONE), self.step)
+    }
+
     /// Of one slot.
     pub fn of(&self, slot: Slot) -> Option<u64> {
         self.of.get(slot.0 as usize).filter(|birth| **birth != NONE).map(|birth| u64::from(*birth))
@@ -76,6 +81,22 @@ impl Births {
     pub fn step(&self) -> u64 {
         self.step
     }
+}
+
+/// Operations before a step in the order of the tape, each once. Who reads what a tape says of many blocks does so from front to back: that
+/// takes a fraction of the time that going by slots does, and less than sorting.
+pub(super) fn in_order(operations: impl Iterator<Item = u32>, step: u64) -> impl Iterator<Item = u32> {
+    let mut meant = vec![0_u64; (step as usize).div_ceil(64)];
+    for at in operations {
+        meant[at as usize / 64] |= 1 << (at % 64);
+    }
+    meant.into_iter().zip(0..).flat_map(|(mut word, at): (u64, u32)| {
+        std::iter::from_fn(move || {
+            let bit = (word != 0).then(|| word.trailing_zeros())?;
+            word &= word - 1;
+            Some(at * 64 + bit)
+        })
+    })
 }
 
 #[cfg(test)]
@@ -107,6 +128,9 @@ mod tests {
             births.go_to(&trace, step);
             assert_eq!(births.step(), step.min(trace.len()));
             assert_eq!(births.of, straight(step), "{step}");
+            let mut sorted: Vec<u32> = births.of.iter().copied().filter(|birth| *birth != NONE).collect();
+            sorted.sort_unstable();
+            assert!(births.in_order().eq(sorted), "{step}");
         }
         assert!(births.kept.len() <= KEPT as usize + 1 && !births.kept.is_empty());
     }

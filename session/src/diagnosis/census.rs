@@ -2,9 +2,10 @@
 
 use sim_core::arena::{ArenaBackend as _, Target};
 use sim_core::mimalloc::SLICE_BYTES;
+use sim_core::tape::Packed;
 use sim_core::{Addr, Machine, SizeClass, Trace};
 
-use super::births::{Births, NONE};
+use super::births::Births;
 use super::layout::{Layout, Placed};
 use crate::facts::{self, Heap};
 
@@ -39,7 +40,7 @@ pub struct Unborn {
 }
 
 /// The blocks that are live at a step, in columns: those of the first region, of the second, …, then those that lie in none,
-/// which are the C library's.
+/// which are the C library's; each in the order of their births.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Census {
     /// Operations done.
@@ -54,6 +55,8 @@ pub struct Census {
     pub slots: Vec<u32>,
     /// The operation that it was born by.
     pub births: Vec<u32>,
+    /// Bytes asked for in it.
+    pub asked: Vec<u64>,
     /// Where it begins, 0 for the C library's.
     pub addrs: Vec<Addr>,
     /// Bytes of the block; of the C library's what was asked for.
@@ -70,8 +73,15 @@ struct Found {
     region: u32,
     slot: u32,
     birth: u32,
+    asked: u64,
     addr: Addr,
     block_bytes: u64,
+}
+
+impl Found {
+    fn new(birth: u32, op: Packed, region: u32, addr: Addr, block_bytes: u64) -> Self {
+        Self { region, slot: op.slot.0, birth, asked: op.size, addr, block_bytes }
+    }
 }
 
 /// The C library's, until regions are counted.
@@ -109,20 +119,18 @@ impl Census {
         let mut found = Vec::new();
         let mut unborn = Vec::new();
         let mut regions;
-        let asked = |birth: u32| trace.packed(birth as usize).size;
         if let Some(run) = machine.mimalloc() {
             let heap = run.heap();
             regions = heap.segments().iter().map(segment).collect::<Vec<_>>();
             let mut finder = Finder::new(&regions);
-            for (slot, birth) in live(births) {
-                let addr = machine.address(sim_core::Slot(slot)).filter(|addr| addr.0 != 0);
+            for (birth, op) in live(births, trace) {
+                let addr = machine.address(op.slot).filter(|addr| addr.0 != 0);
                 let page = addr.and_then(|addr| Some((addr, finder.find(addr)?, heap.page_around(addr)?)));
                 if let Some((addr, region, page)) = page {
                     let block_bytes = heap.page(page).block_bytes;
-                    found.push(Found { region, slot, birth, addr, block_bytes });
-                } else if addr.is_some() || matches!(machine.target(sim_core::Slot(slot)), Target::Raw(_)) {
-                    let block_bytes = asked(birth);
-                    found.push(Found { region: NOWHERE, slot, birth, addr: Addr(0), block_bytes });
+                    found.push(Found::new(birth, op, region, addr, block_bytes));
+                } else if addr.is_some() || matches!(machine.target(op.slot), Target::Raw(_)) {
+                    found.push(Found::new(birth, op, NOWHERE, Addr(0), op.size));
                 }
             }
         } else {
@@ -132,8 +140,8 @@ impl Census {
             let mut finder = Finder::new(&regions);
             let memory = heap.memory();
             let sizes: Vec<u64> = classes(heap).map(|class| heap.profile().block_size(class)).collect();
-            for (slot, birth) in live(births) {
-                let (region, addr, block_bytes) = match machine.target(sim_core::Slot(slot)) {
+            for (birth, op) in live(births, trace) {
+                let (region, addr, block_bytes) = match machine.target(op.slot) {
                     Target::Null => continue,
                     Target::Raw(id) => (NOWHERE, Addr(0), machine.raw().get(id).nbytes),
                     Target::Block(block) => {
@@ -142,11 +150,11 @@ impl Census {
                         match (finder.find(addr), sizes.get(class)) {
                             (Some(region), Some(size)) => (region, addr, *size),
                             // Another interpreter's, or a heap that its program broke.
-                            _ => (NOWHERE, Addr(0), asked(birth)),
+                            _ => (NOWHERE, Addr(0), op.size),
                         }
                     }
                 };
-                found.push(Found { region, slot, birth, addr, block_bytes });
+                found.push(Found::new(birth, op, region, addr, block_bytes));
             }
             unborn = from_before(heap, &arenas, &regions, &found);
         }
@@ -184,19 +192,18 @@ impl Census {
                 full: false,
             })
             .collect();
-        for (slot, birth) in live(births) {
-            let op = trace.packed(birth as usize);
+        for (birth, op) in live(births, trace) {
             let address = trace.address_of(birth as usize);
             let pool = address.and_then(|addr| layout.pool_of(op, addr));
             let Some((pool, class)) = pool else {
                 astray += u64::from(layout.is_small(op));
-                found.push(Found { region: NOWHERE, slot, birth, addr: Addr(0), block_bytes: op.size });
+                found.push(Found::new(birth, op, NOWHERE, Addr(0), op.size));
                 continue;
             };
             let Some(region) = layout.arena_of(pool) else { continue };
             let block_bytes = profile.block_size(class);
             let addr = address.unwrap_or_default();
-            found.push(Found { region: region as u32, slot, birth, addr, block_bytes });
+            found.push(Found::new(birth, op, region as u32, addr, block_bytes));
             let kept = &mut regions[region];
             kept.blocks += 1;
             kept.block_bytes += block_bytes;
@@ -255,6 +262,7 @@ impl Census {
             starts,
             slots: vec![0; count],
             births: vec![0; count],
+            asked: vec![0; count],
             addrs: vec![Addr(0); count],
             block_bytes: vec![0; count],
             unborn,
@@ -266,6 +274,7 @@ impl Census {
             *next += 1;
             census.slots[at] = block.slot;
             census.births[at] = block.birth;
+            census.asked[at] = block.asked;
             census.addrs[at] = block.addr;
             census.block_bytes[at] = block.block_bytes;
         }
@@ -304,9 +313,9 @@ impl Census {
     }
 }
 
-/// Slots with a block, and the operation that it was born by.
-fn live(births: &Births) -> impl Iterator<Item = (u32, u32)> + '_ {
-    (0..).zip(births.by_slot().iter().copied()).filter(|(_, birth)| *birth != NONE)
+/// The operations that live blocks were born by, in order.
+fn live(births: &Births, trace: &Trace) -> impl Iterator<Item = (u32, Packed)> {
+    births.in_order().map(|birth| (birth, trace.packed(birth as usize)))
 }
 
 fn classes(heap: &Heap) -> impl Iterator<Item = SizeClass> {

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use sim_core::report::ArenaEvents;
 use sim_core::tape::Packed;
-use sim_core::{Event, Kind, Machine, Slot, Trace};
+use sim_core::{Event, Kind, Machine, Trace};
 
+use super::births::in_order;
 use super::census::Census;
 use super::choice::Chosen;
 use super::holders::Holders;
@@ -93,19 +94,12 @@ impl Forecast {
 
 /// Frees the chosen blocks in the order of their births, and says which arenas that released, by number.
 fn release(mut machine: Machine, trace: &Trace, census: &Census, chosen: &Chosen) -> Vec<u64> {
-    let mut order: Vec<(u32, u32)> = census
-        .births
-        .iter()
-        .zip(&census.slots)
-        .zip(&chosen.blocks)
-        .filter(|(_, chosen)| **chosen)
-        .map(|((birth, slot), _)| (*birth, *slot))
-        .collect();
-    order.sort_unstable();
+    let meant =
+        census.births.iter().zip(&chosen.blocks).filter(|(_, chosen)| **chosen).map(|(birth, _)| *birth);
     let mut events = ArenaEvents::default();
-    for (birth, slot) in order {
-        let domain = trace.packed(birth as usize).domain;
-        let free = Packed { kind: Kind::Free, domain, null: false, slot: Slot(slot), size: 0 };
+    for birth in in_order(meant, census.step) {
+        let Packed { domain, slot, .. } = trace.packed(birth as usize);
+        let free = Packed { kind: Kind::Free, domain, null: false, slot, size: 0 };
         machine.apply(free, &mut events);
     }
     let released = events.as_slice().iter().filter_map(|event| match event {

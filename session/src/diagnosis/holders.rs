@@ -139,9 +139,8 @@ impl Holders {
         for (at, &group) in of_block.iter().enumerate() {
             let group = &mut groups[group as usize];
             group.blocks += 1;
-            let birth = census.births[at];
-            let bytes = trace.packed(birth as usize).size;
-            let age = census.step.saturating_sub(u64::from(birth));
+            let bytes = census.asked[at];
+            let age = census.step.saturating_sub(u64::from(census.births[at]));
             group.bytes = group.bytes.saturating_add(bytes);
             group.byte_steps = group.byte_steps.saturating_add(bytes.saturating_mul(age));
             group.block_bytes = group.block_bytes.saturating_add(census.block_bytes[at]);

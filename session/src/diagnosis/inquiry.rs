@@ -131,7 +131,7 @@ impl Inquiry {
                 sums.resize(group + 1, (0, 0));
             }
             sums[group].0 += 1;
-            sums[group].1 = sums[group].1.saturating_add(self.trace.packed(census.births[*at] as usize).size);
+            sums[group].1 = sums[group].1.saturating_add(census.asked[*at]);
         }
         let labels = keyer.labels().into_iter().zip(sums);
         let mut groups: Vec<_> = labels.map(|(label, (blocks, bytes))| (label, blocks, bytes)).collect();
@@ -162,6 +162,6 @@ impl Inquiry {
 
     /// What every byte of a census is used for.
     pub fn waterfall(&self, machine: &Machine, census: &Census) -> Waterfall {
-        Waterfall::of(machine, &self.trace, &self.setup, census)
+        Waterfall::of(machine, &self.setup, census)
     }
 }

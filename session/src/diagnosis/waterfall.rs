@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sim_core::debug_hooks;
 use sim_core::report::Occupancy;
-use sim_core::{Machine, Profile, Trace};
+use sim_core::{Machine, Profile};
 
 use super::census::Census;
 use super::layout::Placed;
@@ -89,8 +89,8 @@ pub struct Waterfall {
 
 impl Waterfall {
     /// Of a census and the machine that it was taken of; where blocks lie as recorded, the machine is not asked.
-    pub fn of(machine: &Machine, trace: &Trace, setup: &Setup, census: &Census) -> Self {
-        let mut sums = Sums::of(trace, setup, census);
+    pub fn of(machine: &Machine, setup: &Setup, census: &Census) -> Self {
+        let mut sums = Sums::of(setup, census);
         let mut parts = Vec::new();
         let mut add = |cause, bytes, modelled| parts.push(Part { cause, bytes, modelled });
         add(Cause::Asked, sums.asked, false);
@@ -135,13 +135,13 @@ struct Sums {
 }
 
 impl Sums {
-    fn of(trace: &Trace, setup: &Setup, census: &Census) -> Self {
+    fn of(setup: &Setup, census: &Census) -> Self {
         let mut sums = Self::default();
         let word_bytes = setup.profile.pointer_bytes;
         let extra = if setup.malloc.is_debug() { debug_hooks::Layout { word_bytes }.extra() } else { 0 };
         let inside = census.range(census.regions.len()).start;
         for at in 0..inside {
-            let asked = trace.packed(census.births[at] as usize).size.min(census.block_bytes[at]);
+            let asked = census.asked[at].min(census.block_bytes[at]);
             let hooks = extra.min(census.block_bytes[at] - asked);
             sums.asked += asked;
             sums.hooks += hooks;
