@@ -192,7 +192,7 @@ fn names_from_a_trace_do_no_harm() {
             assert!(!text.contains(steers), "{call:?}: {text:?}");
         }
         let page = folder.path().join("page.html").to_string_lossy().into_owned();
-        stdout(&["report", &file, "-o", &page]);
+        stdout(&["report", &file, &file, "-o", &page]);
         let html = std::fs::read_to_string(&page).unwrap();
         assert!(!html.contains("<script") && !html.contains("<img") && !html.contains('\u{1b}'), "{site}");
         assert!(html.contains("default-src 'none'"));
@@ -205,6 +205,26 @@ fn names_from_a_trace_do_no_harm() {
     std::fs::rename(&file, &named).unwrap();
     let junit = stdout(&["check", &named.to_string_lossy(), "--max-held-arenas", "9", "--junit", "-"]);
     assert!(!junit.contains("<b&") && !junit.contains('\u{1b}'), "{junit}");
+}
+
+#[test]
+fn a_report_has_the_map_the_comparison_and_what_gives_memory_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = planted(folder.path(), "cache.py:7");
+    let page = folder.path().join("page.html").to_string_lossy().into_owned();
+    stdout(&["report", &file, "-o", &page]);
+    let alone = std::fs::read_to_string(&page).unwrap();
+    assert_eq!(alone.matches("<rect").count(), 4, "a tile an arena");
+    assert_eq!(alone.matches("block of cache.py:7").count(), 4);
+    assert!(
+        alone.contains("gives 1 MiB back to the system: 1 arena") || alone.contains("gives 3 MiB back"),
+        "{alone}"
+    );
+    assert!(!alone.contains("Both at their ends"));
+    stdout(&["report", &file, &file, "-o", &page]);
+    let both = std::fs::read_to_string(&page).unwrap();
+    assert!(both.contains("Both at their ends"));
+    assert!(both.contains("<tr><td>4<td>4<td>0<td>arenas held"), "{both}");
 }
 
 #[test]

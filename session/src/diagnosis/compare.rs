@@ -9,6 +9,7 @@ use super::census::Census;
 use super::holders::{Group, Holders};
 use super::inquiry::Inquiry;
 use super::key::{Key, Label};
+use super::layout::Placed;
 use super::waterfall::Waterfall;
 use crate::format::count;
 
@@ -75,7 +76,8 @@ impl Side {
             number("arenas held", census.regions.len() as u64),
             number("arenas part used", census.part_used()),
         ];
-        if machine.mimalloc().is_none() {
+        // A recording does not have arenas that came and went unseen.
+        if machine.mimalloc().is_none() && census.placed == Placed::Model {
             figures.push(number("arenas obtained so far", counters.ntimes_arena_allocated));
             figures.push(number("most arenas so far", counters.narenas_highwater));
         }

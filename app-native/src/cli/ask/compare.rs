@@ -212,7 +212,7 @@ fn side(moment: &mut Moment, by: Key) -> Side {
 }
 
 /// A change with its sign, `0` for none.
-fn signed(change: i128, amount: impl Fn(u64) -> String) -> String {
+pub(super) fn signed(change: i128, amount: impl Fn(u64) -> String) -> String {
     let size = u64::try_from(change.unsigned_abs()).unwrap_or(u64::MAX);
     match change.signum() {
         0 => "0".to_owned(),

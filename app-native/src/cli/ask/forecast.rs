@@ -159,37 +159,38 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
             writeln!(out, "  {:>12} blocks {:>12}  {label}", grouped(group.blocks), bytes(group.bytes))?;
         }
     }
-    said(&mut out, &forecast)
+    for sentence in sentences(&forecast) {
+        writeln!(out, "{sentence}")?;
+    }
+    Ok(())
 }
 
 /// What comes of it, in sentences.
-fn said(out: &mut impl std::io::Write, forecast: &Forecast) -> Result<()> {
-    writeln!(
-        out,
+pub(super) fn sentences(forecast: &Forecast) -> Vec<String> {
+    let mut all = vec![format!(
         "freeing {} ({}) gives {} back to the system: {}{}",
         count(forecast.blocks, "block"),
         bytes(forecast.block_bytes),
         bytes(forecast.returned_bytes),
         count(forecast.arenas.len() as u64, "arena"),
         if forecast.exact { "" } else { ", of which one may be kept" }
-    )?;
+    )];
     if !forecast.arenas.is_empty() {
-        writeln!(out, "arenas that go: {}", ranges(&forecast.arenas))?;
+        all.push(format!("arenas that go: {}", ranges(&forecast.arenas)));
     }
     if !forecast.kept_empty.is_empty() {
-        writeln!(
-            out,
-            "arena {} would be empty and is kept, as the last one that has room",
-            ranges(&forecast.kept_empty)
-        )?;
+        let kept = ranges(&forecast.kept_empty);
+        all.push(format!("arena {kept} would be empty and is kept, as the last one that has room"));
     }
     if forecast.reusable_bytes > 0 {
-        writeln!(out, "{} stay in arenas that others hold, for new blocks", bytes(forecast.reusable_bytes))?;
+        let reusable = bytes(forecast.reusable_bytes);
+        all.push(format!("{reusable} stay in arenas that others hold, for new blocks"));
     }
     if forecast.c_library_bytes > 0 {
-        writeln!(out, "{} go to the C library, which may keep them", bytes(forecast.c_library_bytes))?;
+        let c_library = bytes(forecast.c_library_bytes);
+        all.push(format!("{c_library} go to the C library, which may keep them"));
     }
-    Ok(())
+    all
 }
 
 /// Numbers in order, rows of them by their ends: `0-3, 7`.

@@ -1,6 +1,7 @@
 //! `arenascope report`: all that can be said of a trace, on one page that needs nothing else.
 
 mod curves;
+mod map;
 mod page;
 
 use std::io::Write as _;
@@ -9,9 +10,11 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use session::diagnosis::verdict::{self, Verdict};
 use session::diagnosis::{Found, Placed};
+use session::format::printable;
 
 use super::super::input::{self, RunArgs};
 use super::super::output::Output;
+use super::super::render::escaped;
 use super::survey;
 
 #[derive(clap::Args)]
@@ -40,6 +43,11 @@ struct Part {
     found: Found,
     verdict: Verdict,
     placed: Placed,
+}
+
+/// Text from a trace, made harmless.
+fn safe(text: &str) -> String {
+    escaped(&printable(text))
 }
 
 pub(in super::super) fn run(args: &Args) -> Result<()> {

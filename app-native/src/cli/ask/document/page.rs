@@ -2,14 +2,17 @@
 
 use std::fmt::Write as _;
 
+use session::diagnosis::compare::{Comparison, Pair, Side};
 use session::diagnosis::key::has_stacks;
 use session::diagnosis::verdict::{Try, Word};
 use session::diagnosis::{Census, Group, Holders, Key, Placed, Rule, Survey};
-use session::format::{bytes, count, grouped, printable};
+use session::format::{bytes, count, grouped};
 
-use super::super::super::render::escaped;
-use super::Part;
+use super::super::compare::signed;
+use super::super::forecast::sentences;
 use super::curves::curves;
+use super::map::map;
+use super::{Part, safe};
 
 /// Groups of a table; the rest is counted.
 const ROWS: usize = 40;
@@ -28,6 +31,12 @@ polyline.held{stroke:var(--pin);stroke-dasharray:7 3}polyline.live{stroke:var(--
 .legend span{margin-right:1.2rem;padding-left:.4rem;border-left:4px solid}.legend .held{border-color:var(--pin)}\
 .legend .live{border-color:var(--bar)}.legend .raw{border-color:var(--raw)}.bar{display:inline-block;height:.7rem;background:var(--bar);vertical-align:middle}\
 .bar.modelled{background:repeating-linear-gradient(45deg,var(--bar) 0 3px,transparent 3px 6px);outline:1px solid var(--bar)}\
+svg.map rect{stroke:var(--line)}svg.map .alone{stroke:var(--pin);stroke-width:2}.u0{fill:transparent}\
+.u1{fill:color-mix(in srgb,var(--bar) 22%,transparent)}.u2{fill:color-mix(in srgb,var(--bar) 45%,transparent)}\
+.u3{fill:color-mix(in srgb,var(--bar) 70%,transparent)}.u4{fill:var(--bar)}\
+i{display:inline-block;width:.8rem;height:.8rem;border:1px solid var(--line);margin:0 .3rem 0 .8rem;vertical-align:-.1rem}\
+i.u1{background:color-mix(in srgb,var(--bar) 22%,transparent)}i.u2{background:color-mix(in srgb,var(--bar) 45%,transparent)}\
+i.u3{background:color-mix(in srgb,var(--bar) 70%,transparent)}i.u4{background:var(--bar)}i.alone{border:2px solid var(--pin)}\
 details{margin:.6rem 0}summary{cursor:pointer}li{margin:.2rem 0}";
 
 /// The whole page. Text from a trace is hostile until it is escaped, and no script may run whatever it says.
@@ -41,6 +50,11 @@ pub(super) fn page(parts: &mut [Part]) -> String {
     if parts.len() > 1 {
         overview(&mut html, parts);
     }
+    if let [first, others @ ..] = parts {
+        for other in others {
+            compared(&mut html, first, other);
+        }
+    }
     for part in parts {
         self::part(&mut html, part);
     }
@@ -53,15 +67,10 @@ pub(super) fn page(parts: &mut [Part]) -> String {
     html
 }
 
-/// Text from a trace, made harmless.
-fn safe(text: &str) -> String {
-    escaped(&printable(text))
-}
-
 /// Several traces in a table, to see them beside each other.
 fn overview(html: &mut String, parts: &[Part]) {
     html.push_str(
-        "<div class=\"scroll\"><table><tr><th>operations<th>peak arenas<th>arenas at the end<th>held<th>live<th>verdict<th>trace\n",
+        "<div class=\"scroll\"><table><tr><th>operations<th>peak arenas<th>arenas at the end<th>their bytes<th>live bytes<th>verdict<th>trace, as the model runs it\n",
     );
     for part in parts {
         let survey = &part.found.survey;
@@ -122,6 +131,8 @@ fn part(html: &mut String, part: &mut Part) {
     let step = operations;
     let census = found.inquiry.census(&found.machine, step, *placed);
     moment(html, &census, found.doubts.trust);
+    let usual = Key::usual(found.inquiry.trace());
+    html.push_str(&map(&census, &found.inquiry.holders(&census, usual, Rule::Sole)));
     waterfall(html, part, &census);
     let stacks = has_stacks(part.found.inquiry.trace());
     let keys =
@@ -136,7 +147,83 @@ fn part(html: &mut String, part: &mut Part) {
         table(html, &holders);
         html.push_str("</details>\n");
     }
+    gives_back(html, part, &census);
     grown(html, &part.found.survey);
+}
+
+/// What to free to get a part of the arenas back.
+fn gives_back(html: &mut String, part: &Part, census: &Census) {
+    /// Hundredths of what is held.
+    const PERCENT: u64 = 25;
+    let inquiry = &part.found.inquiry;
+    let holders = inquiry.holders(census, Key::usual(inquiry.trace()), Rule::Sole);
+    let want = census.held_bytes() / 100 * PERCENT;
+    if want == 0 {
+        return;
+    }
+    let (groups, forecast) = inquiry.want(&part.found.machine, census, &holders, want);
+    let enough = if forecast.returned_bytes >= want { "" } else { ", which all together do not give" };
+    let _ = writeln!(
+        html,
+        "<details><summary>What to free to get {PERCENT} % of the arenas back, {}</summary><ul>",
+        bytes(want)
+    );
+    for sentence in sentences(&forecast) {
+        let _ = writeln!(html, "<li>{}", safe(&sentence));
+    }
+    let _ = writeln!(html, "</ul><p>By {}{enough}:</p><ol>", holders.key.name());
+    for group in groups.iter().take(ROWS).filter_map(|group| holders.groups.get(*group as usize)) {
+        let _ = writeln!(html, "<li>{} ({})", safe(&group.label.to_string()), bytes(group.bytes));
+    }
+    html.push_str("</ol>");
+    if groups.len() > ROWS {
+        let _ = write!(html, "<p class=\"dim\">and {} more</p>", grouped((groups.len() - ROWS) as u64));
+    }
+    html.push_str("</details>\n");
+}
+
+/// The ends of two traces beside each other, on the heap that both can be asked on.
+fn compared(html: &mut String, a: &mut Part, b: &mut Part) {
+    let placed = if a.placed == b.placed { a.placed } else { Placed::Model };
+    let both = has_stacks(a.found.inquiry.trace()) && has_stacks(b.found.inquiry.trace());
+    let key = if both { Key::Site(1) } else { Key::Class };
+    let comparison = Comparison::of(&side(a, placed, key), &side(b, placed, key));
+    let _ = writeln!(html, "<h2>{} beside {}</h2>", safe(&b.file), safe(&a.file));
+    html.push_str("<p class=\"dim\">Both at their ends. A change is what the one named first has more.</p>");
+    html.push_str("<div class=\"scroll\"><table><tr><th>before<th>after<th>change<th>figure\n");
+    for figure in &comparison.figures {
+        let amount = |number: u64| if figure.bytes { bytes(number) } else { grouped(number) };
+        changed(html, figure.pair, amount, &figure.name);
+    }
+    let _ = writeln!(
+        html,
+        "</table></div><details><summary>Live bytes by {}</summary><div class=\"scroll\"><table><tr><th>before<th>after<th>change<th>{}",
+        key.name(),
+        key.name()
+    );
+    let differ: Vec<_> = comparison.groups.iter().filter(|group| group.bytes.change() != 0).collect();
+    for group in differ.iter().take(ROWS) {
+        changed(html, group.bytes, bytes, &group.label.to_string());
+    }
+    html.push_str("</table></div>");
+    if differ.len() > ROWS {
+        let _ =
+            write!(html, "<p class=\"dim\">and {} more</p>", count((differ.len() - ROWS) as u64, "group"));
+    }
+    html.push_str("</details>\n");
+}
+
+fn side(part: &mut Part, placed: Placed, key: Key) -> Side {
+    let found = &mut part.found;
+    let step = found.inquiry.trace().len();
+    let census = found.inquiry.census(&found.machine, step, placed);
+    let holders = found.inquiry.holders(&census, key, Rule::Sole);
+    Side::of(&found.inquiry, &found.machine, &census, holders)
+}
+
+fn changed(html: &mut String, pair: Pair, amount: impl Fn(u64) -> String, name: &str) {
+    let change = signed(pair.change(), &amount);
+    let _ = writeln!(html, "<tr><td>{}<td>{}<td>{change}<td>{}", amount(pair.a), amount(pair.b), safe(name));
 }
 
 fn moment(html: &mut String, census: &Census, trust: Option<f64>) {
