@@ -57,6 +57,19 @@ pub struct GroupPair {
     pub pinned_bytes: Pair,
 }
 
+impl GroupPair {
+    /// Whether anything differs.
+    pub fn differs(&self) -> bool {
+        self.sizes_of_change() != [0; 5]
+    }
+
+    /// How much differs, what weighs most first.
+    fn sizes_of_change(&self) -> [u128; 5] {
+        [self.bytes, self.blocks, self.pinned_bytes, self.arenas_alone, self.arenas]
+            .map(|pair| pair.change().unsigned_abs())
+    }
+}
+
 /// What is known of one side.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Side {
@@ -107,7 +120,7 @@ pub struct Comparison {
     pub classes: Vec<Figure>,
     /// What groups are made by.
     pub key: Key,
-    /// Groups, the largest change of bytes first.
+    /// Groups, the largest change of bytes first; of those with as many bytes the largest change of blocks, pinned bytes and arenas.
     pub groups: Vec<GroupPair>,
 }
 
@@ -137,7 +150,7 @@ impl Comparison {
                 })
             })
             .collect();
-        groups.sort_by_key(|group| std::cmp::Reverse(group.bytes.change().unsigned_abs()));
+        groups.sort_by_key(|group| std::cmp::Reverse(group.sizes_of_change()));
         Self { figures, classes, key: a.holders.key, groups }
     }
 }

@@ -238,22 +238,18 @@ fn print(out: &mut impl std::io::Write, comparison: &Comparison, top: usize) -> 
         let change = signed(class.pair.change(), grouped);
         writeln!(out, "{:>14} {:>14} {change:>14}  {}", grouped(a), grouped(b), class.name)?;
     }
+    let differ: Vec<&GroupPair> = comparison.groups.iter().filter(|group| group.differs()).collect();
+    let key = comparison.key.name();
+    if differ.is_empty() {
+        writeln!(out, "\nno {key} differs in blocks, bytes or arenas")?;
+        return Ok(());
+    }
     writeln!(
         out,
-        "\n{:>14} {:>14} {:>14} {:>10} {:>10}  {}",
-        "bytes A",
-        "bytes B",
-        "change",
-        "blocks",
-        "arenas",
-        comparison.key.name()
+        "\n{:>14} {:>14} {:>14} {:>10} {:>10}  {key}",
+        "bytes A", "bytes B", "change", "blocks", "arenas"
     )?;
-    let mut rest = 0;
-    for (at, group) in comparison.groups.iter().enumerate() {
-        if at >= top {
-            rest += 1;
-            continue;
-        }
+    for group in differ.iter().take(top) {
         writeln!(
             out,
             "{:>14} {:>14} {:>14} {:>10} {:>10}  {}",
@@ -265,13 +261,9 @@ fn print(out: &mut impl std::io::Write, comparison: &Comparison, top: usize) -> 
             printable(&group.label.to_string())
         )?;
     }
-    if rest > 0 {
-        writeln!(
-            out,
-            "{} more; --top {} lists all",
-            super::super::output::count(rest, "group"),
-            comparison.groups.len()
-        )?;
+    if differ.len() > top {
+        let more = super::super::output::count(differ.len() as u64 - top as u64, "group");
+        writeln!(out, "{more} more; --top {} lists all", differ.len())?;
     }
     Ok(())
 }

@@ -201,7 +201,7 @@ fn compared(html: &mut String, a: &mut Part, b: &mut Part) {
         key.name(),
         key.name()
     );
-    let differ: Vec<_> = comparison.groups.iter().filter(|group| group.bytes.change() != 0).collect();
+    let differ: Vec<_> = comparison.groups.iter().filter(|group| group.differs()).collect();
     for group in differ.iter().take(ROWS) {
         changed(html, group.bytes, bytes, &group.label.to_string());
     }
