@@ -104,7 +104,7 @@ fn the_answer_stands_in_front_and_the_best_row_is_marked() {
     let marked: Vec<_> = text.lines().filter(|line| line.starts_with('>') && line.contains("512")).collect();
     assert_eq!(marked.len(), 1, "{text}");
     assert!(text.contains("not compared: other RAW"), "{text}");
-    assert!(text.contains("free in used pools"), "{text}");
+    assert!(text.contains("free blocks in used pools"), "{text}");
     let csv = stdout(&[&grid[..], &["--csv"]].concat());
     let lines: Vec<_> = csv.lines().collect();
     assert_eq!(lines.len(), 5);
@@ -230,7 +230,7 @@ fn a_trace_without_some_of_its_blocks() {
         1,
         "no block matches site=cache.py:8; most alike: /srv/cache.py:7, ",
     );
-    fails(&["whatif", &trace, "--without", "place=x"], 2, "KEY is site, function");
+    fails(&["whatif", &trace, "--without", "place=x"], 2, "is no key; there are site, function");
     fails(&["whatif", &trace, "--free-at", "site=cache.py:7"], 2, "write STEP=KEY=VALUE");
     fails(&["whatif", &trace, "--free-at", "soon=site=cache.py:7"], 1, "`soon` is no step");
     fails(

@@ -308,6 +308,7 @@ impl State {
             Action::TabCallers => return self.show(Pane::Callers),
             Action::TabHolders => return self.show(Pane::Holders),
             Action::TabWaterfall => return self.show(Pane::Waterfall),
+            Action::TabWhatIf => return self.show(Pane::WhatIf),
             Action::TabLearn => return self.show(Pane::Learn),
             Action::TabPlayground => return self.show(Pane::Playground),
             Action::ReduceMotion => {

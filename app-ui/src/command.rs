@@ -110,6 +110,7 @@ pub(crate) enum Action {
     TabCallers,
     TabHolders,
     TabWaterfall,
+    TabWhatIf,
     TabLearn,
     TabPlayground,
     Present,
@@ -258,6 +259,7 @@ table! {
     WINDOW TabCallers, "Who allocates", "Show the threads, and the places in the source that allocate most", [key(NONE, Key::Num0)];
     WINDOW TabHolders, "Holders", "Show who holds the live blocks and the arenas, and what freeing them gives back", [key(NONE, Key::H)];
     WINDOW TabWaterfall, "Waterfall", "Show what the memory is used for, from what was asked for on", [key(NONE, Key::W)];
+    WINDOW TabWhatIf, "What if", "Show the trace under other settings or without some blocks, and whose doing what is held is", [key(NONE, Key::I)];
     WINDOW TabLearn, "Learn", "Show the course, or the lesson that is open", [key(NONE, Key::L)];
     WINDOW TabPlayground, "Playground", "Write a program and see what the allocator does", [key(NONE, Key::E)];
     WINDOW Present, "Present", "Show the lesson alone, large, for a class; Escape ends it", [key(NONE, Key::F5)];

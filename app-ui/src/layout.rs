@@ -33,6 +33,8 @@ pub(crate) enum Pane {
     Holders,
     /// What the memory is used for.
     Waterfall,
+    /// What would have been.
+    WhatIf,
     /// The course, and the lesson that is open.
     Learn,
     /// A program that is written here.
@@ -41,7 +43,7 @@ pub(crate) enum Pane {
 
 impl Pane {
     /// All of them.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Operations,
         Self::Map,
         Self::SizeClasses,
@@ -55,6 +57,7 @@ impl Pane {
         Self::Callers,
         Self::Holders,
         Self::Waterfall,
+        Self::WhatIf,
         Self::Learn,
         Self::Playground,
     ];
@@ -75,6 +78,7 @@ impl Pane {
             Self::Callers => "Who allocates",
             Self::Holders => "Holders",
             Self::Waterfall => "Waterfall",
+            Self::WhatIf => "What if",
             Self::Learn => "Learn",
             Self::Playground => "Playground",
         }
@@ -131,7 +135,7 @@ impl Default for Layout {
                 Pane::Callers,
             ],
         );
-        let below = tab(&mut tiles, &[Pane::Narration, Pane::Holders, Pane::Waterfall]);
+        let below = tab(&mut tiles, &[Pane::Narration, Pane::Holders, Pane::Waterfall, Pane::WhatIf]);
         let right = tab(&mut tiles, &[Pane::Inspector]);
         let middle = tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [center, below], 0.71));
         let mut columns = Linear::new(LinearDir::Horizontal, vec![left, middle, right]);
@@ -157,7 +161,7 @@ const PICTURE: &[Pane] = &[
 ];
 
 /// Panes that say more of it, beside or below.
-const BESIDE: &[Pane] = &[Pane::Narration, Pane::Inspector, Pane::Holders, Pane::Waterfall];
+const BESIDE: &[Pane] = &[Pane::Narration, Pane::Inspector, Pane::Holders, Pane::Waterfall, Pane::WhatIf];
 
 /// Windows narrower than this have a lesson's text under its picture.
 const NARROW: f32 = 700.0;
@@ -204,7 +208,7 @@ impl Layout {
 
     /// Brings a pane to the front, with room where it needs some.
     pub(crate) fn show(&mut self, pane: Pane) {
-        if matches!(pane, Pane::Holders | Pane::Waterfall) {
+        if matches!(pane, Pane::Holders | Pane::Waterfall | Pane::WhatIf) {
             self.make_room(pane);
         }
         self.tree.make_active(|_, tile| matches!(tile, egui_tiles::Tile::Pane(p) if *p == pane));

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+pub use sim_core::profile::parse_bytes;
 pub use sim_core::report::grouped;
 use sim_core::tape::{Action, SourceLine};
 use sim_core::{Addr, Call, Domain, Op};
@@ -176,29 +177,6 @@ pub fn address(addr: Option<Addr>) -> String {
     addr.map_or_else(|| "NULL".to_owned(), |a| a.to_string())
 }
 
-/// Bytes that a person typed: `1048576`, `64K`, `500M`, `50 MiB`, `2G`, `1.5 GiB`.
-pub fn parse_bytes(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let number =
-        text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ',' | '_')).unwrap_or(text.len());
-    let (number, unit) = text.split_at(number);
-    let number = number.replace([',', '_'], "");
-    let unit = unit.trim().to_ascii_lowercase();
-    let power = ["", "k", "m", "g", "t"].iter().position(|letter| {
-        let rest = unit.strip_prefix(letter);
-        let words: &[&str] =
-            if letter.is_empty() { &["", "b", "byte", "bytes"] } else { &["", "b", "i", "ib"] };
-        rest.is_some_and(|rest| words.contains(&rest))
-    })?;
-    let factor = 1_u64 << (10 * power);
-    if let Ok(whole) = number.parse::<u64>() {
-        return whole.checked_mul(factor);
-    }
-    let part = number.parse::<f64>().ok().filter(|part| part.is_finite() && *part >= 0.0 && power > 0)?;
-    let bytes = part * factor as f64;
-    (bytes < 9.0e18).then_some(bytes as u64)
-}
-
 /// A position that a person typed: `1,234`, `50%`. `None` when it is no such thing.
 pub fn parse_step(text: &str, total: u64) -> Option<u64> {
     let text = text.trim();
@@ -279,6 +257,25 @@ mod tests {
         assert_eq!(parse_step("x", 10), None);
         assert_eq!(parse_address("0x10"), Some(Addr(16)));
         assert_eq!(parse_address("10"), None);
+    }
+
+    #[test]
+    fn bytes_are_read_as_people_write_them() {
+        for (text, bytes) in [
+            ("1048576", 1 << 20),
+            ("64K", 64 << 10),
+            ("64k", 64 << 10),
+            ("50 MiB", 50 << 20),
+            ("2G", 2 << 30),
+            ("1.5 GiB", 3 << 29),
+            ("1,024", 1024),
+            ("16 bytes", 16),
+        ] {
+            assert_eq!(parse_bytes(text), Some(bytes), "{text}");
+        }
+        for text in ["", "K", "1.5", "-1", "+1", "1X", "1KK", "99999999999999999999", "16777216T"] {
+            assert_eq!(parse_bytes(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::place::Place;
 use crate::quiz::QuizOrder;
 use crate::selection::Level;
 use crate::snapshots::Which;
+use crate::view::whatif::WhatIfOrder;
 
 /// One order.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -112,6 +113,8 @@ pub enum Order {
     Cancel,
     /// Replay under another preset.
     Profile(String),
+    /// Try what would have been.
+    WhatIf(WhatIfOrder),
     /// Keep what tracemalloc knows at this step.
     KeepSnapshot(Which),
     /// The same with a snapshot that the program took, by its name.

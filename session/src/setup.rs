@@ -13,7 +13,7 @@ use trace_io::Remedy;
 use trace_io::stats_text::{ClassRow, StatsText};
 
 /// What somebody wants otherwise than the trace says.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Overrides {
     /// Another preset.
     pub profile: Option<String>,

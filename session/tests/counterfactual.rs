@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use session::whatif::{Deed, Edit, EditError, Edited, Fewest, Figures, Want, edit, run, without};
+use session::diagnosis::Choice;
+use session::whatif::{Deed, Edit, EditError, Edited, Fewest, Figures, edit, run, without};
 use session::{Overrides, Setup};
 use sim_core::tape::{Action, SourceLine, StackId};
 use sim_core::{Call, Domain, Machine, ObjectHeap, Op, Profile, Trace, TraceBuilder};
@@ -385,7 +386,7 @@ fn blocks_are_told_by_anything_their_birth_has() {
         assert_eq!(matched(&format!("age={age}")) as usize, ages.iter().filter(|of| **of >= age).count());
     }
     let error = |deed, want: &str| {
-        edit(&trace, &[Edit { deed, want: want.parse::<Want>().unwrap() }], &setup.profile).unwrap_err()
+        edit(&trace, &[Edit { deed, want: want.parse::<Choice>().unwrap() }], &setup.profile).unwrap_err()
     };
     assert_eq!(
         error(Deed::Without, "site=app.py:13").to_string(),

@@ -182,6 +182,10 @@ fn keys_put_the_same_blocks_together_in_other_ways() {
     assert_eq!(keys(Key::Domain), ["OBJ"]);
     assert_eq!(keys(Key::Age), ["10,000 to 99,999 operations"]);
     assert_eq!(ended.forecast("site=cache.py:7 < app.py:3").blocks, 4);
+    // However a counterfactual may write it.
+    for choice in ["class=31", "class=#31", "class=512", "class=512B", "class=31 (512 bytes)"] {
+        assert_eq!(ended.forecast(choice).blocks, 10, "{choice}");
+    }
     let choices = ["site=cash.py:7".parse::<Choice>().unwrap()];
     let error = Chosen::of(&ended.census, &ended.trace, &ended.setup.profile, &[], &choices).unwrap_err();
     assert_eq!(

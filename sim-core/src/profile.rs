@@ -547,16 +547,27 @@ impl Profile {
     }
 }
 
-/// Bytes with an optional K, M or G suffix (powers of two); `None` for what is no such number.
+/// Bytes that a person typed: `1048576`, `64K`, `500M`, `50 MiB`, `2G`, `1.5 GiB`.
 pub fn parse_bytes(text: &str) -> Option<u64> {
-    let (digits, shift) = match text.as_bytes().last()? {
-        b'k' | b'K' => (&text[..text.len() - 1], 10),
-        b'm' | b'M' => (&text[..text.len() - 1], 20),
-        b'g' | b'G' => (&text[..text.len() - 1], 30),
-        _ => (text, 0),
-    };
-    let n: u64 = digits.parse().ok()?;
-    n.checked_shl(shift).filter(|v| v >> shift == n)
+    let text = text.trim();
+    let number =
+        text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ',' | '_')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(number);
+    let number = number.replace([',', '_'], "");
+    let unit = unit.trim().to_ascii_lowercase();
+    let power = ["", "k", "m", "g", "t"].iter().position(|letter| {
+        let rest = unit.strip_prefix(letter);
+        let words: &[&str] =
+            if letter.is_empty() { &["", "b", "byte", "bytes"] } else { &["", "b", "i", "ib"] };
+        rest.is_some_and(|rest| words.contains(&rest))
+    })?;
+    let factor = 1_u64 << (10 * power);
+    if let Ok(whole) = number.parse::<u64>() {
+        return whole.checked_mul(factor);
+    }
+    let part = number.parse::<f64>().ok().filter(|part| part.is_finite() && *part >= 0.0 && power > 0)?;
+    let bytes = part * factor as f64;
+    (bytes < 9.0e18).then_some(bytes as u64)
 }
 
 fn parse_list(text: &str) -> Option<Vec<u64>> {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use session::Setup;
 use session::format::bytes;
-use session::whatif::{Arenas, Blame, Ideal, ideal};
+use session::whatif::{Ideal, ideal};
 
 use super::input::{self, RunArgs};
 use super::output::{self, count, grouped};
@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     });
     bar.finish_and_clear();
     let ideal = ideal.with_context(shown)?;
-    let sentence = sentence(&ideal, setup.profile.arena_size);
+    let sentence = ideal.sentence(setup.profile.arena_size);
     let report = Report {
         trace: trace.head.name.clone(),
         operations: trace.len(),
@@ -65,31 +65,6 @@ pub(super) fn run(args: &Args) -> Result<()> {
         sentence,
     };
     if args.json { output::json(&report) } else { print(&report) }
-}
-
-/// The answer.
-fn sentence(ideal: &Ideal, arena_bytes: u64) -> String {
-    let Ideal { real, perfect_packing, known_lifetimes, gap, blame } = *ideal;
-    // The moment at which more is held that need not be.
-    let at_end = gap.final_arenas >= gap.peak_arenas;
-    let of = |arenas: Arenas| if at_end { arenas.final_arenas } else { arenas.peak_arenas };
-    let when = if at_end { "at the end" } else { "at the most" };
-    let held = format!("{} {when}", count(of(real), "arena"));
-    let (fill, known) = (grouped(of(perfect_packing)), grouped(of(known_lifetimes)));
-    match blame {
-        Blame::Neither => format!(
-            "neither: the live blocks fill what is held ({held}, and they fill {fill}); to hold less, keep less alive"
-        ),
-        Blame::Allocator => format!(
-            "the allocator: of {held} the live blocks fill {fill}, and placed by when they end they would lie in {known}, \
-             which is {} less",
-            bytes((of(real) - of(known_lifetimes)) * arena_bytes)
-        ),
-        Blame::Program => format!(
-            "the program: of {held} the live blocks fill {fill}, but even placed by when they end they would lie in {known}; \
-             free those that stay, or make them before the others"
-        ),
-    }
 }
 
 fn print(report: &Report) -> Result<()> {
@@ -105,12 +80,7 @@ fn print(report: &Report) -> Result<()> {
         bytes(report.arena_bytes)
     )?;
     writeln!(out, "  {:<18}{:>14}{:>14}", "arenas", "at the most", "at the end")?;
-    for (name, arenas) in [
-        ("as it is", ideal.real),
-        ("known lifetimes", ideal.known_lifetimes),
-        ("perfect packing", ideal.perfect_packing),
-        ("gap", ideal.gap),
-    ] {
+    for (name, arenas) in ideal.rows() {
         writeln!(out, "  {name:<18}{:>14}{:>14}", grouped(arenas.peak_arenas), grouped(arenas.final_arenas))?;
     }
     Ok(())

@@ -34,6 +34,7 @@ use crate::panes::map::MapState;
 use crate::panes::operations::OperationsState;
 use crate::panes::playground::PlaygroundState;
 use crate::panes::tracemalloc::TracemallocState;
+use crate::panes::whatif::WhatIfState;
 use crate::panes::{self, View, Wishes};
 use crate::platform::Platform;
 use crate::theme::{self, Theme};
@@ -96,6 +97,7 @@ struct Local {
     tracemalloc: TracemallocState,
     callers: CallersState,
     holders: HoldersState,
+    whatif: WhatIfState,
     overlay: OverlayState,
     lesson: LessonState,
     playground: PlaygroundState,
@@ -402,6 +404,7 @@ impl App {
             status: &shown.status,
             curves: &shown.curves,
             held: &shown.held,
+            tried: &shown.tried,
             theme: &self.theme,
             pulse,
         };

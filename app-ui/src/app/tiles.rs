@@ -48,6 +48,10 @@ impl Host<'_, '_> {
                 panes::callers::ui(ui, view, &mut self.local.callers);
             }
             Pane::Holders => panes::holders::ui(ui, view, &mut self.local.holders, wishes),
+            Pane::WhatIf => {
+                let ticked = self.local.holders.ticked(view);
+                panes::whatif::ui(ui, view, &mut self.local.whatif, &ticked, wishes);
+            }
             Pane::Waterfall => panes::waterfall::ui(ui, view, wishes),
             Pane::Learn => {
                 panes::lesson::ui(ui, view, self.progress, &mut self.local.lesson, &mut wishes.commands);

@@ -36,6 +36,7 @@ pub(crate) mod toolbar;
 pub(crate) mod tracemalloc;
 pub(crate) mod transport;
 pub(crate) mod waterfall;
+pub(crate) mod whatif;
 
 use egui::{Color32, Painter, Rect, Response, RichText, Stroke, StrokeKind, Ui};
 use session::Place;
@@ -46,6 +47,7 @@ use session::lesson::{Entry, Point};
 use session::order::Order;
 use session::view::holders::Holdings;
 use session::view::tape::FrameFacts;
+use session::view::whatif::WhatIfPicture;
 use session::view::{Curves, Head, Look, Picture, Status, Travel};
 use sim_core::report::PoolState;
 use sim_core::{Addr, Profile};
@@ -69,6 +71,8 @@ pub(crate) struct View<'a> {
     pub(crate) curves: &'a Curves,
     /// Who holds the memory, at the step that it says.
     pub(crate) held: &'a Holdings,
+    /// What was tried of the trace.
+    pub(crate) tried: &'a WhatIfPicture,
     /// The colors.
     pub(crate) theme: &'a Theme,
     /// How much of the pulse after a step is left, 1 to 0; always 0 when motion is reduced.

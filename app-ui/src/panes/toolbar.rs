@@ -112,6 +112,7 @@ fn view_menu(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             Action::TabCallers,
             Action::TabHolders,
             Action::TabWaterfall,
+            Action::TabWhatIf,
             Action::TabLearn,
             Action::TabPlayground,
         ] {

@@ -1,16 +1,18 @@
-//! Blocks chosen by what they have in common, as a person writes it: `site=app.py:12`, `class=31`, `thread=2`.
+//! Blocks chosen by what they have in common, as a person writes it: `site=app.py:12`, `class=512B`, `thread=2`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sim_core::tape::StackId;
-use sim_core::{Profile, Trace};
+use sim_core::{Domain, Profile, Trace};
 use thiserror::Error;
 
 use super::census::Census;
 use super::holders::{Holders, Rule};
 use super::key::{Key, KeyError, Label};
+use super::meant::{class_meant, stacks_meant};
+use crate::actions::stack_at;
 
 /// One key with a value.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -30,6 +32,14 @@ pub enum ChoiceError {
     /// The key is none.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// No class is called so.
+    #[error("`{value}` is no value for class: {expected}")]
+    Class {
+        /// What was written.
+        value: String,
+        /// What is to be written.
+        expected: String,
+    },
     /// No live block is of it.
     #[error("no block that is live at step {step} has {choice}; the largest groups are {nearest}")]
     Nothing {
@@ -67,23 +77,19 @@ impl FromStr for Choice {
 }
 
 impl Choice {
-    /// Whether a group is meant: by its whole key; a place by the end of its path, a function by its name alone, a class by its
-    /// number, a thread by its name.
-    pub fn means(&self, label: &Label) -> bool {
-        let value = self.value.as_str();
-        let short = |sign: &str| label.key.split_once(sign).is_some_and(|(head, _)| head == value);
-        if label.key == value {
-            return true;
-        }
-        match self.key {
-            Key::Site(_) | Key::Module => {
-                label.key.strip_suffix(value).is_some_and(|head| head.ends_with(['/', '\\']))
+    /// A site by its label.
+    pub fn site(label: &str) -> Self {
+        Self { key: Key::Site(1), value: label.to_owned() }
+    }
+
+    /// Whether a group is meant: by its whole key, a thread by its name.
+    fn means(&self, label: &Label) -> bool {
+        label.key == self.value
+            || match self.key {
+                Key::Thread => label.beside == self.value,
+                Key::Domain => label.key.eq_ignore_ascii_case(&self.value),
+                _ => false,
             }
-            Key::Function | Key::Class => short(" ("),
-            Key::Thread => label.beside == value,
-            Key::Domain => label.key.eq_ignore_ascii_case(value),
-            Key::Kind | Key::Age => false,
-        }
     }
 }
 
@@ -112,8 +118,21 @@ impl Chosen {
     ) -> Result<Self, ChoiceError> {
         let mut chosen = Self::none(census);
         for choice in choices {
+            if choice.key == Key::Class && class_meant(&choice.value, profile) == Ok(None) {
+                let large = |birth: &u32| {
+                    let op = trace.packed(*birth as usize);
+                    op.domain != Domain::Raw && !(1..=profile.small_request_threshold).contains(&op.size)
+                };
+                let births = census.births.iter();
+                chosen.blocks.iter_mut().zip(births).for_each(|(chosen, birth)| *chosen |= large(birth));
+                continue;
+            }
             let holders = Holders::of(census, trace, profile, changes, choice.key, Rule::Sole);
-            let meant: Vec<bool> = holders.groups.iter().map(|group| choice.means(&group.label)).collect();
+            let mut meant: Vec<bool> =
+                holders.groups.iter().map(|group| choice.means(&group.label)).collect();
+            if !meant.contains(&true) {
+                meant = shorter(census, trace, profile, changes, choice, &holders)?;
+            }
             if !meant.contains(&true) {
                 const NAMED: usize = 5;
                 let nearest = holders.groups.iter().take(NAMED).map(|group| group.label.key.as_str());
@@ -143,4 +162,32 @@ impl Chosen {
     pub fn have_pointers(&self) -> bool {
         !self.unborn.contains(&true)
     }
+}
+
+/// Groups that are meant by less than their whole key, such as the end of a path.
+fn shorter(
+    census: &Census,
+    trace: &Trace,
+    profile: &Profile,
+    changes: &[(u64, StackId)],
+    choice: &Choice,
+    holders: &Holders,
+) -> Result<Vec<bool>, ChoiceError> {
+    let mut meant = vec![false; holders.groups.len()];
+    if choice.key.needs_stacks() {
+        let stacks = stacks_meant(choice.key, &choice.value, &trace.origin.stacks);
+        for (birth, group) in census.births.iter().zip(&holders.of_block) {
+            let stack = stack_at(trace, changes, u64::from(*birth)).unwrap_or_default();
+            meant[*group as usize] |= stacks.get(stack.0 as usize) == Some(&true);
+        }
+    } else if choice.key == Key::Class {
+        let class = class_meant(&choice.value, profile)
+            .map_err(|expected| ChoiceError::Class { value: choice.value.clone(), expected })?;
+        let Some(class) = class else { return Ok(meant) };
+        let number = |label: &Label| label.key.split_once(" (").and_then(|(head, _)| head.parse().ok());
+        for (meant, group) in meant.iter_mut().zip(&holders.groups) {
+            *meant = number(&group.label) == Some(class);
+        }
+    }
+    Ok(meant)
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use sim_core::tape::{SourceLine, StackId};
+use sim_core::tape::{SourceLine, StackId, Stacks};
 use sim_core::{Domain, Kind, Profile, Trace};
 use thiserror::Error;
 
@@ -276,22 +276,9 @@ impl<'a> Keyer<'a> {
     }
 
     fn of_stack(&mut self, stack: StackId) -> u32 {
-        let stacks = &self.trace.origin.stacks;
-        let first = stacks.frames(stack).next().map(|frame| stacks.line(frame));
-        let (text, beside) = match (self.key, first) {
-            (_, None) => (NO_STACK.to_owned(), String::new()),
-            (Key::Site(depth), Some(first)) if depth <= 1 => (place(&first), first.function),
-            (Key::Site(depth), Some(_)) => {
-                let places =
-                    stacks.frames(stack).take(depth as usize).map(|frame| place(&stacks.line(frame)));
-                (places.collect::<Vec<_>>().join(" < "), String::new())
-            }
-            (Key::Function, Some(first)) if first.function.is_empty() => (first.file, String::new()),
-            (Key::Function, Some(first)) => (format!("{} ({})", first.function, first.file), String::new()),
-            (_, Some(first)) => (module(&first.file), String::new()),
-        };
+        let Label { key, beside } = stack_label(&self.trace.origin.stacks, stack, self.key);
         let known = self.labels.len() as u32;
-        let group = self.part(Part::Text(text));
+        let group = self.part(Part::Text(key));
         if group == known {
             self.labels[group as usize].beside = beside;
         }
@@ -300,6 +287,23 @@ impl<'a> Keyer<'a> {
         }
         group
     }
+}
+
+/// What blocks of a stack are called by a key that is read off it.
+pub(super) fn stack_label(stacks: &Stacks, stack: StackId, key: Key) -> Label {
+    let first = stacks.frames(stack).next().map(|frame| stacks.line(frame));
+    let (key, beside) = match (key, first) {
+        (_, None) => (NO_STACK.to_owned(), String::new()),
+        (Key::Site(depth), Some(first)) if depth <= 1 => (place(&first), first.function),
+        (Key::Site(depth), Some(_)) => {
+            let places = stacks.frames(stack).take(depth as usize).map(|frame| place(&stacks.line(frame)));
+            (places.collect::<Vec<_>>().join(" < "), String::new())
+        }
+        (Key::Function, Some(first)) if first.function.is_empty() => (first.file, String::new()),
+        (Key::Function, Some(first)) => (format!("{} ({})", first.function, first.file), String::new()),
+        (_, Some(first)) => (module(&first.file), String::new()),
+    };
+    Label { key, beside }
 }
 
 /// A place in the source as it is written everywhere: `app.py:12`.

@@ -13,6 +13,7 @@ pub mod holders;
 pub mod inquiry;
 pub mod key;
 pub mod layout;
+pub mod meant;
 mod pools;
 pub mod recorded;
 pub mod scope;

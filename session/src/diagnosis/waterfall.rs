@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sim_core::debug_hooks;
+use sim_core::mimalloc::SLICE_BYTES;
 use sim_core::report::Occupancy;
 use sim_core::{Machine, Profile};
 
@@ -100,22 +101,19 @@ impl Waterfall {
         let held = census.held_bytes();
         match census.placed {
             Placed::Recorded => recorded(&setup.profile, census, held, &mut add),
-            Placed::Model if machine.mimalloc().is_some() => segments(machine, census, held, &mut add),
             Placed::Model => {
-                let heap = machine.pymalloc();
-                let occupancy = Occupancy::of(heap);
-                let pool_size = setup.profile.pool_size;
-                add(Cause::FreeBlocks, occupancy.available_bytes, true);
-                add(Cause::EmptyPools, occupancy.unused_pools * pool_size, true);
-                add(Cause::PoolHeaders, occupancy.header_bytes, true);
-                add(Cause::PoolTails, occupancy.quantization_bytes, true);
-                add(Cause::Alignment, occupancy.alignment_bytes, true);
-                let all = machine.arena_counters().narenas_currently_allocated;
-                let others = all.saturating_sub(census.regions.len() as u64);
-                add(Cause::OtherInterpreters, others * setup.profile.arena_size, true);
-                // Blocks of other interpreters lie in their arenas, not with the C library.
-                sums.elsewhere = machine.raw().live_bytes();
-                add(Cause::ArenaMap, tables(machine, &setup.profile), true);
+                let occupancy = Occupancy::of(machine.pymalloc());
+                for (cause, bytes) in beside_blocks(machine, &occupancy, census.used_bytes()) {
+                    add(cause, bytes, true);
+                }
+                if machine.mimalloc().is_none() {
+                    let all = machine.arena_counters().narenas_currently_allocated;
+                    let others = all.saturating_sub(census.regions.len() as u64);
+                    add(Cause::OtherInterpreters, others * setup.profile.arena_size, true);
+                    // Blocks of other interpreters lie in their arenas, not with the C library.
+                    sums.elsewhere = machine.raw().live_bytes();
+                    add(Cause::ArenaMap, tables(machine, &setup.profile), true);
+                }
             }
         }
         add(Cause::Raw, sums.elsewhere, false);
@@ -137,15 +135,13 @@ struct Sums {
 impl Sums {
     fn of(setup: &Setup, census: &Census) -> Self {
         let mut sums = Self::default();
-        let word_bytes = setup.profile.pointer_bytes;
-        let extra = if setup.malloc.is_debug() { debug_hooks::Layout { word_bytes }.extra() } else { 0 };
+        let extra = hook_bytes(setup);
         let inside = census.range(census.regions.len()).start;
         for at in 0..inside {
-            let asked = census.asked[at].min(census.block_bytes[at]);
-            let hooks = extra.min(census.block_bytes[at] - asked);
+            let (asked, hooks, rounding) = block_parts(census.block_bytes[at], census.asked[at], extra);
             sums.asked += asked;
             sums.hooks += hooks;
-            sums.rounding += census.block_bytes[at] - asked - hooks;
+            sums.rounding += rounding;
         }
         sums.elsewhere = census.block_bytes[inside..].iter().fold(0, |sum, bytes| sum.saturating_add(*bytes));
         sums.unborn = census.unborn.iter().map(|unborn| unborn.blocks * unborn.block_bytes).sum();
@@ -190,18 +186,56 @@ fn recorded(profile: &Profile, census: &Census, held: u64, add: &mut impl FnMut(
     add(Cause::PoolTails, tails, true);
 }
 
-/// What mimalloc's segments have beside their used blocks.
-fn segments(machine: &Machine, census: &Census, held: u64, add: &mut impl FnMut(Cause, u64, bool)) {
-    let Some(run) = machine.mimalloc() else { return };
-    let (mut pages, mut free_slices) = (0, 0);
-    for segment in run.heap().segments() {
-        free_slices += u64::from(segment.free_slices) * sim_core::mimalloc::SLICE_BYTES;
-        for page in run.heap().pages_of(segment.id) {
-            pages += u64::from(page.slices) * sim_core::mimalloc::SLICE_BYTES;
+/// What a block is made of: asked for, put around it by debug hooks, and the rest of its class.
+pub(crate) fn block_parts(bytes: u64, asked: u64, hooks: u64) -> (u64, u64, u64) {
+    let asked = asked.min(bytes);
+    let hooks = hooks.min(bytes - asked);
+    (asked, hooks, bytes - asked - hooks)
+}
+
+/// Bytes that debug hooks put around a block, where the run has them.
+pub(crate) fn hook_bytes(setup: &Setup) -> u64 {
+    let word_bytes = setup.profile.pointer_bytes;
+    if setup.malloc.is_debug() { debug_hooks::Layout { word_bytes }.extra() } else { 0 }
+}
+
+/// What arenas with this occupancy have beside their used blocks, or mimalloc's segments, whose used blocks take `used_bytes`.
+pub(crate) fn beside_blocks(machine: &Machine, occupancy: &Occupancy, used_bytes: u64) -> [(Cause, u64); 7] {
+    let (mut free, mut empty, mut tails, mut alignment, mut headers) = (0, 0, 0, 0, 0);
+    let (mut slices, mut segment_headers) = (0, 0);
+    if let Some(run) = machine.mimalloc() {
+        let heap = run.heap();
+        for segment in heap.segments() {
+            let mut others = u64::from(segment.slices - segment.free_slices) * SLICE_BYTES;
+            slices += u64::from(segment.free_slices) * SLICE_BYTES;
+            for page in heap.pages_of(segment.id) {
+                let span = u64::from(page.slices) * SLICE_BYTES;
+                others = others.saturating_sub(span);
+                if page.used == 0 {
+                    empty += span;
+                } else {
+                    let room = (u64::from(page.reserved) * page.block_bytes).min(span);
+                    free += room;
+                    tails += span - room;
+                }
+            }
+            segment_headers += others;
         }
+        free = free.saturating_sub(used_bytes);
+    } else {
+        free = occupancy.available_bytes;
+        empty = occupancy.unused_pools * machine.pymalloc().profile().pool_size;
+        headers = occupancy.header_bytes;
+        tails = occupancy.quantization_bytes;
+        alignment = occupancy.alignment_bytes;
     }
-    let used = census.used_bytes();
-    add(Cause::FreeBlocks, pages.saturating_sub(used), true);
-    add(Cause::FreeSlices, free_slices, true);
-    add(Cause::SegmentHeaders, held.saturating_sub(pages.max(used) + free_slices), true);
+    [
+        (Cause::FreeBlocks, free),
+        (Cause::EmptyPools, empty),
+        (Cause::FreeSlices, slices),
+        (Cause::PoolHeaders, headers),
+        (Cause::SegmentHeaders, segment_headers),
+        (Cause::PoolTails, tails),
+        (Cause::Alignment, alignment),
+    ]
 }

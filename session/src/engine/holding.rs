@@ -164,7 +164,8 @@ impl Holding {
 
     fn make(&mut self, session: &Session, look: &Look, selection: &Selection, asked: &Asked) {
         let same = self.inquiry.as_ref().is_some_and(|inquiry| {
-            Arc::ptr_eq(inquiry.trace(), session.trace()) && inquiry.setup().profile == *session.profile()
+            Arc::ptr_eq(inquiry.trace(), session.trace())
+                && session.setup().is_ok_and(|setup| *inquiry.setup() == setup)
         });
         if !same {
             self.kept = Kept::default();

@@ -11,6 +11,7 @@ mod placing;
 mod playing;
 mod sitting;
 mod telling;
+mod trying;
 
 use std::io::Read;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use lessons::{Of, Taught};
 use placing::Placing;
 use playing::Playground;
 use telling::Told;
+use trying::Trying;
 
 /// Everything but the front.
 #[derive(Default)]
@@ -50,6 +52,7 @@ pub struct Engine {
     contents: Contents,
     statistics: Statistics,
     holding: Holding,
+    trying: Trying,
     look: Look,
     told: Told,
     /// A text for the clipboard, until a front takes it.
@@ -137,6 +140,7 @@ impl Engine {
             || self.look.operations.is_some() && !self.filter.complete()
             || self.counts()
             || self.owes_holding()
+            || self.tries()
     }
 
     /// Whether it is busy only because time has to pass, as while it plays slowly or waits for a pipe.
@@ -147,6 +151,7 @@ impl Engine {
             && !self.runs_over_memory()
             && !self.counts()
             && !(self.owes_holding() && self.may_hold())
+            && !self.tries()
     }
 
     /// Whether what is in the trace is still being counted for who looks at it.
@@ -225,6 +230,7 @@ impl Engine {
         self.go_to_awaited_peak();
         self.catch_up();
         self.hold(seconds);
+        self.try_out(slice);
     }
 
     /// Does one order.
@@ -289,6 +295,7 @@ impl Engine {
             Order::Fold(fold) => self.selection.fold = fold,
             Order::Clear => self.clear(),
             Order::Cancel => {
+                self.stop_trying();
                 self.loading = None;
                 self.growing = false;
                 if self.runs_over_memory() {
@@ -299,6 +306,7 @@ impl Engine {
                 }
             }
             Order::Profile(name) => self.change_profile(&name),
+            Order::WhatIf(order) => self.try_order(order),
             Order::KeepSnapshot(which) => self.keep_snapshot(which),
             Order::UseSnapshot(which, name) => self.use_snapshot(which, name),
             Order::CopyStats => self.copied = self.session.as_ref().map(Session::stats),
@@ -379,7 +387,9 @@ impl Engine {
 
     fn change_profile(&mut self, name: &str) {
         let Some(old) = &self.session else { return };
-        if old.profile().name == name {
+        // Settings of a cell go with the profile that somebody chooses.
+        let plain = old.overrides().settings.is_empty() && old.overrides().malloc.is_none();
+        if old.profile().name == name && plain {
             return;
         }
         if self.plays() {
@@ -390,7 +400,14 @@ impl Engine {
             self.teach((**lesson).clone(), Some(name));
             return;
         }
-        match old.under(name, self.next_revision()) {
+        self.change_settings(&Overrides::preset(name), name);
+    }
+
+    /// Runs what is open under something else, which is called so, at the same step.
+    fn change_settings(&mut self, overrides: &Overrides, name: &str) {
+        self.trying.tell_again();
+        let Some(old) = &self.session else { return };
+        match old.under(overrides, self.next_revision()) {
             Err(error) => self.error = Some(Trouble::running(name, &error)),
             Ok(mut session) => {
                 session.playback = old.playback;

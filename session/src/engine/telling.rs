@@ -80,7 +80,9 @@ impl Engine {
         // Never before the picture that it belongs to.
         let travels = self.session.as_ref().is_some_and(Session::travels);
         let held = if travels { None } else { self.held() };
-        let changed = head.is_some() || curves.is_some() || picture.is_some() || held.is_some();
+        let tried = if travels { None } else { self.tried() };
+        let changed =
+            head.is_some() || curves.is_some() || picture.is_some() || held.is_some() || tried.is_some();
         let asked = std::mem::take(&mut self.told.asked);
         if !asked
             && !changed
@@ -92,7 +94,7 @@ impl Engine {
             return None;
         }
         self.told.status = status.clone();
-        Some(Update { head, curves, picture, held, copied, saved, still, ..Update::of(status) })
+        Some(Update { head, curves, picture, held, tried, copied, saved, still, ..Update::of(status) })
     }
 
     fn made_of(&self) -> Option<MadeOf> {

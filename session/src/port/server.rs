@@ -278,6 +278,7 @@ mod tests {
             callers: true,
             holders: Some(crate::view::holders::HoldersLook::default()),
             waterfall: true,
+            whatif: true,
             digest: true,
             placed: Some(crate::diagnosis::Placed::Recorded),
         };

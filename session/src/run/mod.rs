@@ -86,9 +86,25 @@ impl Session {
         Self::begin(trace, overrides, revision, false)
     }
 
-    /// The same tape under another preset, at its start.
-    pub fn under(&self, preset: &str, revision: u64) -> Result<Self, SetupError> {
-        Self::begin(Arc::clone(&self.trace), &Overrides::preset(preset), revision, self.grows)
+    /// The same tape under something else, at its start.
+    pub fn under(&self, overrides: &Overrides, revision: u64) -> Result<Self, SetupError> {
+        Self::begin(Arc::clone(&self.trace), overrides, revision, self.grows)
+    }
+
+    /// Fields of the profile that the trace changes, with what is wanted otherwise; and `malloc` where another one is.
+    pub fn settings(&self) -> Vec<(String, String)> {
+        let malloc = self.overrides.malloc.map(|malloc| ("malloc".to_owned(), malloc.name().to_owned()));
+        let mut settings = self.trace.head.settings.clone();
+        for (key, value) in self.overrides.settings.iter().cloned().chain(malloc) {
+            settings.retain(|known| known.0 != key);
+            settings.push((key, value));
+        }
+        settings
+    }
+
+    /// What is wanted otherwise than the trace says.
+    pub fn overrides(&self) -> &Overrides {
+        &self.overrides
     }
 
     /// The same; whether the tape may go on, see [`Self::grow`], is said.

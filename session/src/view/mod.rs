@@ -2,7 +2,7 @@
 //!
 //! A front says in a [`Look`] what is on its screen and gets a [`Picture`] of exactly that. Each picture carries the
 //! step it was made of, so that all panes draw one state. What changes without a new picture stands in [`Status`], what takes longer than
-//! one in [`holders::Holdings`].
+//! one in [`holders::Holdings`] and [`whatif::WhatIfPicture`].
 
 pub mod holders;
 pub mod inspect;
@@ -14,6 +14,7 @@ pub mod tables;
 pub mod tape;
 pub mod tracemalloc;
 mod update;
+pub mod whatif;
 
 pub use update::{Brought, Shown, Update};
 
@@ -79,6 +80,8 @@ pub struct Look {
     pub holders: Option<HoldersLook>,
     /// What the memory is used for.
     pub waterfall: bool,
+    /// What would have been.
+    pub whatif: bool,
     /// The digest of the state, which costs milliseconds on a large heap.
     pub digest: bool,
     /// Which heap the map, the arenas' table and the inspector are of: the recorded one where that is asked for and is to be had.
@@ -95,7 +98,7 @@ pub struct Head {
     pub description: String,
     /// Operations on the tape.
     pub len: u64,
-    /// Fields of the profile that the trace changes.
+    /// Fields of the profile that the trace changes, or somebody who opened it otherwise; and `malloc` where that is.
     pub settings: Vec<(String, String)>,
     /// The constants of the build.
     pub profile: Profile,
@@ -136,7 +139,7 @@ impl Head {
             name: trace.head.name.clone(),
             description: trace.head.description.clone(),
             len: trace.len(),
-            settings: trace.head.settings.clone(),
+            settings: session.settings(),
             profile: session.profile().clone(),
             mimalloc: session.machine().mimalloc().is_some(),
             layers: session.machine().layers().is_some(),

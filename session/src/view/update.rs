@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::holders::Holdings;
+use super::whatif::WhatIfPicture;
 use super::{Curves, Head, Picture, Status};
 use crate::open::Still;
 use crate::trouble::Trouble;
@@ -20,6 +21,8 @@ pub struct Update {
     pub picture: Option<Box<Picture>>,
     /// Who holds the memory, at the step that it says.
     pub held: Option<Box<Holdings>>,
+    /// What was tried.
+    pub tried: Option<Box<WhatIfPicture>>,
     /// A text to put on the clipboard.
     pub copied: Option<String>,
     /// A file to be saved: what it is called, and its text.
@@ -40,6 +43,7 @@ impl Update {
             curves: None,
             picture: None,
             held: None,
+            tried: None,
             copied: None,
             saved: None,
             still: None,
@@ -67,6 +71,8 @@ pub struct Shown {
     pub picture: Option<Box<Picture>>,
     /// Who holds the memory, as it was said last.
     pub held: Box<Holdings>,
+    /// What was tried of it.
+    pub tried: Box<WhatIfPicture>,
 }
 
 /// What is to be done once with what an update brings.
@@ -83,7 +89,7 @@ pub struct Brought {
 impl Shown {
     /// Takes in what is new.
     pub fn take(&mut self, update: Update) -> Brought {
-        let Update { status, head, curves, picture, held, copied, saved, still, answered: _ } = update;
+        let Update { status, head, curves, picture, held, tried, copied, saved, still, answered: _ } = update;
         self.status = status;
         if head.is_some() {
             self.head = head;
@@ -92,6 +98,9 @@ impl Shown {
         }
         if let Some(held) = held {
             self.held = held;
+        }
+        if let Some(tried) = tried {
+            self.tried = tried;
         }
         if let Some(curves) = curves {
             self.curves = curves;

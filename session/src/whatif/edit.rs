@@ -4,17 +4,20 @@
 //! a realloc whose new block is left out frees the old one.
 
 use std::collections::VecDeque;
+use std::ops::Deref;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sim_core::tape::Action;
 use sim_core::{Call, Domain, Kind, ObjectHeap, Op, Profile, TapeError, Trace, TraceBuilder};
 use thiserror::Error;
 
-use super::matching::{Birth, Births, MatchError, Matcher, Want, nearest};
+use super::matching::{Birth, Calls, MatchError, Matcher, nearest};
 use super::tape::{Tape, Turn};
+use crate::diagnosis::Choice;
 
 /// What is done to blocks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Deed {
     /// They are never allocated.
     Without,
@@ -29,16 +32,16 @@ pub enum Deed {
 }
 
 /// One change.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Edit {
     /// What is done.
     pub deed: Deed,
     /// To which blocks. A block for which several changes are is subject to the first of them.
-    pub want: Want,
+    pub want: Choice,
 }
 
 /// Blocks that a change was for.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Matched {
     /// How many.
     pub blocks: u64,
@@ -70,15 +73,15 @@ pub enum EditError {
     #[error("no block matches {want}{}", alike(nearest))]
     Nothing {
         /// What was asked for.
-        want: Want,
+        want: Choice,
         /// What is there.
         nearest: Vec<String>,
     },
-    /// Births are meant, but none where it would count.
+    /// Calls are meant, but none where it would count.
     #[error("blocks match {want}, but none {when} step {step}")]
     NoneThen {
         /// What was asked for.
-        want: Want,
+        want: Choice,
         /// `lives at` or `is born after`.
         when: &'static str,
         /// The step.
@@ -115,10 +118,12 @@ struct Live {
     birth: Birth,
 }
 
-/// Who does it.
-struct Editor<'a> {
-    trace: &'a Trace,
-    births: Births<'a>,
+/// An edit on its way, a piece at a time, over a trace that is lent or shared.
+pub struct Editor<T> {
+    trace: T,
+    calls: Calls<T>,
+    wanted: Vec<Edit>,
+    profile: Profile,
     edits: Vec<(Deed, Matcher)>,
     matched: Vec<Matched>,
     /// For each operation how many others its block lives, where an edit asks that.
@@ -130,45 +135,16 @@ struct Editor<'a> {
     lanes: Vec<TraceBuilder>,
     turns: Vec<Turn>,
     pushed: u64,
+    /// The step that is to be arrived at.
+    step: u64,
+    marks: Vec<u64>,
 }
 
 /// Edits a trace. Classes are those of `profile`.
 pub fn edit(trace: &Trace, edits: &[Edit], profile: &Profile) -> Result<Edited, EditError> {
-    let scenario = (trace.needs_layers() || trace.action_count() > 0)
-        && (0..trace.len() as usize).any(|index| is_scenario(trace, index));
-    if scenario {
-        return Err(EditError::Scenario);
-    }
-    let operations = trace.len();
-    let mut ready = Vec::new();
-    for Edit { deed, want } in edits {
-        if let Deed::FreeAt(step) | Deed::Before(step) = *deed
-            && step > operations
-        {
-            return Err(EditError::PastEnd { step, operations });
-        }
-        ready.push((*deed, Matcher::new(want, trace, profile)?));
-    }
-    let mut editor = Editor::new(trace, ready);
-    let stretch = Tape::stretch_of(operations);
-    let mut marks = Vec::new();
-    for step in 0..=operations {
-        editor.arrive(step)?;
-        if step > 0 && (step.is_multiple_of(stretch) || step == operations) {
-            marks.push(editor.pushed);
-        }
-        if step < operations {
-            editor.operation(step as usize)?;
-        }
-    }
-    for (Edit { deed, want }, matched) in edits.iter().zip(&editor.matched) {
-        if matched.blocks == 0 {
-            return Err(nothing(trace, *deed, want, profile));
-        }
-    }
-    let Editor { matched, lanes, turns, .. } = editor;
-    let lanes = lanes.into_iter().map(|lane| Arc::new(lane.finish())).collect();
-    Ok(Edited { tape: Tape { lanes, turns, marks, stretch }, matched })
+    let mut editor = Editor::new(trace, edits, profile)?;
+    while !editor.advance(u64::MAX)? {}
+    editor.finish()
 }
 
 /// Whether an operation has effects beyond its block. An action that only says where calls come from has none.
@@ -181,10 +157,10 @@ fn is_scenario(trace: &Trace, index: usize) -> bool {
 }
 
 /// Why an edit found nothing to do.
-fn nothing(trace: &Trace, deed: Deed, want: &Want, profile: &Profile) -> EditError {
-    let births = Births::of(trace);
+fn nothing(trace: &Trace, deed: Deed, want: &Choice, profile: &Profile) -> EditError {
+    let calls = Calls::of(trace);
     let matcher = Matcher::new(want, trace, profile);
-    let is = |matcher: &Matcher, index| births.at(index).is_some_and(|birth| matcher.of(&birth, u64::MAX));
+    let is = |matcher: &Matcher, index| calls.at(index).is_some_and(|birth| matcher.of(&birth, u64::MAX));
     let some = matcher.is_ok_and(|matcher| (0..trace.len() as usize).any(|index| is(&matcher, index)));
     let want = want.clone();
     match deed {
@@ -195,14 +171,14 @@ fn nothing(trace: &Trace, deed: Deed, want: &Want, profile: &Profile) -> EditErr
 }
 
 /// How many operations the block of each birth lives.
-fn ages(births: &Births<'_>, trace: &Trace) -> Vec<u32> {
+fn ages<T: Deref<Target = Trace>>(calls: &Calls<T>, trace: &Trace) -> Vec<u32> {
     let len = trace.len() as usize;
     let mut ages = vec![0_u32; len];
     let mut born: Vec<Option<usize>> = vec![None; trace.slot_count() as usize];
     let age = |from: usize, to: usize| u32::try_from(to - from).unwrap_or(u32::MAX);
     for index in 0..len {
         let op = trace.packed(index);
-        let birth = births.at(index).map(|_| index);
+        let birth = calls.at(index).map(|_| index);
         let ends = birth.is_some() || matches!(op.kind, Kind::Free) && !op.null;
         let Some(slot) = born.get_mut(op.slot.0 as usize).filter(|_| ends) else { continue };
         if let Some(from) = std::mem::replace(slot, birth) {
@@ -215,8 +191,24 @@ fn ages(births: &Births<'_>, trace: &Trace) -> Vec<u32> {
     ages
 }
 
-impl<'a> Editor<'a> {
-    fn new(trace: &'a Trace, edits: Vec<(Deed, Matcher)>) -> Self {
+impl<T: Deref<Target = Trace> + Clone> Editor<T> {
+    /// With nothing done. Classes are those of `profile`.
+    pub fn new(trace: T, wanted: &[Edit], profile: &Profile) -> Result<Self, EditError> {
+        let scenario = (trace.needs_layers() || trace.action_count() > 0)
+            && (0..trace.len() as usize).any(|index| is_scenario(&trace, index));
+        if scenario {
+            return Err(EditError::Scenario);
+        }
+        let operations = trace.len();
+        let mut edits = Vec::new();
+        for Edit { deed, want } in wanted {
+            if let Deed::FreeAt(step) | Deed::Before(step) = *deed
+                && step > operations
+            {
+                return Err(EditError::PastEnd { step, operations });
+            }
+            edits.push((*deed, Matcher::new(want, &trace, profile)?));
+        }
         let lane_count = if edits.iter().any(|edit| edit.0 == Deed::Apart) { 2 } else { 1 };
         let lane = || {
             let mut lane = TraceBuilder::new(&trace.head.name);
@@ -227,20 +219,61 @@ impl<'a> Editor<'a> {
             to.origin.stacks = trace.origin.stacks.clone();
             lane
         };
-        let births = Births::of(trace);
+        let calls = Calls::of(trace.clone());
         let asks_age = edits.iter().any(|(_, matcher)| matcher.asks_age());
-        Self {
-            trace,
+        Ok(Self {
             matched: vec![Matched::default(); edits.len()],
-            ages: if asks_age { ages(&births, trace) } else { Vec::new() },
-            births,
+            ages: if asks_age { ages(&calls, &trace) } else { Vec::new() },
+            calls,
+            wanted: wanted.to_vec(),
+            profile: profile.clone(),
             live: vec![None; trace.slot_count() as usize],
             early: vec![VecDeque::new(); edits.len()],
             lanes: (0..lane_count).map(|_| lane()).collect(),
             turns: Vec::new(),
             pushed: 0,
+            step: 0,
+            marks: Vec::new(),
             edits,
+            trace,
+        })
+    }
+
+    /// Operations of the trace that are done.
+    pub fn done(&self) -> u64 {
+        self.step
+    }
+
+    /// Does so many operations more; whether all are done.
+    pub fn advance(&mut self, most: u64) -> Result<bool, EditError> {
+        let operations = self.trace.len();
+        let stretch = Tape::stretch_of(operations);
+        let end = self.step.saturating_add(most);
+        while self.step <= operations && self.step < end {
+            let step = self.step;
+            self.arrive(step)?;
+            if step > 0 && (step.is_multiple_of(stretch) || step == operations) {
+                self.marks.push(self.pushed);
+            }
+            if step < operations {
+                self.operation(step as usize)?;
+            }
+            self.step += 1;
         }
+        Ok(self.step > operations)
+    }
+
+    /// What came of it, once all operations are done.
+    pub fn finish(self) -> Result<Edited, EditError> {
+        for (Edit { deed, want }, matched) in self.wanted.iter().zip(&self.matched) {
+            if matched.blocks == 0 {
+                return Err(nothing(&self.trace, *deed, want, &self.profile));
+            }
+        }
+        let stretch = Tape::stretch_of(self.trace.len());
+        let lanes = self.lanes.into_iter().map(|lane| Arc::new(lane.finish())).collect();
+        let (turns, marks) = (self.turns.into(), self.marks.into());
+        Ok(Edited { tape: Tape { lanes, turns, marks, stretch }, matched: self.matched })
     }
 
     /// The first change that is for a birth, but for those that wait for a step.
@@ -265,7 +298,7 @@ impl<'a> Editor<'a> {
                 Deed::FreeAt(at) if at == step => self.free_here(edit, step)?,
                 Deed::Before(at) if at == step => {
                     for index in step as usize..self.trace.len() as usize {
-                        let Some(birth) = self.births.at(index) else { continue };
+                        let Some(birth) = self.calls.at(index) else { continue };
                         if self.fate(&birth) == Some(edit) {
                             self.count(edit, &birth);
                             let live = self.born(birth, 0, birth.domain == Domain::Raw)?;
@@ -301,7 +334,7 @@ impl<'a> Editor<'a> {
     /// Appends an operation that comes from where the one of the trace after `index` others does.
     fn push(&mut self, lane: u32, op: Op, index: usize) -> Result<(), EditError> {
         let heap = if op.domain == Domain::Obj { self.trace.object_heap(index) } else { ObjectHeap::Object };
-        let stack = self.births.stack(index);
+        let stack = self.calls.stack(index);
         let to = &mut self.lanes[lane as usize];
         to.push_whole(op, heap, stack, None).map_err(|error| EditError::Tape { at: self.pushed, error })?;
         self.pushed += 1;
@@ -350,7 +383,7 @@ impl<'a> Editor<'a> {
         } else {
             None
         };
-        let Some(birth) = self.births.at(index) else {
+        let Some(birth) = self.calls.at(index) else {
             return match (op.kind, old) {
                 (Kind::Free, Some(old)) => self.free(old, thread, op.domain, index),
                 // A request that no process has, which leaves the old block.

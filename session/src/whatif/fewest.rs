@@ -6,14 +6,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use sim_core::arena::{ArenaBackend as _, Target};
-use sim_core::tape::StackId;
-use sim_core::{Kind, Trace};
+use sim_core::{Machine, Trace};
 use thiserror::Error;
 
 use super::edit::{Deed, Edit, EditError, edit};
-use super::matching::{Births, MatchError, Want, has_stacks, site_label};
+use super::matching::MatchError;
 use super::run::{Allocator, CellError};
+use crate::actions::{stack_at, stack_changes};
+use crate::diagnosis::key::has_stacks;
+use crate::diagnosis::meant::site_label;
+use crate::diagnosis::{Births, Choice};
 use crate::setup::Setup;
 
 /// Sites that are tried for each place in the answer.
@@ -36,7 +40,7 @@ pub enum FewestError {
 }
 
 /// A site whose blocks are left out.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Chosen {
     /// What it is called.
     pub site: String,
@@ -64,24 +68,27 @@ pub struct Fewest {
 impl Fewest {
     /// Who keeps what at the end of a trace, of which `wanted` bytes less are to be held.
     pub fn new(trace: &Trace, setup: &Setup, wanted: u64) -> Result<Self, FewestError> {
+        let mut machine = Self::machine(trace, setup)?;
+        machine.run(trace, 0, trace.len() as usize);
+        Ok(Self::at_end(trace, setup, &machine, wanted))
+    }
+
+    /// The machine that has to be run to the end for it.
+    pub fn machine(trace: &Trace, setup: &Setup) -> Result<Machine, FewestError> {
         if Allocator::of(setup) != Allocator::Pymalloc {
             return Err(FewestError::NotPymalloc);
         }
         if !has_stacks(trace) {
             return Err(EditError::from(MatchError::NoStacks("site")).into());
         }
-        let mut machine = setup.machine(trace).map_err(CellError::from)?;
-        machine.run(trace, 0, trace.len() as usize);
-        let all = Births::of(trace);
-        let mut births = vec![StackId(0); trace.slot_count() as usize];
-        for index in 0..trace.len() as usize {
-            let op = trace.packed(index);
-            if let (Kind::Malloc | Kind::Calloc | Kind::Realloc, Some(birth)) =
-                (op.kind, births.get_mut(op.slot.0 as usize))
-            {
-                *birth = all.stack(index);
-            }
-        }
+        Ok(setup.machine(trace).map_err(CellError::from)?)
+    }
+
+    /// The search, once that machine is there.
+    pub fn at_end(trace: &Trace, setup: &Setup, machine: &Machine, wanted: u64) -> Self {
+        let changes = stack_changes(trace, 0);
+        let mut births = Births::default();
+        births.go_to(trace, trace.len());
         let heap = machine.pymalloc();
         let mut bases: Vec<u64> = heap
             .live_arenas()
@@ -95,7 +102,8 @@ impl Fewest {
         let mut sites: Vec<Option<usize>> = vec![None; trace.origin.stacks.len() as usize + 1];
         for (slot, target) in machine.live() {
             let Target::Block(block) = target else { continue };
-            let stack = births.get(slot.0 as usize).copied().unwrap_or_default();
+            let stack =
+                births.of(slot).and_then(|birth| stack_at(trace, &changes, birth)).unwrap_or_default();
             let Some(known) = sites.get_mut(stack.0 as usize) else { continue };
             let site = *known.get_or_insert_with(|| {
                 let stacks = &trace.origin.stacks;
@@ -112,7 +120,7 @@ impl Fewest {
                 blocks[site] += 1;
             }
         }
-        Ok(Self {
+        Self {
             wanted,
             base: machine.arena_counters().narenas_currently_allocated * setup.profile.arena_size,
             arenas,
@@ -122,12 +130,17 @@ impl Fewest {
             doubted: None,
             tried: Vec::new(),
             runs: 0,
-        })
+        }
     }
 
     /// Bytes of arenas at the end with all sites.
     pub fn base_bytes(&self) -> u64 {
         self.base
+    }
+
+    /// Bytes that are to be held less.
+    pub fn wanted(&self) -> u64 {
+        self.wanted
     }
 
     /// Whether the answer saves what is wanted.
@@ -206,10 +219,14 @@ impl Fewest {
     }
 }
 
+/// Leaving out the blocks of some sites.
+pub fn leaving_out(sites: &[String]) -> Vec<Edit> {
+    sites.iter().map(|site| Edit { deed: Deed::Without, want: Choice::site(site) }).collect()
+}
+
 /// Bytes of arenas at the end of a trace without some sites.
 pub fn without(trace: &Trace, setup: &Setup, sites: &[String]) -> Result<u64, FewestError> {
-    let edits: Vec<Edit> =
-        sites.iter().map(|site| Edit { deed: Deed::Without, want: Want::site(site) }).collect();
+    let edits = leaving_out(sites);
     let edited = edit(trace, &edits, &setup.profile)?;
     let mut bytes = 0;
     for lane in &edited.tape.lanes {

@@ -92,6 +92,11 @@ impl Grid {
         self.axes.iter().map(|axis| axis.0.as_str())
     }
 
+    /// Its keys with their values.
+    pub fn axes(&self) -> &[(String, Vec<String>)] {
+        &self.axes
+    }
+
     /// Every combination, the last key changing first. Without an axis there is one, of nothing.
     pub fn cells(&self) -> Vec<Cell> {
         let mut cells = vec![Cell::default()];
@@ -128,6 +133,11 @@ fn check(key: &str, value: &str) -> Result<(), GridError> {
 impl Cell {
     /// What the cell runs under, where all else is as `base` wants it.
     pub fn setup(&self, trace: &Trace, base: &Overrides) -> Result<Setup, SetupError> {
+        Setup::resolve(trace, &self.over(base))
+    }
+
+    /// What is wanted of it, where all else is as `base` wants it.
+    pub fn over(&self, base: &Overrides) -> Overrides {
         let mut overrides = base.clone();
         for (key, value) in &self.settings {
             match key.as_str() {
@@ -136,7 +146,7 @@ impl Cell {
                 _ => overrides.settings.push((key.clone(), value.clone())),
             }
         }
-        Setup::resolve(trace, &overrides)
+        overrides
     }
 }
 

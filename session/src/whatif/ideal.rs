@@ -7,7 +7,7 @@
 //! lies between the two.
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Deref};
 
 use serde::{Deserialize, Serialize};
 use sim_core::arena::{ArenaBackend as _, Target};
@@ -205,6 +205,9 @@ struct Packing {
     /// Pools with room by class, and arenas with room, each by its end.
     open_pools: Vec<BTreeSet<(u32, u32)>>,
     open_arenas: BTreeSet<(u32, u32)>,
+    /// By block.
+    pool_of: Vec<u32>,
+    count: Count,
 }
 
 /// The one that ends soonest after `end`, else the one that ends last.
@@ -233,21 +236,36 @@ fn place(all: &mut Vec<Holder>, free: &mut Vec<u32>, holder: Holder) -> u32 {
 }
 
 impl Packing {
+    #[cfg(test)]
     fn run(lives: &Lives, room: &Room, budget: u64) -> Arenas {
-        let open_pools = vec![BTreeSet::new(); room.blocks.len()];
-        let mut packing = Self { budget: budget as usize, open_pools, ..Self::default() };
-        let (mut pool_of, mut arenas) = (vec![0_u32; lives.classes.len()], Count::default());
-        for change in &lives.changes {
+        let mut packing = Self::new(lives, room, budget);
+        while !packing.advance(lives, room, 3) {}
+        packing.count.arenas()
+    }
+
+    fn new(lives: &Lives, room: &Room, budget: u64) -> Self {
+        Self {
+            budget: budget as usize,
+            open_pools: vec![BTreeSet::new(); room.blocks.len()],
+            pool_of: vec![0; lives.classes.len()],
+            ..Self::default()
+        }
+    }
+
+    /// Does so many changes more; whether all are done.
+    fn advance(&mut self, lives: &Lives, room: &Room, most: u64) -> bool {
+        let changes = lives.changes.iter().skip(self.now as usize);
+        for change in changes.take(usize::try_from(most).unwrap_or(usize::MAX)) {
             let block = (change & !DIED) as usize;
             if change & DIED == 0 {
-                pool_of[block] = packing.put(lives.classes[block], lives.deaths[block], room);
+                self.pool_of[block] = self.put(lives.classes[block], lives.deaths[block], room);
             } else {
-                packing.take(pool_of[block], room);
+                self.take(self.pool_of[block], room);
             }
-            packing.now += 1;
-            arenas.set(packing.live_arenas() as u64);
+            self.now += 1;
+            self.count.set(self.live_arenas() as u64);
         }
-        arenas.arenas()
+        self.now as usize == lives.changes.len()
     }
 
     fn live_arenas(&self) -> usize {
@@ -338,32 +356,98 @@ pub fn ideal(
     setup: &Setup,
     on: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Ideal, IdealError> {
-    if trace.len() > OPERATIONS_MAX {
-        return Err(IdealError::TooLong);
-    }
-    let mut machine = setup.machine(trace).map_err(CellError::from)?;
-    if Allocator::of(setup) != Allocator::Pymalloc {
-        return Err(IdealError::NotPymalloc);
-    }
-    let (mut lives, mut owner) = (Lives::default(), vec![NOBODY; trace.slot_count() as usize]);
-    for index in 0..trace.len() {
-        lives.step(&mut machine, trace, index as usize, &mut owner);
-        if (index + 1).is_multiple_of(CHUNK) && on(index + 1).is_break() {
+    let mut packer = Packer::new(trace, setup)?;
+    loop {
+        if let Some(ideal) = packer.advance(CHUNK) {
+            return ideal;
+        }
+        if packer.done() <= trace.len() && on(packer.done()).is_break() {
             return Err(CellError::Stopped.into());
         }
     }
-    if machine.pymalloc().memory().out_of_space() {
-        return Err(CellError::OutOfSpace.into());
+}
+
+/// A trace being run and packed anew, a piece at a time, over a trace that is lent or shared.
+pub struct Packer<T> {
+    trace: T,
+    machine: Machine,
+    room: Room,
+    lives: Lives,
+    owner: Vec<u32>,
+    done: u64,
+    packed: Option<Arenas>,
+    /// The placements by when blocks end that are done, and the one under way.
+    by_end: Vec<Arenas>,
+    placing: Option<Packing>,
+}
+
+impl<T: Deref<Target = Trace>> Packer<T> {
+    /// With nothing done.
+    pub fn new(trace: T, setup: &Setup) -> Result<Self, IdealError> {
+        if trace.len() > OPERATIONS_MAX {
+            return Err(IdealError::TooLong);
+        }
+        let machine = setup.machine(&trace).map_err(CellError::from)?;
+        if Allocator::of(setup) != Allocator::Pymalloc {
+            return Err(IdealError::NotPymalloc);
+        }
+        Ok(Self {
+            machine,
+            room: Room::of(&setup.profile),
+            lives: Lives::default(),
+            owner: vec![NOBODY; trace.slot_count() as usize],
+            done: 0,
+            packed: None,
+            by_end: Vec::new(),
+            placing: None,
+            trace,
+        })
     }
-    let counters = machine.arena_counters();
-    let real = Arenas {
-        peak_arenas: counters.narenas_highwater,
-        final_arenas: counters.narenas_currently_allocated,
-    };
-    let room = Room::of(&setup.profile);
-    let packed = perfect(&lives, &room);
-    let by_end = [0, packed.peak_arenas].map(|budget| Packing::run(&lives, &room, budget));
-    Ok(Ideal::of(real, packed, by_end))
+
+    /// Operations that are done; then changes of blocks that were placed, twice.
+    pub fn done(&self) -> u64 {
+        let placing = self.placing.as_ref().map_or(0, |placing| u64::from(placing.now));
+        self.done + self.by_end.len() as u64 * self.lives.changes.len() as u64 + placing
+    }
+
+    /// About how many there are of [`Self::done`]; known once the run is done.
+    pub fn total(&self) -> u64 {
+        let changes =
+            if self.done < self.trace.len() { self.trace.len() } else { self.lives.changes.len() as u64 };
+        self.trace.len() + 2 * changes
+    }
+
+    /// Does about so many more; the bounds are there once all are done.
+    pub fn advance(&mut self, most: u64) -> Option<Result<Ideal, IdealError>> {
+        let len = self.trace.len();
+        if self.done < len {
+            for index in self.done..len.min(self.done.saturating_add(most)) {
+                self.lives.step(&mut self.machine, &self.trace, index as usize, &mut self.owner);
+                self.done = index + 1;
+            }
+            return None;
+        }
+        if self.machine.pymalloc().memory().out_of_space() {
+            return Some(Err(CellError::OutOfSpace.into()));
+        }
+        let Some(packed) = self.packed else {
+            self.packed = Some(perfect(&self.lives, &self.room));
+            return None;
+        };
+        let budget = if self.by_end.is_empty() { 0 } else { packed.peak_arenas };
+        let placing = self.placing.get_or_insert_with(|| Packing::new(&self.lives, &self.room, budget));
+        if placing.advance(&self.lives, &self.room, most) {
+            self.by_end.push(placing.count.arenas());
+            self.placing = None;
+        }
+        let [first, second] = self.by_end[..] else { return None };
+        let counters = self.machine.arena_counters();
+        let real = Arenas {
+            peak_arenas: counters.narenas_highwater,
+            final_arenas: counters.narenas_currently_allocated,
+        };
+        Some(Ok(Ideal::of(real, packed, [first, second])))
+    }
 }
 
 impl Ideal {

@@ -4,10 +4,10 @@ use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 use sim_core::arena::{ArenaBackend as _, Target};
-use sim_core::mimalloc::SLICE_BYTES;
 use sim_core::{Machine, Slot};
 
 use super::asked::Asked;
+use crate::diagnosis::waterfall::{Cause, beside_blocks, block_parts};
 
 /// Bytes that an allocator holds and nobody asked for, by why. In mimalloc a pool is a page, and what is left of its slices beside
 /// blocks is quantization.
@@ -35,16 +35,16 @@ impl Losses {
         self.parts().iter().map(|part| part.1).sum()
     }
 
-    /// Each with its name.
-    pub fn parts(&self) -> [(&'static str, u64); 7] {
+    /// Each with what a waterfall calls it.
+    pub fn parts(&self) -> [(Cause, u64); 7] {
         [
-            ("rounding", self.rounding),
-            ("free in used pools", self.free_in_used_pools),
-            ("unused pools", self.unused_pools),
-            ("headers", self.headers),
-            ("quantization", self.quantization),
-            ("alignment", self.alignment),
-            ("debug", self.debug),
+            (Cause::Rounding, self.rounding),
+            (Cause::DebugHooks, self.debug),
+            (Cause::FreeBlocks, self.free_in_used_pools),
+            (Cause::EmptyPools, self.unused_pools),
+            (Cause::PoolHeaders, self.headers),
+            (Cause::PoolTails, self.quantization),
+            (Cause::Alignment, self.alignment),
         ]
     }
 }
@@ -82,12 +82,26 @@ struct Named {
 impl Named {
     /// A block of so many bytes, where so many were asked for.
     fn add(&mut self, bytes: u64, asked: u64, debug: u64) {
-        let asked = asked.min(bytes);
-        let debug = debug.min(bytes - asked);
+        let (asked, debug, rounding) = block_parts(bytes, asked, debug);
         self.bytes += bytes;
         self.ledger.asked += asked;
         self.ledger.losses.debug += debug;
-        self.ledger.losses.rounding += bytes - asked - debug;
+        self.ledger.losses.rounding += rounding;
+    }
+
+    /// With all that is beside blocks.
+    fn with(mut self, beside: [(Cause, u64); 7]) -> Ledger {
+        let losses = &mut self.ledger.losses;
+        for (cause, bytes) in beside {
+            *match cause {
+                Cause::FreeBlocks => &mut losses.free_in_used_pools,
+                Cause::EmptyPools | Cause::FreeSlices => &mut losses.unused_pools,
+                Cause::PoolTails => &mut losses.quantization,
+                Cause::Alignment => &mut losses.alignment,
+                _ => &mut losses.headers,
+            } += bytes;
+        }
+        self.ledger
     }
 }
 
@@ -99,11 +113,11 @@ impl Ledger {
 
     /// Of a machine whose blocks were asked for with these sizes; debug hooks put `debug` bytes around each.
     pub(super) fn of(machine: &Machine, asked: &Asked, debug: u64) -> Self {
-        let mut pymalloc = Self::of_pymalloc(machine, asked, debug);
         if machine.mimalloc().is_some() {
-            pymalloc += Self::of_mimalloc(machine, asked, debug);
+            Self::of_mimalloc(machine, asked, debug)
+        } else {
+            Self::of_pymalloc(machine, asked, debug)
         }
-        pymalloc
     }
 
     fn of_pymalloc(machine: &Machine, asked: &Asked, debug: u64) -> Self {
@@ -119,15 +133,9 @@ impl Ledger {
                 named.add(bytes, asked.of(slot.0 as usize), debug);
             }
         }
-        let mut ledger = named.ledger;
-        ledger.asked += occupancy.allocated_bytes.saturating_sub(named.bytes);
-        let losses = &mut ledger.losses;
-        losses.free_in_used_pools = occupancy.available_bytes;
-        losses.unused_pools = occupancy.unused_pools * profile.pool_size;
-        losses.headers = occupancy.header_bytes;
-        losses.quantization = occupancy.quantization_bytes;
-        losses.alignment = occupancy.alignment_bytes;
-        ledger
+        named.ledger.asked += occupancy.allocated_bytes.saturating_sub(named.bytes);
+        let used = named.bytes;
+        named.with(beside_blocks(machine, &occupancy, used))
     }
 
     fn of_mimalloc(machine: &Machine, asked: &Asked, debug: u64) -> Self {
@@ -149,26 +157,7 @@ impl Ledger {
                 named.add(heap.page(block.page).block_bytes, bytes, debug);
             }
         }
-        let mut ledger = named.ledger;
-        let losses = &mut ledger.losses;
-        let mut room = 0;
-        for segment in heap.segments() {
-            let mut others = u64::from(segment.slices - segment.free_slices) * SLICE_BYTES;
-            losses.unused_pools += u64::from(segment.free_slices) * SLICE_BYTES;
-            for page in heap.pages_of(segment.id) {
-                let span = u64::from(page.slices) * SLICE_BYTES;
-                others = others.saturating_sub(span);
-                if page.used == 0 {
-                    losses.unused_pools += span;
-                } else {
-                    let blocks = (u64::from(page.reserved) * page.block_bytes).min(span);
-                    room += blocks;
-                    losses.quantization += span - blocks;
-                }
-            }
-            losses.headers += others;
-        }
-        losses.free_in_used_pools += room.saturating_sub(named.bytes);
-        ledger
+        let used = named.bytes;
+        named.with(beside_blocks(machine, &machine.occupancy(), used))
     }
 }

@@ -1,7 +1,7 @@
 //! One cell: a tape under one set-up, at full speed, with the most that was held and where it went.
 
-use std::iter::Peekable;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sim_core::domains::AllocatorName;
@@ -13,6 +13,7 @@ use thiserror::Error;
 use super::asked::Asked;
 use super::ledger::{Ledger, Losses};
 use super::tape::Tape;
+use crate::diagnosis::waterfall::hook_bytes;
 use crate::setup::{Setup, SetupError};
 
 /// Operations between two words on how far it is.
@@ -66,13 +67,10 @@ pub struct Figures {
     /// Whose blocks MEM and OBJ are.
     pub allocator: Allocator,
     /// What would have ended the process; the figures are those up to there.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
     /// Bytes of arenas, at the most in each stretch of the unedited trace.
-    #[serde(skip)]
     pub curve: Vec<u64>,
     /// Bytes of an arena, of pymalloc's.
-    #[serde(skip)]
     pub arena_size: u64,
 }
 
@@ -112,6 +110,14 @@ impl Figures {
     /// What is held at the end, and at the most: arenas and RAW.
     pub fn held(&self) -> (u64, u64) {
         (self.final_total_bytes, self.peak_total_bytes)
+    }
+
+    /// How many arenas or segments so many bytes of them are.
+    pub fn arenas_of(&self, bytes: u64) -> u64 {
+        match self.allocator {
+            Allocator::Mimalloc => bytes.div_ceil(32 << 20),
+            _ => bytes / self.arena_size,
+        }
     }
 
     /// Whether less of it is less: the run went to its end, on the same allocator as `base`, and the C library was asked for the same.
@@ -173,8 +179,8 @@ struct Held {
 }
 
 /// A machine on its way.
-struct Lane<'a> {
-    trace: &'a Trace,
+struct Lane {
+    trace: Arc<Trace>,
     machine: Machine,
     done: usize,
     segments: Segments,
@@ -184,15 +190,15 @@ struct Lane<'a> {
     debug: u64,
 }
 
-impl<'a> Lane<'a> {
-    fn new(trace: &'a Trace, setup: &Setup) -> Result<Self, SetupError> {
+impl Lane {
+    fn new(trace: &Arc<Trace>, setup: &Setup) -> Result<Self, SetupError> {
         let machine = setup.machine(trace)?;
         let profile = &setup.profile;
         let most =
             if machine.mimalloc().is_some() { i64::MAX as u64 } else { profile.small_request_threshold };
-        let debug = if setup.malloc.is_debug() { 3 * u64::from(profile.pointer_bytes) } else { 0 };
+        let debug = hook_bytes(setup);
         Ok(Self {
-            trace,
+            trace: Arc::clone(trace),
             machine,
             done: 0,
             segments: Segments::default(),
@@ -204,7 +210,7 @@ impl<'a> Lane<'a> {
     }
 
     fn ledger(&mut self) -> Ledger {
-        self.asked.advance(self.trace, self.done);
+        self.asked.advance(&self.trace, self.done);
         Ledger::of(&self.machine, &self.asked, self.debug)
     }
 
@@ -270,152 +276,213 @@ fn run_looking(
     looks: (u64, u64),
     on: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Figures, CellError> {
-    let lanes: Result<Vec<Lane<'_>>, _> = tape.lanes.iter().map(|trace| Lane::new(trace, setup)).collect();
-    let mut lanes = lanes?;
-    let mut held = vec![Held::default(); lanes.len()];
-    let (mut peak, mut curve) = (Peak::default(), Vec::with_capacity(tape.marks.len()));
-    let (mut done, mut looked) = (0, 0);
-    let mut marks = tape.marks.iter().copied().peekable();
-    let mut stopped = None;
-    pass(&mut marks, done, &mut curve, &mut peak.stretch, &held);
-    'tape: for turn in &tape.turns {
-        let at = turn.lane as usize;
-        let mut left = turn.operations;
-        while left > 0 {
-            let others = held.iter().enumerate().filter(|(lane, _)| *lane != at).fold(
-                Held::default(),
-                |sum, (_, of)| Held {
-                    arenas: sum.arenas + of.arenas,
-                    bytes: sum.bytes + of.bytes,
-                    raw: sum.raw + of.raw,
-                },
-            );
-            let mark = marks.peek().copied().unwrap_or(u64::MAX);
-            let chunk = left.min(CHUNK).min(mark.saturating_sub(done).max(1));
-            let lane = &mut lanes[at];
-            let (from, to) = (lane.done, lane.done + chunk as usize);
-            let (own, highwater, arena_size) = (&mut held[at], &mut lane.highwater, lane.arena_size);
-            let mut higher = false;
-            lane.done =
-                lane.machine.run_seen(lane.trace, from, to, &mut lane.segments, |machine, segments| {
-                    let most = look(machine, segments, highwater, arena_size);
-                    let bytes = others.bytes + most.bytes;
-                    let raw = others.raw + most.raw;
-                    peak.arenas = peak.arenas.max(others.arenas + most.arenas);
-                    peak.raw = peak.raw.max(raw);
-                    peak.total = peak.total.max(bytes + raw);
-                    peak.stretch = peak.stretch.max(bytes);
-                    let arenas = machine.arena_counters().narenas_currently_allocated;
-                    *own = Held {
-                        arenas: arenas + segments.now,
-                        bytes: arenas * arena_size + segments.bytes,
-                        raw: most.raw,
-                    };
-                    higher = bytes > peak.bytes;
-                    peak.bytes = peak.bytes.max(bytes);
-                    if higher { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-                });
-            let ran = (lane.done - from) as u64;
-            (left, done) = (left - ran, done + ran);
-            if higher {
-                let cost: u64 = lanes.iter().map(Lane::looks).sum();
-                peak.step = done;
-                peak.done = lanes.iter().map(|lane| lane.done).collect();
-                peak.ledger = (looked + cost <= done * looks.0 + looks.1).then(|| {
-                    looked += cost;
-                    sum(&mut lanes)
-                });
+    let mut running = Running::new(tape, setup)?;
+    running.looks = looks;
+    loop {
+        if let Some(figures) = running.advance(CHUNK) {
+            return figures;
+        }
+        if on(running.done()).is_break() {
+            return Err(CellError::Stopped);
+        }
+    }
+}
+
+/// A run on its way, a piece at a time.
+pub struct Running {
+    tape: Tape,
+    setup: Setup,
+    looks: (u64, u64),
+    lanes: Vec<Lane>,
+    held: Vec<Held>,
+    peak: Peak,
+    curve: Vec<u64>,
+    /// Stretches that are over.
+    marks: usize,
+    done: u64,
+    looked: u64,
+    /// Whose turn it is, and operations of it that are left.
+    turn: usize,
+    left: u64,
+    stopped: Option<String>,
+    /// The way to the peak once more, lane by lane, and what those had that got there.
+    again: Option<(Vec<Lane>, Ledger)>,
+}
+
+impl Running {
+    /// With nothing done.
+    pub fn new(tape: &Tape, setup: &Setup) -> Result<Self, CellError> {
+        let lanes: Result<Vec<Lane>, _> = tape.lanes.iter().map(|trace| Lane::new(trace, setup)).collect();
+        let lanes = lanes?;
+        let mut running = Self {
+            looks: LOOKS,
+            held: vec![Held::default(); lanes.len()],
+            lanes,
+            peak: Peak::default(),
+            curve: Vec::with_capacity(tape.marks.len()),
+            marks: 0,
+            done: 0,
+            looked: 0,
+            turn: 0,
+            left: tape.turns.first().map_or(0, |turn| turn.operations),
+            stopped: None,
+            again: None,
+            tape: tape.clone(),
+            setup: setup.clone(),
+        };
+        running.pass();
+        Ok(running)
+    }
+
+    /// Operations that are done.
+    pub fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// Does up to so many operations; the figures are there once all are done.
+    pub fn advance(&mut self, most: u64) -> Option<Result<Figures, CellError>> {
+        if let Some((lanes, ledger)) = &mut self.again {
+            let to = self.peak.done.get(lanes.len() - 1).copied().unwrap_or(0);
+            let lane = lanes.last_mut()?;
+            let next = to.min(lane.done + most as usize);
+            lane.machine.run(&lane.trace, lane.done, next);
+            lane.done = next;
+            if next < to {
+                return None;
             }
-            pass(&mut marks, done, &mut curve, &mut peak.stretch, &held);
-            if on(done).is_break() {
-                return Err(CellError::Stopped);
+            *ledger += lane.ledger();
+            lanes.pop();
+            let ledger = *ledger;
+            return lanes.is_empty().then(|| Ok(self.figures(ledger)));
+        }
+        let mut room = most;
+        while room > 0 && self.stopped.is_none() {
+            while self.left == 0 {
+                self.turn += 1;
+                let Some(turn) = self.tape.turns.get(self.turn) else { return self.end() };
+                self.left = turn.operations;
             }
-            stopped = lanes[at].machine.stopped().map(ToString::to_string);
-            if stopped.is_some() {
-                break 'tape;
+            room -= self.chunk(room);
+        }
+        if self.stopped.is_some() { self.end() } else { None }
+    }
+
+    /// Does operations of one lane up to the end of a stretch, or until more is held than before.
+    fn chunk(&mut self, most: u64) -> u64 {
+        let at = self.tape.turns.get(self.turn).map_or(0, |turn| turn.lane as usize);
+        let others = self.held.iter().enumerate().filter(|(lane, _)| *lane != at).fold(
+            Held::default(),
+            |sum, (_, of)| Held {
+                arenas: sum.arenas + of.arenas,
+                bytes: sum.bytes + of.bytes,
+                raw: sum.raw + of.raw,
+            },
+        );
+        let mark = self.tape.marks.get(self.marks).copied().unwrap_or(u64::MAX);
+        let chunk = self.left.min(most).min(mark.saturating_sub(self.done).max(1));
+        let (lane, peak) = (&mut self.lanes[at], &mut self.peak);
+        let (from, to) = (lane.done, lane.done + chunk as usize);
+        let (own, highwater, arena_size) = (&mut self.held[at], &mut lane.highwater, lane.arena_size);
+        let mut higher = false;
+        lane.done = lane.machine.run_seen(&lane.trace, from, to, &mut lane.segments, |machine, segments| {
+            let most = look(machine, segments, highwater, arena_size);
+            let bytes = others.bytes + most.bytes;
+            let raw = others.raw + most.raw;
+            peak.arenas = peak.arenas.max(others.arenas + most.arenas);
+            peak.raw = peak.raw.max(raw);
+            peak.total = peak.total.max(bytes + raw);
+            peak.stretch = peak.stretch.max(bytes);
+            let arenas = machine.arena_counters().narenas_currently_allocated;
+            *own = Held {
+                arenas: arenas + segments.now,
+                bytes: arenas * arena_size + segments.bytes,
+                raw: most.raw,
+            };
+            higher = bytes > peak.bytes;
+            peak.bytes = peak.bytes.max(bytes);
+            if higher { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        let ran = (lane.done - from) as u64;
+        (self.left, self.done) = (self.left - ran, self.done + ran);
+        if higher {
+            let cost: u64 = self.lanes.iter().map(Lane::looks).sum();
+            self.peak.step = self.done;
+            self.peak.done = self.lanes.iter().map(|lane| lane.done).collect();
+            self.peak.ledger = (self.looked + cost <= self.done * self.looks.0 + self.looks.1).then(|| {
+                self.looked += cost;
+                sum(&mut self.lanes)
+            });
+        }
+        self.pass();
+        self.stopped = self.lanes[at].machine.stopped().map(ToString::to_string);
+        ran.max(1)
+    }
+
+    /// Ends the stretches that are over, of which the last one may have no operation.
+    fn pass(&mut self) {
+        while self.tape.marks.get(self.marks).is_some_and(|mark| *mark <= self.done) {
+            self.marks += 1;
+            self.curve.push(self.peak.stretch);
+            self.peak.stretch = self.held.iter().map(|of| of.bytes).sum();
+        }
+    }
+
+    /// All is done; where the bytes went at the peak may have to be looked at once more.
+    fn end(&mut self) -> Option<Result<Figures, CellError>> {
+        if self.lanes.iter().any(|lane| lane.machine.pymalloc().memory().out_of_space()) {
+            return Some(Err(CellError::OutOfSpace));
+        }
+        if let Some(ledger) = self.peak.ledger {
+            return Some(Ok(self.figures(ledger)));
+        }
+        // Without a peak nothing was ever held.
+        let lanes = &self.tape.lanes[..self.peak.done.len()];
+        let lanes: Result<Vec<Lane>, _> = lanes.iter().map(|trace| Lane::new(trace, &self.setup)).collect();
+        match lanes {
+            Err(error) => Some(Err(error.into())),
+            Ok(lanes) if lanes.is_empty() => Some(Ok(self.figures(Ledger::default()))),
+            Ok(lanes) => {
+                self.again = Some((lanes, Ledger::default()));
+                None
             }
         }
     }
-    if lanes.iter().any(|lane| lane.machine.pymalloc().memory().out_of_space()) {
-        return Err(CellError::OutOfSpace);
-    }
-    let at_peak = match peak.ledger {
-        Some(ledger) => ledger,
-        None => again(tape, setup, &peak.done, on)?,
-    };
-    let at_end = sum(&mut lanes);
-    let last = |of: fn(&Held) -> u64| held.iter().map(of).sum::<u64>();
-    Ok(Figures {
-        peak_arenas: peak.arenas,
-        final_arenas: last(|h| h.arenas),
-        released: lanes.iter().map(Lane::released).sum(),
-        peak_bytes: peak.bytes,
-        final_bytes: last(|h| h.bytes),
-        raw_peak_bytes: peak.raw,
-        raw_final_bytes: last(|h| h.raw),
-        peak_total_bytes: peak.total,
-        final_total_bytes: last(|h| h.bytes + h.raw),
-        peak_step: peak.step,
-        peak_asked_bytes: at_peak.asked,
-        final_asked_bytes: at_end.asked,
-        losses: AtBoth { at_peak: at_peak.losses, at_end: at_end.losses },
-        allocator: Allocator::of(setup),
-        stopped,
-        curve,
-        arena_size: setup.profile.arena_size,
-    })
-}
 
-/// Ends the stretches that are over after so many operations, of which the last one may have none.
-fn pass(
-    marks: &mut Peekable<impl Iterator<Item = u64>>,
-    done: u64,
-    curve: &mut Vec<u64>,
-    stretch: &mut u64,
-    held: &[Held],
-) {
-    while marks.next_if(|mark| *mark <= done).is_some() {
-        curve.push(*stretch);
-        *stretch = held.iter().map(|of| of.bytes).sum();
+    fn figures(&mut self, at_peak: Ledger) -> Figures {
+        let at_end = sum(&mut self.lanes);
+        let last = |of: fn(&Held) -> u64| self.held.iter().map(of).sum::<u64>();
+        Figures {
+            peak_arenas: self.peak.arenas,
+            final_arenas: last(|h| h.arenas),
+            released: self.lanes.iter().map(Lane::released).sum(),
+            peak_bytes: self.peak.bytes,
+            final_bytes: last(|h| h.bytes),
+            raw_peak_bytes: self.peak.raw,
+            raw_final_bytes: last(|h| h.raw),
+            peak_total_bytes: self.peak.total,
+            final_total_bytes: last(|h| h.bytes + h.raw),
+            peak_step: self.peak.step,
+            peak_asked_bytes: at_peak.asked,
+            final_asked_bytes: at_end.asked,
+            losses: AtBoth { at_peak: at_peak.losses, at_end: at_end.losses },
+            allocator: Allocator::of(&self.setup),
+            stopped: self.stopped.take(),
+            curve: std::mem::take(&mut self.curve),
+            arena_size: self.setup.profile.arena_size,
+        }
     }
 }
 
 /// Where the bytes of all lanes went.
-fn sum(lanes: &mut [Lane<'_>]) -> Ledger {
+fn sum(lanes: &mut [Lane]) -> Ledger {
     lanes.iter_mut().fold(Ledger::default(), |mut sum, lane| {
         sum += lane.ledger();
         sum
     })
 }
 
-/// The same for a state that was passed: the way to it once more.
-fn again(
-    tape: &Tape,
-    setup: &Setup,
-    done: &[usize],
-    on: &mut dyn FnMut(u64) -> ControlFlow<()>,
-) -> Result<Ledger, CellError> {
-    let mut ledger = Ledger::default();
-    // Nothing was ever held.
-    for (trace, &to) in tape.lanes.iter().zip(done) {
-        let mut lane = Lane::new(trace, setup)?;
-        while lane.done < to {
-            let next = to.min(lane.done + CHUNK as usize);
-            lane.machine.run(trace, lane.done, next);
-            lane.done = next;
-            if on(tape.operations()).is_break() {
-                return Err(CellError::Stopped);
-            }
-        }
-        ledger += lane.ledger();
-    }
-    Ok(ledger)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use sim_core::{Call, Domain, Op, TraceBuilder};
 
     use super::*;

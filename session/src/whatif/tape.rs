@@ -22,9 +22,9 @@ pub struct Tape {
     /// The operations of each machine.
     pub lanes: Vec<Arc<Trace>>,
     /// Whose turn it is, from the beginning to the end of all lanes.
-    pub turns: Vec<Turn>,
+    pub turns: Arc<[Turn]>,
     /// Operations of all lanes that are done at the end of each stretch of the unedited trace.
-    pub marks: Vec<u64>,
+    pub marks: Arc<[u64]>,
     /// Operations of the unedited trace in a stretch.
     pub stretch: u64,
 }
@@ -36,7 +36,7 @@ impl Tape {
         let stretch = Self::stretch_of(operations);
         Self {
             lanes: vec![Arc::clone(trace)],
-            turns: vec![Turn { lane: 0, operations }],
+            turns: Arc::from([Turn { lane: 0, operations }]),
             marks: (1..=operations.div_ceil(stretch)).map(|n| (n * stretch).min(operations)).collect(),
             stretch,
         }

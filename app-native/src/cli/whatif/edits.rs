@@ -2,10 +2,9 @@
 
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
-use session::format::{bytes, parse_step};
-use session::whatif::{Allocator, Deed, Edit, Figures, Matched, Want};
-
-use crate::cli::output::{count, grouped};
+use session::diagnosis::Choice;
+use session::format::parse_step;
+use session::whatif::{Deed, Edit, Figures, Matched};
 
 /// What is done to which blocks.
 #[derive(clap::Args)]
@@ -13,13 +12,13 @@ pub(super) struct EditArgs {
     /// Blocks that are never allocated, such as site=app.py:12; KEY is site, function, module, class, thread, domain, kind or
     /// age; may be repeated, as the others
     #[arg(long, value_name = "KEY=VALUE")]
-    without: Vec<Want>,
+    without: Vec<Choice>,
     /// Blocks that are the C library's
     #[arg(long, value_name = "KEY=VALUE")]
-    raw: Vec<Want>,
+    raw: Vec<Choice>,
     /// Blocks that lie in arenas of their own
     #[arg(long, value_name = "KEY=VALUE")]
-    apart: Vec<Want>,
+    apart: Vec<Choice>,
     /// Blocks that are allocated already after STEP operations, instead of later: a number, 50%, peak or end
     #[arg(long, value_name = "STEP=KEY=VALUE", value_parser = at_step)]
     before: Vec<AtStep>,
@@ -32,7 +31,7 @@ pub(super) struct EditArgs {
 #[derive(Clone, Debug)]
 struct AtStep {
     step: String,
-    want: Want,
+    want: Choice,
 }
 
 fn at_step(text: &str) -> Result<AtStep, String> {
@@ -40,7 +39,7 @@ fn at_step(text: &str) -> Result<AtStep, String> {
         .split_once('=')
         .filter(|(_, want)| want.contains('='))
         .ok_or("write STEP=KEY=VALUE, for example 50%=site=app.py:12")?;
-    let want = want.parse::<Want>().map_err(|error| error.to_string())?;
+    let want = want.parse::<Choice>().map_err(|error| error.to_string())?;
     Ok(AtStep { step: step.to_owned(), want })
 }
 
@@ -59,7 +58,7 @@ impl EditArgs {
                 format!("`{text}` is no step; write a number of operations, 50%, peak or end")
             }),
         };
-        let plain = |deed: Deed, wants: &[Want]| {
+        let plain = |deed: Deed, wants: &[Choice]| {
             wants.iter().map(|want| Edit { deed, want: want.clone() }).collect::<Vec<_>>()
         };
         let mut edits = plain(Deed::Without, &self.without);
@@ -102,20 +101,6 @@ impl EditLine {
         let (key, value) = (edit.want.key.name(), edit.want.value.clone());
         Self { edit: name, step, key, value, blocks: matched.blocks, bytes: matched.bytes }
     }
-
-    /// What was done, to how many.
-    fn told(&self) -> String {
-        let of =
-            format!("{}={} ({}, {})", self.key, self.value, count(self.blocks, "block"), bytes(self.bytes));
-        let step = self.step.map(grouped).unwrap_or_default();
-        match self.edit {
-            "without" => format!("without {of}"),
-            "raw" => format!("with {of} from RAW"),
-            "apart" => format!("with {of} in arenas of their own"),
-            "before" => format!("with {of} allocated at step {step}"),
-            _ => format!("with {of} freed at step {step}"),
-        }
-    }
 }
 
 /// What is held less after the changes, more where it is negative.
@@ -149,40 +134,11 @@ pub(super) struct Point {
 
 /// Both curves.
 pub(super) fn curve(before: &Figures, after: &Figures, stretch: u64, operations: u64) -> Vec<Point> {
-    let arenas = |of: &Figures, bytes: u64| match of.allocator {
-        Allocator::Mimalloc => bytes.div_ceil(32 << 20),
-        _ => bytes / of.arena_size,
-    };
     let steps = (1..).map(|n| (n * stretch).min(operations));
     let pairs = before.curve.iter().zip(&after.curve).zip(steps);
-    pairs.map(|((b, a), step)| Point { step, before: arenas(before, *b), after: arenas(after, *a) }).collect()
-}
-
-/// The answer.
-pub(super) fn sentence(lines: &[EditLine], before: &Figures, after: &Figures) -> String {
-    let what = if before.allocator == Allocator::Mimalloc { "segment" } else { "arena" };
-    let part = |moment: &str, arenas: (u64, u64), held: (u64, u64)| {
-        let change = match (held.0.checked_sub(held.1), held.1.checked_sub(held.0)) {
-            (Some(0), _) => return format!("as much {moment} ({})", count(arenas.0, what)),
-            (Some(less), _) => format!("{} less", bytes(less)),
-            (None, more) => format!("{} more", bytes(more.unwrap_or_default())),
-        };
-        format!("{change} {moment} ({} instead of {})", count(arenas.1, what), grouped(arenas.0))
-    };
-    let told: Vec<String> = lines.iter().map(EditLine::told).collect();
-    let end = part(
-        "at the end",
-        (before.final_arenas, after.final_arenas),
-        (before.final_bytes, after.final_bytes),
-    );
-    let peak =
-        part("at the most", (before.peak_arenas, after.peak_arenas), (before.peak_bytes, after.peak_bytes));
-    let raw = match after.raw_final_bytes.cast_signed() - before.raw_final_bytes.cast_signed() {
-        0 => String::new(),
-        more @ 1.. => format!("; RAW is asked for {} more", bytes(more.unsigned_abs())),
-        less => format!("; RAW is asked for {} less", bytes(less.unsigned_abs())),
-    };
-    format!("{} it holds {end} and {peak}{raw}, if the program does the same otherwise", told.join(", "))
+    pairs
+        .map(|((b, a), step)| Point { step, before: before.arenas_of(*b), after: after.arenas_of(*a) })
+        .collect()
 }
 
 /// A curve in one line of so many letters: the most of each stretch, against `most`.
@@ -218,10 +174,7 @@ mod tests {
     fn a_step_stands_before_the_key() {
         let at = at_step("1,000=site=app.py:12").unwrap();
         assert_eq!((at.step.as_str(), at.want.to_string()), ("1,000", "site=app.py:12".to_owned()));
-        assert!(
-            at_step("site=app.py:12").unwrap_err().contains("names no blocks")
-                || at_step("site=app.py:12").is_err()
-        );
-        assert!(at_step("5=place=x").unwrap_err().contains("KEY is site, function"));
+        assert!(at_step("site=app.py:12").unwrap_err().contains("write STEP=KEY=VALUE"));
+        assert!(at_step("5=place=x").unwrap_err().contains("is no key; there are site, function"));
     }
 }

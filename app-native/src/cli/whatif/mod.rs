@@ -12,10 +12,11 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use indicatif::ProgressBar;
 use serde::Serialize;
-use session::whatif::{Cell, CellError, Edited, Figures, Front, Gain, Grid, Tape, edit, run as run_tape};
+use session::format::parse_bytes;
+use session::whatif::words::{AS_CHANGED, AS_IT_IS, changed as changed_says};
+use session::whatif::{Cell, CellError, Edited, Grid, Row, Tape, Verdict, edit, run as run_tape};
 use session::{Overrides, Setup};
 use sim_core::Trace;
-use sim_core::profile::parse_bytes;
 
 use self::edits::{EditArgs, EditLine, Point, Saved};
 
@@ -55,36 +56,43 @@ fn wanted(text: &str) -> Result<u64, String> {
     parse_bytes(text).ok_or_else(|| "write bytes, with K, M or G for powers of 1024: 100M".to_owned())
 }
 
-/// A cell with what it came to.
-#[derive(Clone, Serialize)]
-struct Row {
-    settings: BTreeMap<String, String>,
-    #[serde(skip)]
-    cell: Cell,
+/// A row as an object: its settings, and figures or why there are none.
+#[derive(Serialize)]
+struct RowLine<'a> {
+    settings: BTreeMap<&'a str, &'a str>,
     #[serde(flatten)]
-    result: Outcome,
+    result: serde_json::Map<String, serde_json::Value>,
 }
 
-#[derive(Clone, Serialize)]
-#[serde(untagged)]
-enum Outcome {
-    Figures(Box<Figures>),
-    Error { error: String },
-}
-
-impl Row {
-    fn figures(&self) -> Option<&Figures> {
-        match &self.result {
-            Outcome::Figures(figures) => Some(figures),
-            Outcome::Error { .. } => None,
+fn row_line<S: serde::Serializer>(row: &Row, to: S) -> Result<S::Ok, S::Error> {
+    use serde::ser::Error as _;
+    let settings = row.cell.settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let mut result = serde_json::Map::new();
+    match &row.result {
+        Ok(figures) => {
+            if let serde_json::Value::Object(all) = serde_json::to_value(figures).map_err(S::Error::custom)? {
+                result = all;
+            }
+            // Curves are no figures, and only what stopped says so.
+            result.retain(|key, value| {
+                !matches!(key.as_str(), "curve" | "arena_size") && (key != "stopped" || !value.is_null())
+            });
+        }
+        Err(error) => {
+            result.insert("error".to_owned(), error.as_str().into());
         }
     }
+    RowLine { settings, result }.serialize(to)
+}
 
-    /// Bytes at the end and at the most, where they can be compared with those of `base`.
-    fn held(&self, base: &Self) -> Option<(u64, u64)> {
-        let base = base.figures()?;
-        self.figures().filter(|figures| figures.compares(base)).map(Figures::held)
+fn row_lines<S: serde::Serializer>(rows: &[Row], to: S) -> Result<S::Ok, S::Error> {
+    struct Line<'a>(&'a Row);
+    impl Serialize for Line<'_> {
+        fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            row_line(self.0, to)
+        }
     }
+    to.collect_seq(rows.iter().map(Line))
 }
 
 /// All rows. Sizes in bytes.
@@ -92,17 +100,15 @@ impl Row {
 struct Report {
     trace: String,
     operations: u64,
-    /// In one sentence.
-    answer: String,
+    #[serde(flatten)]
+    verdict: Verdict,
     /// The run as it is.
+    #[serde(serialize_with = "row_line")]
     base: Row,
     #[serde(flatten)]
     edited: Option<EditReport>,
+    #[serde(serialize_with = "row_lines")]
     rows: Vec<Row>,
-    /// The row that holds least at the end.
-    best: Option<usize>,
-    /// Rows that no other beats both at the end and at the peak.
-    front: Vec<usize>,
 }
 
 /// What came of changes to blocks.
@@ -162,11 +168,9 @@ fn grid_report(trace: &Arc<Trace>, grid: &Grid, overrides: &Overrides) -> Report
     let cells: Vec<Cell> = std::iter::once(Cell::default()).chain(grid.cells()).collect();
     let mut rows = rows(trace, &Tape::of(trace), &cells, overrides);
     let base = rows.remove(0);
-    let held: Vec<_> = rows.iter().map(|row| row.held(&base)).collect();
-    let Front { rows: front, best } = Front::of(&held);
-    let answer = table::answer(&base, &rows, &Gains::of(&base, &held), table::AS_IT_IS);
+    let verdict = Verdict::of(&base, &rows, AS_IT_IS);
     let (trace, operations) = (trace.head.name.clone(), trace.len());
-    Report { trace, operations, answer, base, edited: None, rows, best, front }
+    Report { trace, operations, verdict, base, edited: None, rows }
 }
 
 /// The same with changes to blocks: every cell is a run of what they leave.
@@ -179,9 +183,7 @@ fn edit_report(
 ) -> Result<Report> {
     let whole = Tape::of(trace);
     let base = rows(trace, &whole, &[Cell::default()], overrides).remove(0);
-    let Some(before) = base.figures() else {
-        bail!("the trace cannot be run as it is: {}", table::why_not(&base))
-    };
+    let Some(before) = base.figures() else { bail!("the trace cannot be run as it is: {}", base.why_not()) };
     let edits = args.edits(trace.len(), before.peak_step)?;
     let Edited { tape, matched } = edit(trace, &edits, &setup.profile)?;
     let mut lines = Vec::new();
@@ -194,15 +196,16 @@ fn edit_report(
     let mut rows = rows(trace, &tape, &cells, overrides);
     let changed = rows.remove(0);
     let Some(after) = changed.figures() else {
-        bail!("the changed trace cannot be run: {}", table::why_not(&changed))
+        bail!("the changed trace cannot be run: {}", changed.why_not())
     };
-    let mut answer = edits::sentence(&lines, before, after);
-    let held: Vec<_> = rows.iter().map(|row| row.held(&changed)).collect();
-    let Front { rows: front, best } = Front::of(&held);
-    if has_grid {
-        let gains = Gains::of(&changed, &held);
-        answer = format!("{answer}; {}", table::answer(&changed, &rows, &gains, table::AS_CHANGED));
+    let answer = changed_says(&edits, &matched, before, after);
+    let verdict = if has_grid {
+        let of_grid = Verdict::of(&changed, &rows, AS_CHANGED);
+        Verdict { answer: format!("{answer}; {}", of_grid.answer), ..of_grid }
     } else {
+        Verdict { answer, ..Verdict::default() }
+    };
+    if !has_grid {
         rows.push(changed.clone());
     }
     let edited = Some(EditReport {
@@ -212,23 +215,7 @@ fn edit_report(
         row: changed,
     });
     let (trace, operations) = (trace.head.name.clone(), trace.len());
-    Ok(Report { trace, operations, answer, base, edited, rows, best, front })
-}
-
-/// What the best rows gain.
-struct Gains {
-    at_end: Option<Gain>,
-    at_peak: Option<Gain>,
-}
-
-impl Gains {
-    fn of(base: &Row, held: &[Option<(u64, u64)>]) -> Self {
-        let Some((end, peak)) = base.held(base) else { return Self { at_end: None, at_peak: None } };
-        Self {
-            at_end: Gain::over(end, held, |(end, _)| end),
-            at_peak: Gain::over(peak, held, |(_, peak)| peak),
-        }
-    }
+    Ok(Report { trace, operations, verdict, base, edited, rows })
 }
 
 fn row(trace: &Trace, tape: &Tape, cell: &Cell, overrides: &Overrides, bar: &ProgressBar) -> Row {
@@ -242,9 +229,6 @@ fn row(trace: &Trace, tape: &Tape, cell: &Cell, overrides: &Overrides, bar: &Pro
     });
     // A cell that ends early is done all the same.
     bar.inc(tape.operations() - known);
-    let result = match figures {
-        Ok(figures) => Outcome::Figures(Box::new(figures)),
-        Err(error) => Outcome::Error { error: super::words::line(&error.into()) },
-    };
-    Row { settings: cell.settings.iter().cloned().collect(), cell: cell.clone(), result }
+    let result = figures.map(Box::new).map_err(|error| super::words::line(&error.into()));
+    Row { cell: cell.clone(), result }
 }

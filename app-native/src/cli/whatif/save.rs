@@ -5,7 +5,6 @@ use std::io::Write as _;
 use anyhow::Result;
 use serde::Serialize;
 use session::Setup;
-use session::format::bytes;
 use session::whatif::{Fewest, FewestError, without};
 use sim_core::Trace;
 
@@ -54,7 +53,7 @@ pub(super) fn run(trace: &Trace, setup: &Setup, wanted: u64, json: bool) -> Resu
         search.chosen().into_iter().map(|of| Site { site: of.site, blocks: of.blocks }).collect();
     let report = Report {
         trace: trace.head.name.clone(),
-        answer: answer(&search, wanted, sites.len() as u64),
+        answer: search.answer(),
         wanted_bytes: wanted,
         saved_bytes: search.saved_bytes(),
         reached: search.reached(),
@@ -77,22 +76,4 @@ pub(super) fn run(trace: &Trace, setup: &Setup, wanted: u64, json: bool) -> Resu
         count(report.runs, "run")
     )?;
     Ok(())
-}
-
-fn answer(search: &Fewest, wanted: u64, sites: u64) -> String {
-    let (base, saved) = (search.base_bytes(), search.saved_bytes());
-    let held = format!("of {} of arenas at the end", bytes(base));
-    if wanted == 0 || search.reached() {
-        return format!(
-            "without {} {} less is held, {held}, if the program does the same otherwise",
-            count(sites, "site"),
-            bytes(saved)
-        );
-    }
-    format!(
-        "{} cannot be saved by leaving sites out: {held}, {} less is held without {}, and nobody else keeps what is left",
-        bytes(wanted),
-        bytes(saved),
-        count(sites, "site")
-    )
 }

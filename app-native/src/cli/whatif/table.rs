@@ -3,76 +3,13 @@
 use std::io::Write as _;
 
 use anyhow::Result;
-use session::format::bytes;
-use session::whatif::{Figures, Gain, Grid};
+use session::format::{bytes, csv_cell};
+use session::whatif::words::{AS_CHANGED, AS_IT_IS};
+use session::whatif::{Figures, Grid, Row};
 
+use super::Report;
 use super::edits::{Point, drawn};
-use super::{Gains, Outcome, Report, Row};
 use crate::cli::output::{count, grouped};
-
-/// What the run as it is is called.
-pub(super) const AS_IT_IS: &str = "as it is";
-/// What it is called with other blocks.
-pub(super) const AS_CHANGED: &str = "as changed";
-
-/// The settings of a row as a person would give them.
-fn named(row: &Row) -> String {
-    let parts: Vec<String> = row.cell.settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    if parts.is_empty() { AS_IT_IS.to_owned() } else { parts.join(" ") }
-}
-
-/// What a grid says, in one sentence.
-pub(super) fn answer(base: &Row, rows: &[Row], gains: &Gains, called: &str) -> String {
-    let Some((end, peak)) = base.held(base) else {
-        return format!("the run {called} cannot be compared with: {}", why_not(base));
-    };
-    let held = |gain: &Gain, moment: &str| {
-        rows.get(gain.row).map_or_else(String::new, |row| {
-            format!("{} holds {} less {moment}", named(row), bytes(gain.bytes))
-        })
-    };
-    match (&gains.at_end, &gains.at_peak) {
-        (None, None) => format!(
-            "nothing here holds less than the run {called}, which has {} at the most and {} at the end",
-            bytes(peak),
-            bytes(end)
-        ),
-        (Some(gain), None) => format!("{}; nothing here lowers the peak", held(gain, "at the end")),
-        (None, Some(gain)) => {
-            format!("{}; nothing here leaves less at the end", held(gain, "at the peak"))
-        }
-        (Some(at_end), Some(at_peak)) if at_end.row == at_peak.row => {
-            format!("{} and {} less at the peak", held(at_end, "at the end"), bytes(at_peak.bytes))
-        }
-        (Some(at_end), Some(at_peak)) => {
-            format!("{}; {}", held(at_end, "at the end"), held(at_peak, "at the peak"))
-        }
-    }
-}
-
-/// Why a row stands outside comparisons.
-pub(super) fn why_not(row: &Row) -> String {
-    match &row.result {
-        Outcome::Error { error } => error.clone(),
-        Outcome::Figures(figures) => figures.stopped.as_ref().map_or_else(String::new, |fatal| {
-            format!("the process ends: {}", fatal.lines().next().unwrap_or_default())
-        }),
-    }
-}
-
-/// What stands behind the figures of a row that is not compared.
-fn beside(row: &Row, base: &Row) -> Option<String> {
-    let (of, base_of) = (row.figures()?, base.figures()?);
-    Some(if of.compares(base_of) {
-        return None;
-    } else if of.stopped.is_some() {
-        why_not(row)
-    } else if of.allocator == base_of.allocator {
-        "not compared: other RAW".to_owned()
-    } else {
-        "not compared: other allocator".to_owned()
-    })
-}
 
 /// How wide curves are drawn.
 const CURVE_LETTERS: usize = 96;
@@ -105,7 +42,7 @@ fn figures(figures: &Figures) -> [String; 9] {
 
 pub(super) fn print(report: &Report, grid: &Grid) -> Result<()> {
     let mut out = super::super::output::reported();
-    writeln!(out, "{}", report.answer)?;
+    writeln!(out, "{}", report.verdict.answer)?;
     writeln!(out, "\n{}, {}\n", report.trace, count(report.operations, "operation"))?;
     let mut keys: Vec<&str> = grid.keys().collect();
     let cells = if keys.is_empty() { &[][..] } else { &report.rows };
@@ -121,7 +58,7 @@ pub(super) fn print(report: &Report, grid: &Grid) -> Result<()> {
         lines.push(row_of(base, base, "", &[AS_CHANGED], keys.len()));
     }
     for (at, row) in cells.iter().enumerate() {
-        let mark = match (report.best == Some(at), report.front.contains(&at)) {
+        let mark = match (report.verdict.best == Some(at), report.verdict.front.contains(&at)) {
             (true, _) => ">",
             (false, true) => "*",
             (false, false) => "",
@@ -147,29 +84,33 @@ pub(super) fn print(report: &Report, grid: &Grid) -> Result<()> {
         out,
         "\n> holds least at the end, * is on the front: no other row holds less both at the end and at the most, RAW included"
     )?;
-    if cells.iter().any(|row| beside(row, base).is_some()) {
+    if cells.iter().any(|row| row.beside(base).is_some()) {
         writeln!(
             out,
             "only rows on the same allocator, with the same asked of the C library, are compared: what that takes beside is not known,\n\
              nor how much of mimalloc's segments of 32 MiB is ever touched"
         )?;
     }
-    let best = report.best.and_then(|best| report.rows.get(best)).and_then(|row| Some((row, row.figures()?)));
+    let best = report
+        .verdict
+        .best
+        .and_then(|best| report.rows.get(best))
+        .and_then(|row| Some((row, row.figures()?)));
     if let (Some(base), Some((row, best))) = (base.figures(), best) {
-        writeln!(out, "\nbytes of arenas at the end{called:>20}{:>20}", "best")?;
+        writeln!(out, "\nbytes of arenas at the end    {called:>20}{:>20}", "best")?;
         writeln!(
             out,
-            "  {:<24}{:>20}{:>20}",
+            "  {:<28}{:>20}{:>20}",
             "asked for",
             bytes(base.final_asked_bytes),
             bytes(best.final_asked_bytes)
         )?;
         for (of, to) in base.losses.at_end.parts().iter().zip(best.losses.at_end.parts()) {
             if of.1 + to.1 > 0 {
-                writeln!(out, "  {:<24}{:>20}{:>20}", of.0, bytes(of.1), bytes(to.1))?;
+                writeln!(out, "  {:<28}{:>20}{:>20}", of.0.name(), bytes(of.1), bytes(to.1))?;
             }
         }
-        writeln!(out, "best is {}", named(row))?;
+        writeln!(out, "best is {}", row.named())?;
     }
     Ok(())
 }
@@ -183,13 +124,13 @@ fn row_of(row: &Row, base: &Row, mark: &str, values: &[&str], keys: usize) -> Ve
     let mut settings = values.to_vec();
     settings.resize(keys.max(values.len()), "");
     match &row.result {
-        Outcome::Figures(of) => {
+        Ok(of) => {
             let mut cells = line(mark.to_owned(), &settings, &[]);
             cells.extend(figures(of));
-            cells.extend(beside(row, base));
+            cells.extend(row.beside(base));
             cells
         }
-        Outcome::Error { error } => {
+        Err(error) => {
             let mut cells = line(mark.to_owned(), &settings, &[]);
             cells.push(error.clone());
             cells
@@ -220,7 +161,7 @@ fn aligned(lines: &[Vec<String>], left: usize) -> Vec<String> {
 /// The rows as CSV: settings, then figures in bytes, then what is wrong.
 pub(super) fn csv(report: &Report, grid: &Grid) -> Result<()> {
     let mut out = super::super::output::reported();
-    let mut keys: Vec<String> = grid.keys().map(quoted).collect();
+    let mut keys: Vec<String> = grid.keys().map(csv_cell).collect();
     keys.push(String::new());
     writeln!(
         out,
@@ -230,10 +171,10 @@ pub(super) fn csv(report: &Report, grid: &Grid) -> Result<()> {
     )?;
     for row in &report.rows {
         let settings: Vec<String> =
-            row.cell.settings.iter().map(|(_, value)| format!("{},", quoted(value))).collect();
+            row.cell.settings.iter().map(|(_, value)| format!("{},", csv_cell(value))).collect();
         write!(out, "{}", settings.concat())?;
         match &row.result {
-            Outcome::Figures(f) => {
+            Ok(f) => {
                 let numbers = [
                     f.peak_arenas,
                     f.final_arenas,
@@ -248,32 +189,17 @@ pub(super) fn csv(report: &Report, grid: &Grid) -> Result<()> {
                 for number in numbers {
                     write!(out, "{number},")?;
                 }
-                writeln!(out, "{}", quoted(f.stopped.as_deref().unwrap_or_default()))?;
+                writeln!(out, "{}", csv_cell(&row.why_not()))?;
             }
-            Outcome::Error { error } => writeln!(out, ",,,,,,,,,{}", quoted(error))?,
+            Err(error) => writeln!(out, ",,,,,,,,,{}", csv_cell(error))?,
         }
     }
     Ok(())
 }
 
-/// A field of CSV, on one line, which no spreadsheet takes for a formula.
-fn quoted(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    let formula = line.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let line = if formula { format!("'{line}") } else { line.to_owned() };
-    if line.contains([',', '"']) { format!("\"{}\"", line.replace('"', "\"\"")) } else { line }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_field_is_no_formula_and_one_field() {
-        assert_eq!(quoted("=1+1"), "'=1+1");
-        assert_eq!(quoted("a, \"b\"\nc"), "\"a, \"\"b\"\"\"");
-        assert_eq!(quoted("256K"), "256K");
-    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell_and_reasons_have_no_width() {

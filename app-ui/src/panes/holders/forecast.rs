@@ -8,9 +8,15 @@ use session::format::{bytes, count, parse_bytes};
 use session::view::holders::HoldersPicture;
 
 use super::HoldersState;
+use crate::command::{Action, Command};
 
 /// Draws the line.
-pub(super) fn ui(ui: &mut Ui, picture: &HoldersPicture, state: &mut HoldersState) {
+pub(super) fn ui(
+    ui: &mut Ui,
+    picture: &HoldersPicture,
+    state: &mut HoldersState,
+    commands: &mut Vec<Command>,
+) {
     if state.picked.is_empty() && state.said.is_none() {
         return;
     }
@@ -32,6 +38,10 @@ pub(super) fn ui(ui: &mut Ui, picture: &HoldersPicture, state: &mut HoldersState
         if !state.picked.is_empty() && ui.small_button("untick").on_hover_text("Tick no group").clicked() {
             state.picked.clear();
             state.said = None;
+        }
+        let what = "Try the whole trace without these blocks, or with them elsewhere";
+        if !state.picked.is_empty() && ui.small_button("what if\u{2026}").on_hover_text(what).clicked() {
+            commands.push(Command::Do(Action::TabWhatIf));
         }
     });
 }

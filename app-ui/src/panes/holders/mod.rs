@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use egui::{RichText, ScrollArea, Ui};
 use session::Place;
-use session::diagnosis::{Key, Placed, Rule, Scope, Weight};
+use session::diagnosis::{Choice, Key, Placed, Rule, Scope, Weight};
 use session::format::{bytes, count, grouped, printable};
 use session::order::Order;
 use session::view::holders::{Column, HoldersLook, HoldersPicture, IcicleLook, NoHolders};
@@ -84,6 +84,13 @@ impl HoldersState {
             self.selected = None;
             self.said = None;
         }
+    }
+
+    /// What is ticked, as it can be asked for elsewhere.
+    pub(crate) fn ticked(&self, view: &View<'_>) -> Vec<Choice> {
+        let usual = if view.head.stacks { Key::Site(1) } else { Key::Class };
+        let key = self.key.or(view.held.holders.as_ref().map(|held| held.key)).unwrap_or(usual);
+        self.picked.iter().map(|name| Choice { key, value: name.clone() }).collect()
     }
 
     /// What is to be known for marks on the map, where the pane is not in front.
@@ -184,7 +191,7 @@ fn content(
         icicle::ui(ui, view, picture, state, height);
         0..0
     } else {
-        forecast::ui(ui, picture, state);
+        forecast::ui(ui, picture, state, commands);
         table::ui(ui, view, picture, state, height)
     }
 }
