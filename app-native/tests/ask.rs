@@ -181,6 +181,7 @@ fn names_from_a_trace_do_no_harm() {
         }
         for call in [
             vec!["holders", &file],
+            vec!["tracemalloc", &file, "--key-type", "traceback"],
             vec!["forecast", &file, "--want", "1M"],
             vec!["verdict", &file],
             vec!["compare", &file, "--at", "mark:built", "--b-at", "end"],

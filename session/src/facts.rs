@@ -7,11 +7,17 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use sim_core::arena::{ArenaBackend as _, DUMMY_SIZE_IDX, SimArenas, SimPool};
 use sim_core::pymalloc::Pymalloc;
+use sim_core::raw::RawModel;
 use sim_core::report::PoolState;
 use sim_core::{Addr, ArenaId, Profile, SizeClass};
 
 /// The allocator as the window sees it.
 pub type Heap = Pymalloc<SimArenas>;
+
+/// The largest request that a process of a profile can be given.
+pub fn largest_request(profile: &Profile) -> u64 {
+    profile.py_ssize_t_max().min(RawModel::room(profile.pointer_bytes) - 1)
+}
 
 /// The state of one block of a pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -31,8 +31,8 @@ impl Which {
 pub struct Kept {
     /// Operations done then; 0 for one that has a name.
     pub step: u64,
-    /// What tracemalloc knew.
-    pub snapshot: Arc<Snapshot>,
+    /// What tracemalloc knew; none where it did not run and is only supposed to have.
+    pub snapshot: Option<Arc<Snapshot>>,
     /// What the program called it, if the program took it.
     pub name: Option<String>,
 }
@@ -42,13 +42,18 @@ impl Kept {
     pub fn of(machine: &Machine, step: u64) -> Result<Self, String> {
         let layers = machine.layers().ok_or("tracemalloc never runs in this trace")?;
         let snapshot = take_snapshot(layers.tracemalloc()).map_err(|e| format!("RuntimeError: {e}"))?;
-        Ok(Self { step, snapshot: Arc::new(snapshot), name: None })
+        Ok(Self { step, snapshot: Some(Arc::new(snapshot)), name: None })
+    }
+
+    /// A step at which tracemalloc would have taken one.
+    pub fn supposed(step: u64) -> Self {
+        Self { step, snapshot: None, name: None }
     }
 
     /// A snapshot that the program took.
     pub fn named(layers: &Layers, name: String) -> Option<Self> {
         let snapshot = Arc::clone(layers.snapshots().get(&name)?);
-        Some(Self { step: 0, snapshot, name: Some(name) })
+        Some(Self { step: 0, snapshot: Some(snapshot), name: Some(name) })
     }
 
     /// The program's name for it, or the step.

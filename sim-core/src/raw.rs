@@ -72,9 +72,13 @@ impl RawCounts {
 impl RawModel {
     /// No block yet, in a process with pointers of `pointer_bytes` (8 or 4).
     pub fn new(pointer_bytes: u32) -> Self {
+        Self { blocks: Paged::default(), counts: RawCounts::NONE, room: Self::room(pointer_bytes) }
+    }
+
+    /// Bytes that no request reaches in a process with such pointers, however little it holds.
+    pub fn room(pointer_bytes: u32) -> u64 {
         // The lower half of the 48-bit address space, which is a process's own, less the page that Linux leaves out.
-        let room = if pointer_bytes == 4 { 1 << 32 } else { (1 << 47) - 4096 };
-        Self { blocks: Paged::default(), counts: RawCounts::NONE, room }
+        if pointer_bytes == 4 { 1 << 32 } else { (1 << 47) - 4096 }
     }
 
     /// `malloc(nbytes)`; the wrapper asks for 1 byte instead of 0, the size kept is the one asked for. `None` for what no

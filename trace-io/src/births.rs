@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
-use sim_core::tape::StackId;
+use sim_core::tape::{Missing, StackId};
 use sim_core::{Addr, Call, Domain, Op, TapeError, Trace, TraceBuilder};
 
 /// A live block.
@@ -161,7 +161,7 @@ impl PointerTape {
         };
         let source = &mut self.builder.trace_mut().origin.source;
         source.lacks("domains", remedy);
-        source.lacks("Python stacks", stacks);
+        source.lacks(Missing::PYTHON_STACKS, stacks);
     }
 }
 

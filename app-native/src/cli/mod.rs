@@ -105,6 +105,8 @@ enum Command {
     Forecast(ask::forecast::Args),
     /// Say what every byte that is held is used for
     Waterfall(ask::waterfall::Args),
+    /// Say what tracemalloc says at a step, or would say where it did not run
+    Tracemalloc(ask::tracemalloc::Args),
     /// Say in a word what became of the memory, what speaks for it and what to try
     Verdict(ask::verdict::Args),
     /// Put two moments side by side: of one trace, of two, or under two builds
@@ -160,6 +162,7 @@ pub(crate) fn run() -> Result<()> {
         Some(Command::Holders(args)) => ask::holders::run(&args),
         Some(Command::Forecast(args)) => ask::forecast::run(&args),
         Some(Command::Waterfall(args)) => ask::waterfall::run(&args),
+        Some(Command::Tracemalloc(args)) => ask::tracemalloc::run(&args),
         Some(Command::Verdict(args)) => ask::verdict::run(&args),
         Some(Command::Compare(args)) => ask::compare::run(&args),
         Some(Command::Check(args)) => ask::check::run(&args),

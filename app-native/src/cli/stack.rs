@@ -172,7 +172,7 @@ fn filter(text: &str) -> Result<BaseFilter, String> {
     Ok(filter.into())
 }
 
-fn key_type(text: &str) -> Result<KeyType, String> {
+pub(super) fn key_type(text: &str) -> Result<KeyType, String> {
     text.parse().map_err(|e| format!("{e}; write lineno, filename or traceback"))
 }
 

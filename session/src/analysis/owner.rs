@@ -108,9 +108,12 @@ impl OwnerSearch {
             }
             Stage::Operations { slot, before, floor, old } => {
                 let stop = before.saturating_sub(CHUNK).max(floor);
+                let most = crate::facts::largest_request(machine.pymalloc().profile());
                 let found = (stop..before).rev().find(|&index| {
                     let op = trace.packed(index as usize);
-                    op.slot == slot && !matches!(op.kind, Kind::Free | Kind::Act)
+                    // A realloc that fails leaves the old block as it was.
+                    let fails = op.kind == Kind::Realloc && op.size > most;
+                    op.slot == slot && !matches!(op.kind, Kind::Free | Kind::Act) && !fails
                 });
                 let dangles = |index: u64| trace.packed(index as usize).kind == Kind::FreeKeep;
                 match found.or(if stop == floor { old } else { None }) {

@@ -128,7 +128,7 @@ pub fn survivors(machine: &Machine, trace: &Trace, step: u64) -> Vec<Kept> {
             (arena.ordinal, Kept { arena, blocks: Vec::new() })
         })
         .collect();
-    let mut births = Births::default();
+    let mut births = Births::under(heap.profile());
     births.go_to(trace, step);
     // Blocks that a pointer leads to, by pool.
     let mut known: BTreeMap<u64, u32> = BTreeMap::new();

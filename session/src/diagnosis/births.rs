@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use sim_core::{Kind, Slot, Trace};
+use sim_core::tape::Action;
+use sim_core::{Kind, Profile, Slot, Trace};
+
+use crate::facts::largest_request;
 
 /// No operation gave the slot a pointer that the program may still use.
 pub const NONE: u32 = u32::MAX;
@@ -12,54 +15,101 @@ const KEPT: u64 = 16;
 const SPACING: u64 = 1 << 16;
 
 /// The last operation before a step that gave each slot a pointer, as in [`crate::analysis::owner`]: a realloc that left the block in place
-/// counts as well.
-#[derive(Clone, Debug, Default)]
+/// counts as well, one that gave NULL does not.
+#[derive(Clone, Debug)]
 pub struct Births {
+    /// The largest request that a process of the profile can be given.
+    most: u64,
     step: u64,
     of: Vec<u32>,
-    kept: Vec<(u64, Arc<[u32]>)>,
+    asked: Asked,
+    kept: Vec<(u64, Asked, Arc<[u32]>)>,
+}
+
+/// Bytes asked for in the blocks that have a birth.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Asked {
+    now: u128,
+    peak: u128,
+}
+
+impl Default for Births {
+    /// Where no request is too large.
+    fn default() -> Self {
+        Self { most: u64::MAX, step: 0, of: Vec::new(), asked: Asked::default(), kept: Vec::new() }
+    }
 }
 
 impl Births {
+    /// In a process of a profile, which has no room for some requests.
+    pub fn under(profile: &Profile) -> Self {
+        Self { most: largest_request(profile), ..Self::default() }
+    }
+
     /// Goes to a step of the trace; what it knows must be of the same trace, which may have grown.
     pub fn go_to(&mut self, trace: &Trace, step: u64) {
         let step = step.min(trace.len());
         let spacing = (trace.len() / KEPT).max(SPACING);
-        let before = self.kept.partition_point(|(at, _)| *at <= step);
+        let before = self.kept.partition_point(|(at, ..)| *at <= step);
         let nearest = before.checked_sub(1).and_then(|at| self.kept.get(at));
         let back = step < self.step;
-        if back || nearest.is_some_and(|(at, _)| *at > self.step) {
-            (self.step, self.of) = nearest.map_or((0, Vec::new()), |(at, of)| (*at, of.to_vec()));
+        if back || nearest.is_some_and(|(at, ..)| *at > self.step) {
+            (self.step, self.asked, self.of) = nearest
+                .map_or((0, Asked::default(), Vec::new()), |(at, asked, of)| (*at, *asked, of.to_vec()));
         }
         self.of.resize(trace.slot_count() as usize, NONE);
         while self.step < step {
-            let last = self.kept.last().map_or(0, |(at, _)| *at);
+            let last = self.kept.last().map_or(0, |(at, ..)| *at);
             let until = if self.step >= last { step.min(last.max(self.step) + spacing) } else { step };
             self.read(trace, until);
             if self.step >= last + spacing {
-                self.kept.push((self.step, Arc::from(self.of.as_slice())));
+                self.kept.push((self.step, self.asked, Arc::from(self.of.as_slice())));
             }
         }
     }
 
     fn read(&mut self, trace: &Trace, until: u64) {
         for index in self.step..until {
-            let op = trace.packed(index as usize);
-            let birth = match op.kind {
-                Kind::Malloc | Kind::Calloc | Kind::Realloc => index as u32,
-                // A pointer that outlives its block keeps nothing.
-                Kind::Free | Kind::FreeKeep => NONE,
-                Kind::Act => continue,
-            };
-            // A free of NULL names no block.
-            if op.null && birth == NONE {
-                continue;
+            let Some((slot, birth)) = self.change(trace, index) else { continue };
+            let Some(at) = self.of.get_mut(slot as usize) else { continue };
+            let before = std::mem::replace(at, birth);
+            if before != NONE {
+                self.asked.now -= u128::from(trace.packed(before as usize).size);
             }
-            if let Some(at) = self.of.get_mut(op.slot.0 as usize) {
-                *at = birth;
+            if birth != NONE {
+                self.asked.now += u128::from(trace.packed(birth as usize).size);
+                self.asked.peak = self.asked.peak.max(self.asked.now);
             }
         }
         self.step = until;
+    }
+
+    /// The slot that the operation after `index` others changes, and what its block is born by afterwards.
+    #[inline]
+    pub(super) fn change(&self, trace: &Trace, index: u64) -> Option<(u32, u32)> {
+        let op = trace.packed(index as usize);
+        let birth = match op.kind {
+            // A realloc that fails leaves the old block as it was.
+            Kind::Realloc if op.size > self.most => return None,
+            Kind::Malloc | Kind::Calloc if op.size > self.most => NONE,
+            Kind::Malloc | Kind::Calloc | Kind::Realloc => index as u32,
+            // A free of NULL names no block.
+            Kind::Free | Kind::FreeKeep if op.null => return None,
+            // A pointer that outlives its block keeps nothing.
+            Kind::Free | Kind::FreeKeep => NONE,
+            Kind::Act => match trace.action(op.size) {
+                Some(Action::FreeDelayed { id, .. }) if id != 0 => NONE,
+                _ => return None,
+            },
+        };
+        Some((op.slot.0, birth))
+    }
+
+    /// Bytes asked for in the blocks of this step, and the most up to it.
+    pub fn asked(&self) -> (u64, u64) {
+        // No process has as many as overflow.
+        let bytes = |bytes: u128| u64::try_from(bytes).unwrap_or(u64::MAX);
+        (bytes(self.asked.now), bytes(self.asked.peak))
     }
 
     /// By slot, [`NONE`] for a slot without a block.
@@ -121,17 +171,41 @@ mod tests {
         let straight = |step| {
             let mut births = Births::default();
             births.go_to(&trace, step);
-            births.of
+            (births.asked(), births.of)
         };
         let mut births = Births::default();
         for step in [0, 70_000, 1_000_000, 3, 131_072, 900_001, u64::MAX, 500_000, 0] {
             births.go_to(&trace, step);
             assert_eq!(births.step(), step.min(trace.len()));
-            assert_eq!(births.of, straight(step), "{step}");
+            assert_eq!((births.asked(), births.of.clone()), straight(step), "{step}");
             let mut sorted: Vec<u32> = births.of.iter().copied().filter(|birth| *birth != NONE).collect();
             sorted.sort_unstable();
             assert!(births.in_order().eq(sorted), "{step}");
         }
         assert!(births.kept.len() <= KEPT as usize + 1 && !births.kept.is_empty());
+    }
+
+    #[test]
+    fn a_request_that_fails_gives_no_birth() {
+        let mut tape = TraceBuilder::new("t");
+        let mut push = |call| tape.push(Op { thread: 0, domain: Domain::Obj, call }).unwrap();
+        push(Call::Malloc { id: 1, size: 100 });
+        push(Call::Realloc { id: 1, newid: 1, size: 1 << 63 });
+        push(Call::Malloc { id: 2, size: 1 << 50 });
+        push(Call::Realloc { id: 1, newid: 1, size: 300 });
+        push(Call::Realloc { id: 1, newid: 1, size: 50 });
+        let trace = tape.finish();
+        let profile = Profile::default();
+        let mut births = Births::under(&profile);
+        let mut machine = sim_core::Machine::for_trace(&profile, &trace, None).unwrap();
+        let all = [(Some(0), None, (100, 100)); 3].into_iter();
+        let all = all.chain([(Some(3), None, (300, 300)), (Some(4), None, (50, 300))]);
+        for (step, (first, second, asked)) in (1..).zip(all) {
+            births.go_to(&trace, step);
+            machine.step(&trace, step as usize - 1, &mut ());
+            assert_eq!((births.of(Slot(0)), births.of(Slot(1)), births.asked()), (first, second, asked));
+            let live: Vec<Slot> = machine.live().map(|(slot, _)| slot).collect();
+            assert_eq!(live, [Slot(0)], "the machine says the same after {step}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use sim_core::tape::StackId;
+use sim_core::tracemalloc::Snapshot;
 use sim_core::{Machine, Trace};
 
 use super::births::Births;
@@ -14,6 +15,7 @@ use super::holders::{Holders, Rule};
 use super::key::{Key, Keyer, Label};
 use super::layout::{Layout, Placed};
 use super::scope::{LastFrees, Scope, Within};
+use super::traced::{self, TooManyFrames};
 use super::tree::Tree;
 use super::waterfall::Waterfall;
 use crate::actions::stack_changes;
@@ -41,10 +43,10 @@ impl Inquiry {
     pub fn new(trace: Arc<Trace>, setup: Setup) -> Self {
         let changes = stack_changes(&trace, 0);
         Self {
+            births: Births::under(&setup.profile),
             trace,
             setup,
             changes,
-            births: Births::default(),
             layout: OnceCell::new(),
             frees: LastFrees::default(),
             last: [None, None],
@@ -158,6 +160,18 @@ impl Inquiry {
         want_bytes: u64,
     ) -> (Vec<u32>, Forecast) {
         forecast::want(Some(machine), &self.trace, census, holders, want_bytes)
+    }
+
+    /// What `tracemalloc.take_snapshot()` would give at a step, had it been started with a limit before the first operation.
+    pub fn snapshot(&mut self, step: u64, limit: u16) -> Result<Snapshot, TooManyFrames> {
+        self.births.go_to(&self.trace, step);
+        traced::snapshot(&self.trace, &self.births, &self.changes, limit)
+    }
+
+    /// What `tracemalloc.get_traced_memory()` would return there: bytes, and the most up to it.
+    pub fn traced_memory(&mut self, step: u64) -> (u64, u64) {
+        self.births.go_to(&self.trace, step);
+        self.births.asked()
     }
 
     /// What every byte of a census is used for.

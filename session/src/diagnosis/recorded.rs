@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use sim_core::{Addr, Kind, SizeClass, Trace};
+use sim_core::{Addr, SizeClass, Trace};
 
 use super::births::{Births, NONE};
 use super::layout::Layout;
@@ -55,8 +55,8 @@ impl Recorded {
     pub fn new(layout: Layout, trace: Arc<Trace>) -> Self {
         let (arenas, pools) = (layout.arenas(), layout.pools_of_arena() as usize);
         Self {
+            births: Births::under(layout.profile()),
             layout: Arc::new(layout),
-            births: Births::default(),
             step: 0,
             of: vec![NONE; trace.slot_count() as usize],
             trace,
@@ -97,7 +97,7 @@ impl Recorded {
             self.set(slot, birth);
         }
         while self.step < step {
-            let change = self.change(self.step);
+            let change = self.births.change(&self.trace, self.step);
             self.step += 1;
             let (slot, birth) = change.unwrap_or(Self::NOTHING);
             let before = self.of.get(slot as usize).copied().unwrap_or(NONE);
@@ -106,16 +106,6 @@ impl Recorded {
             if self.trail.len() > Self::TRAIL {
                 self.trail.pop_front();
             }
-        }
-    }
-
-    /// The slot that an operation changes, and what its block is born by afterwards.
-    fn change(&self, index: u64) -> Option<(u32, u32)> {
-        let op = self.trace.packed(index as usize);
-        match op.kind {
-            Kind::Malloc | Kind::Calloc | Kind::Realloc => Some((op.slot.0, index as u32)),
-            Kind::Free | Kind::FreeKeep if !op.null => Some((op.slot.0, NONE)),
-            Kind::Free | Kind::FreeKeep | Kind::Act => None,
         }
     }
 

@@ -20,6 +20,7 @@ use crate::view::holders::{
 };
 
 use super::Engine;
+use super::supposing::{SupposedLook, Supposing};
 
 /// Seconds that the position rests before anything is made that takes long.
 const REST_SECONDS: f64 = 0.12;
@@ -37,6 +38,7 @@ struct Asked {
     doubted: bool,
     holders: Option<HoldersLook>,
     waterfall: bool,
+    supposed: Option<SupposedLook>,
     inspected: Option<Place>,
     pinned: Option<Place>,
     arena: Option<ArenaId>,
@@ -48,6 +50,7 @@ struct Asked {
 pub(super) struct Holding {
     inquiry: Option<Inquiry>,
     kept: Kept,
+    pub(super) supposing: Supposing,
     asked: Option<Asked>,
     answer: Holdings,
     untold: bool,
@@ -81,7 +84,8 @@ impl Engine {
         let inspected = if look.inspector && !mimalloc { self.inspected() } else { None };
         // Where it takes long, only who stays with a place waits for what holds it.
         let inspected = inspected.filter(|_| small || self.selection.pinned.is_some());
-        if look.holders.is_none() && !look.waterfall && inspected.is_none() {
+        let supposed = look.tracemalloc.as_ref().filter(|_| session.supposed().is_ok());
+        if look.holders.is_none() && !look.waterfall && inspected.is_none() && supposed.is_none() {
             return None;
         }
         let on_map = look.holders.is_some() && look.map.is_some();
@@ -91,6 +95,7 @@ impl Engine {
             doubted: agreement(session).is_some_and(|share| share < TRUSTED),
             holders: look.holders.clone(),
             waterfall: look.waterfall,
+            supposed: supposed.map(|look| SupposedLook::of(look, &self.kept)),
             inspected,
             pinned: self.selection.pinned.filter(|_| look.holders.is_some()),
             arena: self.selection.arena.filter(|_| on_map),
@@ -160,6 +165,7 @@ impl Holding {
             inquiry.grow(Arc::clone(trace));
         }
         self.kept = Kept::default();
+        self.supposing = Supposing::default();
     }
 
     fn make(&mut self, session: &Session, look: &Look, selection: &Selection, asked: &Asked) {
@@ -169,6 +175,7 @@ impl Holding {
         });
         if !same {
             self.kept = Kept::default();
+            self.supposing = Supposing::default();
             self.inquiry = session.setup().ok().map(|setup| Inquiry::new(Arc::clone(session.trace()), setup));
         }
         self.asked = Some(asked.clone());
@@ -190,6 +197,9 @@ impl Holding {
                 total_bytes: waterfall.total_bytes,
                 parts: waterfall.parts,
             });
+        }
+        if let Some(look) = &asked.supposed {
+            answer.supposed = Some(self.supposing.picture(inquiry, session.step(), look));
         }
         answer.places =
             asked.inspected.and_then(|place| places_held(session, inquiry, place)).unwrap_or_default();

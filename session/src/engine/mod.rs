@@ -10,6 +10,7 @@ mod places;
 mod placing;
 mod playing;
 mod sitting;
+mod supposing;
 mod telling;
 mod trying;
 
@@ -488,6 +489,10 @@ impl Engine {
 
     fn keep_snapshot(&mut self, which: Which) {
         let Some(session) = &self.session else { return };
+        if session.supposed().is_ok() {
+            self.kept.keep(which, Kept::supposed(session.step()));
+            return;
+        }
         match Kept::of(session.machine(), session.step()) {
             Ok(kept) => self.kept.keep(which, kept),
             Err(error) => self.error = Some(error.into()),
@@ -504,7 +509,10 @@ impl Engine {
     /// Puts all of tracemalloc's lines on the clipboard, as they are grouped on the screen.
     fn copy_groups(&mut self) {
         if let (Some(session), Some(look)) = (&self.session, &self.look.tracemalloc) {
-            self.copied = Some(self.statistics.text(session, &self.kept, look));
+            self.copied = Some(match session.supposed() {
+                Ok(()) => self.holding.supposing.text(),
+                Err(_) => self.statistics.text(session, &self.kept, look),
+            });
         }
     }
 }

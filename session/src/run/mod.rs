@@ -20,6 +20,7 @@ use sim_core::{Addr, Call, Event, Kind, Machine, Note, Op, Profile, Replay, Size
 
 use crate::analysis::overview::Overview;
 use crate::analysis::owner::{Owner, OwnerSearch};
+use crate::diagnosis::traced::{NotSupposed, supposed};
 use crate::facts::Heap;
 use crate::names::Names;
 use crate::place::Place;
@@ -74,6 +75,7 @@ pub struct Session {
     owner: Option<OwnerSearch>,
     /// See [`crate::actions::stack_changes`].
     stacks: Vec<(u64, StackId)>,
+    supposed: Result<(), NotSupposed>,
     names: Names,
     revision: u64,
     derived: Derived,
@@ -125,6 +127,7 @@ impl Session {
             },
             trust: trace.has_addresses().then(|| Trust::new(&profile)),
             stacks: crate::actions::stack_changes(&trace, 0),
+            supposed: supposed(&trace),
             names: Names::of(&trace),
             trace,
             overrides: overrides.clone(),
@@ -152,6 +155,7 @@ impl Session {
         if compared && self.replay.grow(Arc::clone(&trace)).is_ok() {
             self.overview.grow(&trace);
             self.stacks.extend(crate::actions::stack_changes(&trace, known));
+            self.supposed = supposed(&trace);
             self.trace = trace;
             return Ok(());
         }
@@ -182,6 +186,11 @@ impl Session {
                 && (1..=threshold).contains(&op.size)
         });
         small.map_or(middle, |index| index + 1)
+    }
+
+    /// Whether it can be said what tracemalloc would say of the trace.
+    pub fn supposed(&self) -> Result<(), NotSupposed> {
+        self.supposed
     }
 
     /// The trace.

@@ -11,6 +11,7 @@ use sim_core::Addr;
 use crate::diagnosis::waterfall::Part;
 use crate::diagnosis::{Forecast, Group, Icicle, Key, Placed, Rule, Scope, Weight};
 use crate::place::Place;
+use crate::view::tracemalloc::SupposedPicture;
 
 /// A column of the groups' table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -290,6 +291,8 @@ pub struct Holdings {
     pub marks: Option<Marks>,
     /// the waterfall,
     pub waterfall: Option<WaterfallPicture>,
+    /// what tracemalloc would say,
+    pub supposed: Option<SupposedPicture>,
     /// and who holds what the inspector shows: a pool and its arena, or an arena.
     pub places: Vec<PlaceHeld>,
 }

@@ -28,7 +28,7 @@ use sim_core::{Addr, ArenaId, Profile, SizeClass};
 
 use crate::analysis::overview::{ArenaMark, Bucket, Overview};
 use crate::contents::Callers;
-use crate::diagnosis::{Layout, Placed, Recorded};
+use crate::diagnosis::{Layout, NotSupposed, Placed, Recorded};
 use crate::find::{Aspect, Breakpoints, Find};
 use crate::ground::Ground;
 use crate::lesson::LessonView;
@@ -108,6 +108,8 @@ pub struct Head {
     pub layers: bool,
     /// Whether calls have Python stacks.
     pub stacks: bool,
+    /// Whether it can be said what tracemalloc would say of it.
+    pub supposed: Result<(), NotSupposed>,
     /// Whether it was recorded by a tool, and not written by hand or made.
     pub recording: bool,
     /// The first operation as a C call.
@@ -144,6 +146,7 @@ impl Head {
             mimalloc: session.machine().mimalloc().is_some(),
             layers: session.machine().layers().is_some(),
             stacks: trace.has_stacks(),
+            supposed: session.supposed(),
             recording: !trace.is_lesson() && !trace.origin.source.facts.is_empty(),
             first_call: trace.op(0).map(|op| crate::actions::call(trace, &op)),
             noted: !trace.head.notes.is_empty(),

@@ -5,8 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sim_core::tracemalloc::{KeyType, NamedTraceback, Snapshot};
+use sim_core::tracemalloc::{KeyType, Snapshot, Statistic, StatisticDiff};
 
+use crate::format::printable;
 use crate::run::Session;
 use crate::snapshots::{Kept, Snapshots, Which};
 use crate::view::tape::FrameFacts;
@@ -22,11 +23,13 @@ pub struct TracemallocLook {
     pub diff: bool,
     /// Groups, by rank.
     pub rows: Range<u32>,
+    /// Frames kept of each stack, where tracemalloc is only supposed to have run.
+    pub limit: u16,
 }
 
 impl Default for TracemallocLook {
     fn default() -> Self {
-        Self { key: KeyType::Lineno, cumulative: false, diff: false, rows: 0..0 }
+        Self { key: KeyType::Lineno, cumulative: false, diff: false, rows: 0..0, limit: 1 }
     }
 }
 
@@ -82,12 +85,31 @@ pub struct TracemallocPicture {
     pub groups: Groups,
 }
 
-/// What lines answer: the snapshots (by address), and how they are grouped.
-struct Question {
-    old: Option<Arc<Snapshot>>,
-    new: Arc<Snapshot>,
-    key: KeyType,
-    cumulative: bool,
+/// What tracemalloc would say at a step of a trace in which it did not run, had it been started before the first operation.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SupposedPicture {
+    /// What `get_traced_memory()` would return.
+    pub traced_memory: (u64, u64),
+    /// Frames kept of each stack.
+    pub limit: u16,
+    /// Frames of the deepest stack of the trace: a higher limit keeps no more.
+    pub deepest: u16,
+    /// What snapshots A and B are, where they are kept.
+    pub kept: [Option<String>; 2],
+    /// By what blocks are grouped.
+    pub key: KeyType,
+    /// The groups.
+    pub groups: Groups,
+    /// In what the trace differs from what tracemalloc would have met, a sentence each.
+    pub caveats: Vec<String>,
+}
+
+/// What groups answer: the snapshots (by address), and how they are grouped.
+pub(crate) struct Question {
+    pub(crate) old: Option<Arc<Snapshot>>,
+    pub(crate) new: Arc<Snapshot>,
+    pub(crate) key: KeyType,
+    pub(crate) cumulative: bool,
 }
 
 impl Question {
@@ -100,92 +122,128 @@ impl Question {
             && Arc::ptr_eq(&self.new, &other.new)
             && (self.key, self.cumulative) == (other.key, other.cumulative)
     }
-
-    fn answer(&self) -> Lines {
-        let line = |text: String, traceback: &NamedTraceback| GroupLine {
-            text,
-            frames: traceback.format(None, true, |_, _| None),
-        };
-        let lines = match &self.old {
-            Some(old) => self
-                .new
-                .compare_to(old, self.key, self.cumulative)
-                .map(|all| all.iter().map(|d| line(d.to_string(), &d.traceback)).collect()),
-            None => self
-                .new
-                .statistics(self.key, self.cumulative)
-                .map(|all| all.iter().map(|s| line(s.to_string(), &s.traceback)).collect()),
-        };
-        lines.map_err(|e| format!("ValueError: {e}"))
-    }
 }
 
-type Lines = Result<Vec<GroupLine>, String>;
+/// Groups as `Lib/tracemalloc.py` sorts them. Lines are made of those alone that somebody has room for.
+enum Answer {
+    Statistics(Vec<Statistic>),
+    Differences(Vec<StatisticDiff>),
+    Error(String),
+}
+
+/// A question with its answer.
+pub(crate) struct Grouped {
+    question: Question,
+    answer: Answer,
+}
+
+impl Grouped {
+    /// The answer: the last one, where it was to the same question.
+    pub(crate) fn answer(last: Option<Self>, question: Question) -> Self {
+        if let Some(last) = last.filter(|last| last.question.same(&question)) {
+            return last;
+        }
+        let Question { old, new, key, cumulative } = &question;
+        let answer = match old {
+            Some(old) => new.compare_to(old, *key, *cumulative).map(Answer::Differences),
+            None => new.statistics(*key, *cumulative).map(Answer::Statistics),
+        };
+        let answer = answer.unwrap_or_else(|error| Answer::Error(format!("ValueError: {error}")));
+        Self { question, answer }
+    }
+
+    fn len(&self) -> usize {
+        match &self.answer {
+            Answer::Statistics(all) => all.len(),
+            Answer::Differences(all) => all.len(),
+            Answer::Error(_) => 0,
+        }
+    }
+
+    fn line(&self, at: usize) -> Option<GroupLine> {
+        let (text, traceback) = match &self.answer {
+            Answer::Statistics(all) => all.get(at).map(|s| (s.to_string(), &s.traceback))?,
+            Answer::Differences(all) => all.get(at).map(|d| (d.to_string(), &d.traceback))?,
+            Answer::Error(_) => return None,
+        };
+        // Names are a recording's.
+        let shown = |text: String| printable(&text).into_owned();
+        let frames = traceback.format(None, true, |_, _| None).into_iter().map(shown).collect();
+        Some(GroupLine { text: shown(text), frames })
+    }
+
+    /// The groups with some of their lines.
+    pub(crate) fn groups(&self, rows: &Range<u32>) -> Groups {
+        if let Answer::Error(error) = &self.answer {
+            return Groups::Error(error.clone());
+        }
+        let total = self.len() as u32;
+        let (first, end) = (rows.start.min(total), rows.end.min(total));
+        Groups::Lines { total, first, lines: (first..end).filter_map(|at| self.line(at as usize)).collect() }
+    }
+
+    /// All lines as text, stacks below theirs where blocks are grouped by them.
+    pub(crate) fn text(&self) -> String {
+        let all = (0..self.len()).filter_map(|at| self.line(at)).map(|line| match self.question.key {
+            KeyType::Traceback => format!("{}\n{}", line.text, line.frames.join("\n")),
+            KeyType::Lineno | KeyType::Filename => line.text,
+        });
+        all.collect::<Vec<_>>().join("\n")
+    }
+}
 
 /// Keeps what was grouped last, so that scrolling groups nothing anew.
 #[derive(Default)]
 pub(crate) struct Statistics {
     now: Option<(u64, Arc<Snapshot>)>,
-    answered: Option<(Question, Lines)>,
+    grouped: Option<Grouped>,
 }
 
 impl Statistics {
-    /// The lines that answer a look.
-    fn lines(
+    /// The groups that answer a look.
+    fn grouped(
         &mut self,
         session: &Session,
         kept: &Snapshots,
         look: &TracemallocLook,
-    ) -> Result<&Lines, Groups> {
+    ) -> Result<&Grouped, Groups> {
         let (old, new) = if look.diff {
-            let (Some(a), Some(b)) = (kept.get(Which::A), kept.get(Which::B)) else {
+            let kept = |which| kept.get(which).and_then(|kept| kept.snapshot.clone());
+            let (Some(a), Some(b)) = (kept(Which::A), kept(Which::B)) else {
                 return Err(Groups::NothingToCompare);
             };
-            (Some(Arc::clone(&a.snapshot)), Arc::clone(&b.snapshot))
+            (Some(a), b)
         } else {
             if self.now.as_ref().is_none_or(|(revision, _)| *revision != session.revision()) {
                 let kept = Kept::of(session.machine(), session.step()).ok();
-                self.now = kept.map(|kept| (session.revision(), kept.snapshot));
+                let snapshot = kept.and_then(|kept| kept.snapshot);
+                self.now = snapshot.map(|snapshot| (session.revision(), snapshot));
             }
             let (_, now) = self.now.as_ref().ok_or(Groups::NotTracing)?;
             (None, Arc::clone(now))
         };
         let question = Question { old, new, key: look.key, cumulative: look.cumulative };
-        if !self.answered.as_ref().is_some_and(|(q, _)| q.same(&question)) {
-            let lines = question.answer();
-            self.answered = Some((question, lines));
-        }
-        self.answered.as_ref().map(|(_, lines)| lines).ok_or(Groups::NotTracing)
+        let grouped = Grouped::answer(self.grouped.take(), question);
+        Ok(self.grouped.insert(grouped))
     }
 
-    /// All lines as text, stacks below theirs where blocks are grouped by them.
+    /// All lines as text.
     pub(crate) fn text(&mut self, session: &Session, kept: &Snapshots, look: &TracemallocLook) -> String {
-        let Ok(Ok(lines)) = self.lines(session, kept, look) else { return String::new() };
-        let all = lines.iter().map(|line| match look.key {
-            KeyType::Traceback => format!("{}\n{}", line.text, line.frames.join("\n")),
-            KeyType::Lineno | KeyType::Filename => line.text.clone(),
-        });
-        all.collect::<Vec<_>>().join("\n")
+        self.grouped(session, kept, look).map_or_else(|_| String::new(), Grouped::text)
     }
 
-    /// What is shown; `None` in a run without layers.
+    /// What is shown; `None` in a run without layers, and where tracemalloc is only supposed.
     pub(super) fn picture(
         &mut self,
         session: &Session,
         kept: &Snapshots,
         look: &TracemallocLook,
     ) -> Option<TracemallocPicture> {
-        let layers = session.machine().layers()?;
+        let layers = session.machine().layers().filter(|_| session.supposed().is_err())?;
         let engine = layers.tracemalloc();
-        let groups = match self.lines(session, kept, look) {
+        let groups = match self.grouped(session, kept, look) {
             Err(nothing) => nothing,
-            Ok(Err(error)) => Groups::Error(error.clone()),
-            Ok(Ok(lines)) => {
-                let total = lines.len() as u32;
-                let (first, end) = (look.rows.start.min(total), look.rows.end.min(total));
-                let lines = lines.get(first as usize..end as usize).unwrap_or_default().to_vec();
-                Groups::Lines { total, first, lines }
-            }
+            Ok(grouped) => grouped.groups(&look.rows),
         };
         Some(TracemallocPicture {
             is_tracing: engine.is_tracing(),

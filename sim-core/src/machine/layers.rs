@@ -16,7 +16,7 @@ use crate::domains::{
     AllocatorTable, Allocators, Context, Domain, Functions, LoggedCall, UserAllocator, UserState,
 };
 use crate::tape::{StackId, Stacks};
-use crate::tracemalloc::{Frame, Snapshot, TracebackId, Tracemalloc, take_snapshot};
+use crate::tracemalloc::{FileId, Frame, Snapshot, TracebackId, Tracemalloc, take_snapshot};
 
 /// Tables, contents and addresses.
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub struct Layers {
     pub(super) reentrant: bool,
     /// The Python stack of the calls that come now, most recent frame first.
     stack: Vec<Frame>,
+    /// The recorded stack that it is, while tracemalloc is tracing.
+    own_stack: Option<StackId>,
     /// The thread of the operation that comes now.
     pub(super) thread: u16,
     /// Threads that gave up their thread state.
@@ -97,6 +99,7 @@ impl Layers {
             saved: [AllocatorTable::LIBC; 3],
             reentrant: false,
             stack: Vec::new(),
+            own_stack: None,
             thread: 0,
             detached: BTreeSet::new(),
             touched: Addr(0),
@@ -179,8 +182,19 @@ impl Layers {
         self.stack = stacks
             .frames(stack)
             .filter_map(|frame| stacks.frame_at(frame))
-            .map(|f| Frame { filename: self.tracemalloc.file(stacks.text(f.file)), lineno: f.line })
+            .map(|f| {
+                let name = stacks.text(f.file);
+                let filename = if name.is_empty() { FileId::UNKNOWN } else { self.tracemalloc.file(name) };
+                Frame { filename, lineno: f.line }
+            })
             .collect();
+    }
+
+    /// The operation that comes now has a stack of its own, as in a recording.
+    pub(super) fn note_stack(&mut self, stacks: &Stacks, stack: StackId) {
+        if self.tracemalloc.is_tracing() && self.own_stack.replace(stack) != Some(stack) {
+            self.set_stack(stacks, stack);
+        }
     }
 
     pub(super) fn traceback(&mut self) -> TracebackId {

@@ -135,7 +135,7 @@ impl<A: ArenaBackend> Machine<A> {
         Self::check(self.pymalloc.profile(), trace, AllocatorName::Default)
     }
 
-    /// What of an operation only mimalloc asks for.
+    /// What of an operation only layers and mimalloc ask for.
     #[inline]
     pub(super) fn note_caller(&mut self, trace: &Trace, index: usize) {
         if let Some(run) = self.mimalloc.as_deref_mut() {
@@ -145,6 +145,9 @@ impl<A: ArenaBackend> Machine<A> {
         }
         if let Some(layers) = self.layers.as_deref_mut() {
             layers.thread = trace.thread(index);
+            if trace.has_stacks() {
+                layers.note_stack(&trace.origin.stacks, trace.stack_of(index));
+            }
         }
     }
 

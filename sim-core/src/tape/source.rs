@@ -12,6 +12,10 @@ pub struct Missing {
 impl Missing {
     /// What a recording lacks that begins in mid-life: the birth of blocks that were there before.
     pub const PROCESS_BIRTH: &str = "process birth";
+    /// What a recording lacks whose recorder does not see Python's frames; it may have other stacks.
+    pub const PYTHON_STACKS: &str = "Python stacks";
+    /// What a recording lacks whose recorder sees only what goes on to the C library.
+    pub const SMALL_BLOCKS: &str = "small blocks";
     /// What a recording lacks that does not say which Python ran.
     pub const PYTHON_VERSION: &str = "the version of Python";
     /// What a recording lacks whose recorder takes blocks of the recorded process for itself; the remedy says which.

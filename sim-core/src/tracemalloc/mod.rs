@@ -20,6 +20,8 @@ pub use filters::{BaseFilter, DomainFilter, Filter};
 pub use fnmatch::Pattern;
 pub use format::{format_size, format_sum};
 pub use frames::{FileId, Frame, Interner, Traceback, TracebackId};
-pub use snapshot::{NamedFrame, NamedTraceback, Snapshot, SnapshotTrace, TakeSnapshotError, take_snapshot};
+pub use snapshot::{
+    NamedFrame, NamedTraceback, Snapshot, SnapshotBuilder, SnapshotTrace, TakeSnapshotError, take_snapshot,
+};
 pub use statistics::{GroupByError, KeyType, Statistic, StatisticDiff, UnknownKeyType};
 pub use table::{HashFunc, HashTable, Load};

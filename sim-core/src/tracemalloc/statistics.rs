@@ -1,7 +1,6 @@
 //! `Snapshot.statistics()` and `Snapshot.compare_to()`.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::cmp::{Ordering, Reverse};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -122,14 +121,11 @@ impl Snapshot {
     /// descending. When cumulative, each frame of a traceback is credited with the whole block, and twice
     /// if it is there twice.
     pub fn statistics(&self, key_type: KeyType, cumulative: bool) -> Result<Vec<Statistic>, GroupByError> {
-        let mut statistics: Vec<Statistic> = self
-            .group_by(key_type, cumulative)?
-            .into_iter()
-            .map(|(traceback, (size, count))| Statistic { traceback, size, count })
-            .collect();
-        // No two groups share a traceback, so the order is total and stability does not matter.
-        statistics
-            .sort_unstable_by(|a, b| (b.size, b.count, &b.traceback).cmp(&(a.size, a.count, &a.traceback)));
+        let groups = self.group_by(key_type, cumulative)?.into_iter();
+        // Tracebacks descend already, and a stable sort leaves them so among equals.
+        let mut statistics: Vec<Statistic> =
+            groups.rev().map(|(traceback, (size, count))| Statistic { traceback, size, count }).collect();
+        statistics.sort_by_key(|group| Reverse((group.size, group.count)));
         Ok(statistics)
     }
 
@@ -142,67 +138,86 @@ impl Snapshot {
         key_type: KeyType,
         cumulative: bool,
     ) -> Result<Vec<StatisticDiff>, GroupByError> {
-        let new_group = self.group_by(key_type, cumulative)?;
-        let mut old_group = old_snapshot.group_by(key_type, cumulative)?;
-        let mut statistics: Vec<StatisticDiff> = new_group
-            .into_iter()
-            .map(|(traceback, sum)| {
-                let previous = old_group.remove(&traceback).unwrap_or_default();
-                difference(traceback, sum, previous)
-            })
-            .collect();
-        statistics.extend(
-            old_group.into_iter().map(|(traceback, previous)| difference(traceback, (0, 0), previous)),
-        );
-        statistics.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
+        let mut new_group = self.group_by(key_type, cumulative)?.into_iter().peekable();
+        let mut old_group = old_snapshot.group_by(key_type, cumulative)?.into_iter().peekable();
+        // Both ascend, so that what they share meets.
+        let mut statistics: Vec<StatisticDiff> = Vec::new();
+        loop {
+            let order = match (new_group.peek(), old_group.peek()) {
+                (Some((new, _)), Some((old, _))) => new.cmp(old),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => break,
+            };
+            let new = if order.is_le() { new_group.next() } else { None };
+            let old = if order.is_ge() { old_group.next() } else { None };
+            let previous = old.as_ref().map_or((0, 0), |(_, sum)| *sum);
+            let sum = new.as_ref().map_or((0, 0), |(_, sum)| *sum);
+            if let Some((traceback, _)) = new.or(old) {
+                statistics.push(difference(traceback, sum, previous));
+            }
+        }
+        statistics.reverse();
+        statistics.sort_by_key(sort_key);
         Ok(statistics)
     }
 
-    /// `_group_by`. Each distinct traceback is looked up once; blocks then only add to their group.
+    /// `_group_by`, by tracebacks in ascending order. Blocks add to their traceback, tracebacks to their groups.
     fn group_by(
         &self,
         key_type: KeyType,
         cumulative: bool,
-    ) -> Result<BTreeMap<NamedTraceback, Sum>, GroupByError> {
+    ) -> Result<Vec<(NamedTraceback, Sum)>, GroupByError> {
         if cumulative && key_type == KeyType::Traceback {
             return Err(GroupByError::CumulativeTraceback);
         }
-        let key = |frame: &NamedFrame| {
-            let lineno = if key_type == KeyType::Filename { 0 } else { frame.lineno };
-            NamedTraceback::new([NamedFrame { filename: Arc::clone(&frame.filename), lineno }], None)
-        };
-        let mut keys: BTreeMap<NamedTraceback, usize> = BTreeMap::new();
-        let mut index_of = |key: NamedTraceback| {
-            let next = keys.len();
-            *keys.entry(key).or_insert(next)
-        };
-        let credited: Vec<Vec<usize>> = self
-            .tracebacks()
-            .iter()
-            .map(|traceback| {
-                if key_type == KeyType::Traceback {
-                    vec![index_of(traceback.without_total())]
-                } else if cumulative {
-                    traceback.frames().iter().map(|frame| index_of(key(frame))).collect()
-                } else {
-                    vec![index_of(key(traceback.most_recent()))]
-                }
-            })
-            .collect();
-        let mut sums: Vec<Sum> = vec![(0, 0); keys.len()];
+        let mut of_traceback: Vec<Sum> = vec![(0, 0); self.tracebacks().len()];
         for (size, traceback) in self.sizes() {
-            for &group in &credited[traceback] {
-                sums[group].0 += u128::from(size);
-                sums[group].1 += 1;
-            }
+            add(&mut of_traceback[traceback], (u128::from(size), 1));
         }
         // A filtered snapshot may know tracebacks that no block has any more.
-        Ok(keys
-            .into_iter()
-            .map(|(key, index)| (key, sums[index]))
-            .filter(|(_, (_, count))| *count > 0)
-            .collect())
+        let used = of_traceback.iter().enumerate().filter(|(_, (_, count))| *count > 0);
+        let numbered = self.numbered();
+        if key_type == KeyType::Traceback {
+            let mut used: Vec<(&[u32], usize)> =
+                used.map(|(index, _)| (numbered.traceback(index), index)).collect();
+            used.sort_unstable();
+            // Those that differ in their depth alone are one group.
+            let groups = used.chunk_by(|a, b| a.0 == b.0).map(|same| {
+                let mut sum = (0, 0);
+                same.iter().for_each(|(_, index)| add(&mut sum, of_traceback[*index]));
+                (self.tracebacks()[same[0].1].without_total(), sum)
+            });
+            return Ok(groups.collect());
+        }
+        let frames = numbered.frames();
+        let mut of_frame: Vec<Sum> = vec![(0, 0); frames.len()];
+        for (index, sum) in used {
+            let traceback = numbered.traceback(index);
+            let credited = if cumulative { traceback } else { &traceback[traceback.len() - 1..] };
+            credited.iter().for_each(|frame| add(&mut of_frame[*frame as usize], *sum));
+        }
+        let key = |frame: &NamedFrame, lineno| {
+            NamedTraceback::new([NamedFrame { filename: Arc::clone(&frame.filename), lineno }], None)
+        };
+        let mut groups: Vec<(NamedTraceback, Sum)> = Vec::new();
+        let all: Vec<(&NamedFrame, Sum)> = frames.iter().zip(of_frame).filter(|(_, sum)| sum.1 > 0).collect();
+        let same = |a: &(&NamedFrame, Sum), b: &(&NamedFrame, Sum)| {
+            key_type == KeyType::Filename && a.0.filename == b.0.filename
+        };
+        for same in all.chunk_by(same) {
+            let frame = same[0].0;
+            let lineno = if key_type == KeyType::Filename { 0 } else { frame.lineno };
+            let mut sum = (0, 0);
+            same.iter().for_each(|(_, more)| add(&mut sum, *more));
+            groups.push((key(frame, lineno), sum));
+        }
+        Ok(groups)
     }
+}
+
+fn add(sum: &mut Sum, more: Sum) {
+    *sum = (sum.0 + more.0, sum.1 + more.1);
 }
 
 fn difference(traceback: NamedTraceback, (size, count): Sum, previous: Sum) -> StatisticDiff {
@@ -215,9 +230,10 @@ fn difference(traceback: NamedTraceback, (size, count): Sum, previous: Sum) -> S
     }
 }
 
-fn sort_key(diff: &StatisticDiff) -> Reverse<(u128, u128, u64, u64, &NamedTraceback)> {
-    let StatisticDiff { traceback, size, size_diff, count, count_diff } = diff;
-    Reverse((size_diff.unsigned_abs(), *size, count_diff.unsigned_abs(), *count, traceback))
+/// By what differences are sorted before their tracebacks.
+fn sort_key(diff: &StatisticDiff) -> Reverse<(u128, u128, u64, u64)> {
+    let StatisticDiff { size, size_diff, count, count_diff, .. } = diff;
+    Reverse((size_diff.unsigned_abs(), *size, count_diff.unsigned_abs(), *count))
 }
 
 #[cfg(test)]

@@ -167,7 +167,7 @@ pub(super) fn end(trace: &mut Trace, counts: &Counts) {
             "hidden below Python's allocators; a second run without --trace-python-allocators has each as an mmap",
         );
     } else {
-        source.lacks("small blocks", "record with `memray run --trace-python-allocators`");
+        source.lacks(Missing::SMALL_BLOCKS, "record with `memray run --trace-python-allocators`");
     }
     source.lacks(
         Missing::PROCESS_BIRTH,

@@ -7,6 +7,7 @@ pub(super) mod forecast;
 pub(super) mod holders;
 mod moment;
 pub(super) mod shrink;
+pub(super) mod tracemalloc;
 pub(super) mod verdict;
 pub(super) mod waterfall;
 
