@@ -222,6 +222,10 @@ fn a_report_has_the_map_the_comparison_and_what_gives_memory_back() {
         "{alone}"
     );
     assert!(!alone.contains("Both at their ends"));
+    assert!(alone.contains("<td>malloc=mimalloc") && alone.contains("<td>perfect packing"), "{alone}");
+    stdout(&["report", &file, "-o", &page, "--grid", "pool_size=4K,8K"]);
+    let asked = std::fs::read_to_string(&page).unwrap();
+    assert!(asked.contains("<td>pool_size=8K") && !asked.contains("<td>malloc="), "{asked}");
     stdout(&["report", &file, &file, "-o", &page]);
     let both = std::fs::read_to_string(&page).unwrap();
     assert!(both.contains("Both at their ends"));

@@ -164,9 +164,14 @@ fn rows(trace: &Trace, tape: &Tape, cells: &[Cell], overrides: &Overrides) -> Ve
     rows
 }
 
+/// Runs cells of a trace on all cores; rows in their order.
+pub(super) fn trials(trace: &Arc<Trace>, cells: &[Cell], overrides: &Overrides) -> Vec<Row> {
+    rows(trace, &Tape::of(trace), cells, overrides)
+}
+
 fn grid_report(trace: &Arc<Trace>, grid: &Grid, overrides: &Overrides) -> Report {
     let cells: Vec<Cell> = std::iter::once(Cell::default()).chain(grid.cells()).collect();
-    let mut rows = rows(trace, &Tape::of(trace), &cells, overrides);
+    let mut rows = trials(trace, &cells, overrides);
     let base = rows.remove(0);
     let verdict = Verdict::of(&base, &rows, AS_IT_IS);
     let (trace, operations) = (trace.head.name.clone(), trace.len());

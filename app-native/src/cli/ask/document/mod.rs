@@ -1,5 +1,6 @@
 //! `arenascope report`: all that can be said of a trace, on one page that needs nothing else.
 
+mod change;
 mod curves;
 mod map;
 mod page;
@@ -33,6 +34,9 @@ pub(in super::super) struct Args {
     /// Where blocks lie: as the model puts them, or as their addresses were recorded
     #[arg(long, value_name = "model|recorded", value_parser = super::placed)]
     placed: Option<Placed>,
+    /// Settings to try beside the run as it is, as in `arenascope whatif`; may be repeated
+    #[arg(long, value_name = "KEY=A,B,C")]
+    grid: Vec<String>,
     #[command(flatten)]
     run: RunArgs,
 }
@@ -51,6 +55,7 @@ fn safe(text: &str) -> String {
 }
 
 pub(in super::super) fn run(args: &Args) -> Result<()> {
+    let cells = change::cells(&args.grid)?;
     let mut parts = Vec::new();
     for file in &args.files {
         let shown = file.display().to_string();
@@ -60,7 +65,7 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
         let placed = args.placed.unwrap_or_else(|| found.inquiry.usual_placement(found.doubts.trust));
         parts.push(Part { file: shown, found, verdict, placed });
     }
-    let html = page::page(&mut parts);
+    let html = page::page(&mut parts, &cells, &args.run.overrides());
     let mut out = Output::create(&args.output)?;
     out.write_all(html.as_bytes()).with_context(|| args.output.display().to_string())?;
     out.finish()

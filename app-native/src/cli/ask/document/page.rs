@@ -2,14 +2,17 @@
 
 use std::fmt::Write as _;
 
+use session::Overrides;
 use session::diagnosis::compare::{Comparison, Pair, Side};
 use session::diagnosis::key::has_stacks;
 use session::diagnosis::verdict::{Try, Word};
 use session::diagnosis::{Census, Group, Holders, Key, Placed, Rule, Survey};
 use session::format::{bytes, count, grouped};
+use session::whatif::Cell;
 
 use super::super::compare::signed;
 use super::super::forecast::sentences;
+use super::change::change;
 use super::curves::curves;
 use super::map::map;
 use super::{Part, safe};
@@ -40,7 +43,7 @@ i.u3{background:color-mix(in srgb,var(--bar) 70%,transparent)}i.u4{background:va
 details{margin:.6rem 0}summary{cursor:pointer}li{margin:.2rem 0}";
 
 /// The whole page. Text from a trace is hostile until it is escaped, and no script may run whatever it says.
-pub(super) fn page(parts: &mut [Part]) -> String {
+pub(super) fn page(parts: &mut [Part], cells: &[Cell], overrides: &Overrides) -> String {
     let mut html = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
@@ -57,6 +60,7 @@ pub(super) fn page(parts: &mut [Part]) -> String {
     }
     for part in parts {
         self::part(&mut html, part);
+        change(&mut html, part, cells, overrides);
     }
     let _ = writeln!(
         html,
