@@ -9,8 +9,8 @@ use serde_json::Value;
 use crate::workspace::{cargo, output};
 
 /// For each crate of ours, which others of ours it may use.
-const ARROWS: [(&str, &[&str]); 12] = [
-    ("app-native", &["app-ui", "session", "mmap-arenas", "real-cpython", "trace-io", "sim-core"]),
+const ARROWS: [(&str, &[&str]); 13] = [
+    ("app-native", &["app-ui", "session", "mmap-arenas", "real-cpython", "trace-io", "sim-core", "xray"]),
     ("app-web", &["app-ui", "session"]),
     ("app-web-engine", &["session"]),
     // Makes the page's fonts while app-web is built.
@@ -23,11 +23,12 @@ const ARROWS: [(&str, &[&str]); 12] = [
     // Its feature `tape` only: the step `no-window` builds it without.
     ("atrace", &["sim-core"]),
     ("sim-core", &[]),
+    ("xray", &[]),
     ("xtask", &[]),
 ];
 
 /// What only some crates may use, and which ones.
-const RESERVED: [(&str, &[&str]); 18] = [
+const RESERVED: [(&str, &[&str]); 19] = [
     ("eframe", &["app-native", "app-web"]),
     ("rfd", &["app-native"]),
     ("web-sys", &["app-web", "app-web-engine"]),
@@ -43,6 +44,7 @@ const RESERVED: [(&str, &[&str]); 18] = [
     ("anyhow", &["app-native", "real-cpython", "xtask"]),
     ("libloading", &["real-cpython"]),
     ("libc", &["mmap-arenas", "real-cpython"]),
+    ("nix", &["xray"]),
     ("libmimalloc-sys", &["real-cpython"]),
     ("tikv-jemalloc-sys", &["real-cpython"]),
     ("serde", &["app-native", "app-ui", "session", "sim-core", "trace-io"]),

@@ -27,6 +27,8 @@ mod trust;
 mod until;
 mod whatif;
 pub(crate) mod words;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod xray;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -121,6 +123,9 @@ enum Command {
     Whatif(whatif::Args),
     /// Say how few arenas the same blocks could lie in, and whose doing the rest is
     Ideal(ideal::Args),
+    /// Say what a Python process that runs has in its memory, from outside
+    #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+    Xray(xray::Args),
     /// Draw the memory map at a step, without a display
     Render(render::Args),
     /// List the build profiles with their constants
@@ -170,6 +175,8 @@ pub(crate) fn run() -> Result<()> {
         Some(Command::Shrink(args)) => ask::shrink::run(&args),
         Some(Command::Whatif(args)) => whatif::run(&args),
         Some(Command::Ideal(args)) => ideal::run(&args),
+        #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+        Some(Command::Xray(args)) => xray::run(&args),
         Some(Command::Render(args)) => render::run(&args),
         Some(Command::Profiles(args)) => profiles::run(&args),
         Some(Command::Generate(args)) => generate::run(&args),

@@ -1,0 +1,209 @@
+//! Pictures of processes that run, held against what the interpreters themselves say of their objects.
+
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, Stdio};
+
+use real_cpython::interpreters::{self, Interpreter};
+use real_cpython::outside::not_run;
+use real_cpython::random::Random;
+use xray::image::parts::parts;
+use xray::image::picture::version_of;
+use xray::image::{Memory, Picture, Region};
+use xray::source::{Copy, copy};
+
+/// A process that has said that it is ready, and waits for a line.
+struct Waiting(Child);
+
+impl Waiting {
+    fn of(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        Self(child)
+    }
+
+    fn pid(&self) -> i32 {
+        self.0.id().cast_signed()
+    }
+
+    /// Lets it end, and says whether it ended well.
+    fn end(mut self) -> bool {
+        let _ = self.0.stdin.take().unwrap().write_all(b"\n");
+        self.0.wait().unwrap().success()
+    }
+}
+
+fn seen(pid: i32) -> (Copy, Picture) {
+    let copy = copy(pid, true).unwrap();
+    let version = version_of(&copy.memory).unwrap();
+    let picture = Picture::of(&copy.memory, version).unwrap();
+    (copy, picture)
+}
+
+/// Interpreters at hand whose layout is known; of those that are missing it is said.
+fn compared() -> Vec<&'static Interpreter> {
+    interpreters::compared().into_iter().flatten().filter(|interpreter| interpreter.version.1 <= 15).collect()
+}
+
+/// Counts right and wrong types of the objects that a process says it has, of those in blocks.
+fn held_against(picture: &Picture, truth: &str) -> (u64, Vec<String>) {
+    let (mut right, mut wrong) = (0, Vec::new());
+    for line in truth.lines() {
+        let (number, name) = line.split_once(' ').unwrap();
+        let number: u64 = number.parse().unwrap();
+        let Some((block, _, object)) = picture.block_at(number) else { continue };
+        let found = object.map(|object| (picture.types[object.of as usize].name.as_str(), object));
+        match found {
+            Some((found, object))
+                if found == name && !object.dead && block <= number && number - block <= 48 =>
+            {
+                right += 1;
+            }
+            _ => wrong.push(format!("{number:x} {name} in block {block:x}: {found:?}")),
+        }
+    }
+    (right, wrong)
+}
+
+fn zoo(interpreter: &Interpreter, malloc: Option<&str>) -> (u64, Vec<String>, f64) {
+    let folder = tempfile::tempdir().unwrap();
+    let truth = folder.path().join("truth");
+    let mut command = interpreter.command(malloc);
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/zoo.py")).arg(&truth);
+    let waiting = Waiting::of(command);
+    let (copy, picture) = seen(waiting.pid());
+    assert_eq!(picture.tables.len(), 1);
+    assert_eq!(picture.pools.in_flight(), 0, "it waits");
+    let sum: u64 = parts(&copy.memory, &copy.resident, &picture).iter().map(|part| part.bytes).sum();
+    assert!(waiting.end());
+    let (right, wrong) = held_against(&picture, &std::fs::read_to_string(&truth).unwrap());
+    (right, wrong, sum as f64 / copy.rss_bytes as f64)
+}
+
+#[test]
+fn every_object_has_its_type() {
+    for interpreter in compared() {
+        let (right, wrong, sum) = zoo(interpreter, None);
+        assert!(wrong.is_empty(), "{interpreter}: {} wrong, {:?}", wrong.len(), &wrong[..wrong.len().min(9)]);
+        assert!(right > 50_000, "{interpreter}: only {right} objects were compared");
+        assert!((sum - 1.0).abs() < 0.005, "{interpreter}: parts sum to {sum} of the resident memory");
+    }
+}
+
+#[test]
+fn every_object_has_its_type_under_debug_hooks() {
+    for interpreter in compared() {
+        let (right, wrong, _) = zoo(interpreter, Some("debug"));
+        assert!(wrong.is_empty(), "{interpreter}: {} wrong, {:?}", wrong.len(), &wrong[..wrong.len().min(9)]);
+        assert!(right > 50_000, "{interpreter}: only {right} objects were compared");
+    }
+}
+
+/// Threads that make and drop objects all the time, and objects that stay.
+const BUSY: &str = "
+import sys, threading
+class Planted:
+    __slots__ = ('a', 'b', 'c')
+planted = [Planted() for _ in range(5000)]
+done = False
+def work(seed):
+    rows = []
+    while not done:
+        rows.append({'k%d' % i: (i, str(i)) for i in range(seed)})
+        if len(rows) > 50: del rows[::2]
+threads = [threading.Thread(target=work, args=(20 + n,)) for n in range(3)]
+for t in threads: t.start()
+print('ready', flush=True)
+sys.stdin.readline()
+done = True
+for t in threads: t.join()
+assert len(planted) == 5000
+";
+
+#[test]
+fn a_busy_process_is_seen_whole_each_time_and_goes_on() {
+    /// Pictures of each interpreter.
+    const STOPS: usize = 25;
+    let all = compared();
+    let Some(interpreter) = all.last() else {
+        return not_run("pictures of a busy process", "no CPython was found");
+    };
+    let mut command = interpreter.command(None);
+    command.args(["-c", BUSY]);
+    let waiting = Waiting::of(command);
+    let mut quiet = 0;
+    for _ in 0..STOPS {
+        // As the command does it: where it was stopped in the middle of malloc, it is stopped again.
+        let (_, picture) = (0..5)
+            .map(|_| seen(waiting.pid()))
+            .find(|(_, picture)| picture.pools.in_flight() == 0)
+            .unwrap_or_else(|| seen(waiting.pid()));
+        quiet += usize::from(picture.pools.in_flight() == 0);
+        let planted = picture.by_type().into_iter().find(|sum| sum.name == "__main__.Planted").unwrap();
+        assert_eq!(planted.blocks - planted.dead, 5000);
+    }
+    assert!(quiet * 100 >= STOPS * 97, "{quiet} of {STOPS} pictures have no pool in the middle of a change");
+    assert!(waiting.end(), "it goes on as if nothing had been");
+}
+
+#[test]
+fn whatever_is_in_the_memory_a_picture_ends() {
+    const ROUNDS: u64 = 60;
+    const PAGES: u64 = 200;
+    let all = compared();
+    let Some(interpreter) = all.first() else {
+        return not_run("pictures of damaged memory", "no CPython was found");
+    };
+    let mut command = interpreter.command(None);
+    command.args(["-c", "import sys\nprint('ready', flush=True)\nsys.stdin.readline()"]);
+    let waiting = Waiting::of(command);
+    let (copy, _) = seen(waiting.pid());
+    assert!(waiting.end());
+    let version = version_of(&copy.memory).unwrap();
+    for seed in 0..ROUNDS {
+        let mut random = Random(seed);
+        let memory = damaged(&copy.memory, &mut random, PAGES);
+        if let Ok(picture) = Picture::of(&memory, version) {
+            // What is read of it ends, too.
+            let _ = (picture.by_type(), picture.untyped(), picture.used_of_arenas());
+            let _ = parts(&memory, &copy.resident, &picture);
+        }
+    }
+}
+
+/// Pages of noise, of words that lead somewhere in the copy, and of other pages.
+fn damaged(memory: &Memory, random: &mut Random, pages: u64) -> Memory {
+    let mut regions: Vec<Region> = memory.regions().to_vec();
+    for _ in 0..pages {
+        let addresses: Vec<u64> = regions.iter().map(|region| region.lo).collect();
+        let at = random.below(regions.len() as u64) as usize;
+        let region = &mut regions[at];
+        let from = (random.below(region.bytes.len() as u64) & !4095) as usize;
+        let until = region.bytes.len().min(from + 4096);
+        let how = random.below(3);
+        let share = 1 + random.below(64);
+        let copied = random.below(region.bytes.len() as u64) as usize & !4095;
+        for word in (from..until).step_by(8) {
+            if random.below(64) >= share {
+                continue;
+            }
+            let value = match how {
+                0 => random.below(u64::MAX),
+                1 => addresses[random.below(addresses.len() as u64) as usize] + 16 * random.below(1 << 16),
+                _ => region
+                    .bytes
+                    .get(copied + word - from..)
+                    .and_then(|rest| rest.first_chunk())
+                    .map_or(0, |word| u64::from_le_bytes(*word)),
+            };
+            if let Some(into) = region.bytes.get_mut(word..word + 8) {
+                into.copy_from_slice(&value.to_le_bytes());
+            }
+        }
+    }
+    memory.with_regions(regions)
+}

@@ -1,0 +1,169 @@
+//! What a process's arenas hold, block by block.
+
+use super::layout::{Geometry, POOL_HEADER, Version};
+use super::memory::{Memory, word_of};
+use super::pools::Pools;
+use super::tables::{self, Table};
+use super::types::{Object, STARTS, TypeObject, Types};
+
+/// Why there is no picture.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PictureError {
+    /// No program and no library of it is a `CPython`.
+    #[error(
+        "nothing that is mapped is named as a CPython is (python3.X, libpython3.X.so); if one is built into the program, say its version"
+    )]
+    NoPython,
+    /// Another version.
+    #[error("this is CPython 3.{0}, whose layout is not known; 3.8 to 3.15 are")]
+    UnknownVersion(u8),
+    /// No arenas.
+    #[error(
+        "no arena of pymalloc is there: either PYTHONMALLOC is malloc or mimalloc in that process, or it is not a CPython of a known layout"
+    )]
+    NoArenas,
+    /// Arenas, but no objects.
+    #[error("arenas of pymalloc are there, but no type object: the layout is not that of CPython 3.{0}")]
+    NoTypes(u8),
+}
+
+/// The blocks of a type.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TypeSum {
+    /// The type's module and qualified name.
+    pub name: String,
+    /// Blocks with an object of it.
+    pub blocks: u64,
+    /// Bytes of those blocks.
+    pub bytes: u64,
+    /// Those of them that Python keeps for the next object of the type.
+    pub dead: u64,
+}
+
+/// The picture.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Picture {
+    /// Whose layout it was read by.
+    pub version: Version,
+    /// Sizes of arenas and pools.
+    pub geometry: Geometry,
+    /// Tables of arenas, that of the main interpreter first.
+    pub tables: Vec<Table>,
+    /// Pools.
+    pub pools: Pools,
+    /// Types of the objects.
+    pub types: Vec<TypeObject>,
+    /// What is in each block of [`Pools::used`]; nothing in a free one, and in one that is no object.
+    pub objects: Vec<Option<Object>>,
+}
+
+/// The version of the `CPython` whose files are mapped.
+pub fn version_of(memory: &Memory) -> Result<Version, PictureError> {
+    let names = || memory.mappings().iter().map(|mapping| mapping.name.as_str());
+    let found = names().find_map(Version::of_file).or_else(|| names().find_map(Version::of_extension));
+    match found {
+        None => Err(PictureError::NoPython),
+        Some(version) if !version.is_known() => Err(PictureError::UnknownVersion(version.minor)),
+        Some(version) => Ok(version),
+    }
+}
+
+impl Picture {
+    /// Of a copy of a process that runs this version.
+    pub fn of(memory: &Memory, version: Version) -> Result<Self, PictureError> {
+        if !version.is_known() {
+            return Err(PictureError::UnknownVersion(version.minor));
+        }
+        let geometry = version.geometry();
+        let tables = tables::find(memory, geometry);
+        if tables.is_empty() {
+            return Err(PictureError::NoArenas);
+        }
+        let pools = Pools::of(memory, geometry, &tables);
+        let blocks = || {
+            pools.in_use().filter_map(|(pool, block)| {
+                Some((pool, block, memory.slice(pool.block(block), pool.block_bytes())?))
+            })
+        };
+        // Debug hooks put 16 bytes before an object.
+        let words = blocks().flat_map(|(_, _, bytes)| {
+            STARTS.into_iter().chain([48]).map(|start| word_of(bytes, start as usize + 8))
+        });
+        let mut types = Types::find(memory, version, words).ok_or(PictureError::NoTypes(version.minor))?;
+        let mut objects = vec![None; pools.used.len()];
+        for (pool, block, bytes) in blocks() {
+            objects[(pool.first + block) as usize] = types.object(pool.block(block), bytes);
+        }
+        let types = types.into_all();
+        Ok(Self { version, geometry, tables, pools, types, objects })
+    }
+
+    /// Blocks in use, with what is in each.
+    pub fn blocks(&self) -> impl Iterator<Item = (u64, u64, Option<Object>)> + '_ {
+        self.pools.in_use().map(|(pool, block)| {
+            (pool.block(block), pool.block_bytes(), self.objects[(pool.first + block) as usize])
+        })
+    }
+
+    /// The block in use that an address lies in, and what is in it.
+    pub fn block_at(&self, addr: u64) -> Option<(u64, u64, Option<Object>)> {
+        let pool = addr & !(self.geometry.pool - 1);
+        let found = self.pools.at(pool)?;
+        let number = addr.checked_sub(pool + POOL_HEADER)? / found.block_bytes();
+        let at = (found.first as usize).checked_add(number as usize)?;
+        let in_use = number < u64::from(found.carved) && self.pools.used[at];
+        in_use.then(|| (found.block(number as u32), found.block_bytes(), self.objects[at]))
+    }
+
+    /// Of each arena the bytes of its blocks in use.
+    pub fn used_of_arenas(&self) -> Vec<u64> {
+        let firsts: Vec<usize> = self
+            .tables
+            .iter()
+            .scan(0, |sum, table| {
+                let first = *sum;
+                *sum += table.arenas.len();
+                Some(first)
+            })
+            .collect();
+        let mut used = vec![0; self.arenas() as usize];
+        for pool in &self.pools.pools {
+            used[firsts[pool.table as usize] + pool.arena as usize] +=
+                u64::from(pool.count) * pool.block_bytes();
+        }
+        used
+    }
+
+    /// Arenas in all.
+    pub fn arenas(&self) -> u64 {
+        self.tables.iter().map(|table| table.arenas.len() as u64).sum()
+    }
+
+    /// What the objects of each type take, the largest first; classes of the same name are one.
+    pub fn by_type(&self) -> Vec<TypeSum> {
+        let mut sums: std::collections::BTreeMap<&str, TypeSum> = std::collections::BTreeMap::new();
+        for (_, bytes, object) in self.blocks() {
+            let Some(object) = object else { continue };
+            let name = self.types[object.of as usize].name.as_str();
+            let sum = sums.entry(name).or_insert_with(|| TypeSum {
+                name: name.to_owned(),
+                blocks: 0,
+                bytes: 0,
+                dead: 0,
+            });
+            sum.blocks += 1;
+            sum.bytes += bytes;
+            sum.dead += u64::from(object.dead);
+        }
+        let mut sums: Vec<TypeSum> = sums.into_values().collect();
+        sums.sort_by_key(|sum| std::cmp::Reverse(sum.bytes));
+        sums
+    }
+
+    /// Blocks in use that are no object: buffers of objects, mostly. How many, and their bytes.
+    pub fn untyped(&self) -> (u64, u64) {
+        let plain = self.blocks().filter(|(_, _, object)| object.is_none());
+        plain.fold((0, 0), |sum, (_, bytes, _)| (sum.0 + 1, sum.1 + bytes))
+    }
+}
