@@ -165,6 +165,17 @@ fn changed_blocks_fewest_sites_and_bounds_are_those_of_the_command_line() {
         assert!(changed.sentence.ends_with("if the program does the same otherwise"), "{}", changed.sentence);
         assert!(changed.before.curve.len() > 500 && changed.before.curve.len() == changed.after.curve.len());
     }
+    // Of many changes a few are named.
+    let edits = [
+        (Deed::Without, "site=log.py:40"),
+        (Deed::Without, "site=cache.py:7"),
+        (Deed::FreeAt(12_000), "site=app.py:5"),
+        (Deed::FreeAt(13_000), "site=app.py:5"),
+    ];
+    let edits = edits.map(|(deed, want)| Edit { deed, want: want.parse().unwrap() });
+    let picture = window.order(WhatIfOrder::Edit(edits.to_vec()));
+    let sentence = picture.changed.as_ref().unwrap().sentence.clone();
+    assert!(sentence.contains(" freed at step 12,000, and 1 more change it holds "), "{sentence}");
     let wanted = 4 << 20;
     let fewer = window.order(WhatIfOrder::Save(wanted)).fewer.clone().unwrap();
     let mut search = Fewest::new(&trace, &setup, wanted).unwrap();

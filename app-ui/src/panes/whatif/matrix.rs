@@ -14,7 +14,7 @@ use crate::command::Command;
 const AXES: usize = 3;
 
 /// Panes with so much room beside the heat map have a cell's figures there.
-const DETAILS: f32 = 372.0;
+const DETAILS: f32 = 335.0;
 
 /// Fields that are offered, with values to begin with.
 const CHOICES: [(&str, &str); 9] = [
