@@ -53,12 +53,16 @@ struct Window {
 
 impl Window {
     fn new() -> Self {
+        Self::with(None)
+    }
+
+    fn with(bytes_max: Option<u64>) -> Self {
         let trace = burst();
         let mut bytes = Vec::new();
         let mut writer = trace_io::atrace_writer(&mut bytes, FileProfile::Capture);
         writer.write(&trace).unwrap();
         writer.finish(&trace).unwrap();
-        let mut engine = Engine::new(None);
+        let mut engine = Engine::new(bytes_max);
         engine.look(Look { whatif: true, ..Look::default() });
         engine.open(Opened::bytes("burst.atrace", bytes));
         let mut window = Self { engine, shown: Shown::default(), trace: Arc::new(trace) };
@@ -102,7 +106,9 @@ fn a_grid_has_the_rows_of_the_command_line_and_a_cell_opens_at_the_same_step() {
     let picture = window.order(WhatIfOrder::Grid(axes.to_vec())).clone();
     let matrix = picture.matrix.as_ref().unwrap();
     let mut grid = Grid::default();
-    axes.iter().for_each(|axis| grid.add(axis).unwrap());
+    for axis in &axes {
+        grid.add(axis).unwrap();
+    }
     let (tape, overrides) = (Tape::of(&window.trace), Overrides::default());
     let row = |cell: &Cell| {
         let setup = cell.setup(&window.trace, &overrides).map_err(|error| error.to_string());
@@ -159,6 +165,17 @@ fn changed_blocks_fewest_sites_and_bounds_are_those_of_the_command_line() {
         assert!(changed.sentence.ends_with("if the program does the same otherwise"), "{}", changed.sentence);
         assert!(changed.before.curve.len() > 500 && changed.before.curve.len() == changed.after.curve.len());
     }
+    // Of many changes a few are named.
+    let edits = [
+        (Deed::Without, "site=log.py:40"),
+        (Deed::Without, "site=cache.py:7"),
+        (Deed::FreeAt(12_000), "site=app.py:5"),
+        (Deed::FreeAt(13_000), "site=app.py:5"),
+    ];
+    let edits = edits.map(|(deed, want)| Edit { deed, want: want.parse().unwrap() });
+    let picture = window.order(WhatIfOrder::Edit(edits.to_vec()));
+    let sentence = picture.changed.as_ref().unwrap().sentence.clone();
+    assert!(sentence.contains(" freed at step 12,000, and 1 more change it holds "), "{sentence}");
     let wanted = 4 << 20;
     let fewer = window.order(WhatIfOrder::Save(wanted)).fewer.clone().unwrap();
     let mut search = Fewest::new(&trace, &setup, wanted).unwrap();
@@ -202,6 +219,10 @@ fn what_cannot_be_says_why_and_what_goes_on_can_be_stopped() {
     window.engine.order(Order::WhatIf(grid("pool_size=4K,8K,16K")));
     let told = window.rest();
     assert!((4..250).contains(&told), "{told}");
+    // A second trace in memory has to have room.
+    let mut small = Window::with(Some(2 * window.trace.state_bytes()));
+    let without = of("site=log.py:40");
+    assert!(error(&mut small, without).contains("two traces take more than is safe here"));
     // Another trace knows nothing of it.
     window.engine.open(Opened::bytes("t.ptrace", &b"m o 1 48\n"[..]));
     window.rest();

@@ -231,7 +231,7 @@ impl Engine {
         self.go_to_awaited_peak();
         self.catch_up();
         self.hold(seconds);
-        self.try_out(slice);
+        self.try_out(slice / 2);
     }
 
     /// Does one order.

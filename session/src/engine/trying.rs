@@ -6,6 +6,7 @@ use std::time::Duration;
 use sim_core::{Machine, Trace};
 use web_time::Instant;
 
+use crate::format::bytes;
 use crate::run::Session;
 use crate::setup::{Overrides, Setup};
 use crate::view::whatif::{Bounds, CELLS_MAX, Changed, Fewer, Matrix, Trial, WhatIfOrder, WhatIfPicture};
@@ -33,6 +34,8 @@ pub(super) struct Trying {
     /// What a cell was opened under.
     opened: Option<Overrides>,
     job: Option<Job>,
+    /// The settings that it runs under.
+    under: String,
     picture: WhatIfPicture,
     /// The last run of the trace as it is.
     known: Option<(Setup, Box<Figures>)>,
@@ -41,10 +44,17 @@ pub(super) struct Trying {
 
 /// What is under way.
 enum Job {
-    Grid { tape: Tape, cells: Vec<Cell>, running: Option<Running> },
+    Grid(Box<Cells>),
     Edit(Box<Editing>),
     Save(Box<Saving>),
-    Ideal(Box<Packer<Arc<Trace>>>, Setup),
+    Ideal(Box<Packer<Arc<Trace>>>, u64),
+}
+
+/// Cells on their way, the next one last.
+struct Cells {
+    tape: Tape,
+    left: Vec<Cell>,
+    running: Option<Running>,
 }
 
 /// Changed blocks on their way.
@@ -84,7 +94,7 @@ impl Engine {
         self.trying.picture.trial = None;
         self.trying.picture.error = None;
         self.trying.untold = true;
-        if let Err(why) = self.trying.begin(session, order) {
+        if let Err(why) = self.trying.begin(session, order, self.bytes_max) {
             self.trying.picture.error = Some(why);
         }
     }
@@ -160,12 +170,22 @@ impl Trying {
         }
     }
 
-    fn begin(&mut self, session: &Session, order: WhatIfOrder) -> Result<(), String> {
+    fn begin(&mut self, session: &Session, order: WhatIfOrder, bytes_max: Option<u64>) -> Result<(), String> {
         let trace = session.trace();
+        let two = trace.state_bytes() * 2;
+        let edits = matches!(order, WhatIfOrder::Edit(_) | WhatIfOrder::Save(_));
+        if edits && bytes_max.is_some_and(|max| two >= max) {
+            return Err(format!(
+                "two traces take more than is safe here ({}); ask the desktop program, or `arenascope whatif`",
+                bytes(two)
+            ));
+        }
         if trace.is_empty() && order != WhatIfOrder::Stop {
             return Err("the trace has no operation".to_owned());
         }
         let setup = session.setup().map_err(|error| error.to_string())?;
+        let settings = session.settings().into_iter().map(|(key, value)| format!(" {key}={value}"));
+        self.under = setup.profile.name.clone() + &settings.collect::<String>();
         self.job = match order {
             WhatIfOrder::Stop | WhatIfOrder::Open(_) => None,
             WhatIfOrder::Grid(axes) => {
@@ -196,7 +216,7 @@ impl Trying {
                 // The run as it is comes first, and cells are taken from the end.
                 cells.insert(0, Cell::default());
                 cells.reverse();
-                Some(Job::Grid { tape: Tape::of(trace), cells, running: None })
+                Some(Job::Grid(Box::new(Cells { tape: Tape::of(trace), left: cells, running: None })))
             }
             WhatIfOrder::Edit(edits) => {
                 if edits.is_empty() {
@@ -206,7 +226,11 @@ impl Trying {
                 let editor = Editor::new(Arc::clone(trace), &edits, &setup.profile);
                 let editor = Some(editor.map_err(|error| error.to_string())?);
                 let known = self.known.as_ref().is_some_and(|known| known.0 == setup);
-                let before = if known { None } else { Some(Running::new(&whole, &setup).map_err(text)?) };
+                let before = if known {
+                    None
+                } else {
+                    Some(Running::new(&whole, &setup).map_err(|error| error.to_string())?)
+                };
                 let matched = Vec::new();
                 self.picture.changed = None;
                 Some(Job::Edit(Box::new(Editing {
@@ -236,7 +260,7 @@ impl Trying {
             WhatIfOrder::Ideal => {
                 let packer = Packer::new(Arc::clone(trace), &setup).map_err(|error| error.to_string())?;
                 self.picture.bounds = None;
-                Some(Job::Ideal(Box::new(packer), setup))
+                Some(Job::Ideal(Box::new(packer), setup.profile.arena_size))
             }
         };
         Ok(())
@@ -246,10 +270,10 @@ impl Trying {
     fn piece(&mut self) {
         let (Some(trace), Some(mut job)) = (self.of.clone(), self.job.take()) else { return };
         let ended = match &mut job {
-            Job::Grid { tape, cells, running } => self.grid_piece(&trace, tape, cells, running),
+            Job::Grid(cells) => Ok(self.grid_piece(&trace, cells)),
             Job::Edit(editing) => self.edit_piece(editing),
             Job::Save(saving) => self.save_piece(&trace, saving),
-            Job::Ideal(packer, setup) => self.ideal_piece(packer, setup),
+            Job::Ideal(packer, arena_bytes) => self.ideal_piece(packer, *arena_bytes),
         };
         match ended {
             Ok(false) => self.job = Some(job),
@@ -261,20 +285,13 @@ impl Trying {
         }
     }
 
-    fn grid_piece(
-        &mut self,
-        trace: &Trace,
-        tape: &Tape,
-        cells: &mut Vec<Cell>,
-        under_way: &mut Option<Running>,
-    ) -> Result<bool, String> {
-        let Some(cell) = cells.last() else { return Ok(true) };
-        let begun = match under_way.take() {
-            Some(running) => Ok(running),
-            None => {
-                let setup = cell.setup(trace, &self.grid_base).map_err(CellError::from);
-                setup.and_then(|setup| Running::new(tape, &setup))
-            }
+    fn grid_piece(&mut self, trace: &Trace, cells: &mut Cells) -> bool {
+        let Some(cell) = cells.left.last() else { return true };
+        let begun = if let Some(running) = cells.running.take() {
+            Ok(running)
+        } else {
+            let setup = cell.setup(trace, &self.grid_base).map_err(CellError::from);
+            setup.and_then(|setup| Running::new(&cells.tape, &setup))
         };
         // What cannot be is a cell with the reason.
         let result = begun.and_then(|mut running| match running.advance(PIECE) {
@@ -283,14 +300,14 @@ impl Trying {
         });
         let result = match result {
             Ok(Err(running)) => {
-                *under_way = Some(running);
-                return Ok(false);
+                cells.running = Some(running);
+                return false;
             }
             // Nobody looks at the curves of all cells.
             Ok(Ok(figures)) => Ok(Box::new(Figures { curve: Vec::new(), ..figures })),
             Err(error) => Err(error.to_string()),
         };
-        if let (Some(cell), Some(matrix)) = (cells.pop(), &mut self.picture.matrix) {
+        if let (Some(cell), Some(matrix)) = (cells.left.pop(), &mut self.picture.matrix) {
             let row = Row { cell, result };
             match &matrix.base {
                 None => matrix.base = Some(row),
@@ -301,13 +318,14 @@ impl Trying {
             }
             self.untold = true;
         }
-        Ok(cells.is_empty())
+        cells.left.is_empty()
     }
 
     fn edit_piece(&mut self, editing: &mut Editing) -> Result<bool, String> {
         if let Some(before) = &mut editing.before {
             if let Some(figures) = before.advance(PIECE) {
-                self.known = Some((editing.setup.clone(), Box::new(figures.map_err(text)?)));
+                self.known =
+                    Some((editing.setup.clone(), Box::new(figures.map_err(|error| error.to_string())?)));
                 editing.before = None;
             }
             return Ok(false);
@@ -318,19 +336,21 @@ impl Trying {
             {
                 let edited = editor.finish().map_err(|error| error.to_string())?;
                 editing.matched = edited.matched;
-                editing.after = Some(Running::new(&edited.tape, &editing.setup).map_err(text)?);
+                editing.after =
+                    Some(Running::new(&edited.tape, &editing.setup).map_err(|error| error.to_string())?);
             }
             return Ok(false);
         }
         let (Some(after), Some((_, before))) = (&mut editing.after, &self.known) else { return Ok(true) };
         let Some(after) = after.advance(PIECE) else { return Ok(false) };
-        let after = Box::new(after.map_err(text)?);
+        let after = Box::new(after.map_err(|error| error.to_string())?);
         self.picture.changed = Some(Changed {
             sentence: changed(&editing.edits, &editing.matched, before, &after),
             edits: editing.edits.iter().cloned().zip(editing.matched.iter().copied()).collect(),
             before: before.clone(),
             after,
             stretch: editing.whole.stretch,
+            under: self.under.clone(),
         });
         Ok(true)
     }
@@ -350,7 +370,7 @@ impl Trying {
         let Some(search) = &mut saving.search else { return Ok(true) };
         if let Some(running) = &mut saving.running {
             if let Some(figures) = running.advance(PIECE) {
-                saving.left.push(figures.map_err(text)?.final_bytes);
+                saving.left.push(figures.map_err(|error| error.to_string())?.final_bytes);
                 saving.running = None;
             }
             return Ok(false);
@@ -360,7 +380,8 @@ impl Trying {
                 && let Some(editor) = saving.editor.take()
             {
                 let edited = editor.finish().map_err(|error| error.to_string())?;
-                saving.running = Some(Running::new(&edited.tape, &saving.setup).map_err(text)?);
+                saving.running =
+                    Some(Running::new(&edited.tape, &saving.setup).map_err(|error| error.to_string())?);
             }
             return Ok(false);
         }
@@ -388,12 +409,13 @@ impl Trying {
         Ok(false)
     }
 
-    fn ideal_piece(&mut self, packer: &mut Packer<Arc<Trace>>, setup: &Setup) -> Result<bool, String> {
+    fn ideal_piece(&mut self, packer: &mut Packer<Arc<Trace>>, arena_bytes: u64) -> Result<bool, String> {
         let Some(ideal) = packer.advance(PIECE) else { return Ok(false) };
         let ideal = ideal.map_err(|error| error.to_string())?;
         self.picture.bounds = Some(Bounds {
-            sentence: ideal.sentence(setup.profile.arena_size),
-            profile: setup.profile.name.clone(),
+            sentence: ideal.sentence(arena_bytes),
+            under: self.under.clone(),
+            arena_bytes,
             ideal,
         });
         Ok(true)
@@ -404,10 +426,10 @@ impl Trying {
         let len = self.of.as_ref().map_or(1, |trace| trace.len().max(1)) as f32;
         let part = |running: &Option<Running>| running.as_ref().map_or(0.0, |of| of.done() as f32 / len);
         let trial = self.job.as_ref().map(|job| match job {
-            Job::Grid { cells, running, .. } => {
+            Job::Grid(cells) => {
                 let of = self.picture.matrix.as_ref().map_or(0, |matrix| matrix.cells() + 1);
-                let at = of.saturating_sub(cells.len());
-                let share = (at as f32 + part(running)) / of.max(1) as f32;
+                let at = of.saturating_sub(cells.left.len());
+                let share = (at as f32 + part(&cells.running)) / of.max(1) as f32;
                 (format!("run {} of {of}", at + 1), share)
             }
             Job::Edit(editing) => {
@@ -443,9 +465,4 @@ impl Trying {
         matrix.base_is_open = is_open(&Cell::default());
         matrix.current = matrix.rows.iter().position(|row| is_open(&row.cell));
     }
-}
-
-/// An error in a line.
-fn text(error: CellError) -> String {
-    error.to_string()
 }

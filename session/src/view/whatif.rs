@@ -72,6 +72,8 @@ pub struct Changed {
     pub after: Box<Figures>,
     /// Operations of the unchanged trace in a stretch of the curves.
     pub stretch: u64,
+    /// What both were run under.
+    pub under: String,
 }
 
 /// The fewest sites, as far as they are found.
@@ -95,7 +97,9 @@ pub struct Bounds {
     /// Whose doing it is.
     pub sentence: String,
     /// What it was run under.
-    pub profile: String,
+    pub under: String,
+    /// Bytes of an arena then.
+    pub arena_bytes: u64,
 }
 
 /// What was tried of the trace that is open.

@@ -15,6 +15,9 @@ pub const AS_IT_IS: &str = "as it is";
 /// What it is called with other blocks.
 pub const AS_CHANGED: &str = "as changed";
 
+/// Changes that a sentence names.
+const NAMED: usize = 3;
+
 /// A cell with what it came to, or why it has no figures.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Row {
@@ -141,7 +144,12 @@ pub fn changed(edits: &[Edit], matched: &[Matched], before: &Figures, after: &Fi
         };
         format!("{change} {moment} ({} instead of {})", count(arenas.1, what), grouped(arenas.0))
     };
-    let told: Vec<String> = edits.iter().zip(matched).map(|(edit, matched)| told(edit, matched)).collect();
+    let all = edits.iter().zip(matched);
+    let mut told: Vec<String> = all.take(NAMED).map(|(edit, matched)| told(edit, matched)).collect();
+    let more = edits.len().saturating_sub(NAMED) as u64;
+    if more > 0 {
+        told.push(format!("and {}", count(more, "more change")));
+    }
     let end = part(
         "at the end",
         (before.final_arenas, after.final_arenas),

@@ -131,6 +131,9 @@ fn deed(doing: Doing, step: u64) -> Deed {
     }
 }
 
+/// A figure of a run.
+type Of = fn(&Figures) -> u64;
+
 fn outcome(ui: &mut Ui, view: &View<'_>, changed: &Changed) {
     let mut sentence = printable(&changed.sentence).into_owned();
     if let Some(first) = sentence.get(..1).map(str::to_uppercase) {
@@ -144,7 +147,7 @@ fn outcome(ui: &mut Ui, view: &View<'_>, changed: &Changed) {
             ui.strong(title);
         }
         ui.end_row();
-        let rows: [(&str, fn(&Figures) -> u64, bool); 5] = [
+        let rows: [(&str, Of, bool); 5] = [
             ("arenas at the most", |f| f.peak_arenas, false),
             ("bytes at the most", |f| f.peak_bytes, true),
             ("arenas at the end", |f| f.final_arenas, false),
@@ -162,9 +165,10 @@ fn outcome(ui: &mut Ui, view: &View<'_>, changed: &Changed) {
             ui.end_row();
         }
     });
-    ui.weak(
-        "The program is assumed to behave the same: the same calls in the same order, whatever its allocator does.",
-    );
+    ui.weak(format!(
+        "The program is assumed to behave the same: the same calls in the same order, whatever its allocator does. Both under {}.",
+        printable(&changed.under)
+    ));
 }
 
 fn sites(ui: &mut Ui, fewer: &Fewer) {

@@ -1,7 +1,7 @@
 //! How few arenas the same blocks could lie in, beside the real ones.
 
 use egui::{Grid, RichText, Ui};
-use session::format::{bytes, grouped};
+use session::format::{bytes, grouped, printable};
 use session::view::whatif::WhatIfOrder;
 
 use super::super::View;
@@ -23,7 +23,6 @@ pub(super) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
     });
     let Some(bounds) = bounds else { return };
     ui.label(RichText::new(format!("To blame is {}.", bounds.sentence)).strong());
-    let arena = view.profile().arena_size;
     Grid::new("bounds").num_columns(3).striped(true).spacing([18.0, 4.0]).show(ui, |ui| {
         ui.strong("arenas");
         ui.strong("at the most");
@@ -32,15 +31,15 @@ pub(super) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         for (name, arenas) in bounds.ideal.rows() {
             ui.label(name).on_hover_text(meaning(name));
             for arenas in [arenas.peak_arenas, arenas.final_arenas] {
-                let text = format!("{} ({})", grouped(arenas), bytes(arenas * arena));
+                let text = format!("{} ({})", grouped(arenas), bytes(arenas * bounds.arena_bytes));
                 ui.label(RichText::new(text).monospace().size(11.5));
             }
             ui.end_row();
         }
     });
     ui.weak(format!(
-        "{}. Perfect packing: {}. Known lifetimes: {}.",
-        bounds.profile,
+        "Under {}. Perfect packing: {}. Known lifetimes: {}.",
+        printable(&bounds.under),
         meaning("perfect packing"),
         meaning("known lifetimes")
     ));

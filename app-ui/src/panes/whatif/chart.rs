@@ -1,6 +1,6 @@
 //! Pictures: what was held before and after a change, and cells by what they hold at the end and at the most.
 
-use egui::{Align2, FontId, Pos2, Rect, Role, Sense, Shape, Stroke, Ui, Vec2, WidgetInfo};
+use egui::{Align2, FontId, Mesh, Pos2, Rect, Role, Sense, Shape, Stroke, Ui, Vec2, WidgetInfo};
 use session::format::{bytes, count, grouped};
 use session::view::whatif::{Changed, Matrix};
 use session::whatif::Figures;
@@ -30,11 +30,12 @@ pub(super) fn curves(ui: &mut Ui, view: &View<'_>, changed: &Changed) {
     let plot = rect.shrink2(Vec2::new(0.0, 4.0)).with_min_y(rect.top() + 18.0);
     let x_of = |at: usize| plot.left() + plot.width() * at as f32 / before.len().max(1) as f32;
     let y_of = |value: u64| plot.bottom() - plot.height() * (value as f64 / most as f64) as f32;
+    let mut bars = Mesh::default();
     for (at, value) in before.iter().enumerate() {
-        let bar =
-            Rect::from_min_max(Pos2::new(x_of(at), y_of(*value)), Pos2::new(x_of(at + 1), plot.bottom()));
-        painter.rect_filled(bar, 0.0, theme.held);
+        let top = Pos2::new(x_of(at), y_of(*value));
+        bars.add_colored_rect(Rect::from_min_max(top, Pos2::new(x_of(at + 1), plot.bottom())), theme.held);
     }
+    painter.add(Shape::mesh(bars));
     let mut line = Vec::with_capacity(2 * after.len());
     for (at, value) in after.iter().enumerate() {
         line.extend([Pos2::new(x_of(at), y_of(*value)), Pos2::new(x_of(at + 1), y_of(*value))]);

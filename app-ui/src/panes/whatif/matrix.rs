@@ -4,7 +4,7 @@ use egui::{Button, Grid, RichText, Ui};
 use session::diagnosis::waterfall::Cause;
 use session::format::{bytes, grouped, printable};
 use session::view::whatif::{Matrix, WhatIfOrder};
-use session::whatif::{Cell, Figures};
+use session::whatif::{Allocator, Cell};
 
 use super::super::View;
 use super::{ask, chart, combo, field, rows};
@@ -12,6 +12,9 @@ use crate::command::Command;
 
 /// Axes, at the most.
 const AXES: usize = 3;
+
+/// Panes with so much room beside the heat map have a cell's figures there.
+const DETAILS: f32 = 335.0;
 
 /// Fields that are offered, with values to begin with.
 const CHOICES: [(&str, &str); 9] = [
@@ -60,7 +63,7 @@ fn ready(key: &str) -> String {
 }
 
 pub(super) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut MatrixState, commands: &mut Vec<Command>) {
-    axes(ui, state, commands);
+    axes(ui, state, view.tried.matrix.is_none(), commands);
     let Some(matrix) = &view.tried.matrix else {
         ui.weak("Each combination is a run of the whole trace beside the one shown. The program is taken to do the same in all of them.");
         return;
@@ -81,21 +84,39 @@ pub(super) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut MatrixState, commands
         }
     });
     state.selected = state.selected.filter(|row| *row < done);
+    let beside = rows::heat_width(ui, matrix) + DETAILS;
+    if state.shape == Shape::Heat && ui.available_width() > beside {
+        ui.horizontal_top(|ui| {
+            ui.vertical(|ui| {
+                ui.set_width(beside - DETAILS);
+                rows::heat(ui, view, matrix, state.measure, &mut state.selected);
+            });
+            ui.vertical(|ui| chosen(ui, matrix, state.selected, commands));
+        });
+        not_compared(ui, matrix);
+        return;
+    }
     match state.shape {
         Shape::Heat => rows::heat(ui, view, matrix, state.measure, &mut state.selected),
         Shape::Table => rows::table(ui, view, matrix, &mut state.selected),
         Shape::Front => chart::front(ui, view, matrix, &mut state.selected),
     }
-    if matrix.rows.iter().any(|row| matrix.base.as_ref().is_some_and(|base| row.beside(base).is_some())) {
+    not_compared(ui, matrix);
+    chosen(ui, matrix, state.selected, commands);
+}
+
+/// Why cells have figures and no mark.
+fn not_compared(ui: &mut Ui, matrix: &Matrix) {
+    let Some(base) = &matrix.base else { return };
+    if matrix.rows.iter().any(|row| row.beside(base).is_some()) {
         ui.weak(
             "Only cells on the same allocator, with the same asked of the C library, are compared: what that takes beside is not known.",
         );
     }
-    chosen(ui, matrix, state.selected, commands);
 }
 
 /// What is tried.
-fn axes(ui: &mut Ui, state: &mut MatrixState, commands: &mut Vec<Command>) {
+fn axes(ui: &mut Ui, state: &mut MatrixState, fresh: bool, commands: &mut Vec<Command>) {
     let mut run = false;
     let (mut gone, count) = (None, state.axes.len());
     for (number, text) in state.axes.iter_mut().enumerate() {
@@ -127,7 +148,9 @@ fn axes(ui: &mut Ui, state: &mut MatrixState, commands: &mut Vec<Command>) {
             let next = CHOICES.iter().map(|of| of.0).find(|key| !used(key));
             state.axes.extend(next.map(ready));
         }
-        ui.weak("Each axis is a field of a profile with its values, or profile or malloc.");
+        if fresh {
+            ui.weak("Each axis is a field of a profile with its values, or profile or malloc.");
+        }
     });
     if run {
         let axes = state.axes.iter().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
@@ -169,7 +192,7 @@ fn chosen(ui: &mut Ui, matrix: &Matrix, selected: Option<usize>, commands: &mut 
     if let Some(why) = row.beside(base) {
         ui.weak(printable(&why));
     }
-    Grid::new("cell").num_columns(3).striped(true).spacing([18.0, 3.0]).show(ui, |ui| {
+    Grid::new("cell").num_columns(3).striped(true).spacing([12.0, 2.0]).show(ui, |ui| {
         for title in ["", "as it is", "this cell"] {
             ui.strong(title);
         }
@@ -181,15 +204,13 @@ fn chosen(ui: &mut Ui, matrix: &Matrix, selected: Option<usize>, commands: &mut 
             }
             ui.end_row();
         };
-        let held = |f: &Figures, arenas: u64, total: u64| {
-            let what = if f.allocator == session::whatif::Allocator::Mimalloc { "segment" } else { "arena" };
-            format!("{}, {}", bytes(total), session::format::count(arenas, what))
-        };
-        line("held at the most", [own, of].map(|f| held(f, f.peak_arenas, f.peak_total_bytes)));
-        line("held at the end", [own, of].map(|f| held(f, f.final_arenas, f.final_total_bytes)));
+        let what = if of.allocator == Allocator::Mimalloc { "segments" } else { "arenas" };
+        line("held at the most", [own, of].map(|f| bytes(f.peak_total_bytes)));
+        line("held at the end", [own, of].map(|f| bytes(f.final_total_bytes)));
+        line(&format!("{what} at the most"), [own, of].map(|f| grouped(f.peak_arenas)));
+        line(&format!("{what} at the end"), [own, of].map(|f| grouped(f.final_arenas)));
         line("given back", [own, of].map(|f| grouped(f.released)));
-        line("of it RAW at the end", [own, of].map(|f| bytes(f.raw_final_bytes)));
-        line("arenas at the end:", [String::new(), String::new()]);
+        line("RAW at the end", [own, of].map(|f| bytes(f.raw_final_bytes)));
         line(Cause::Asked.name(), [own, of].map(|f| bytes(f.final_asked_bytes)));
         let (own, of) = (own.losses, of.losses);
         for ((cause, was), (_, is)) in own.at_end.parts().into_iter().zip(of.at_end.parts()) {

@@ -74,6 +74,30 @@ fn sign(matrix: &Matrix, row: usize) -> &'static str {
     }
 }
 
+/// The values of a line of the heat map.
+fn label(matrix: &Matrix, line: usize) -> String {
+    let across = matrix.axes.last().map_or(1, |axis| axis.1.len());
+    let row = matrix.rows.get(line * across);
+    let settings = row.map_or(&[][..], |row| row.cell.settings.split_last().map_or(&[][..], |of| of.1));
+    settings.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+/// What the values of lines take before the cells.
+fn left(ui: &Ui, matrix: &Matrix) -> f32 {
+    let Some((_, down)) = matrix.axes.split_last().filter(|(_, down)| !down.is_empty()) else { return 0.0 };
+    let names = down.iter().map(|axis| axis.0.as_str()).collect::<Vec<_>>().join(" ");
+    let color = ui.visuals().text_color();
+    let width = |text: String| ui.painter().layout_no_wrap(text, FONT, color).size().x;
+    let lines = down.iter().map(|axis| axis.1.len()).product();
+    (0..lines).map(|line| width(label(matrix, line))).fold(width(names), f32::max) + 12.0
+}
+
+/// How wide the heat map is.
+pub(super) fn heat_width(ui: &Ui, matrix: &Matrix) -> f32 {
+    let across = matrix.axes.last().map_or(0, |axis| axis.1.len());
+    left(ui, matrix) + CELL.x * across as f32 + 4.0
+}
+
 /// Cells in rows and columns, the last axis across; a number in each.
 pub(super) fn heat(
     ui: &mut Ui,
@@ -87,15 +111,9 @@ pub(super) fn heat(
     let theme = view.theme;
     let columns = across.len();
     let lines = matrix.cells() / columns.max(1);
-    let label = |line: usize| -> String {
-        let row = matrix.rows.get(line * columns);
-        let settings = row.map_or(&[][..], |row| &row.cell.settings[..down.len()]);
-        settings.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(" ")
-    };
+    let label = |line| label(matrix, line);
     let names = down.iter().map(|axis| axis.0.as_str()).collect::<Vec<_>>().join(" ");
-    let measure_text = |text: &str| ui.painter().layout_no_wrap(text.to_owned(), FONT, theme.text).size().x;
-    let widest = (0..lines).map(|line| measure_text(&label(line))).fold(measure_text(&names), f32::max);
-    let left = if down.is_empty() { 0.0 } else { widest + 12.0 };
+    let left = left(ui, matrix);
     let compared = |row: &Row| row.held(base).and(row.figures()).map(|figures| measure.of(figures));
     let values = || matrix.rows.iter().filter_map(compared).chain(base.figures().map(|f| measure.of(f)));
     let (least, most) = values().fold((u64::MAX, 0), |(a, b), value| (a.min(value), b.max(value)));
@@ -182,23 +200,26 @@ pub(super) fn heat(
 pub(super) fn table(ui: &mut Ui, _view: &View<'_>, matrix: &Matrix, selected: &mut Option<usize>) {
     let Some(base) = &matrix.base else { return };
     ScrollArea::horizontal().id_salt("cells").auto_shrink([false, true]).show(ui, |ui| {
-        Grid::new("cells").num_columns(7).striped(true).spacing([14.0, 2.0]).show(ui, |ui| {
-            ui.label("");
-            for title in
-                ["settings", "at the most", "at the end", "given back", "lost at most", "lost at end"]
-            {
-                ui.strong(title);
-            }
-            ui.end_row();
-            line(ui, "", base, base, None);
-            for (index, row) in matrix.rows.iter().enumerate() {
-                let mut sign = sign(matrix, index).to_owned();
-                if matrix.current == Some(index) {
-                    sign += " open";
+        Grid::new("cells").num_columns(7).min_col_width(8.0).striped(true).spacing([14.0, 2.0]).show(
+            ui,
+            |ui| {
+                ui.label("");
+                for title in
+                    ["settings", "at the most", "at the end", "given back", "lost at most", "lost at end"]
+                {
+                    ui.strong(title);
                 }
-                line(ui, &sign, row, base, Some((index, &mut *selected)));
-            }
-        });
+                ui.end_row();
+                line(ui, "", base, base, None);
+                for (index, row) in matrix.rows.iter().enumerate() {
+                    let mut sign = sign(matrix, index).to_owned();
+                    if matrix.current == Some(index) {
+                        sign += " open";
+                    }
+                    line(ui, &sign, row, base, Some((index, &mut *selected)));
+                }
+            },
+        );
     });
 }
 
