@@ -96,7 +96,7 @@ fn supposed(ui: &mut Ui, view: &View<'_>, state: &mut TracemallocState, wishes: 
             ui,
             view,
             "get_traced_memory()",
-            format!("({current}, {peak})"),
+            &format!("({current}, {peak})"),
             "Bytes that would be traced now, and their peak since the first operation",
         );
     });
@@ -140,7 +140,7 @@ fn groups(
 }
 
 /// A name with its value: one piece of text, so that a line does not end between them.
-fn fact(ui: &mut Ui, view: &View<'_>, name: &str, value: String, what: &str) {
+fn fact(ui: &mut Ui, view: &View<'_>, name: &str, value: &str, what: &str) {
     let mut text = egui::text::LayoutJob::default();
     let font = egui::FontId::monospace(12.0);
     text.append(name, 0.0, egui::TextFormat::simple(font.clone(), view.theme.weak));
@@ -150,7 +150,7 @@ fn fact(ui: &mut Ui, view: &View<'_>, name: &str, value: String, what: &str) {
 
 fn counters(ui: &mut Ui, view: &View<'_>, picture: &TracemallocPicture) {
     let (current, peak) = picture.traced_memory;
-    let fact = |ui: &mut Ui, name: &str, value: String, what: &str| fact(ui, view, name, value, what);
+    let fact = |ui: &mut Ui, name: &str, value: String, what: &str| fact(ui, view, name, &value, what);
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 16.0;
         let tracing = if picture.is_tracing { "True" } else { "False" };
@@ -184,6 +184,7 @@ fn counters(ui: &mut Ui, view: &View<'_>, picture: &TracemallocPicture) {
 }
 
 /// What can be chosen.
+#[derive(Clone, Copy)]
 struct Controls<'a> {
     /// Whether there is a snapshot to keep.
     keeps: bool,

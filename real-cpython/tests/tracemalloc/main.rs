@@ -8,6 +8,7 @@
 
 mod analysis;
 mod interpreters;
+mod recorded;
 mod state;
 
 use interpreters::Script;
@@ -72,4 +73,9 @@ fn traces_counters_and_table_sizes_equal_the_real_ones() {
 #[test]
 fn snapshots_equal_the_real_ones() {
     compare("snapshots", analysis::script, include_str!("analysis.py"));
+}
+
+#[test]
+fn what_a_trace_with_stacks_says_is_what_real_snapshots_of_its_blocks_say() {
+    compare("traces with stacks", recorded::script, include_str!("recorded.py"));
 }

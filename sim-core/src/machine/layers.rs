@@ -179,6 +179,7 @@ impl Layers {
     }
 
     pub(super) fn set_stack(&mut self, stacks: &Stacks, stack: StackId) {
+        self.own_stack = None;
         self.stack = stacks
             .frames(stack)
             .filter_map(|frame| stacks.frame_at(frame))
@@ -192,8 +193,9 @@ impl Layers {
 
     /// The operation that comes now has a stack of its own, as in a recording.
     pub(super) fn note_stack(&mut self, stacks: &Stacks, stack: StackId) {
-        if self.tracemalloc.is_tracing() && self.own_stack.replace(stack) != Some(stack) {
+        if self.tracemalloc.is_tracing() && self.own_stack != Some(stack) {
             self.set_stack(stacks, stack);
+            self.own_stack = Some(stack);
         }
     }
 

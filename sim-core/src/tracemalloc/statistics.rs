@@ -185,7 +185,9 @@ impl Snapshot {
             // Those that differ in their depth alone are one group.
             let groups = used.chunk_by(|a, b| a.0 == b.0).map(|same| {
                 let mut sum = (0, 0);
-                same.iter().for_each(|(_, index)| add(&mut sum, of_traceback[*index]));
+                for (_, index) in same {
+                    add(&mut sum, of_traceback[*index]);
+                }
                 (self.tracebacks()[same[0].1].without_total(), sum)
             });
             return Ok(groups.collect());
@@ -195,7 +197,9 @@ impl Snapshot {
         for (index, sum) in used {
             let traceback = numbered.traceback(index);
             let credited = if cumulative { traceback } else { &traceback[traceback.len() - 1..] };
-            credited.iter().for_each(|frame| add(&mut of_frame[*frame as usize], *sum));
+            for frame in credited {
+                add(&mut of_frame[*frame as usize], *sum);
+            }
         }
         let key = |frame: &NamedFrame, lineno| {
             NamedTraceback::new([NamedFrame { filename: Arc::clone(&frame.filename), lineno }], None)
@@ -209,7 +213,9 @@ impl Snapshot {
             let frame = same[0].0;
             let lineno = if key_type == KeyType::Filename { 0 } else { frame.lineno };
             let mut sum = (0, 0);
-            same.iter().for_each(|(_, more)| add(&mut sum, *more));
+            for (_, more) in same {
+                add(&mut sum, *more);
+            }
             groups.push((key(frame, lineno), sum));
         }
         Ok(groups)

@@ -81,9 +81,9 @@ struct Moment {
 /// Where moments come from.
 enum Source {
     /// The trace's own tracemalloc.
-    Own(Trace),
+    Own(Box<Trace>),
     /// The births of the blocks.
-    Supposed(Inquiry, u16),
+    Supposed(Box<Inquiry>, u16),
 }
 
 impl Source {
@@ -129,14 +129,14 @@ fn source(args: &Args, trace: Trace, setup: &Setup) -> Result<Source> {
     let why = match supposed(&trace) {
         Ok(()) => {
             let inquiry = Inquiry::new(std::sync::Arc::new(trace), setup.clone());
-            return Ok(Source::Supposed(inquiry, args.limit.unwrap_or(1)));
+            return Ok(Source::Supposed(Box::new(inquiry), args.limit.unwrap_or(1)));
         }
         Err(why) => why,
     };
     match why {
         NotSupposed::RunsItself => {
             ensure!(args.limit.is_none(), "{why}, with a limit of its own; leave --limit out");
-            Ok(Source::Own(trace))
+            Ok(Source::Own(Box::new(trace)))
         }
         NotSupposed::NoStacks => bail!(
             "{why}, by which tracemalloc groups; memray's captures have them, `arenascope holders` groups by what this trace has"
@@ -235,15 +235,12 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
     let old = old.map(|step| source.at(step, &setup)).transpose().with_context(|| shown.clone())?;
     let new = source.at(step, &setup).with_context(|| shown.clone())?;
     let begun = Instant::now();
-    let groups: Vec<Group> = match &old {
-        Some(old) => {
-            let diffs = new.snapshot.compare_to(&old.snapshot, args.key_type, args.cumulative)?;
-            diffs.into_iter().map(Group::Differs).collect()
-        }
-        None => {
-            let statistics = new.snapshot.statistics(args.key_type, args.cumulative)?;
-            statistics.into_iter().map(Group::Is).collect()
-        }
+    let groups: Vec<Group> = if let Some(old) = &old {
+        let diffs = new.snapshot.compare_to(&old.snapshot, args.key_type, args.cumulative)?;
+        diffs.into_iter().map(Group::Differs).collect()
+    } else {
+        let statistics = new.snapshot.statistics(args.key_type, args.cumulative)?;
+        statistics.into_iter().map(Group::Is).collect()
     };
     let query_ms = elapsed_ms(begun);
     let supposed = matches!(source, Source::Supposed(..));
@@ -263,8 +260,8 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
             groups: groups.iter().map(Row::of).collect(),
             query_ms,
         };
-        serde_json::to_writer(&mut out, &report)?;
-        writeln!(out)?;
+        // In one piece: tracebacks by the ten thousand have a million small parts.
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
         return Ok(());
     }
     writeln!(out, "{}", answer(&new, &groups))?;
