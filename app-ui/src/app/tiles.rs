@@ -49,6 +49,8 @@ impl Host<'_, '_> {
             }
             Pane::Holders => panes::holders::ui(ui, view, &mut self.local.holders, wishes),
             Pane::Waterfall => panes::waterfall::ui(ui, view, wishes),
+            Pane::Findings => panes::findings::ui(ui, view, wishes),
+            Pane::Compare => panes::compare::ui(ui, view, &mut self.local.compare, wishes),
             Pane::Learn => {
                 panes::lesson::ui(ui, view, self.progress, &mut self.local.lesson, &mut wishes.commands);
             }

@@ -80,7 +80,11 @@ impl Engine {
         // Never before the picture that it belongs to.
         let travels = self.session.as_ref().is_some_and(Session::travels);
         let held = if travels { None } else { self.held() };
-        let changed = head.is_some() || curves.is_some() || picture.is_some() || held.is_some();
+        let anew = head.is_some();
+        let findings = if travels { None } else { self.judged(anew) };
+        let compared = if travels { None } else { self.compared(anew) };
+        let brings = findings.is_some() || compared.is_some();
+        let changed = brings || head.is_some() || curves.is_some() || picture.is_some() || held.is_some();
         let asked = std::mem::take(&mut self.told.asked);
         if !asked
             && !changed
@@ -92,7 +96,18 @@ impl Engine {
             return None;
         }
         self.told.status = status.clone();
-        Some(Update { head, curves, picture, held, copied, saved, still, ..Update::of(status) })
+        Some(Update {
+            head,
+            curves,
+            picture,
+            held,
+            findings,
+            compared,
+            copied,
+            saved,
+            still,
+            ..Update::of(status)
+        })
     }
 
     fn made_of(&self) -> Option<MadeOf> {
@@ -109,7 +124,7 @@ impl Engine {
 
     fn status(&self) -> Status {
         Status {
-            opening: self.loading.as_ref().map(|loading| {
+            opening: self.loading.as_ref().or_else(|| self.comparing.loading()).map(|loading| {
                 let progress = loading.progress();
                 Opening {
                     name: loading.name().to_owned(),
@@ -130,6 +145,8 @@ impl Engine {
                 (None, None) => Real::None,
             },
             played: self.played(),
+            surveying: self.surveying(),
+            beside: self.comparing.names(),
             busy: self.busy(),
         }
     }

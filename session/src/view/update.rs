@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::compare::Compared;
+use super::findings::Findings;
 use super::holders::Holdings;
 use super::{Curves, Head, Picture, Status};
 use crate::open::Still;
@@ -20,6 +22,10 @@ pub struct Update {
     pub picture: Option<Box<Picture>>,
     /// Who holds the memory, at the step that it says.
     pub held: Option<Box<Holdings>>,
+    /// What became of the memory over the run, or that it is not known.
+    pub findings: Option<Option<Box<Findings>>>,
+    /// What is compared.
+    pub compared: Option<Box<Compared>>,
     /// A text to put on the clipboard.
     pub copied: Option<String>,
     /// A file to be saved: what it is called, and its text.
@@ -40,6 +46,8 @@ impl Update {
             curves: None,
             picture: None,
             held: None,
+            findings: None,
+            compared: None,
             copied: None,
             saved: None,
             still: None,
@@ -67,6 +75,10 @@ pub struct Shown {
     pub picture: Option<Box<Picture>>,
     /// Who holds the memory, as it was said last.
     pub held: Box<Holdings>,
+    /// What became of the memory over the run, once that is known.
+    pub findings: Option<Box<Findings>>,
+    /// What is compared, as it was said last.
+    pub compared: Box<Compared>,
 }
 
 /// What is to be done once with what an update brings.
@@ -83,12 +95,19 @@ pub struct Brought {
 impl Shown {
     /// Takes in what is new.
     pub fn take(&mut self, update: Update) -> Brought {
-        let Update { status, head, curves, picture, held, copied, saved, still, answered: _ } = update;
+        let Update { status, head, curves, picture, held, findings, compared, .. } = update;
         self.status = status;
         if head.is_some() {
             self.head = head;
             // What is known of another trace, or under another profile.
             *self.held = Holdings::default();
+            (self.findings, *self.compared) = (None, Compared::default());
+        }
+        if let Some(findings) = findings {
+            self.findings = findings;
+        }
+        if let Some(compared) = compared {
+            self.compared = compared;
         }
         if let Some(held) = held {
             self.held = held;
@@ -99,7 +118,7 @@ impl Shown {
         if picture.is_some() {
             self.picture = picture;
         }
-        Brought { copied, saved, still }
+        Brought { copied: update.copied, saved: update.saved, still: update.still }
     }
 
     /// The open trace with its last picture; they come together.
