@@ -45,29 +45,29 @@ pub(crate) fn watch() {
     }
 }
 
-/// Asks for a file. On macOS the dialog has to be made on the main thread, but the answer may be waited for on any. The
-/// answer is `None` when nothing was chosen, an error when nobody could be asked.
-pub(crate) fn ask() -> impl FnOnce() -> Result<Option<PathBuf>, String> + Send + use<> {
+/// Asks for files. On macOS the dialog has to be made on the main thread, but the answer may be waited for on any. The
+/// answer is empty when nothing was chosen, an error when nobody could be asked.
+pub(crate) fn ask() -> impl FnOnce() -> Result<Vec<PathBuf>, String> + Send + use<> {
     let before = FAILURES.load(Ordering::Relaxed);
     let dialog = rfd::AsyncFileDialog::new()
         .set_title("Open a trace")
         .add_filter("Traces and recordings", &trace_io::endings())
         .add_filter("All files", &["*"])
-        .pick_file();
-    move || answered(wait(dialog), before)
+        .pick_files();
+    move || answered(wait(dialog), before).map(Option::unwrap_or_default)
 }
 
 /// Asks where to save a file that is called `name` unless the user says otherwise; the rest is as in [`ask`].
 pub(crate) fn ask_to_save(name: &str) -> impl FnOnce() -> Result<Option<PathBuf>, String> + Send + use<> {
     let before = FAILURES.load(Ordering::Relaxed);
     let dialog = rfd::AsyncFileDialog::new().set_title("Save the trace").set_file_name(name).save_file();
-    move || answered(wait(dialog), before)
+    move || answered(wait(dialog).map(|file| vec![file]), before).map(|paths| paths.unwrap_or_default().pop())
 }
 
 /// What came of a dialog, of which so many had failed before it.
-fn answered(file: Option<rfd::FileHandle>, before: u64) -> Result<Option<PathBuf>, String> {
-    match file {
-        Some(file) => Ok(Some(file.path().to_owned())),
+fn answered(files: Option<Vec<rfd::FileHandle>>, before: u64) -> Result<Option<Vec<PathBuf>>, String> {
+    match files {
+        Some(files) => Ok(Some(files.iter().map(|file| file.path().to_owned()).collect())),
         None if FAILURES.load(Ordering::Relaxed) > before => {
             Err("This desktop has no file dialog: no xdg-desktop-portal answers, and there is no zenity"
                 .to_owned())

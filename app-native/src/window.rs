@@ -67,7 +67,7 @@ impl Shell {
         let mut app = match file {
             Some(_) if link.is_some() => App::new(Box::new(platform), Startup { link, ..Startup::default() }),
             Some(path) => {
-                platform.open(&cc.egui_ctx, path);
+                platform.open(&cc.egui_ctx, path, false);
                 App::waiting(Box::new(platform))
             }
             None => App::new(Box::new(platform), Startup::default()),
@@ -125,13 +125,15 @@ struct Desktop {
     arrivals: Receiver<Arrival>,
     opened: VecDeque<Result<Opened, String>>,
     no_dialog: Option<String>,
+    /// Whether the file that was asked for last is to stand beside what is open.
+    beside: bool,
     ctx: egui::Context,
 }
 
 impl Desktop {
     fn new(ctx: egui::Context) -> Self {
         let (sender, arrivals) = channel();
-        Self { sender, arrivals, opened: VecDeque::new(), no_dialog: None, ctx }
+        Self { sender, arrivals, opened: VecDeque::new(), no_dialog: None, beside: false, ctx }
     }
 
     /// Puts what has come where it is asked for.
@@ -145,23 +147,32 @@ impl Desktop {
     }
 
     /// Opens a file on a thread of its own: a slow disk or a pipe must not stop a frame.
-    fn open(&self, ctx: &egui::Context, path: PathBuf) {
-        self.spawn("open-file", ctx, move || Some(Arrival::Opened(arrive(&path))));
+    fn open(&self, ctx: &egui::Context, path: PathBuf, beside: bool) {
+        self.spawn("open-file", ctx, move |tell| tell(Arrival::Opened(arrive(&path, beside))));
     }
 
-    fn spawn(
-        &self,
-        name: &str,
-        ctx: &egui::Context,
-        work: impl FnOnce() -> Option<Arrival> + Send + 'static,
-    ) {
+    /// Asks for files. The first is opened, unless it is to stand beside what is open; the others stand beside it.
+    fn pick(&mut self, ctx: &egui::Context, beside: bool) {
+        self.beside = beside;
+        let answer = dialog::ask();
+        self.spawn("file-dialog", ctx, move |tell| match answer() {
+            Ok(paths) => {
+                for (at, path) in paths.iter().enumerate() {
+                    tell(Arrival::Opened(arrive(path, beside || at > 0)));
+                }
+            }
+            Err(why) => tell(Arrival::NoDialog(why)),
+        });
+    }
+
+    fn spawn(&self, name: &str, ctx: &egui::Context, work: impl FnOnce(&dyn Fn(Arrival)) + Send + 'static) {
         let (sender, ctx) = (self.sender.clone(), ctx.clone());
         let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || {
-            if let Some(arrival) = work() {
+            work(&|arrival| {
                 // The window may be gone by now; then nobody misses the file.
                 let _ = sender.send(arrival);
                 ctx.request_repaint();
-            }
+            });
         });
         if let Err(error) = spawned {
             let why = format!("no thread can be started: {error}; close other programs and try again");
@@ -183,20 +194,20 @@ impl Platform for Desktop {
     }
 
     fn pick_file(&mut self, ctx: &egui::Context) {
-        let answer = dialog::ask();
-        self.spawn("file-dialog", ctx, move || match answer() {
-            Ok(path) => path.map(|path| Arrival::Opened(arrive(&path))),
-            Err(why) => Some(Arrival::NoDialog(why)),
-        });
+        self.pick(ctx, false);
+    }
+
+    fn pick_beside(&mut self, ctx: &egui::Context) {
+        self.pick(ctx, true);
     }
 
     fn save(&mut self, ctx: &egui::Context, name: &str, text: String) {
         let answer = dialog::ask_to_save(name);
         let name = name.to_owned();
-        self.spawn("save-dialog", ctx, move || {
+        self.spawn("save-dialog", ctx, move |tell| {
             let saved = match answer() {
                 Ok(Some(path)) => write_to(&path, &text),
-                Ok(None) => return None,
+                Ok(None) => return,
                 // Where the program was begun, under a name that nothing has yet.
                 Err(why) => Err(
                     match std::env::current_dir()
@@ -208,7 +219,9 @@ impl Platform for Desktop {
                     },
                 ),
             };
-            saved.err().map(|why| Arrival::Opened(Err(why)))
+            if let Err(why) = saved {
+                tell(Arrival::Opened(Err(why)));
+            }
         });
     }
 
@@ -218,11 +231,15 @@ impl Platform for Desktop {
     }
 
     fn open_path(&mut self, ctx: &egui::Context, path: &str) {
-        self.open(ctx, dialog::typed(path, std::env::home_dir()));
+        self.open(ctx, dialog::typed(path, std::env::home_dir()), self.beside);
     }
 
     fn take_dropped(&mut self, ctx: &egui::Context, file: &egui::DroppedFileHandle) {
-        self.open(ctx, file.path().to_owned());
+        self.open(ctx, file.path().to_owned(), false);
+    }
+
+    fn take_dropped_beside(&mut self, ctx: &egui::Context, file: &egui::DroppedFileHandle) {
+        self.open(ctx, file.path().to_owned(), true);
     }
 
     fn poll_opened(&mut self) -> Option<Result<Opened, String>> {
@@ -263,7 +280,11 @@ fn write_beside(folder: &Path, name: &str, text: &str) -> Result<PathBuf, String
 }
 
 /// Opens a file. Of a pipe is shown what has come; `-` is standard input.
-fn arrive(path: &Path) -> Result<Opened, String> {
+fn arrive(path: &Path, beside: bool) -> Result<Opened, String> {
+    opened(path).map(|opened| opened.beside(beside))
+}
+
+fn opened(path: &Path) -> Result<Opened, String> {
     let failed = |error: std::io::Error| format!("{}: cannot be read: {error}", path.display());
     if path == Path::new("-") {
         return pipe("standard input", std::io::stdin()).map_err(failed);
@@ -339,9 +360,9 @@ mod tests {
 
     #[test]
     fn missing_files_say_so_in_one_line() {
-        let error = arrive(Path::new("/none/such.ptrace")).err().unwrap_or_default();
+        let error = arrive(Path::new("/none/such.ptrace"), false).err().unwrap_or_default();
         assert!(error.contains("/none/such.ptrace: cannot be read") && !error.contains('\n'), "{error}");
-        assert!(arrive(Path::new("/")).is_err(), "a folder is no trace");
+        assert!(arrive(Path::new("/"), false).is_err(), "a folder is no trace");
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub(crate) enum Extent {
 pub(crate) enum Request {
     /// Ask the user for a file.
     PickFile,
+    /// The same for one to be compared with what is open.
+    PickBeside,
     /// Open the file with this path.
     OpenPath(String),
     /// Put this on the clipboard.
@@ -66,6 +68,8 @@ pub(crate) enum Request {
     ResetFrameTimes,
     /// What the pane of holders is to show.
     Holders(HoldersAsk),
+    /// A step is to be compared: as A, or as B.
+    Mark(usize, u64),
     /// Change light and dark.
     Theme(ThemePreference),
 }
@@ -89,6 +93,8 @@ pub(crate) struct State {
     pub(crate) still: Option<Box<Still>>,
     /// Where the panes are.
     pub(crate) layout: Layout,
+    /// Where they were before a recording was opened in a narrow window.
+    wide: Option<Layout>,
     /// Where they were before the lesson that is open.
     before_lesson: Option<Layout>,
     /// The lesson and beat whose pane was brought to the front.
@@ -137,6 +143,7 @@ impl State {
             no_dialog: None,
             still: None,
             layout: Layout::default(),
+            wide: None,
             before_lesson: None,
             beat: None,
             extent: Extent::Whole,
@@ -213,6 +220,7 @@ impl State {
                 return Some(Request::OpenPath(path));
             }
             Command::Holders(ask) => return Some(Request::Holders(ask)),
+            Command::OpenBeside => return Some(Request::PickBeside),
             Command::CloseOverlay => {
                 self.overlay = None;
                 self.still = None;
@@ -309,6 +317,10 @@ impl State {
             Action::TabHolders => return self.show(Pane::Holders),
             Action::TabWaterfall => return self.show(Pane::Waterfall),
             Action::TabWhatIf => return self.show(Pane::WhatIf),
+            Action::TabFindings => return self.show(Pane::Findings),
+            Action::TabCompare => return self.show(Pane::Compare),
+            Action::MarkA => return self.mark(0),
+            Action::MarkB => return self.mark(1),
             Action::TabLearn => return self.show(Pane::Learn),
             Action::TabPlayground => return self.show(Pane::Playground),
             Action::ReduceMotion => {
@@ -362,8 +374,13 @@ impl State {
         self.waits = self.port.work(seconds, slice);
         let mut copied = None;
         while let Some(update) = self.port.update() {
+            let before = self.shown.head.as_ref().map(|head| (head.name.clone(), head.len));
+            let anew = update.head.is_some();
             let brought = self.shown.take(update);
             self.lay_out();
+            if anew {
+                self.begin_with_findings(before);
+            }
             self.keep_score();
             self.save = brought.saved.or(self.save.take());
             self.said = self.shown.status.error.as_ref().map(words::said);
@@ -383,6 +400,25 @@ impl State {
             Placed::Model if recorded => Placed::Recorded,
             _ => Placed::Model,
         };
+    }
+
+    /// Who opens a recording sees first what became of the memory.
+    fn begin_with_findings(&mut self, before: Option<(String, u64)>) {
+        let Some((head, picture)) = self.shown.open() else { return };
+        let goes_on = before.is_some_and(|(name, len)| name == head.name && len <= head.len);
+        if head.recording && !goes_on && picture.lesson.is_none() {
+            if Layout::is_narrow(self.width) && self.wide.is_none() && self.before_lesson.is_none() {
+                self.wide = Some(std::mem::replace(&mut self.layout, Layout::phone()));
+            }
+            self.layout.diagnose();
+        }
+    }
+
+    /// The step shown is to be compared.
+    fn mark(&mut self, side: usize) -> Option<Request> {
+        let step = self.shown.picture.as_ref()?.step;
+        self.layout.show(Pane::Compare);
+        Some(Request::Mark(side, step))
     }
 
     fn show(&mut self, pane: Pane) -> Option<Request> {

@@ -2,7 +2,7 @@
 
 use egui::{Key, KeyboardShortcut, Modifiers};
 use session::Order;
-use session::diagnosis::Key as GroupKey;
+use session::diagnosis::{Key as GroupKey, Rule};
 use session::link::Link;
 use session::view::holders::Column;
 use sim_core::index::RareEvent;
@@ -40,6 +40,8 @@ pub(crate) enum Command {
     OpenPath(String),
     /// What the pane of holders is to show.
     Holders(HoldersAsk),
+    /// Open a trace to be compared with the one that is open.
+    OpenBeside,
     /// Close what lies over the panes.
     CloseOverlay,
 }
@@ -57,6 +59,31 @@ pub(crate) enum HoldersAsk {
         sort: Column,
         /// What their names have.
         search: String,
+    },
+    /// Show groups, and select one of them.
+    Row {
+        /// What puts blocks in a group, the usual key where none is named.
+        key: Option<GroupKey>,
+        /// How arenas are shared.
+        rule: Rule,
+        /// The group.
+        name: Option<String>,
+        /// The step whose groups they are, to bring its row into view.
+        at: Option<u64>,
+    },
+    /// Forecast what freeing a group gives back.
+    Free {
+        /// What puts blocks in a group.
+        key: GroupKey,
+        /// The group.
+        name: String,
+    },
+    /// Tick groups so that so many hundredths of what is held at a step go back.
+    Want {
+        /// Hundredths.
+        percent: u32,
+        /// The step.
+        at: u64,
     },
 }
 
@@ -111,6 +138,10 @@ pub(crate) enum Action {
     TabHolders,
     TabWaterfall,
     TabWhatIf,
+    TabFindings,
+    TabCompare,
+    MarkA,
+    MarkB,
     TabLearn,
     TabPlayground,
     Present,
@@ -260,6 +291,10 @@ table! {
     WINDOW TabHolders, "Holders", "Show who holds the live blocks and the arenas, and what freeing them gives back", [key(NONE, Key::H)];
     WINDOW TabWaterfall, "Waterfall", "Show what the memory is used for, from what was asked for on", [key(NONE, Key::W)];
     WINDOW TabWhatIf, "What if", "Show the trace under other settings or without some blocks, and whose doing what is held is", [key(NONE, Key::I)];
+    WINDOW TabFindings, "Findings", "Show what became of the memory over the run, what speaks for it and what to try", [key(NONE, Key::D)];
+    WINDOW TabCompare, "Compare", "Show two moments, two builds or two traces beside each other", [key(NONE, Key::A)];
+    TIME MarkA, "A here", "Compare this step, as A, with another", [key(SHIFT, Key::A)];
+    TIME MarkB, "B here", "Compare another step with this one, as B", [key(SHIFT, Key::B)];
     WINDOW TabLearn, "Learn", "Show the course, or the lesson that is open", [key(NONE, Key::L)];
     WINDOW TabPlayground, "Playground", "Write a program and see what the allocator does", [key(NONE, Key::E)];
     WINDOW Present, "Present", "Show the lesson alone, large, for a class; Escape ends it", [key(NONE, Key::F5)];

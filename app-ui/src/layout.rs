@@ -35,6 +35,10 @@ pub(crate) enum Pane {
     Waterfall,
     /// What would have been.
     WhatIf,
+    /// What became of the memory over the run.
+    Findings,
+    /// Two moments beside each other.
+    Compare,
     /// The course, and the lesson that is open.
     Learn,
     /// A program that is written here.
@@ -43,7 +47,7 @@ pub(crate) enum Pane {
 
 impl Pane {
     /// All of them.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Operations,
         Self::Map,
         Self::SizeClasses,
@@ -58,6 +62,8 @@ impl Pane {
         Self::Holders,
         Self::Waterfall,
         Self::WhatIf,
+        Self::Findings,
+        Self::Compare,
         Self::Learn,
         Self::Playground,
     ];
@@ -79,6 +85,8 @@ impl Pane {
             Self::Holders => "Holders",
             Self::Waterfall => "Waterfall",
             Self::WhatIf => "What if",
+            Self::Findings => "Findings",
+            Self::Compare => "Compare",
             Self::Learn => "Learn",
             Self::Playground => "Playground",
         }
@@ -121,7 +129,7 @@ fn tab(tiles: &mut Tiles<Pane>, panes: &[Pane]) -> TileId {
 impl Default for Layout {
     fn default() -> Self {
         let mut tiles = Tiles::default();
-        let left = tab(&mut tiles, &[Pane::Operations, Pane::Learn, Pane::Playground]);
+        let left = tab(&mut tiles, &[Pane::Operations, Pane::Findings, Pane::Learn, Pane::Playground]);
         let center = tab(
             &mut tiles,
             &[
@@ -135,7 +143,8 @@ impl Default for Layout {
                 Pane::Callers,
             ],
         );
-        let below = tab(&mut tiles, &[Pane::Narration, Pane::Holders, Pane::Waterfall, Pane::WhatIf]);
+        let below =
+            tab(&mut tiles, &[Pane::Narration, Pane::Holders, Pane::Waterfall, Pane::Compare, Pane::WhatIf]);
         let right = tab(&mut tiles, &[Pane::Inspector]);
         let middle = tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [center, below], 0.71));
         let mut columns = Linear::new(LinearDir::Horizontal, vec![left, middle, right]);
@@ -161,7 +170,15 @@ const PICTURE: &[Pane] = &[
 ];
 
 /// Panes that say more of it, beside or below.
-const BESIDE: &[Pane] = &[Pane::Narration, Pane::Inspector, Pane::Holders, Pane::Waterfall, Pane::WhatIf];
+const BESIDE: &[Pane] = &[
+    Pane::Narration,
+    Pane::Inspector,
+    Pane::Holders,
+    Pane::Waterfall,
+    Pane::Findings,
+    Pane::Compare,
+    Pane::WhatIf,
+];
 
 /// Windows narrower than this have a lesson's text under its picture.
 const NARROW: f32 = 700.0;
@@ -208,10 +225,39 @@ impl Layout {
 
     /// Brings a pane to the front, with room where it needs some.
     pub(crate) fn show(&mut self, pane: Pane) {
-        if matches!(pane, Pane::Holders | Pane::Waterfall | Pane::WhatIf) {
+        if matches!(pane, Pane::Holders | Pane::Waterfall | Pane::Compare | Pane::WhatIf) {
             self.make_room(pane);
         }
         self.tree.make_active(|_, tile| matches!(tile, egui_tiles::Tile::Pane(p) if *p == pane));
+    }
+
+    /// For a phone with a trace: the picture, and below it what there is to say of it.
+    pub(crate) fn phone() -> Self {
+        let mut tiles = Tiles::default();
+        let picture = tab(&mut tiles, PICTURE);
+        let mut below = vec![Pane::Findings, Pane::Holders, Pane::Waterfall, Pane::Compare];
+        below.extend([Pane::Narration, Pane::Inspector, Pane::Learn, Pane::Playground]);
+        let below = tab(&mut tiles, &below);
+        let root = tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [picture, below], 0.42));
+        Self { tree: Tree::new(egui::Id::unique("panes"), root, tiles) }
+    }
+
+    /// For who opens a recording: what became of the memory is in front, with room to be read.
+    pub(crate) fn diagnose(&mut self) {
+        const SHARE: f32 = 0.26;
+        self.show(Pane::Findings);
+        let tiles = &mut self.tree.tiles;
+        let tabs = tiles.find_pane(&Pane::Findings).and_then(|tile| tiles.parent_of(tile));
+        let Some((tabs, row)) = tabs.and_then(|tabs| Some((tabs, tiles.parent_of(tabs)?))) else { return };
+        if let Some(egui_tiles::Tile::Container(Container::Linear(linear))) = tiles.get_mut(row)
+            && linear.dir == LinearDir::Horizontal
+        {
+            let all: f32 = linear.children.iter().map(|child| linear.shares[*child]).sum();
+            let least = (all - linear.shares[tabs]) * SHARE / (1.0 - SHARE);
+            if linear.shares[tabs] < least {
+                linear.shares.set_share(tabs, least);
+            }
+        }
     }
 
     /// Gives a pane that lies above or below others more than half of the height, where it has less.
@@ -266,6 +312,7 @@ mod tests {
         for narrow in [false, true] {
             assert!(Layout::lesson(narrow).sound() && Layout::puzzle(narrow).sound());
         }
+        assert!(Layout::phone().sound());
         let layout = Layout::default();
         assert!(layout.sound());
         let text = serde_json::to_string(&layout).unwrap();

@@ -7,6 +7,10 @@ use session::port::{InPlace, Port};
 pub trait Platform {
     /// Asks the user for a file; it arrives in [`Self::poll_opened`] later, or never.
     fn pick_file(&mut self, ctx: &egui::Context);
+    /// The same for traces to be put beside what is open, as [`Opened::beside`] says.
+    fn pick_beside(&mut self, ctx: &egui::Context) {
+        self.pick_file(ctx);
+    }
     /// Why the last [`Self::pick_file`] could not ask, told once; the window then takes a path as text.
     fn poll_refused(&mut self) -> Option<String> {
         None
@@ -16,6 +20,10 @@ pub trait Platform {
     fn open_path(&mut self, _ctx: &egui::Context, _path: &str) {}
     /// Takes a dropped file; it arrives in [`Self::poll_opened`] later.
     fn take_dropped(&mut self, ctx: &egui::Context, file: &egui::DroppedFileHandle);
+    /// The same for one to be put beside what is open.
+    fn take_dropped_beside(&mut self, ctx: &egui::Context, file: &egui::DroppedFileHandle) {
+        self.take_dropped(ctx, file);
+    }
     /// The next file that arrived, or why it did not.
     fn poll_opened(&mut self) -> Option<Result<Opened, String>>;
     /// The way to an engine, asked for once. Without a better one it works between frames.

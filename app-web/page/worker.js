@@ -62,9 +62,9 @@ function take(data) {
     if (data instanceof Uint8Array) {
       engine.ask(data);
     } else if (data.file) {
-      engine.open_file(data.file);
+      engine.open_file(data.file, data.beside);
     } else {
-      engine.open_bytes(data.name, data.bytes);
+      engine.open_bytes(data.name, data.bytes, data.beside);
     }
     again(AT_ONCE);
   } catch (error) {

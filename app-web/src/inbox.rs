@@ -59,11 +59,11 @@ impl Inbox {
         self.put(ctx, Err(error.to_owned()));
     }
 
-    /// Puts in a file.
-    pub(crate) fn take(&self, ctx: &egui::Context, file: File) {
+    /// Puts in a file, to be put `beside` what is open.
+    pub(crate) fn take(&self, ctx: &egui::Context, file: File, beside: bool) {
         let (name, total_bytes) = (file.name(), Some(file.size() as u64));
         let source = Source::Shell(self.files.keep(file));
-        self.put(ctx, Ok(Opened { name, source, total_bytes }));
+        self.put(ctx, Ok(Opened { name, source, total_bytes, beside }));
     }
 
     fn put(&self, ctx: &egui::Context, file: Result<Opened, String>) {

@@ -1,5 +1,8 @@
 //! What the window asks of a browser.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use app_ui::{Opened, Platform, Port};
 use eframe::egui;
 use js_sys::Function;
@@ -24,6 +27,8 @@ const MOTION: &str = "data-motion";
 /// The browser as a [`Platform`].
 pub(crate) struct WebPlatform {
     inbox: Inbox,
+    /// Whether what is chosen next is to stand beside what is open.
+    beside: Rc<Cell<bool>>,
     ctx: egui::Context,
     /// The page's function that starts a worker.
     launch: Function,
@@ -45,15 +50,25 @@ impl WebPlatform {
             .dyn_into()
             .map_err(|_| format!("the page's element #{FILE_INPUT_ID} is no <input>"))?;
         let inbox = Inbox::default();
+        let beside = Rc::<Cell<bool>>::default();
         let on_change = {
-            let (inbox, ctx) = (inbox.clone(), ctx.clone());
-            Closure::new(move |event: Event| take_chosen(&inbox, &ctx, &event))
+            let (inbox, ctx, beside) = (inbox.clone(), ctx.clone(), Rc::clone(&beside));
+            Closure::new(move |event: Event| take_chosen(&inbox, &ctx, &event, beside.get()))
         };
         file_input
             .add_event_listener_with_callback("change", on_change.as_ref().unchecked_ref())
             .map_err(|error: JsValue| format!("the file dialog cannot be watched: {}", describe(&error)))?;
         let ctx = ctx.clone();
-        Ok(Self { inbox, ctx, launch, file_input, on_change, status, status_text: String::new() })
+        Ok(Self { inbox, beside, ctx, launch, file_input, on_change, status, status_text: String::new() })
+    }
+}
+
+impl WebPlatform {
+    fn take(&self, ctx: &egui::Context, file: &egui::DroppedFileHandle, beside: bool) {
+        match file.web_file() {
+            Some(file) => self.inbox.take(ctx, file.clone(), beside),
+            None => self.inbox.fail(ctx, "the browser did not hand over the dropped file"),
+        }
     }
 }
 
@@ -68,14 +83,21 @@ impl Drop for WebPlatform {
 
 impl Platform for WebPlatform {
     fn pick_file(&mut self, _ctx: &egui::Context) {
+        self.beside.set(false);
+        self.file_input.click();
+    }
+
+    fn pick_beside(&mut self, _ctx: &egui::Context) {
+        self.beside.set(true);
         self.file_input.click();
     }
 
     fn take_dropped(&mut self, ctx: &egui::Context, file: &egui::DroppedFileHandle) {
-        match file.web_file() {
-            Some(file) => self.inbox.take(ctx, file.clone()),
-            None => self.inbox.fail(ctx, "the browser did not hand over the dropped file"),
-        }
+        self.take(ctx, file, false);
+    }
+
+    fn take_dropped_beside(&mut self, ctx: &egui::Context, file: &egui::DroppedFileHandle) {
+        self.take(ctx, file, true);
     }
 
     fn poll_opened(&mut self) -> Option<Result<Opened, String>> {
@@ -96,7 +118,7 @@ impl Platform for WebPlatform {
         let (inbox, ctx, file) = (self.inbox.clone(), ctx.clone(), file.to_owned());
         wasm_bindgen_futures::spawn_local(async move {
             match fetched(&file).await {
-                Ok(file) => inbox.take(&ctx, file),
+                Ok(file) => inbox.take(&ctx, file, false),
                 Err(why) => inbox.fail(
                     &ctx,
                     &format!("{file} could not be loaded from the page's server: {why}; try again"),
@@ -160,12 +182,15 @@ fn element(document: &Document, id: &str) -> Result<Element, String> {
         .ok_or_else(|| format!("the page has no element #{id}: index.html and the app differ in version"))
 }
 
-fn take_chosen(inbox: &Inbox, ctx: &egui::Context, event: &Event) {
+/// The first file is opened, unless it is to stand beside what is open; the others stand beside it.
+fn take_chosen(inbox: &Inbox, ctx: &egui::Context, event: &Event, beside: bool) {
     let Some(input) = event.target().and_then(|target| target.dyn_into::<HtmlInputElement>().ok()) else {
         return;
     };
-    if let Some(file) = input.files().and_then(|files| files.get(0)) {
-        inbox.take(ctx, file);
+    if let Some(files) = input.files() {
+        for (at, file) in (0..files.length()).filter_map(|at| Some((at, files.get(at)?))) {
+            inbox.take(ctx, file, beside || at > 0);
+        }
     }
     // Otherwise choosing the same file again would be no change.
     input.set_value("");

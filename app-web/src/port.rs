@@ -39,6 +39,8 @@ struct Engine {
     worker: Worker,
     /// Nothing where it began with an order, as a link to a program is one.
     file: Option<File>,
+    /// What was opened beside it.
+    beside: Vec<File>,
     /// Workers that were started for this file, this one included.
     attempt: u32,
     /// Where it has to go before it can take the place of the one that stopped.
@@ -134,6 +136,14 @@ impl Workers {
         self.coming = self.engine(Some(file), attempt, resume);
     }
 
+    /// Gives a file to the worker whose trace it is to stand beside: the one that comes, else the one shown.
+    fn put_beside(&mut self, file: File) {
+        if let Some(engine) = self.coming.as_mut().or(self.shown.as_mut()) {
+            engine.worker.open(&file, true);
+            engine.beside.push(file);
+        }
+    }
+
     /// Starts a worker that has no file, for an order to begin with.
     fn begin(&mut self, order: Order) {
         self.shown = self.engine(None, 1, None);
@@ -151,12 +161,13 @@ impl Workers {
                 worker.ask(&Request::Look(Box::new(self.look.clone())));
                 worker.ask(&Request::Order(Order::Restore(self.breakpoints.clone())));
                 if let Some(file) = &file {
-                    worker.open(file);
+                    worker.open(file, false);
                 }
                 let status = Status::default();
                 Some(Engine {
                     worker,
                     file,
+                    beside: Vec::new(),
                     attempt,
                     resume,
                     status,
@@ -178,7 +189,7 @@ impl Workers {
 
     /// Another worker in place of one that stopped, unless too many did.
     fn again(&mut self, engine: Engine, resume: Option<Resume>, why: &str) {
-        let Engine { file, attempt, .. } = engine;
+        let Engine { file, beside, attempt, .. } = engine;
         let Some(file) = file else {
             self.news = true;
             self.error = Some(Trouble::from(format!(
@@ -188,6 +199,9 @@ impl Workers {
         };
         if attempt < ATTEMPTS {
             self.start(file, attempt + 1, resume);
+            // What may have been too much for it is left out in the end.
+            let beside = if attempt + 1 < ATTEMPTS { beside } else { Vec::new() };
+            beside.into_iter().for_each(|file| self.put_beside(file));
         } else {
             self.news = true;
             self.error = Some(Trouble::from(format!(
@@ -332,8 +346,12 @@ impl Port for Workers {
             Source::Reader(_) | Source::Feed(_) => None,
         };
         self.error = None;
-        self.coming = None;
+        let beside = opened.beside && (self.shown.is_some() || self.coming.is_some());
+        if !beside {
+            self.coming = None;
+        }
         match file {
+            Some(file) if beside => self.put_beside(file),
             Some(file) => self.start(file, 1, None),
             None => {
                 self.error =
@@ -353,6 +371,13 @@ impl Port for Workers {
             Order::DismissError if self.error.is_some() => {
                 self.error = None;
                 self.news = true;
+            }
+            Order::CloseBeside(number) => {
+                if let Some(shown) = &mut self.shown
+                    && (1..=shown.beside.len()).contains(&(number as usize))
+                {
+                    shown.beside.remove(number as usize - 1);
+                }
             }
             Order::Restore(ref breakpoints) => self.breakpoints.clone_from(breakpoints),
             _ => {}

@@ -89,15 +89,15 @@ impl Worker {
         }
     }
 
-    /// Gives it a file to open.
-    pub(crate) fn open(&self, file: &File) {
+    /// Gives it a file to open, `beside` what it has.
+    pub(crate) fn open(&self, file: &File, beside: bool) {
         self.count(true);
         let message = Object::new();
-        let entries: [(&str, JsValue); 2] = match file {
-            File::Browser(file) => [("name", file.name().into()), ("file", file.into())],
+        let [name, content] = match file {
+            File::Browser(file) => [("name", JsValue::from(file.name())), ("file", file.into())],
             File::Bytes(name, bytes) => [("name", name.into()), ("bytes", bytes.into())],
         };
-        for (key, value) in entries {
+        for (key, value) in [name, content, ("beside", beside.into())] {
             // A plain object takes any key.
             let _ = Reflect::set(&message, &key.into(), &value);
         }

@@ -36,24 +36,32 @@ pub struct Opened {
     pub source: Source,
     /// How many there are, where that is known.
     pub total_bytes: Option<u64>,
+    /// To be put beside what is open, which stays.
+    pub beside: bool,
 }
 
 impl Opened {
     /// A file whose bytes can be read at any time.
     pub fn new(name: impl Into<String>, source: Box<dyn Read + Send>, total_bytes: Option<u64>) -> Self {
-        Self { name: name.into(), source: Source::Reader(source), total_bytes }
+        Self { name: name.into(), source: Source::Reader(source), total_bytes, beside: false }
     }
 
     /// A pipe that other threads read.
     pub fn feed(name: impl Into<String>, feed: Feed) -> Self {
-        Self { name: name.into(), source: Source::Feed(feed), total_bytes: None }
+        Self { name: name.into(), source: Source::Feed(feed), total_bytes: None, beside: false }
     }
 
     /// Bytes that are here.
     pub fn bytes(name: impl Into<String>, bytes: impl Into<Cow<'static, [u8]>>) -> Self {
         let bytes = bytes.into();
         let total_bytes = Some(bytes.len() as u64);
-        Self { name: name.into(), source: Source::Bytes(bytes), total_bytes }
+        Self { name: name.into(), source: Source::Bytes(bytes), total_bytes, beside: false }
+    }
+
+    /// The same beside what is open, where `yes` says so.
+    #[must_use]
+    pub fn beside(self, yes: bool) -> Self {
+        Self { beside: yes, ..self }
     }
 }
 
@@ -106,7 +114,7 @@ pub enum Outcome {
 impl Loading {
     /// Begins with nothing read; the error says that only the shell could.
     pub fn new(opened: Opened) -> Result<Self, Trouble> {
-        let Opened { name, source, total_bytes } = opened;
+        let Opened { name, source, total_bytes, beside: _ } = opened;
         match source {
             Source::Reader(reader) => Ok(Self::read(name, reader, total_bytes)),
             Source::Bytes(bytes) => Ok(Self::read(name, Box::new(Cursor::new(bytes)), total_bytes)),

@@ -2,6 +2,7 @@
 //! looked at.
 
 use serde::{Deserialize, Serialize};
+use sim_core::Addr;
 use sim_core::index::RareEvent;
 
 use crate::at::At;
@@ -128,6 +129,17 @@ pub enum Order {
         /// Whether as a file of values between commas, for a spreadsheet; else as text between tabs.
         as_csv: bool,
     },
+    /// Give all that is compared for the clipboard, the same way.
+    CopyCompared {
+        /// As above.
+        as_csv: bool,
+    },
+    /// Go on finding out what became of the memory; of a trace that goes on anew.
+    Judge,
+    /// Free a trace beside the one that is open, by its number from 1 on.
+    CloseBeside(u32),
+    /// Go to a step, and stay there with the arena that begins at an address.
+    ShowArena(u64, Addr),
     /// Do the operations up to this step once more, over real memory, and compare.
     RunOverMemory,
     /// Check the whole heap and say so.

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use session::feed::feed;
+use session::view::findings::Surveying;
 use session::view::{Look, Shown};
 use session::{Engine, Opened, Order};
 
@@ -197,4 +198,25 @@ fn a_pipe_that_is_given_up_leaves_what_has_come() {
     piped.engine.order(Order::Seek(1_000));
     piped.close();
     assert_eq!(piped.step(), 1_000);
+}
+
+#[test]
+fn a_tape_that_grows_is_judged_on_demand_and_what_was_found_stays() {
+    let mut piped = Piped::open("judged.ptrace");
+    piped.engine.look(Look { findings: true, ..Look::default() });
+    let line = |id: u64| format!("m o {id} 400\n");
+    piped.write(&(1..=20_000).map(line).collect::<String>());
+    piped.until(20_000);
+    assert_eq!(piped.shown.findings, None);
+    assert_eq!(piped.shown.status.surveying, Surveying::OnDemand);
+    piped.order(Order::Judge, 20_000);
+    let found = piped.shown.findings.clone().unwrap();
+    assert_eq!(found.operations, 20_000);
+    piped.write(&(20_001..=30_000).map(line).collect::<String>());
+    piped.until(30_000);
+    assert_eq!(piped.shown.findings.as_ref(), Some(&found), "it stays");
+    assert_eq!(piped.shown.status.surveying, Surveying::OnDemand);
+    piped.order(Order::Judge, 30_000);
+    assert_eq!(piped.shown.findings.as_ref().unwrap().operations, 30_000);
+    assert_eq!(piped.shown.status.surveying, Surveying::Nothing);
 }

@@ -104,9 +104,9 @@ proptest! {
     #[test]
     fn any_way_leads_to_what_plain_counting_finds(trace in recording(), way in prop::collection::vec(0..300_u64, 1..12)) {
         let setup = Setup::resolve(&trace, &Overrides::default()).unwrap();
-        let Some(layout) = Layout::of(&trace, &setup) else { return Ok(()) };
+        let Some(layout) = Layout::of(&trace, &setup).map(Arc::new) else { return Ok(()) };
         let trace = Arc::new(trace);
-        let mut recorded = Recorded::new(layout.clone(), Arc::clone(&trace));
+        let mut recorded = Recorded::new(Arc::clone(&layout), Arc::clone(&trace));
         for step in way {
             let step = step.min(trace.len());
             recorded.go_to(step);

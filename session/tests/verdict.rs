@@ -62,7 +62,7 @@ fn verdict_of(trace: Trace, overrides: &Overrides) -> Verdict {
 }
 
 fn texts(verdict: &Verdict) -> String {
-    verdict.evidence.iter().map(|e| e.text.as_str()).collect::<Vec<_>>().join("\n")
+    verdict.evidence.iter().map(|e| e.said.text.as_str()).collect::<Vec<_>>().join("\n")
 }
 
 #[test]

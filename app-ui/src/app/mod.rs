@@ -24,8 +24,9 @@ use crate::apply::{Extent, Request, State};
 use crate::command::{Command, consume_shortcuts};
 use crate::examples::OPENING;
 use crate::frame_times::{FrameSummary, FrameTimes};
-use crate::layout::Layout;
+use crate::layout::{Layout, Pane};
 use crate::panes::callers::CallersState;
+use crate::panes::compare::CompareState;
 use crate::panes::find_bar::FindBarState;
 use crate::panes::help::OverlayState;
 use crate::panes::holders::HoldersState;
@@ -98,6 +99,7 @@ struct Local {
     callers: CallersState,
     holders: HoldersState,
     whatif: WhatIfState,
+    compare: CompareState,
     overlay: OverlayState,
     lesson: LessonState,
     playground: PlaygroundState,
@@ -121,6 +123,11 @@ impl App {
             (None, None) => app.open_scene(),
         }
         app
+    }
+
+    /// Opens a file; what is open stays until it is complete, or for good where the file is to stand beside it.
+    pub fn open(&mut self, opened: Opened) {
+        self.state.open(opened);
     }
 
     /// Follows a link, as its fragment.
@@ -315,6 +322,8 @@ impl App {
             Some(Request::FocusFilter) => self.local.operations.focus_filter(),
             Some(Request::FocusCondition(text)) => self.local.find_bar.focus(text),
             Some(Request::Holders(ask)) => self.local.holders.ask(ask),
+            Some(Request::PickBeside) => self.platform.pick_beside(ctx),
+            Some(Request::Mark(side, step)) => self.local.compare.mark(side, step),
             Some(Request::ResetFrameTimes) => self.reset_frame_times(),
             Some(Request::Copy(text)) => ctx.copy_text(text),
             Some(Request::CopyLink(fragment)) => {
@@ -326,9 +335,17 @@ impl App {
     }
 
     fn drops(&mut self, ctx: &egui::Context) {
-        let dropped = ctx.input(|i| i.raw.dropped_files.first().cloned());
-        if let Some(file) = dropped {
-            self.platform.take_dropped(ctx, &file);
+        let (dropped, shift) = ctx.input(|i| (i.raw.dropped_files.clone(), i.modifiers.shift));
+        // The first is opened, unless it is to stand beside what is open; the others stand beside it.
+        for (at, file) in dropped.iter().enumerate() {
+            if at == 0 && !shift {
+                self.platform.take_dropped(ctx, file);
+            } else {
+                self.platform.take_dropped_beside(ctx, file);
+            }
+            if at > 0 || shift {
+                self.state.layout.show(Pane::Compare);
+            }
         }
         let pasted = ctx.input(|i| {
             i.events
@@ -405,6 +422,9 @@ impl App {
             curves: &shown.curves,
             held: &shown.held,
             tried: &shown.tried,
+            findings: shown.findings.as_deref(),
+            compared: &shown.compared,
+            ab: self.local.compare.steps(&shown.compared),
             theme: &self.theme,
             pulse,
         };

@@ -53,6 +53,8 @@ impl Host<'_, '_> {
                 panes::whatif::ui(ui, view, &mut self.local.whatif, &ticked, wishes);
             }
             Pane::Waterfall => panes::waterfall::ui(ui, view, wishes),
+            Pane::Findings => panes::findings::ui(ui, view, wishes),
+            Pane::Compare => panes::compare::ui(ui, view, &mut self.local.compare, wishes),
             Pane::Learn => {
                 panes::lesson::ui(ui, view, self.progress, &mut self.local.lesson, &mut wishes.commands);
             }

@@ -30,6 +30,9 @@ impl State {
             (None, None) => None,
         };
         let narrow = Layout::is_narrow(self.width);
+        if let Some(wide) = self.wide.take_if(|_| !narrow && self.before_lesson.is_none()) {
+            self.layout = wide;
+        }
         if now == self.beat && (now.is_none() || narrow == self.narrow) {
             return;
         }
@@ -105,7 +108,10 @@ impl State {
 
     /// What is kept of the layout: never that of a lesson.
     pub(crate) fn kept_layout(&mut self) -> &mut Layout {
-        self.before_lesson.as_mut().unwrap_or(&mut self.layout)
+        match (&mut self.wide, &mut self.before_lesson) {
+            (Some(layout), _) | (None, Some(layout)) => layout,
+            (None, None) => &mut self.layout,
+        }
     }
 
     /// Does what a link says: a lesson at a beat, or a program.

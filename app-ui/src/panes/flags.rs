@@ -79,6 +79,20 @@ pub(super) fn along(
     }
 }
 
+/// A letter on a pole, at the foot of a bar.
+pub(super) fn letter(painter: &Painter, bar: Rect, x: f32, name: &str, theme: &Theme) {
+    let x = x.clamp(bar.left() + 1.0, bar.right() - 1.0);
+    painter
+        .line_segment([Pos2::new(x, bar.top()), Pos2::new(x, bar.bottom())], Stroke::new(1.5, theme.pinned));
+    let galley = painter.layout_no_wrap(name.to_owned(), FontId::proportional(11.0), theme.ground);
+    // At the end of the bar it stands to the left of its pole.
+    let left = if x + galley.size().x + 5.0 > bar.right() { x - galley.size().x - 5.0 } else { x };
+    let size = galley.size() + vec2(5.0, 0.0);
+    let place = Rect::from_min_size(Pos2::new(left, bar.bottom() - size.y), size);
+    painter.rect_filled(place, 1.0, theme.pinned);
+    painter.galley(place.min + vec2(2.5, 0.0), galley, theme.ground);
+}
+
 /// Marks whose poles are near a place, the nearest first.
 pub(super) fn near(x: f32, marks: &[MarkFacts], x_of: impl Fn(u64) -> f32) -> Vec<&MarkFacts> {
     let far = |mark: &MarkFacts| (x_of(mark.step) - x).abs();

@@ -7,7 +7,7 @@ use session::format::{bytes, count};
 use session::view::inspect::RecordedSheet;
 
 use super::sheet::{holder_ui, title};
-use super::{View, empty, place_link};
+use super::{View, empty, inspector_held, place_link};
 use crate::command::Command;
 
 /// Draws it.
@@ -63,6 +63,7 @@ pub(super) fn ui(
             ui.weak("address");
             place_link(ui, &pool.addr.to_string(), Place::Pool(pool.addr), commands);
         });
+        inspector_held::ui(ui, view, Place::Pool(pool.addr));
         ui.add_space(8.0);
     }
     if let Some((arena, certain)) = arena {
@@ -81,6 +82,7 @@ pub(super) fn ui(
                 ("size", bytes(view.profile().arena_size)),
             ],
         );
+        inspector_held::ui(ui, view, Place::Arena(arena.id));
         ui.add_space(8.0);
     }
     ui.weak("As recorded: pool headers, free lists and the lists of arenas are not in a recording.");

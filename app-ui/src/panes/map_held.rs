@@ -33,7 +33,7 @@ pub(super) fn line(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         }
         let whose = printable(&marks.whose);
         let text = if arenas == 0 {
-            format!("Nothing in the model's arenas: {whose}")
+            format!("Nothing in these arenas: {whose}")
         } else {
             format!(
                 "{} in {}, {} of them alone: {whose}",

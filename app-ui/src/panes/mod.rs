@@ -5,9 +5,11 @@ mod arena_hook;
 pub(crate) mod arenas;
 mod boxes;
 pub(crate) mod callers;
+pub(crate) mod compare;
 pub(crate) mod debug_hooks;
 pub(crate) mod domains;
 pub(crate) mod find_bar;
+pub(crate) mod findings;
 mod flags;
 pub(crate) mod help;
 pub(crate) mod holders;
@@ -42,9 +44,11 @@ use egui::{Color32, Painter, Rect, Response, RichText, Stroke, StrokeKind, Ui};
 use session::Place;
 use session::diagnosis::Placed;
 use session::facts::{PoolFacts, state_word};
-use session::format::count;
+use session::format::{count, printable};
 use session::lesson::{Entry, Point};
 use session::order::Order;
+use session::view::compare::Compared;
+use session::view::findings::{Findings, Surveying};
 use session::view::holders::Holdings;
 use session::view::tape::FrameFacts;
 use session::view::whatif::WhatIfPicture;
@@ -73,6 +77,12 @@ pub(crate) struct View<'a> {
     pub(crate) held: &'a Holdings,
     /// What was tried of the trace.
     pub(crate) tried: &'a WhatIfPicture,
+    /// What became of the memory over the run, once that is known.
+    pub(crate) findings: Option<&'a Findings>,
+    /// What is compared.
+    pub(crate) compared: &'a Compared,
+    /// Steps that are compared, of the trace that is open: A and B.
+    pub(crate) ab: [Option<u64>; 2],
     /// The colors.
     pub(crate) theme: &'a Theme,
     /// How much of the pulse after a step is left, 1 to 0; always 0 when motion is reduced.
@@ -211,6 +221,20 @@ pub(crate) fn empty(ui: &mut Ui, sentence: &str) {
     ui.vertical_centered(|ui| {
         ui.label(RichText::new(sentence).weak());
     });
+}
+
+/// How far a run along a whole tape is that nobody watches, and a way to stop it.
+pub(crate) fn running(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
+    let Surveying::Runs(name, done, all) = &view.status.surveying else { return };
+    ui.horizontal_wrapped(|ui| {
+        ui.label(format!("Running {} through", printable(name)));
+        let share = *done as f32 / (*all).max(1) as f32;
+        ui.add(egui::ProgressBar::new(share).desired_width(110.0).show_percentage());
+        if ui.button("Cancel").on_hover_text("Stop; it can be gone on with").clicked() {
+            commands.push(Command::Do(Action::Cancel));
+        }
+    });
+    ui.add_space(6.0);
 }
 
 /// Frames that are shown before the others are asked for.

@@ -75,6 +75,10 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) -> R
         let known = Rect::from_min_max(Pos2::new(x_of(curves.known), rect.top()), rect.max);
         painter.rect_filled(known, 0.0, theme.veil);
     }
+    for (name, step) in ["A", "B"].into_iter().zip(view.ab) {
+        let Some(step) = step else { continue };
+        flags::letter(&painter, rect, x_of(step.min(total)), name, theme);
+    }
     let x = x_of(target);
     painter.line_segment(
         [Pos2::new(x, rect.top()), Pos2::new(x, rect.bottom())],

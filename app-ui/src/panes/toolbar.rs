@@ -43,6 +43,7 @@ fn others(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let scenarios = "Debug hooks, tables of one's own and tracemalloc, step by step";
     example_menu(ui, "Scenarios", scenarios, Kind::Scenario, commands);
     example_menu(ui, "Examples", "Traces of real programs", Kind::Recording, commands);
+    action_button(ui, Action::TabCompare, commands);
     view_menu(ui, state, commands);
     action_button(ui, Action::Help, commands);
 }
@@ -113,6 +114,8 @@ fn view_menu(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             Action::TabHolders,
             Action::TabWaterfall,
             Action::TabWhatIf,
+            Action::TabFindings,
+            Action::TabCompare,
             Action::TabLearn,
             Action::TabPlayground,
         ] {

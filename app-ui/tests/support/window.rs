@@ -87,6 +87,12 @@ impl Window {
         self.harness.run_steps(3);
     }
 
+    /// Opens a file beside what is open, as a shell hands it over.
+    pub(crate) fn open_beside(&mut self, name: &str, bytes: &[u8]) {
+        self.harness.state_mut().open(Opened::bytes(name, bytes.to_vec()).beside(true));
+        self.settle();
+    }
+
     /// Presses a key.
     pub(crate) fn key(&mut self, modifiers: Modifiers, key: Key) {
         self.harness.key_press_modifiers(modifiers, key);
@@ -134,6 +140,12 @@ impl Window {
     /// Clicks what is labelled so.
     pub(crate) fn click(&mut self, label: &str) {
         self.harness.get_by_label(label).click();
+        self.settle();
+    }
+
+    /// Clicks what is labelled so and may have to be scrolled to, as a screen reader does.
+    pub(crate) fn press(&mut self, label: &str) {
+        self.harness.get_by_label(label).click_accesskit();
         self.settle();
     }
 

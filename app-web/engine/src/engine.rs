@@ -25,17 +25,17 @@ impl Engine {
         Self { server: Server::new(Some(bytes_max as u64)), update: None }
     }
 
-    /// Begins to open a file, which is read here, slice by slice.
-    pub fn open_file(&mut self, file: File) -> Result<(), JsError> {
+    /// Begins to open a file, which is read here, slice by slice; `beside` what is open.
+    pub fn open_file(&mut self, file: File, beside: bool) -> Result<(), JsError> {
         let (name, size) = (file.name(), file.size() as u64);
         let slices = Slices::new(file).map_err(|_| JsError::new("this browser's workers read no files"))?;
-        self.server.read(name, Box::new(slices), Some(size));
+        self.server.read(name, Box::new(slices), Some(size), beside);
         Ok(())
     }
 
-    /// Begins to open bytes.
-    pub fn open_bytes(&mut self, name: String, bytes: Vec<u8>) {
-        self.server.open(Opened::bytes(name, bytes));
+    /// Begins to open bytes, the same way.
+    pub fn open_bytes(&mut self, name: String, bytes: Vec<u8>, beside: bool) {
+        self.server.open(Opened::bytes(name, bytes).beside(beside));
     }
 
     /// Takes in a request as bytes.

@@ -1,6 +1,5 @@
 //! What is kept between two questions about one trace: births, the recorded layout, the census that was asked for last.
 
-use std::cell::OnceCell;
 use std::sync::Arc;
 
 use sim_core::tape::StackId;
@@ -13,7 +12,7 @@ use super::choice::{Choice, ChoiceError, Chosen};
 use super::forecast::{self, Forecast};
 use super::holders::{Holders, Rule};
 use super::key::{Key, Keyer, Label};
-use super::layout::{Layout, Placed};
+use super::layout::{Layout, Placed, SharedLayout};
 use super::scope::{LastFrees, Scope, Within};
 use super::traced::{self, TooManyFrames};
 use super::tree::Tree;
@@ -31,8 +30,7 @@ pub struct Inquiry {
     setup: Setup,
     changes: Vec<(u64, StackId)>,
     births: Births,
-    /// Looked for when it is asked for first.
-    layout: OnceCell<Option<Layout>>,
+    layout: SharedLayout,
     frees: LastFrees,
     /// The last as the model places blocks, and as they were recorded.
     last: [Option<Arc<Census>>; 2],
@@ -41,23 +39,28 @@ pub struct Inquiry {
 impl Inquiry {
     /// About a trace under `setup`.
     pub fn new(trace: Arc<Trace>, setup: Setup) -> Self {
+        Self::sharing(trace, setup, SharedLayout::default())
+    }
+
+    /// The same with the arenas of a recording that others ask for as well.
+    pub fn sharing(trace: Arc<Trace>, setup: Setup, layout: SharedLayout) -> Self {
         let changes = stack_changes(&trace, 0);
         Self {
             births: Births::under(&setup.profile),
             trace,
             setup,
             changes,
-            layout: OnceCell::new(),
+            layout,
             frees: LastFrees::default(),
             last: [None, None],
         }
     }
 
-    /// Goes on with a longer tape, which begins as the one before did.
-    pub fn grow(&mut self, trace: Arc<Trace>) {
+    /// Goes on with a longer tape, which begins as the one before did; `layout` is that of the longer one.
+    pub fn grow(&mut self, trace: Arc<Trace>, layout: SharedLayout) {
         self.changes.extend(stack_changes(&trace, self.trace.len()));
         self.trace = trace;
-        (self.layout, self.last) = (OnceCell::new(), [None, None]);
+        (self.layout, self.last) = (layout, [None, None]);
     }
 
     /// The trace.
@@ -71,8 +74,8 @@ impl Inquiry {
     }
 
     /// The arenas that recorded addresses imply, where there are any; they are looked for when this is asked first.
-    pub fn layout(&self) -> Option<&Layout> {
-        self.layout.get_or_init(|| Layout::of(&self.trace, &self.setup)).as_ref()
+    pub fn layout(&self) -> Option<&Arc<Layout>> {
+        self.layout.of(&self.trace, &self.setup)
     }
 
     /// Where questions begin: on the recorded heap where the model agrees with it for too few blocks.
@@ -91,7 +94,7 @@ impl Inquiry {
             return Arc::clone(last);
         }
         self.births.go_to(&self.trace, step);
-        let layout = self.layout.get().and_then(Option::as_ref).filter(|_| recorded);
+        let layout = self.layout.known().filter(|_| recorded);
         let census = Arc::new(match layout {
             Some(layout) => Census::as_recorded(layout, &self.trace, &self.births),
             None => Census::of_model(machine, &self.trace, &self.births),

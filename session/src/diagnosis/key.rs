@@ -66,6 +66,15 @@ impl Key {
         }
     }
 
+    /// Its name in a sentence.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Site(_) => "call site",
+            Self::Class => "size class",
+            key => key.name(),
+        }
+    }
+
     /// Whether it needs Python stacks.
     pub fn needs_stacks(self) -> bool {
         matches!(self, Self::Site(_) | Self::Function | Self::Module)

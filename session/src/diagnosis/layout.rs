@@ -4,6 +4,8 @@
 //! class lie at their places; arenas are told from the pools in which a block was ever seen, see the module `windows`. Which of them are
 //! certain is said; of the others there may have been more. An arena none of whose blocks was recorded is not known, and neither are free lists.
 
+use std::sync::{Arc, OnceLock};
+
 use serde::{Deserialize, Serialize};
 use sim_core::debug_hooks;
 use sim_core::domains::{AllocatorName, Build};
@@ -42,6 +44,27 @@ pub struct Layout {
     hooks: Option<debug_hooks::Layout>,
     windows: Vec<Window>,
     pools: Vec<Addr>,
+}
+
+/// The arenas of one trace under one set-up, told when somebody asks first, for all who ask: it reads the whole trace.
+#[derive(Clone, Debug, Default)]
+pub struct SharedLayout(Arc<OnceLock<Option<Arc<Layout>>>>);
+
+impl SharedLayout {
+    /// The arenas, where there are any. Whoever shares it asks of the same trace and set-up.
+    pub fn of(&self, trace: &Trace, setup: &Setup) -> Option<&Arc<Layout>> {
+        self.0.get_or_init(|| Layout::of(trace, setup).map(Arc::new)).as_ref()
+    }
+
+    /// The arenas, where somebody has asked.
+    pub fn known(&self) -> Option<&Arc<Layout>> {
+        self.0.get()?.as_ref()
+    }
+
+    /// Whether both are one.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl Layout {

@@ -37,6 +37,9 @@ pub struct Recorded {
     pools: Vec<Vec<Sheet>>,
     /// Live blocks of each arena.
     live: Vec<u64>,
+    /// Arenas with a live block, and the bytes of all live blocks.
+    arenas: u64,
+    block_bytes: u64,
     /// What each of the last operations changed: the slot, and what its block was born by.
     trail: VecDeque<(u32, u32)>,
     /// The block that was asked about last, and what it was born by: to be looked for again only once that is gone.
@@ -52,16 +55,18 @@ impl Recorded {
     const NOTHING: (u32, u32) = (NONE, NONE);
 
     /// Before the first operation.
-    pub fn new(layout: Layout, trace: Arc<Trace>) -> Self {
+    pub fn new(layout: Arc<Layout>, trace: Arc<Trace>) -> Self {
         let (arenas, pools) = (layout.arenas(), layout.pools_of_arena() as usize);
         Self {
             births: Births::under(layout.profile()),
-            layout: Arc::new(layout),
+            layout,
             step: 0,
             of: vec![NONE; trace.slot_count() as usize],
             trace,
             pools: vec![Vec::new(); arenas * pools],
             live: vec![0; arenas],
+            arenas: 0,
+            block_bytes: 0,
             trail: VecDeque::new(),
             asked: Cell::new((Addr(0), NONE)),
         }
@@ -115,6 +120,7 @@ impl Recorded {
         self.trail.clear();
         self.pools.iter_mut().for_each(Vec::clear);
         self.live.fill(0);
+        (self.arenas, self.block_bytes) = (0, 0);
         self.of.clear();
         self.of.resize(self.trace.slot_count() as usize, NONE);
         for slot in 0..self.of.len() {
@@ -148,12 +154,18 @@ impl Recorded {
         let Some(claims) = sheet.claims.get_mut(index as usize) else { return };
         if more {
             *claims = claims.saturating_add(1);
-            sheet.live += u32::from(*claims == 1);
-            *live += u64::from(*claims == 1);
+            let first = u64::from(*claims == 1);
+            sheet.live += first as u32;
+            self.arenas += u64::from(*live == 0) * first;
+            *live += first;
+            self.block_bytes += first * profile.block_size(class);
         } else {
             *claims = claims.saturating_sub(1);
-            sheet.live -= u32::from(*claims == 0);
-            *live -= u64::from(*claims == 0);
+            let last = u64::from(*claims == 0);
+            sheet.live -= last as u32;
+            *live -= last;
+            self.arenas -= u64::from(*live == 0) * last;
+            self.block_bytes -= last * profile.block_size(class);
         }
         if sheet.live == 0 {
             sheets.swap_remove(which);
@@ -179,6 +191,16 @@ impl Recorded {
     /// Arenas in which a block is live, by number, in the order of addresses.
     pub fn held(&self) -> impl Iterator<Item = u32> + '_ {
         (0..).zip(&self.live).filter(|(_, live)| **live > 0).map(|(arena, _)| arena)
+    }
+
+    /// How many arenas these are.
+    pub fn arenas(&self) -> u64 {
+        self.arenas
+    }
+
+    /// Bytes of all live blocks, as blocks.
+    pub fn block_bytes(&self) -> u64 {
+        self.block_bytes
     }
 
     /// Whether a block is live in an arena.

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use sim_core::report::{Occupancy, Trust};
 use sim_core::tape::Missing;
-use sim_core::{Kind, Machine, Trace};
+use sim_core::{Addr, Kind, Machine, Trace};
 
 use super::census::Census;
 use super::holders::{Holders, Rule};
 use super::inquiry::Inquiry;
 use super::key::Key;
-use super::layout::Placed;
+use super::layout::{Placed, SharedLayout};
+use super::recorded::Recorded;
 use crate::setup::{Setup, SetupError};
 
 /// Moments that are noted.
@@ -37,8 +38,12 @@ impl Point {
         self.block_bytes + self.raw_bytes
     }
 
-    fn of(machine: &Machine, step: u64, arena_size: u64) -> Self {
+    fn of(machine: &Machine, step: u64, arena_size: u64, recorded: Option<&Recorded>) -> Self {
         let raw_bytes = machine.raw().live_bytes();
+        if let Some(heap) = recorded {
+            let (arenas, block_bytes) = (heap.arenas(), heap.block_bytes());
+            return Self { step, arenas, held_bytes: arenas * arena_size, block_bytes, raw_bytes };
+        }
         if let Some(run) = machine.mimalloc() {
             let totals = run.heap().totals();
             let (held_bytes, block_bytes) = (totals.segment_bytes, totals.live_bytes);
@@ -64,6 +69,8 @@ pub struct Grown {
 /// What a run along a tape found.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Survey {
+    /// On which heap.
+    pub placed: Placed,
     /// Moments in order, the start and the end with them.
     pub points: Vec<Point>,
     /// The most arenas at once.
@@ -72,12 +79,16 @@ pub struct Survey {
     pub arenas_obtained: u64,
     /// Bytes asked for over the whole tape.
     pub asked_bytes: u64,
+    /// Half-way: where `grown` begins.
+    pub half: u64,
     /// What groups are made by.
     pub key: Key,
     /// The groups that grew most from half-way to the end, the most first.
     pub grown: Vec<Grown>,
     /// The groups at the end, the most pinned first.
     pub at_end: Vec<super::holders::Group>,
+    /// For each of them where the first arena begins that it holds alone.
+    pub alone: Vec<Option<Addr>>,
     /// Blocks of the C library and of arenas at the end, by region counted: arenas with room among those that are held.
     pub part_used: u64,
     /// Bytes of one arena.
@@ -118,21 +129,62 @@ pub struct Surveyor {
     step: u64,
     points: Vec<Point>,
     asked_bytes: u64,
-    half: Option<Holders>,
+    half: Option<(u64, Holders)>,
     key: Key,
-    /// Where the trace has addresses.
+    /// Where the trace has addresses, and nobody has compared them before.
     trust: Option<Trust>,
+    /// The share of blocks that lie where they were recorded, where that is known already.
+    known: Option<f64>,
+    /// The heap as recorded, where that is asked about.
+    recorded: Option<Box<Recorded>>,
+    /// Of that the most arenas at once, and all that came.
+    seen: (u64, u64),
 }
 
 impl Surveyor {
     /// Of a trace under `setup`.
     pub fn new(trace: Arc<Trace>, setup: Setup) -> Result<Self, SetupError> {
+        Self::on(trace, setup, Placed::Model, SharedLayout::default())
+    }
+
+    /// The same on one of its heaps: the recorded one where that is asked for and is to be had. `layout` is that of trace and set-up.
+    pub fn on(
+        trace: Arc<Trace>,
+        setup: Setup,
+        placed: Placed,
+        layout: SharedLayout,
+    ) -> Result<Self, SetupError> {
         let machine = setup.machine(&trace)?;
         let key = Key::usual(&trace);
-        let first = Point::of(&machine, 0, setup.profile.arena_size);
+        let arenas = if placed == Placed::Recorded { layout.of(&trace, &setup) } else { None };
+        let recorded = arenas.map(|arenas| Box::new(Recorded::new(Arc::clone(arenas), Arc::clone(&trace))));
+        let first = Point::of(&machine, 0, setup.profile.arena_size, recorded.as_deref());
         let trust = trace.has_addresses().then(|| Trust::new(&setup.profile));
-        let inquiry = Inquiry::new(trace, setup);
-        Ok(Self { inquiry, machine, step: 0, points: vec![first], asked_bytes: 0, half: None, key, trust })
+        Ok(Self {
+            inquiry: Inquiry::sharing(trace, setup, layout),
+            machine,
+            step: 0,
+            points: vec![first],
+            asked_bytes: 0,
+            half: None,
+            key,
+            trust,
+            known: None,
+            recorded,
+            seen: (0, 0),
+        })
+    }
+
+    /// What share of the blocks lies where they were recorded is known from another run, and need not be counted once more.
+    #[must_use]
+    pub fn knowing(mut self, share: Option<f64>) -> Self {
+        (self.trust, self.known) = (None, share);
+        self
+    }
+
+    /// On which heap it is made.
+    pub fn placed(&self) -> Placed {
+        if self.recorded.is_some() { Placed::Recorded } else { Placed::Model }
     }
 
     /// Operations done, and all of them.
@@ -160,13 +212,23 @@ impl Surveyor {
         } else {
             self.machine.run(&trace, part.start, part.end);
         }
+        if let Some(recorded) = &mut self.recorded {
+            for step in self.step + 1..=until {
+                let before = recorded.arenas();
+                recorded.go_to(step);
+                let (most, all) = self.seen;
+                self.seen = (most.max(recorded.arenas()), all + recorded.arenas().saturating_sub(before));
+            }
+        }
+        let placed = self.placed();
         if self.step < all / 2 && until >= all / 2 {
-            let census = self.inquiry.census(&self.machine, until, Placed::Model);
-            self.half = Some(self.inquiry.holders(&census, self.key, Rule::Sole));
+            let census = self.inquiry.census(&self.machine, until, placed);
+            self.half = Some((until, self.inquiry.holders(&census, self.key, Rule::Sole)));
         }
         if until > self.step {
             let arena_size = self.inquiry.setup().profile.arena_size;
-            self.points.push(Point::of(&self.machine, until, arena_size));
+            let recorded = self.recorded.as_deref();
+            self.points.push(Point::of(&self.machine, until, arena_size, recorded));
         }
         self.step = until;
         self.step == all
@@ -174,11 +236,18 @@ impl Surveyor {
 
     /// What was found, once the end is reached.
     pub fn finish(mut self) -> Found {
-        let census = self.inquiry.census(&self.machine, self.step, Placed::Model);
+        let placed = self.placed();
+        let census = self.inquiry.census(&self.machine, self.step, placed);
         let holders = self.inquiry.holders(&census, self.key, Rule::Sole);
-        let (arenas_highwater, arenas_obtained) = highwater(&self.machine, &self.points);
+        let (arenas_highwater, arenas_obtained) = match placed {
+            Placed::Model => highwater(&self.machine, &self.points),
+            Placed::Recorded => self.seen,
+        };
         let survey = Survey {
-            grown: grown(self.half.as_ref(), &holders),
+            placed,
+            alone: alone(&census, &holders),
+            half: self.half.as_ref().map_or(0, |(step, _)| *step),
+            grown: grown(self.half.as_ref().map(|(_, holders)| holders), &holders),
             points: self.points,
             arenas_highwater,
             arenas_obtained,
@@ -194,7 +263,7 @@ impl Surveyor {
         let mut resident = origin.moments.iter().filter_map(|mark| mark.rss_bytes);
         let first = resident.next();
         let doubts = Doubts {
-            trust: self.trust.as_ref().and_then(|trust| trust.total().share()),
+            trust: self.trust.as_ref().map_or(self.known, |trust| trust.total().share()),
             recorded_arenas: recorded.map(|census| census.regions.len() as u64),
             mid_life: origin.source.missing.iter().any(|missing| missing.what == Missing::PROCESS_BIRTH),
             truncated: origin.source.doubt.truncated.is_some(),
@@ -202,6 +271,19 @@ impl Surveyor {
         };
         Found { survey, doubts, inquiry: self.inquiry, machine: self.machine }
     }
+}
+
+/// For each group where the first arena begins that it holds alone.
+fn alone(census: &Census, holders: &Holders) -> Vec<Option<Addr>> {
+    let mut alone = vec![None; holders.groups.len()];
+    for (at, region) in census.regions.iter().enumerate() {
+        if let [only] = holders.shares_of(at)
+            && let Some(first) = alone.get_mut(only.group as usize)
+        {
+            first.get_or_insert(region.base);
+        }
+    }
+    alone
 }
 
 fn arena_bytes(census: &Census, setup: &Setup) -> u64 {

@@ -8,8 +8,10 @@ use sim_core::{Addr, ArenaId, Trace};
 use crate::diagnosis::inquiry::TRUSTED;
 use crate::diagnosis::key::has_stacks;
 use crate::diagnosis::scope::Within;
-use crate::diagnosis::{Census, Chosen, Forecast, Holders, Inquiry, Key, Placed, Rule, Scope, Tree};
-use crate::facts;
+use crate::diagnosis::{
+    Census, Chosen, Forecast, Holders, Inquiry, Key, Placed, Rule, Scope, SharedLayout, Tree,
+};
+use crate::ground::Ground;
 use crate::place::Place;
 use crate::run::Session;
 use crate::selection::Selection;
@@ -20,6 +22,7 @@ use crate::view::holders::{
 };
 
 use super::Engine;
+use super::placing::Placing;
 use super::supposing::{SupposedLook, Supposing};
 
 /// Seconds that the position rests before anything is made that takes long.
@@ -34,7 +37,9 @@ const SMALL_OPERATIONS: u64 = 200_000;
 struct Asked {
     revision: u64,
     operations: u64,
-    /// Whether the model agrees too little with the recording to be asked first, as far as is known.
+    /// On which heap.
+    placed: Placed,
+    /// Whether the model agrees too little with the recording to be believed, as far as is known.
     doubted: bool,
     holders: Option<HoldersLook>,
     waterfall: bool,
@@ -92,6 +97,7 @@ impl Engine {
         Some(Asked {
             revision: session.revision(),
             operations: session.len(),
+            placed: self.placed(),
             doubted: agreement(session).is_some_and(|share| share < TRUSTED),
             holders: look.holders.clone(),
             waterfall: look.waterfall,
@@ -133,7 +139,7 @@ impl Engine {
         if self.holding.asked.as_ref() == Some(&asked) || !self.may_hold() {
             return;
         }
-        self.holding.make(session, &self.look, &self.selection, &asked);
+        self.holding.make(session, &self.placing, (&self.look, &self.selection), &asked);
     }
 
     /// What was made and not told yet.
@@ -160,15 +166,22 @@ fn is_small(trace: &Trace) -> bool {
 
 impl Holding {
     /// The trace goes on.
-    pub(super) fn grow(&mut self, trace: &Arc<Trace>) {
+    pub(super) fn grow(&mut self, trace: &Arc<Trace>, layout: &SharedLayout) {
         if let Some(inquiry) = &mut self.inquiry {
-            inquiry.grow(Arc::clone(trace));
+            inquiry.grow(Arc::clone(trace), layout.clone());
         }
         self.kept = Kept::default();
         self.supposing = Supposing::default();
     }
 
-    fn make(&mut self, session: &Session, look: &Look, selection: &Selection, asked: &Asked) {
+    fn make(
+        &mut self,
+        session: &Session,
+        placing: &Placing,
+        (look, selection): (&Look, &Selection),
+        asked: &Asked,
+    ) {
+        let layout = placing.layout();
         let same = self.inquiry.as_ref().is_some_and(|inquiry| {
             Arc::ptr_eq(inquiry.trace(), session.trace())
                 && session.setup().is_ok_and(|setup| *inquiry.setup() == setup)
@@ -176,20 +189,20 @@ impl Holding {
         if !same {
             self.kept = Kept::default();
             self.supposing = Supposing::default();
-            self.inquiry = session.setup().ok().map(|setup| Inquiry::new(Arc::clone(session.trace()), setup));
+            self.inquiry = (session.setup().ok())
+                .map(|setup| Inquiry::sharing(Arc::clone(session.trace()), setup, layout.clone()));
         }
         self.asked = Some(asked.clone());
         let Some(inquiry) = &mut self.inquiry else { return };
-        let usual = inquiry.usual_placement(agreement(session));
+        let (ground, placed) = (placing.ground(session), asked.placed);
         let mut answer = Holdings { revision: asked.revision, step: session.step(), ..Holdings::default() };
         if let Some(look) = &look.holders {
             let (holders, marks) =
-                Asking { session, inquiry, kept: &mut self.kept, look, usual }.picture(selection, asked);
+                Asking { session, ground, inquiry, kept: &mut self.kept, look }.picture(selection, asked);
             answer.holders = Some(holders);
             answer.marks = marks;
         }
         if look.waterfall {
-            let placed = look.holders.as_ref().and_then(|look| look.placed).unwrap_or(usual);
             let census = inquiry.census(session.machine(), session.step(), placed);
             let waterfall = inquiry.waterfall(session.machine(), &census);
             answer.waterfall = Some(WaterfallPicture {
@@ -201,8 +214,9 @@ impl Holding {
         if let Some(look) = &asked.supposed {
             answer.supposed = Some(self.supposing.picture(inquiry, session.step(), look));
         }
-        answer.places =
-            asked.inspected.and_then(|place| places_held(session, inquiry, place)).unwrap_or_default();
+        answer.places = (asked.inspected)
+            .and_then(|place| places_held(session, ground, inquiry, place))
+            .unwrap_or_default();
         self.untold |= self.answer != answer;
         self.answer = answer;
     }
@@ -250,10 +264,10 @@ fn text_of(holders: &Holders, rows: &[u32], as_csv: bool) -> String {
 /// A question about holders, and what it is asked of.
 struct Asking<'a> {
     session: &'a Session,
+    ground: Ground<'a>,
     inquiry: &'a mut Inquiry,
     kept: &'a mut Kept,
     look: &'a HoldersLook,
-    usual: Placed,
 }
 
 impl Asking<'_> {
@@ -262,11 +276,10 @@ impl Asking<'_> {
         let trace = session.trace();
         let has_stacks = has_stacks(trace);
         let key = look.key.unwrap_or_else(|| Key::usual(trace));
-        let placed = look.placed.unwrap_or(self.usual);
-        let census = self.inquiry.census(session.machine(), session.step(), placed);
+        let census = self.inquiry.census(session.machine(), session.step(), asked.placed);
         let within = self.inquiry.within(&census, &look.scope);
         let none = (key.needs_stacks() && !has_stacks).then_some(NoHolders::NoStacks);
-        let holders = self.holders(&census, key, within.as_ref(), true);
+        let holders = self.holders(&census, key, within.as_ref());
         let rows = if none.is_some() { Vec::new() } else { order(&holders, look) };
         let total = rows.len() as u32;
         let (first, end) = (look.rows.start.min(total), look.rows.end.min(total));
@@ -276,7 +289,7 @@ impl Asking<'_> {
             key,
             rule: look.rule,
             placed: census.placed,
-            has_recorded: self.inquiry.layout().is_some(),
+            doubted: agreement(session).filter(|_| asked.doubted),
             scope: look.scope.clone(),
             has_stacks,
             none,
@@ -285,53 +298,32 @@ impl Asking<'_> {
             total,
             first,
             rows: shown.iter().map(|row| holders.groups[*row as usize].clone()).collect(),
+            marked_row: look.marked.as_ref().and_then(|name| {
+                let at = rows.iter().position(|row| holders.groups[*row as usize].label.key == *name);
+                at.map(|at| at as u32)
+            }),
             forecast,
             gone,
             wanted: look.want_bytes.map(|bytes| self.wanted(&census, &holders, bytes)),
             found: None,
             icicle: has_stacks.then(|| self.icicle(&census, within.as_ref())).flatten(),
         };
-        // The map shows the heap of the model.
-        let on_map = self.inquiry.census(session.machine(), session.step(), Placed::Model);
-        let holders_on_map = if on_map.placed == census.placed {
-            holders
-        } else {
-            let within = self.inquiry.within(&on_map, &look.scope);
-            self.holders(&on_map, key, within.as_ref(), false)
-        };
         let found = asked.pinned.and_then(|place| {
             // Where no block is in use, what is around it is held by somebody.
-            let (arena, pool) = place.resolve(session.heap());
+            let (arena, pool) = place.resolve(self.ground);
             let around = [Some(place), pool.map(Place::Pool), arena.map(Place::Arena)];
             let mut around = around.into_iter().flatten();
-            let group = around.find_map(|place| largest_at(session, &on_map, &holders_on_map, place))?;
-            let row = rows.iter().position(|row| {
-                // Where two heaps are looked at, groups are the same by name.
-                picture.none.is_none() && self.row_key(*row, &census, key) == Some(group.as_str())
-            });
+            let group = around.find_map(|place| largest_at(self.ground, &census, &holders, place))?;
+            let is_it = |row: &u32| holders.groups[*row as usize].label.key == group;
+            let row = rows.iter().position(|row| picture.none.is_none() && is_it(row));
             Some(Found { place, group, row: row.map(|row| row as u32) })
         });
-        let marks = self.marks(&on_map, &holders_on_map, selection);
+        let marks = self.marks(&census, &holders, selection);
         (HoldersPicture { found, ..picture }, marks)
     }
 
-    fn row_key(&self, row: u32, census: &Arc<Census>, key: Key) -> Option<&str> {
-        let is_it = |kept: &&KeptHolders| {
-            Arc::ptr_eq(&kept.census, census)
-                && (kept.key, kept.rule, &kept.scope) == (key, self.look.rule, &self.look.scope)
-        };
-        let kept = self.kept.holders.iter().find(is_it)?;
-        kept.holders.groups.get(row as usize).map(|group| group.label.key.as_str())
-    }
-
-    /// Groups of a heap: of the one that the table shows, or of the map's beside it.
-    fn holders(
-        &mut self,
-        census: &Arc<Census>,
-        key: Key,
-        within: Option<&Within>,
-        of_table: bool,
-    ) -> Arc<Holders> {
+    /// Groups of a heap. Those of the heap that was looked at before stay at hand.
+    fn holders(&mut self, census: &Arc<Census>, key: Key, within: Option<&Within>) -> Arc<Holders> {
         let (rule, scope) = (self.look.rule, &self.look.scope);
         let is_it = |kept: &KeptHolders| {
             Arc::ptr_eq(&kept.census, census) && (kept.key, kept.rule, &kept.scope) == (key, rule, scope)
@@ -347,9 +339,8 @@ impl Asking<'_> {
             },
         };
         let holders = Arc::clone(&kept.holders);
-        // The table's come first; of what was kept, the map's may still be asked for.
         self.kept.holders.truncate(1);
-        self.kept.holders.insert(if of_table { 0 } else { self.kept.holders.len() }, kept);
+        self.kept.holders.insert(0, kept);
         holders
     }
 
@@ -422,8 +413,8 @@ impl Asking<'_> {
             }
         }
         marks.arenas.sort_by_key(|arena| arena.base);
-        let heap = self.session.heap();
-        let arena = selection.arena.and_then(|id| facts::same_arena(heap, id));
+        let ground = self.ground;
+        let arena = selection.arena.and_then(|id| ground.same_arena(id));
         let region =
             arena.and_then(|arena| census.regions.iter().position(|region| region.base == arena.base));
         if let Some(region) = region {
@@ -434,7 +425,7 @@ impl Asking<'_> {
                 let pool = Addr(addr.0 & !(pool_size - 1));
                 *pools.entry(pool).or_default() += 1;
                 if selection.pool == Some(pool) {
-                    marks.blocks.push(facts::block_at(heap, addr).map_or(addr, |block| block.addr));
+                    marks.blocks.push(ground.block_at(addr).map_or(addr, |block| block.addr));
                 }
             }
             marks.pools = pools.into_iter().collect();
@@ -466,27 +457,26 @@ fn sums(census: &Census, holders: &Holders) -> HeldSums {
 }
 
 /// Blocks of the columns that lie at a place, and the region.
-fn blocks_at(session: &Session, census: &Census, place: Place) -> Option<(usize, Vec<usize>)> {
-    let heap = session.heap();
-    let id = place.resolve(heap).0?;
-    let base = facts::same_arena(heap, id)?.base;
+fn blocks_at(ground: Ground<'_>, census: &Census, place: Place) -> Option<(usize, Vec<usize>)> {
+    let id = place.resolve(ground).0?;
+    let base = ground.same_arena(id)?.base;
     let region = census.regions.iter().position(|region| region.base == base)?;
-    let pool_size = session.profile().pool_size;
+    let pool_size = ground.profile().pool_size;
     let is_there = |at: &usize| {
         let addr = census.addrs[*at];
         match place {
             Place::Arena(_) => true,
             Place::Pool(pool) => Addr(addr.0 & !(pool_size - 1)) == pool,
             // Under debug hooks a pointer lies inside its block.
-            Place::Block(block) => facts::block_at(heap, addr).map_or(addr, |found| found.addr) == block,
+            Place::Block(block) => ground.block_at(addr).map_or(addr, |found| found.addr) == block,
         }
     };
     Some((region, census.range(region).filter(is_there).collect()))
 }
 
 /// The group with the most blocks at a place.
-fn largest_at(session: &Session, census: &Census, holders: &Holders, place: Place) -> Option<String> {
-    let (region, blocks) = blocks_at(session, census, place)?;
+fn largest_at(ground: Ground<'_>, census: &Census, holders: &Holders, place: Place) -> Option<String> {
+    let (region, blocks) = blocks_at(ground, census, place)?;
     let mut counts = vec![0_u64; holders.groups.len()];
     if matches!(place, Place::Arena(_)) {
         for share in holders.shares_of(region) {
@@ -503,17 +493,24 @@ fn largest_at(session: &Session, census: &Census, holders: &Holders, place: Plac
 }
 
 /// Who holds the arena that is inspected; or the pool, or the one of the block, and its arena.
-fn places_held(session: &Session, inquiry: &mut Inquiry, place: Place) -> Option<Vec<PlaceHeld>> {
-    let (arena, pool) = place.resolve(session.heap());
-    let census = inquiry.census(session.machine(), session.step(), Placed::Model);
-    let arena = place_held(session, inquiry, &census, Place::Arena(arena?), None)?;
-    let pool = pool.and_then(|pool| place_held(session, inquiry, &census, Place::Pool(pool), Some(&arena)));
+fn places_held(
+    session: &Session,
+    ground: Ground<'_>,
+    inquiry: &mut Inquiry,
+    place: Place,
+) -> Option<Vec<PlaceHeld>> {
+    let (arena, pool) = place.resolve(ground);
+    let census = inquiry.census(session.machine(), session.step(), ground.placed());
+    let arena = place_held(session, ground, inquiry, &census, Place::Arena(arena?), None)?;
+    let pool =
+        pool.and_then(|pool| place_held(session, ground, inquiry, &census, Place::Pool(pool), Some(&arena)));
     Some(pool.into_iter().chain(std::iter::once(arena)).collect())
 }
 
 /// Who holds a place. Of a pool `arena` is its arena, which goes only where it has no other pool with a block.
 fn place_held(
     session: &Session,
+    ground: Ground<'_>,
     inquiry: &Inquiry,
     census: &Census,
     place: Place,
@@ -521,7 +518,7 @@ fn place_held(
 ) -> Option<PlaceHeld> {
     /// Sites that are named.
     const NAMED: usize = 3;
-    let (region, blocks) = blocks_at(session, census, place)?;
+    let (region, blocks) = blocks_at(ground, census, place)?;
     let unborn: (u64, u64) = match place {
         Place::Arena(_) => census
             .unborn
@@ -529,7 +526,7 @@ fn place_held(
             .filter(|unborn| unborn.region as usize == region)
             .fold((0, 0), |sum, unborn| (sum.0 + unborn.blocks, sum.1 + unborn.blocks * unborn.block_bytes)),
         Place::Pool(addr) | Place::Block(addr) => {
-            let pool = facts::pool_at(session.heap(), addr)?;
+            let pool = ground.pool_at(addr)?;
             let more = u64::from(pool.used).saturating_sub(blocks.len() as u64);
             (more, more * u64::from(pool.block_size))
         }

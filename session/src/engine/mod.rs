@@ -3,6 +3,7 @@
 //! It takes [`Order`]s and works in slices; it has no thread and no clock of its own, so that it can run in a
 //! frame, in a thread and in a worker alike.
 
+mod comparing;
 mod finding;
 mod holding;
 mod lessons;
@@ -11,6 +12,7 @@ mod placing;
 mod playing;
 mod sitting;
 mod supposing;
+mod surveying;
 mod telling;
 mod trying;
 
@@ -35,10 +37,12 @@ use crate::snapshots::{Kept, Snapshots, Which};
 use crate::trouble::Trouble;
 use crate::view::tracemalloc::Statistics;
 use crate::view::{Hint, Look};
+use comparing::Comparing;
 use holding::Holding;
 use lessons::{Of, Taught};
 use placing::Placing;
 use playing::Playground;
+use surveying::Surveys;
 use telling::Told;
 use trying::Trying;
 
@@ -87,6 +91,12 @@ pub struct Engine {
     seen: Option<u64>,
     /// On which heap the map stands.
     placing: Placing,
+    /// The arena to stay with once its step is reached, by where it begins.
+    awaits_arena: Option<sim_core::Addr>,
+    /// Runs along whole tapes.
+    surveys: Surveys,
+    /// What is beside what is open.
+    comparing: Comparing,
 }
 
 impl Engine {
@@ -142,6 +152,9 @@ impl Engine {
             || self.counts()
             || self.owes_holding()
             || self.tries()
+            || self.surveys()
+            || self.comparing.awaits()
+            || self.compares()
     }
 
     /// Whether it is busy only because time has to pass, as while it plays slowly or waits for a pipe.
@@ -153,6 +166,8 @@ impl Engine {
             && !self.counts()
             && !(self.owes_holding() && self.may_hold())
             && !self.tries()
+            && !self.surveys()
+            && !self.compares()
     }
 
     /// Whether what is in the trace is still being counted for who looks at it.
@@ -166,6 +181,9 @@ impl Engine {
 
     /// Begins to open a file; what is open stays until it is complete.
     pub fn open(&mut self, opened: Opened) {
+        if opened.beside && (self.session.is_some() || self.loading.is_some()) {
+            return self.open_beside(opened);
+        }
         match Loading::new(opened) {
             Ok(loading) => self.load(loading),
             Err(error) => {
@@ -175,9 +193,10 @@ impl Engine {
         }
     }
 
-    /// The same from a reader that stays in this thread.
-    pub fn read(&mut self, name: String, reader: Box<dyn Read>, total_bytes: Option<u64>) {
-        self.load(Loading::read(name, reader, total_bytes));
+    /// The same from a reader that stays in this thread; `beside` what is open.
+    pub fn read(&mut self, name: String, reader: Box<dyn Read>, total_bytes: Option<u64>, beside: bool) {
+        let loading = Loading::read(name, reader, total_bytes);
+        if beside { self.load_beside(loading) } else { self.load(loading) }
     }
 
     fn load(&mut self, loading: Loading) {
@@ -229,9 +248,12 @@ impl Engine {
             }
         }
         self.go_to_awaited_peak();
+        self.stay_with_awaited_arena();
         self.catch_up();
         self.hold(seconds);
         self.try_out(slice / 2);
+        self.survey(slice);
+        self.compare(slice);
     }
 
     /// Does one order.
@@ -240,6 +262,7 @@ impl Engine {
         self.told.asked = true;
         let Some(order) = self.heeded(order) else { return };
         self.awaits_peak = false;
+        self.awaits_arena = None;
         match order {
             Order::Quiz(order) => self.at_quiz(order),
             Order::Beat(by) => self.beat(|walk| walk.go_on(by)),
@@ -299,6 +322,8 @@ impl Engine {
                 self.stop_trying();
                 self.loading = None;
                 self.growing = false;
+                self.comparing.cancel();
+                self.stop_surveys();
                 if self.runs_over_memory() {
                     self.real = None;
                 }
@@ -313,6 +338,10 @@ impl Engine {
             Order::CopyStats => self.copied = self.session.as_ref().map(Session::stats),
             Order::CopyGroups => self.copy_groups(),
             Order::CopyHolders { as_csv } => self.copy_holders(as_csv),
+            Order::CopyCompared { as_csv } => self.copy_compared(as_csv),
+            Order::Judge => self.judge(),
+            Order::CloseBeside(number) => self.close_beside(number),
+            Order::ShowArena(step, base) => self.show_arena(step, base),
             Order::Verify => self.verify(),
             Order::RunOverMemory => self.run_over_memory(),
             Order::DismissError => self.error = None,
@@ -340,8 +369,9 @@ impl Engine {
         if at_end && session.looking().is_none() {
             session.seek(trace.len());
         }
+        self.surveys.grow();
         self.filter.grow(&trace);
-        self.holding.grow(&trace);
+        self.holding.grow(&trace, self.placing.layout());
         // What has come may have made it another one.
         let now = hint(session, session.step() == 0);
         let doubtful = matches!(now, Hint::Doubtful(_));
@@ -370,6 +400,7 @@ impl Engine {
                 self.doubted = matches!(hint, Hint::Doubtful(_));
                 self.hint = Some(hint);
                 self.session = Some(session);
+                self.forget_beside();
                 self.checked = None;
                 self.find.of_trace(&name);
                 self.heed_breakpoints();
@@ -416,6 +447,8 @@ impl Engine {
                 self.real = None;
                 session.seek(old.target());
                 self.session = Some(session);
+                self.surveys.forget_earlier();
+                self.comparing.forget_sides();
                 self.heed_breakpoints();
                 self.selection.pinned = None;
                 self.kept = Snapshots::default();

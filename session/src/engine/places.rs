@@ -1,5 +1,7 @@
 //! The part of [`Engine`] that looks at places: pins, the map's levels, following the steps.
 
+use sim_core::Addr;
+
 use crate::place::Place;
 use crate::selection::Level;
 use crate::view::Hint;
@@ -12,6 +14,27 @@ impl Engine {
         if let Some(place) = self.existing(place) {
             self.selection.pinned = Some(place);
             self.show_place(place);
+        }
+    }
+
+    /// Goes to a step, and stays there with the arena that begins at an address.
+    pub(super) fn show_arena(&mut self, step: u64, base: Addr) {
+        self.seek(|_| step);
+        self.awaits_arena = Some(base);
+        self.stay_with_awaited_arena();
+    }
+
+    pub(super) fn stay_with_awaited_arena(&mut self) {
+        let Some(base) = self.awaits_arena else { return };
+        if self.session.as_ref().is_none_or(crate::run::Session::travels) {
+            return;
+        }
+        self.awaits_arena = None;
+        self.place_blocks();
+        let Some(session) = self.session.as_ref() else { return };
+        match self.placing.ground(session).arenas().into_iter().find(|arena| arena.base == base) {
+            Some(arena) => self.pin(Place::Arena(arena.id)),
+            None => self.notice(format!("No arena begins at {base} at this step")),
         }
     }
 

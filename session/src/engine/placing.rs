@@ -1,6 +1,8 @@
 //! The part of [`Engine`] that knows on which heap the map stands: the model's, or the recorded one.
 
-use crate::diagnosis::{Layout, Placed, Recorded};
+use std::sync::Arc;
+
+use crate::diagnosis::{Layout, Placed, Recorded, SharedLayout};
 use crate::ground::Ground;
 use crate::place::Place;
 use crate::run::Session;
@@ -20,8 +22,9 @@ enum Heap {
 }
 
 impl Heap {
-    fn of(session: &Session) -> Self {
-        let layout = session.setup().ok().and_then(|setup| Layout::of(session.trace(), &setup));
+    fn of(session: &Session, layout: &SharedLayout) -> Self {
+        let setup = session.setup().ok();
+        let layout = setup.and_then(|setup| layout.of(session.trace(), &setup).map(Arc::clone));
         layout
             .map_or(Self::None, |layout| Self::Some(Box::new(Recorded::new(layout, session.trace().clone()))))
     }
@@ -33,6 +36,8 @@ pub(super) struct Placing {
     /// Once it was asked for.
     heap: Heap,
     shown: bool,
+    /// The arenas of what is open, for all who ask.
+    layout: SharedLayout,
 }
 
 impl Placing {
@@ -60,18 +65,32 @@ impl Placing {
     /// Forgets what was open.
     pub(super) fn forget(&mut self) {
         self.heap = Heap::Unasked;
+        self.layout = SharedLayout::default();
+    }
+
+    /// The arenas of what is open, for who asks for them.
+    pub(super) fn layout(&self) -> &SharedLayout {
+        &self.layout
     }
 }
 
 impl Engine {
-    /// Puts the recorded heap to the step, where it is to be shown. A lesson is told on the model, and of a trace that still comes the
-    /// arenas are not known yet.
-    pub(super) fn place_blocks(&mut self) {
+    /// Which heap is looked at, in all panes. A lesson is told on the model, and of a trace that still comes the arenas are not known yet.
+    pub(super) fn placed(&self) -> Placed {
         let wanted = self.look.placed == Some(Placed::Recorded) && self.taught.is_none() && !self.growing;
+        let is_there = |session: &Session| {
+            session.setup().is_ok_and(|setup| Layout::is_to_be_had(session.trace(), &setup))
+        };
+        if wanted && self.session.as_ref().is_some_and(is_there) { Placed::Recorded } else { Placed::Model }
+    }
+
+    /// Puts the recorded heap to the step, where it is to be shown.
+    pub(super) fn place_blocks(&mut self) {
+        let wanted = self.placed() == Placed::Recorded;
         let mut shown = false;
         if let Some(session) = self.session.as_ref().filter(|_| wanted) {
             if let Heap::Unasked = self.placing.heap {
-                self.placing.heap = Heap::of(session);
+                self.placing.heap = Heap::of(session, &self.placing.layout);
             }
             if let Heap::Some(recorded) = &mut self.placing.heap {
                 shown = true;

@@ -127,11 +127,13 @@ impl Engine {
             Ok(mut session) => {
                 session.seek(session.len());
                 self.taught = None;
+                self.placing.forget();
                 self.real = None;
                 self.hint = None;
                 self.checked = None;
                 self.selection.pinned = None;
                 self.session = Some(session);
+                self.forget_beside();
                 self.told.head = false;
                 self.seen = None;
             }

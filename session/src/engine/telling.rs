@@ -81,8 +81,11 @@ impl Engine {
         let travels = self.session.as_ref().is_some_and(Session::travels);
         let held = if travels { None } else { self.held() };
         let tried = if travels { None } else { self.tried() };
-        let changed =
-            head.is_some() || curves.is_some() || picture.is_some() || held.is_some() || tried.is_some();
+        let anew = head.is_some();
+        let findings = if travels { None } else { self.judged(anew) };
+        let compared = if travels { None } else { self.compared(anew) };
+        let brings = findings.is_some() || compared.is_some() || tried.is_some();
+        let changed = brings || head.is_some() || curves.is_some() || picture.is_some() || held.is_some();
         let asked = std::mem::take(&mut self.told.asked);
         if !asked
             && !changed
@@ -94,7 +97,19 @@ impl Engine {
             return None;
         }
         self.told.status = status.clone();
-        Some(Update { head, curves, picture, held, tried, copied, saved, still, ..Update::of(status) })
+        Some(Update {
+            head,
+            curves,
+            picture,
+            held,
+            tried,
+            findings,
+            compared,
+            copied,
+            saved,
+            still,
+            ..Update::of(status)
+        })
     }
 
     fn made_of(&self) -> Option<MadeOf> {
@@ -111,7 +126,7 @@ impl Engine {
 
     fn status(&self) -> Status {
         Status {
-            opening: self.loading.as_ref().map(|loading| {
+            opening: self.loading.as_ref().or_else(|| self.comparing.loading()).map(|loading| {
                 let progress = loading.progress();
                 Opening {
                     name: loading.name().to_owned(),
@@ -132,6 +147,8 @@ impl Engine {
                 (None, None) => Real::None,
             },
             played: self.played(),
+            surveying: self.surveying(),
+            beside: self.comparing.names(),
             busy: self.busy(),
         }
     }

@@ -91,10 +91,10 @@ impl Server {
     }
 
     /// The same from a reader that stays in this thread.
-    pub fn read(&mut self, name: String, reader: Box<dyn Read>, total_bytes: Option<u64>) {
+    pub fn read(&mut self, name: String, reader: Box<dyn Read>, total_bytes: Option<u64>, beside: bool) {
         self.listen();
         self.taken += 1;
-        self.engine.read(name, reader, total_bytes);
+        self.engine.read(name, reader, total_bytes, beside);
     }
 
     /// Takes in something asked; the next turn does it.
@@ -279,6 +279,8 @@ mod tests {
             holders: Some(crate::view::holders::HoldersLook::default()),
             waterfall: true,
             whatif: true,
+            findings: true,
+            compare: None,
             digest: true,
             placed: Some(crate::diagnosis::Placed::Recorded),
         };

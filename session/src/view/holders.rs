@@ -95,8 +95,6 @@ pub struct HoldersLook {
     pub key: Option<Key>,
     /// How arenas are shared.
     pub rule: Rule,
-    /// Which heap; the usual one where it is left open.
-    pub placed: Option<Placed>,
     /// Which blocks.
     pub scope: Scope,
     /// Groups that have this in their name, in any letters.
@@ -168,7 +166,7 @@ pub struct Found {
 }
 
 /// The holders of a step.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct HoldersPicture {
     /// What puts blocks in a group.
     pub key: Key,
@@ -176,8 +174,8 @@ pub struct HoldersPicture {
     pub rule: Rule,
     /// Which heap.
     pub placed: Placed,
-    /// Whether the other heap can be asked for: the trace has addresses.
-    pub has_recorded: bool,
+    /// The share of blocks that lie in the model where they were recorded, where that is too small for the model to be believed.
+    pub doubted: Option<f64>,
     /// Which blocks.
     pub scope: Scope,
     /// Whether the trace has stacks.
@@ -194,6 +192,8 @@ pub struct HoldersPicture {
     pub first: u32,
     /// As many as were asked for.
     pub rows: Vec<Group>,
+    /// The row of the group that is marked.
+    pub marked_row: Option<u32>,
     /// What freeing the picked groups gives; none where none is picked.
     pub forecast: Option<Forecast>,
     /// Picked groups that hold nothing at this step.
@@ -217,7 +217,7 @@ pub struct MarkedArena {
     pub alone: bool,
 }
 
-/// The places of a group on the map, which shows where the model puts blocks.
+/// The places of a group on the map.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Marks {
     /// Whose they are, in words.
@@ -279,7 +279,7 @@ pub struct PlaceHeld {
 }
 
 /// What is known of who holds what, at one step. It is made of a picture's state a moment after the picture.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Holdings {
     /// The revision that it was made of, as [`super::Picture::revision`] has it.
     pub revision: u64,

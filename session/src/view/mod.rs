@@ -4,6 +4,8 @@
 //! step it was made of, so that all panes draw one state. What changes without a new picture stands in [`Status`], what takes longer than
 //! one in [`holders::Holdings`] and [`whatif::WhatIfPicture`].
 
+pub mod compare;
+pub mod findings;
 pub mod holders;
 pub mod inspect;
 pub mod layers;
@@ -38,6 +40,8 @@ use crate::real::Real;
 use crate::run::Session;
 use crate::selection::Selection;
 use crate::trouble::Trouble;
+use compare::CompareLook;
+use findings::Surveying;
 use holders::HoldersLook;
 use inspect::Inspected;
 use layers::{DebugHooks, Domains};
@@ -82,9 +86,13 @@ pub struct Look {
     pub waterfall: bool,
     /// What would have been.
     pub whatif: bool,
+    /// What became of the memory over the whole run.
+    pub findings: bool,
+    /// Two moments beside each other.
+    pub compare: Option<CompareLook>,
     /// The digest of the state, which costs milliseconds on a large heap.
     pub digest: bool,
-    /// Which heap the map, the arenas' table and the inspector are of: the recorded one where that is asked for and is to be had.
+    /// Which heap is looked at, in all panes: the recorded one where that is asked for and is to be had.
     pub placed: Option<Placed>,
 }
 
@@ -345,6 +353,10 @@ pub struct Status {
     pub real: Real,
     /// The playground, once it was used.
     pub played: Option<Played>,
+    /// Runs along whole tapes.
+    pub surveying: Surveying,
+    /// Traces beside the open one, by name.
+    pub beside: Vec<String>,
     /// Whether anything goes on.
     pub busy: bool,
 }

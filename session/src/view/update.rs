@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::compare::Compared;
+use super::findings::Findings;
 use super::holders::Holdings;
 use super::whatif::WhatIfPicture;
 use super::{Curves, Head, Picture, Status};
@@ -23,6 +25,10 @@ pub struct Update {
     pub held: Option<Box<Holdings>>,
     /// What was tried.
     pub tried: Option<Box<WhatIfPicture>>,
+    /// What became of the memory over the run, or that it is not known.
+    pub findings: Option<Option<Box<Findings>>>,
+    /// What is compared.
+    pub compared: Option<Box<Compared>>,
     /// A text to put on the clipboard.
     pub copied: Option<String>,
     /// A file to be saved: what it is called, and its text.
@@ -44,6 +50,8 @@ impl Update {
             picture: None,
             held: None,
             tried: None,
+            findings: None,
+            compared: None,
             copied: None,
             saved: None,
             still: None,
@@ -73,6 +81,10 @@ pub struct Shown {
     pub held: Box<Holdings>,
     /// What was tried of it.
     pub tried: Box<WhatIfPicture>,
+    /// What became of the memory over the run, once that is known.
+    pub findings: Option<Box<Findings>>,
+    /// What is compared, as it was said last.
+    pub compared: Box<Compared>,
 }
 
 /// What is to be done once with what an update brings.
@@ -89,12 +101,19 @@ pub struct Brought {
 impl Shown {
     /// Takes in what is new.
     pub fn take(&mut self, update: Update) -> Brought {
-        let Update { status, head, curves, picture, held, tried, copied, saved, still, answered: _ } = update;
+        let Update { status, head, curves, picture, held, tried, findings, compared, .. } = update;
         self.status = status;
         if head.is_some() {
             self.head = head;
             // What is known of another trace, or under another profile.
             *self.held = Holdings::default();
+            (self.findings, *self.compared) = (None, Compared::default());
+        }
+        if let Some(findings) = findings {
+            self.findings = findings;
+        }
+        if let Some(compared) = compared {
+            self.compared = compared;
         }
         if let Some(held) = held {
             self.held = held;
@@ -108,7 +127,7 @@ impl Shown {
         if picture.is_some() {
             self.picture = picture;
         }
-        Brought { copied, saved, still }
+        Brought { copied: update.copied, saved: update.saved, still: update.still }
     }
 
     /// The open trace with its last picture; they come together.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
-use session::diagnosis::{Found, Placed, Surveyor};
+use session::diagnosis::{Found, Placed, SharedLayout, Surveyor};
 use session::{Overrides, Setup};
 use sim_core::Trace;
 
@@ -35,10 +35,14 @@ fn placed(text: &str) -> std::result::Result<Placed, String> {
 }
 
 /// Runs a whole trace and notes what there was on the way, with progress.
-fn survey(trace: Trace, overrides: &Overrides) -> Result<Found> {
+fn survey(trace: Trace, overrides: &Overrides, placed: Placed) -> Result<Found> {
     let setup = Setup::resolve(&trace, overrides)?;
     let bar = input::progress_bar(Some(trace.len()), "running");
-    let mut surveyor = Surveyor::new(Arc::new(trace), setup)?;
+    let mut surveyor = Surveyor::on(Arc::new(trace), setup, placed, SharedLayout::default())?;
+    anyhow::ensure!(
+        surveyor.placed() == placed,
+        "the trace has no addresses of blocks in pymalloc's pools, so there is no heap as recorded; leave --placed out"
+    );
     while !surveyor.advance() {
         bar.set_position(surveyor.progress().0);
     }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
-use session::diagnosis::verdict::{self, Try, Verdict, View};
+use session::diagnosis::Placed;
+use session::diagnosis::verdict::{self, Verdict};
 use session::format::printable;
 use trace_io::Loaded;
 
@@ -24,6 +25,9 @@ use super::survey;
 pub(in super::super) struct Args {
     /// The trace; `-` is standard input
     file: PathBuf,
+    /// On which heap: as the model places blocks, or as their addresses were recorded
+    #[arg(long, value_name = "model|recorded", value_parser = super::placed, default_value = "model")]
+    placed: Placed,
     #[command(flatten)]
     run: RunArgs,
     /// Print one JSON object
@@ -53,7 +57,7 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
         loaded => {
             let shown = args.file.display().to_string();
             let trace = loaded.trace().with_context(|| shown.clone())?;
-            let found = survey(trace, &args.run.overrides()).context(shown)?;
+            let found = survey(trace, &args.run.overrides(), args.placed).context(shown)?;
             verdict::of_run(&found.survey, &found.doubts)
         }
     };
@@ -64,9 +68,14 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
         let report = Report {
             verdict: verdict.word.name(),
             confidence: (100.0 * verdict.confidence).round() / 100.0,
-            says: &verdict.says,
-            evidence: evidence.map(|e| Evidence { text: &e.text, view: view(e.view, &file) }).collect(),
-            r#try: verdict.tries.iter().map(|tried| said(tried, &file)).collect(),
+            says: &verdict.says.text,
+            evidence: evidence
+                .map(|e| {
+                    let view = format!("arenascope {}", e.view.call(&file));
+                    Evidence { text: &e.said.text, view }
+                })
+                .collect(),
+            r#try: verdict.tries.iter().map(|tried| tried.on_command_line(&file)).collect(),
             doubts: &verdict.doubts,
         };
         serde_json::to_writer(&mut out, &report)?;
@@ -76,33 +85,11 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
     print(&mut out, &verdict, &file)
 }
 
-/// The call that shows a figure.
-fn view(view: View, file: &str) -> String {
-    match view {
-        View::Timeline => format!("arenascope {file}"),
-        View::Holders => format!("arenascope holders {file} --at end"),
-        View::Waterfall => format!("arenascope waterfall {file} --at end"),
-        View::Stats => format!("arenascope info {file}"),
-    }
-}
-
-fn said(tried: &Try, file: &str) -> String {
-    match tried {
-        Try::Do(what) => what.clone(),
-        Try::Ask(call) => format!("arenascope {}", call.replace("FILE", file)),
-    }
-}
-
 fn print(out: &mut impl std::io::Write, verdict: &Verdict, file: &str) -> Result<()> {
-    let sure = match verdict.confidence {
-        0.8.. => "likely",
-        0.6.. => "probably",
-        _ => "perhaps",
-    };
-    writeln!(out, "{} ({sure}, {:.0} %)", verdict.word.name(), 100.0 * verdict.confidence)?;
-    writeln!(out, "{}", printable(&verdict.says))?;
+    writeln!(out, "{} ({})", verdict.word.name(), verdict.sure())?;
+    writeln!(out, "{}", printable(&verdict.says.text))?;
     for evidence in &verdict.evidence {
-        writeln!(out, "  - {}", printable(&evidence.text))?;
+        writeln!(out, "  - {}", printable(&evidence.said.text))?;
     }
     for doubt in &verdict.doubts {
         writeln!(out, "  doubt: {}", printable(doubt))?;
@@ -111,7 +98,7 @@ fn print(out: &mut impl std::io::Write, verdict: &Verdict, file: &str) -> Result
         writeln!(out, "try:")?;
     }
     for tried in &verdict.tries {
-        writeln!(out, "  - {}", printable(&said(tried, file)))?;
+        writeln!(out, "  - {}", printable(&tried.on_command_line(file)))?;
     }
     Ok(())
 }

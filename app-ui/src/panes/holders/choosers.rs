@@ -10,7 +10,7 @@ use session::view::holders::HoldersPicture;
 
 use super::super::View;
 use super::HoldersState;
-use crate::command::Command;
+use crate::command::{Action, Command};
 
 /// Depths of a call site that are offered.
 const DEPTHS: [u32; 5] = [1, 2, 3, 5, WHOLE_STACK];
@@ -29,8 +29,8 @@ pub(super) fn ui(
         scopes(ui, view, state);
         peak(ui, commands);
         rules(ui, picture, state);
-        if picture.has_recorded {
-            heaps(ui, picture, state);
+        if view.head.recorded {
+            heaps(ui, picture, commands);
         }
     });
     if state.range.is_some() {
@@ -51,18 +51,10 @@ fn combo(ui: &mut Ui, name: &'static str, selected: &str, what: &str, content: i
     combo.response.on_hover_text(what);
 }
 
-fn key_word(key: Key) -> &'static str {
-    match key {
-        Key::Site(_) => "call site",
-        Key::Class => "size class",
-        key => key.name(),
-    }
-}
-
 fn keys(ui: &mut Ui, picture: &HoldersPicture, state: &mut HoldersState) {
     let now = picture.key;
     let what = "What the blocks of a group have in common";
-    combo(ui, "Group by", &format!("by {}", key_word(now)), what, |ui| {
+    combo(ui, "Group by", &format!("by {}", now.words()), what, |ui| {
         let keys = [
             Key::Site(1),
             Key::Function,
@@ -75,7 +67,7 @@ fn keys(ui: &mut Ui, picture: &HoldersPicture, state: &mut HoldersState) {
         ];
         for key in keys.into_iter().filter(|key| picture.has_stacks || !key.needs_stacks()) {
             let on = std::mem::discriminant(&key) == std::mem::discriminant(&now);
-            if ui.selectable_label(on, key_word(key)).clicked() && !on {
+            if ui.selectable_label(on, key.words()).clicked() && !on {
                 state.set_key(Some(key));
             }
         }
@@ -184,18 +176,33 @@ fn rules(ui: &mut Ui, picture: &HoldersPicture, state: &mut HoldersState) {
     });
 }
 
-fn heaps(ui: &mut Ui, picture: &HoldersPicture, state: &mut HoldersState) {
+fn heaps(ui: &mut Ui, picture: &HoldersPicture, commands: &mut Vec<Command>) {
     let word = |placed| match placed {
         Placed::Model => "the model's heap",
         Placed::Recorded => "the heap as recorded",
     };
     let what =
-        "Where blocks lie: as the model puts them, which the map shows, or at their recorded addresses";
+        "Where blocks lie, here and on the map: as the model puts them, or at their recorded addresses";
     combo(ui, "Heap", word(picture.placed), what, |ui| {
         for placed in [Placed::Model, Placed::Recorded] {
-            if ui.selectable_label(placed == picture.placed, word(placed)).clicked() {
-                state.placed = Some(placed);
+            if ui.selectable_label(placed == picture.placed, word(placed)).clicked()
+                && placed != picture.placed
+            {
+                commands.push(Command::Do(Action::Placement));
             }
+        }
+    });
+}
+
+/// Where the model is not to be believed, the way to the heap that is.
+pub(super) fn doubted(ui: &mut Ui, view: &View<'_>, picture: &HoldersPicture, commands: &mut Vec<Command>) {
+    let doubted = picture.doubted.filter(|_| view.head.recorded && picture.placed == Placed::Model);
+    let Some(share) = doubted else { return };
+    ui.horizontal_wrapped(|ui| {
+        let percent = (1000.0 * share).floor() / 10.0;
+        ui.label(format!("The model has only {percent:.1} % of the blocks where they were recorded."));
+        if ui.button("See the heap as recorded").on_hover_text(Action::Placement.meta().tip).clicked() {
+            commands.push(Command::Do(Action::Placement));
         }
     });
 }

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use egui::{RichText, ScrollArea, Ui};
 use session::Place;
-use session::diagnosis::{Choice, Key, Placed, Rule, Scope, Weight};
+use session::diagnosis::{Choice, Key, Rule, Scope, Weight};
 use session::format::{bytes, count, grouped, printable};
 use session::order::Order;
 use session::view::holders::{Column, HoldersLook, HoldersPicture, IcicleLook, NoHolders};
@@ -31,7 +31,6 @@ pub(crate) struct HoldersState {
     of: (String, String),
     key: Option<Key>,
     rule: Rule,
-    placed: Option<Placed>,
     scope: Scope,
     /// Whether the fields for a stretch of the tape are shown, and what is written in them.
     range: Option<(String, String)>,
@@ -56,6 +55,10 @@ pub(crate) struct HoldersState {
     followed: Option<Place>,
     /// A row to be brought into view.
     scroll_to: Option<u32>,
+    /// The step at which the selected group's row is to be brought into view.
+    reveal: Option<u64>,
+    /// So many hundredths of what is held at a step are to be got back.
+    share: Option<(u32, u64)>,
 }
 
 impl HoldersState {
@@ -70,10 +73,35 @@ impl HoldersState {
                 self.set_key(key);
                 (self.sort, self.ascending, self.graph) = (sort, false, false);
                 self.search = search;
-                self.scope = Scope::Live;
-                self.range = None;
+                self.all_live();
+            }
+            HoldersAsk::Row { key, rule, name, at } => {
+                self.set_key(key);
+                (self.rule, self.graph) = (rule, false);
+                let sort = if rule == Rule::Sole { Column::Pinned } else { Column::Bytes };
+                (self.sort, self.ascending) = (sort, false);
+                self.all_live();
+                self.search.clear();
+                (self.selected, self.reveal) = (name, at);
+            }
+            HoldersAsk::Free { key, name } => {
+                self.set_key(Some(key));
+                (self.rule, self.graph) = (Rule::Sole, false);
+                self.all_live();
+                self.search.clear();
+                self.picked = vec![name.clone()];
+                self.selected = Some(name);
+            }
+            HoldersAsk::Want { percent, at } => {
+                self.graph = false;
+                self.all_live();
+                self.share = Some((percent, at));
             }
         }
+    }
+
+    fn all_live(&mut self) {
+        (self.scope, self.range) = (Scope::Live, None);
     }
 
     /// Another key has other groups.
@@ -107,7 +135,6 @@ impl HoldersState {
         HoldersLook {
             key: self.key,
             rule: self.rule,
-            placed: self.placed,
             scope: self.scope.clone(),
             search: self.search.clone(),
             sort: self.sort,
@@ -138,12 +165,8 @@ impl HoldersState {
             };
             // What opened the pane may have chosen its key for this trace.
             let first = self.of.0.is_empty();
-            *self = if first {
-                Self { key: self.key, search: std::mem::take(&mut self.search), ..kept }
-            } else {
-                kept
-            };
-            self.of = of;
+            *self = if first { Self { of, ..std::mem::take(self) } } else { kept };
+            self.of = (view.head.name.clone(), view.head.profile.name.clone());
         }
     }
 }
@@ -157,7 +180,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut HoldersState, wishes:
         empty(ui, "Counting who holds the memory\u{2026}");
         return;
     };
-    take_in(picture, state);
+    take_in(picture, held.step, state);
     // A short pane is one to scroll in; a high one keeps what it is set to in view.
     let commands = &mut wishes.commands;
     let rows = if ui.available_height() < SHORT {
@@ -182,6 +205,7 @@ fn content(
         return 0..ROWS;
     }
     answer(ui, view, picture);
+    choosers::doubted(ui, view, picture, commands);
     if !picture.has_stacks {
         state.graph = false;
     }
@@ -197,7 +221,16 @@ fn content(
 }
 
 /// What came with the last answer: groups for the bytes that were wanted, the group of the place that is pinned.
-fn take_in(picture: &HoldersPicture, state: &mut HoldersState) {
+fn take_in(picture: &HoldersPicture, step: u64, state: &mut HoldersState) {
+    if state.reveal == Some(step) && state.key.is_none_or(|key| key == picture.key) {
+        state.reveal = None;
+        state.scroll_to = picture.marked_row;
+    }
+    if let Some((percent, _)) = state.share.take_if(|(_, at)| *at == step) {
+        let wanted = picture.sums.arena_bytes * u64::from(percent) / 100;
+        state.want = bytes(wanted);
+        state.wanting = Some(wanted);
+    }
     if let Some(wanted) = picture.wanted.as_ref().filter(|wanted| state.wanting == Some(wanted.bytes)) {
         state.wanting = None;
         state.picked.clone_from(&wanted.groups);

@@ -60,7 +60,7 @@ pub(in super::super) fn run(args: &Args) -> Result<()> {
     for file in &args.files {
         let shown = file.display().to_string();
         let trace = input::open(file, args.run.taken.domain)?;
-        let found = survey(trace, &args.run.overrides()).with_context(|| shown.clone())?;
+        let found = survey(trace, &args.run.overrides(), Placed::Model).with_context(|| shown.clone())?;
         let verdict = verdict::of_run(&found.survey, &found.doubts);
         let placed = args.placed.unwrap_or_else(|| found.inquiry.usual_placement(found.doubts.trust));
         parts.push(Part { file: shown, found, verdict, placed });

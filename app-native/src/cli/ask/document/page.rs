@@ -107,10 +107,10 @@ fn part(html: &mut String, part: &mut Part) {
         safe(&profile),
         verdict.word.name(),
         100.0 * verdict.confidence,
-        safe(&verdict.says)
+        safe(&verdict.says.text)
     );
     for evidence in &verdict.evidence {
-        let _ = write!(html, "<li>{}", safe(&evidence.text));
+        let _ = write!(html, "<li>{}", safe(&evidence.said.text));
     }
     for doubt in &verdict.doubts {
         let _ = write!(html, "<li class=\"dim\">doubt: {}", safe(doubt));
@@ -123,9 +123,8 @@ fn part(html: &mut String, part: &mut Part) {
                 Try::Do(what) => {
                     let _ = write!(html, "<li>{}", safe(what));
                 }
-                Try::Ask(call) => {
-                    let call = call.replace("FILE", file);
-                    let _ = write!(html, "<li><code>arenascope {}</code>", safe(&call));
+                Try::Ask(ask) => {
+                    let _ = write!(html, "<li><code>arenascope {}</code>", safe(&ask.call(file)));
                 }
             }
         }
