@@ -138,3 +138,10 @@ fn what_cannot_be_said_is_refused_in_a_line() {
     let tables = written(folder.path(), "tables.ptrace", &format!("x set_allocator o libc\n{PROGRAM}"));
     fails(&["tracemalloc", &tables], 1, "replaces the tables");
 }
+
+#[test]
+fn info_names_the_threads_of_a_capture() {
+    let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/../trace-io/tests/data/memray13.bin");
+    let text = stdout(&["info", capture]);
+    assert!(text.contains("  threads     2\n      1       second\n"), "{text}");
+}

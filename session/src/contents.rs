@@ -95,7 +95,10 @@ fn callers(stats: Stats, trace: &Trace) -> Callers {
     let names = &trace.origin.source.thread_names;
     let thread = |share: &Share| {
         let name = names.get(usize::from(share.number)).filter(|name| !name.is_empty());
-        let name = name.map_or_else(|| share.number.to_string(), |name| format!("{} {name}", share.number));
+        let name = name.map_or_else(
+            || share.number.to_string(),
+            |name| format!("{} {}", share.number, format::printable(name)),
+        );
         let whole = String::new();
         Caller { name, whole, operations: share.operations, births: share.births, bytes: share.bytes }
     };

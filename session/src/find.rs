@@ -7,7 +7,7 @@ use sim_core::breakpoint::Condition;
 use sim_core::index::{RareEvent, Wanted};
 
 use crate::facts;
-use crate::format::id_after;
+use crate::format::{self, id_after};
 use crate::place::Place;
 use crate::run::Session;
 use crate::search::Aim;
@@ -72,8 +72,9 @@ impl Aspect {
             (Self::Site, _) => match session.last_call() {
                 Some((index, _)) => {
                     let stack = session.trace().stack_of(index as usize);
-                    let line = session.trace().origin.stacks.lines(stack).first().map(ToString::to_string);
-                    found(Wanted::Site(stack), line.unwrap_or_else(|| "the empty stack".to_owned()))
+                    let stacks = &session.trace().origin.stacks;
+                    let site = stacks.node(stack).map(|(_, frame)| format::frame(&stacks.line(frame)));
+                    found(Wanted::Site(stack), site.unwrap_or_else(|| "the empty stack".to_owned()))
                 }
                 None => Err("No operation has been done yet; step forward first".to_owned()),
             },

@@ -209,6 +209,9 @@ fn info(trace: &Trace, format: Format, packing: Packing, file_bytes: Option<u64>
     }
 }
 
+/// Names of threads that are printed; `--json` has all.
+const THREADS_LISTED: usize = 40;
+
 /// Marks that are printed; `--json` has all.
 const MARKS_PRINTED: usize = 40;
 
@@ -253,6 +256,13 @@ fn print(info: &Info) -> Result<()> {
         )?;
     }
     writeln!(out, "  threads     {}", info.threads)?;
+    let named: Vec<_> = info.thread_names.iter().enumerate().filter(|(_, name)| !name.is_empty()).collect();
+    for (number, name) in named.iter().take(THREADS_LISTED) {
+        writeln!(out, "      {number:<7} {name}")?;
+    }
+    if let Some(more) = named.len().checked_sub(THREADS_LISTED).filter(|more| *more > 0) {
+        writeln!(out, "      {} more; --json has all", count(more as u64, "name"))?;
+    }
     for (what, count) in [("stacks", info.stacks), ("actions", info.actions)] {
         if count > 0 {
             writeln!(out, "  {what:<11} {}", grouped(count))?;

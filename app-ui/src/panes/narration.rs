@@ -41,10 +41,16 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
                 ui.label(RichText::new("frees another thread's block").strong().color(view.theme.touched));
             }
         });
-        if let Some(explained) = &narration.explained {
-            ui.label(explained);
-        } else if !narration.stack.is_empty() {
-            super::stack(ui, "Called from", "calls", &narration.stack);
+        match &narration.explained {
+            Some(explained) if narration.stack.is_empty() => {
+                ui.label(explained);
+            }
+            explained => {
+                let title = explained.as_deref().unwrap_or("Called from");
+                if !narration.stack.is_empty() {
+                    super::stack(ui, title, "calls", &narration.stack);
+                }
+            }
         }
         remarks(ui, view, narration, commands);
         sentences(ui, view, narration, commands);

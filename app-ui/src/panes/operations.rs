@@ -129,9 +129,10 @@ fn row(ui: &Ui, view: &View<'_>, row: &OperationRow, rect: Rect, list: Rect, com
     let id = ui.scope_id().with(("operation", index));
     let response = ui.interact(rect.intersect(list), id, Sense::click());
     response.widget_info(|| {
-        let thread = row.thread.map_or_else(String::new, |thread| format!(", thread {thread}"));
+        let thread = row.thread_name.as_ref().map_or_else(String::new, |thread| format!(", {thread}"));
+        let caller = row.caller.as_ref().map_or_else(String::new, |caller| format!(", from {}", caller.text));
         let marks = marks_of(row, ", ");
-        let text = format!("Step {}: {call}{thread}{marks}", grouped(step));
+        let text = format!("Step {}: {call}{thread}{caller}{marks}", grouped(step));
         WidgetInfo::selected(Role::Button, true, current, text)
     });
     let painter = ui.painter_at(list);
@@ -174,10 +175,14 @@ fn row(ui: &Ui, view: &View<'_>, row: &OperationRow, rect: Rect, list: Rect, com
         FontId::monospace(11.5),
         color,
     );
-    if !row.marks.is_empty() {
-        let beside = Pos2::new(drawn.right() + 10.0, center);
-        let names = row.marks.join(", ");
-        clipped.text(beside, egui::Align2::LEFT_CENTER, names, FontId::proportional(11.0), theme.weak);
+    // Beside the call, as far as there is room: marks, and the function that calls.
+    let marks = (!row.marks.is_empty()).then(|| row.marks.join(", "));
+    let caller = row.caller.as_ref().map(|caller| caller.text.clone());
+    let mut right = drawn.right();
+    for text in marks.into_iter().chain(caller) {
+        let beside = Pos2::new(right + 10.0, center);
+        let font = FontId::proportional(11.0);
+        right = clipped.text(beside, egui::Align2::LEFT_CENTER, text, font, theme.weak).right();
     }
     if id_width > 0.0 {
         painter.text(
@@ -196,8 +201,9 @@ fn row(ui: &Ui, view: &View<'_>, row: &OperationRow, rect: Rect, list: Rect, com
             "Step {}: {call}{}{}{}\nClick to go there",
             grouped(step),
             row.id.map_or_else(String::new, |id| format!(", id {id}")),
-            row.thread.map_or_else(String::new, |thread| format!(", on thread {thread}")),
-            marks_of(row, "\n")
+            row.thread_name.as_ref().map_or_else(String::new, |thread| format!(", on {thread}")),
+            row.caller.as_ref().map_or_else(String::new, |caller| format!("\nCalled from {}", caller.whole))
+                + &marks_of(row, "\n")
         ));
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn holder_ui(ui: &mut Ui, holder: &Holder, name: Option<&str>, comman
         Holder::Nobody => {
             ui.weak("No pointer of the trace is this block");
         }
-        Holder::Operation { step, call, id, stack } => {
+        Holder::Operation { step, call, id, thread, stack } => {
             ui.horizontal_wrapped(|ui| {
                 if let Some(name) = name {
                     ui.label(format!("The program's {name}, since"));
@@ -42,6 +42,9 @@ pub(super) fn holder_ui(ui: &mut Ui, holder: &Holder, name: Option<&str>, comman
                     commands.push(Command::Order(Order::Seek(*step)));
                 }
                 ui.monospace(call);
+                if let Some(thread) = thread {
+                    ui.weak(format!("on {thread}"));
+                }
             });
             if !stack.is_empty() {
                 super::stack(ui, "Born by", "birth", stack);

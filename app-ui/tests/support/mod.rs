@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test takes a part of it")]
 
+pub(crate) mod clipboard;
 pub(crate) mod picture;
 pub(crate) mod renderer;
 pub(crate) mod window;

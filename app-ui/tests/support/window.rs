@@ -159,6 +159,11 @@ impl Window {
         self.settle();
     }
 
+    /// Clicks a button, and what that put on the clipboard.
+    pub(crate) fn copied(&mut self, button: &str) -> String {
+        super::clipboard::copied(&mut self.harness, button)
+    }
+
     /// The application.
     pub(crate) fn app(&self) -> &App {
         self.harness.state()

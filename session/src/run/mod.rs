@@ -188,6 +188,13 @@ impl Session {
         small.map_or(middle, |index| index + 1)
     }
 
+    /// The frame that called the operation after `index` others, where the trace has it.
+    pub fn caller_of(&self, index: u64) -> Option<SourceLine> {
+        let stack = crate::actions::stack_at(&self.trace, &self.stacks, index)?;
+        let (_, frame) = self.trace.origin.stacks.node(stack)?;
+        Some(self.trace.origin.stacks.line(frame))
+    }
+
     /// Whether it can be said what tracemalloc would say of the trace.
     pub fn supposed(&self) -> Result<(), NotSupposed> {
         self.supposed

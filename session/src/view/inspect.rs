@@ -14,7 +14,7 @@ use crate::format;
 use crate::ground::Ground;
 use crate::place::Place;
 use crate::run::Session;
-use crate::view::tape::FrameFacts;
+use crate::view::tape::{FrameFacts, thread_name};
 
 /// `struct pool_header`. Links to `usedpools` itself, which is no pool, are `None`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -115,6 +115,8 @@ pub enum Holder {
         call: String,
         /// The trace's id for the block.
         id: Option<u64>,
+        /// Its thread, with its name where it has one, in a trace of several.
+        thread: Option<String>,
         /// The Python stack that it came from, most recent frame first; empty where the trace has none.
         stack: Vec<FrameFacts>,
     },
@@ -250,6 +252,7 @@ fn held_by(session: &Session, index: u64) -> Holder {
         step: index + 1,
         call: crate::actions::call(session.trace(), &op),
         id: format::id_after(&op),
+        thread: session.trace().has_threads().then(|| thread_name(session, op.thread)),
         stack: session.stack_of(index).unwrap_or_default().iter().map(FrameFacts::of).collect(),
     })
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use sim_core::event::{MiEvent, Sentence, narrate_operation};
-use sim_core::tape::SourceLine;
+use sim_core::tape::{Action, SourceLine};
 use sim_core::{Call, Event, Op};
 
 use crate::actions;
@@ -40,6 +40,10 @@ pub struct OperationRow {
     pub marks: Vec<String>,
     /// Its thread, in a trace of several.
     pub thread: Option<u16>,
+    /// That in words, with its name where it has one.
+    pub thread_name: Option<String>,
+    /// The frame that calls, where the trace has it.
+    pub caller: Option<FrameFacts>,
 }
 
 /// The operations that a filter lets through, as far as they are known.
@@ -111,6 +115,11 @@ fn operation_row(session: &Session, index: u64) -> Option<OperationRow> {
         noted: session.trace().note_at(index).is_some(),
         marks: names_at(session, index + 1),
         thread: session.trace().has_threads().then_some(op.thread),
+        thread_name: session.trace().has_threads().then(|| thread_name(session, op.thread)),
+        caller: match op.call {
+            Call::Act(_) => None,
+            _ => session.caller_of(index).as_ref().map(FrameFacts::of),
+        },
         call,
     })
 }
@@ -130,10 +139,11 @@ pub struct LastCall {
     pub remote_free: bool,
 }
 
-fn thread_name(session: &Session, thread: u16) -> String {
+/// A thread with its name where it has one.
+pub(super) fn thread_name(session: &Session, thread: u16) -> String {
     let names = &session.trace().origin.source.thread_names;
     match names.get(usize::from(thread)).filter(|name| !name.is_empty()) {
-        Some(name) => format!("thread {thread}, {name}"),
+        Some(name) => format!("thread {thread}, {}", format::printable(name)),
         None => format!("thread {thread}"),
     }
 }
@@ -236,7 +246,8 @@ impl Narration {
             Call::Act(action) => Some(actions::explain(session.trace(), action, op.domain)),
             _ => None,
         });
-        let stack = if explained.is_none() && op.is_some() { session.stack() } else { None };
+        let from_stack = matches!(op.map(|op| op.call), Some(Call::Act(Action::Stack(_))));
+        let stack = if op.is_some() && (explained.is_none() || from_stack) { session.stack() } else { None };
         Self {
             explained,
             stack: stack.unwrap_or_default().iter().map(FrameFacts::of).collect(),

@@ -217,7 +217,9 @@ impl Trust {
             reasons.push(Reason::AmbiguousReallocs(doubt.ambiguous_reallocs));
         }
         if trace.thread_count() > 1 {
-            reasons.push(Reason::Threads { count: trace.thread_count(), here: first.thread });
+            let names = &trace.origin.source.thread_names;
+            let name = names.get(usize::from(first.thread)).cloned().unwrap_or_default();
+            reasons.push(Reason::Threads { count: trace.thread_count(), here: first.thread, name });
         }
         if doubt.inferred_domains > 0 {
             reasons.push(Reason::InferredDomains);
@@ -249,6 +251,8 @@ pub enum Reason {
         count: u64,
         /// The thread of the first difference.
         here: u16,
+        /// Its name, empty where it has none.
+        name: String,
     },
     /// Domains were told from sizes and addresses.
     InferredDomains,
@@ -271,10 +275,13 @@ impl fmt::Display for Reason {
             Self::AmbiguousReallocs(pairs) => {
                 write!(f, "{pairs} pairs of free and realloc were taken for one realloc each")
             }
-            Self::Threads { count, here } => write!(
-                f,
-                "threads: {count} of them ran, and the order of their calls may not be that of their records (here thread {here})"
-            ),
+            Self::Threads { count, here, name } => {
+                let between = if name.is_empty() { "" } else { ", " };
+                write!(
+                    f,
+                    "threads: {count} of them ran, and the order of their calls may not be that of their records (here thread {here}{between}{name})"
+                )
+            }
             Self::InferredDomains => {
                 f.write_str("domains were inferred, and a wrong one puts a block into a pool or keeps it out")
             }
