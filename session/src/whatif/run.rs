@@ -279,7 +279,9 @@ fn run_looking(
     let mut running = Running::new(tape, setup)?;
     running.looks = looks;
     loop {
-        if let Some(figures) = running.advance(CHUNK) {
+        // Whoever listens hears of each peak.
+        let some = if running.again.is_some() { running.advance(CHUNK) } else { running.turn(CHUNK) };
+        if let Some(figures) = some {
             return figures;
         }
         if on(running.done()).is_break() {
@@ -355,20 +357,31 @@ impl Running {
             let ledger = *ledger;
             return lanes.is_empty().then(|| Ok(self.figures(ledger)));
         }
-        let mut room = most;
-        while room > 0 && self.stopped.is_none() {
-            while self.left == 0 {
-                self.turn += 1;
-                let Some(turn) = self.tape.turns.get(self.turn) else { return self.end() };
-                self.left = turn.operations;
+        let end = self.done.saturating_add(most);
+        while self.done < end {
+            if let Some(figures) = self.turn(end - self.done) {
+                return Some(figures);
             }
-            room -= self.chunk(room);
+            if self.again.is_some() {
+                break;
+            }
         }
+        None
+    }
+
+    /// One chunk of the way there, of at most so many operations.
+    fn turn(&mut self, most: u64) -> Option<Result<Figures, CellError>> {
+        while self.left == 0 {
+            self.turn += 1;
+            let Some(turn) = self.tape.turns.get(self.turn) else { return self.end() };
+            self.left = turn.operations;
+        }
+        self.chunk(most);
         if self.stopped.is_some() { self.end() } else { None }
     }
 
     /// Does operations of one lane up to the end of a stretch, or until more is held than before.
-    fn chunk(&mut self, most: u64) -> u64 {
+    fn chunk(&mut self, most: u64) {
         let at = self.tape.turns.get(self.turn).map_or(0, |turn| turn.lane as usize);
         let others = self.held.iter().enumerate().filter(|(lane, _)| *lane != at).fold(
             Held::default(),
@@ -415,7 +428,6 @@ impl Running {
         }
         self.pass();
         self.stopped = self.lanes[at].machine.stopped().map(ToString::to_string);
-        ran.max(1)
     }
 
     /// Ends the stretches that are over, of which the last one may have no operation.
