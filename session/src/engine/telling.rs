@@ -81,9 +81,9 @@ impl Engine {
         let travels = self.session.as_ref().is_some_and(Session::travels);
         let held = if travels { None } else { self.held() };
         let anew = head.is_some();
-        let findings = if travels { None } else { self.judged(anew) };
+        let judged = if travels { None } else { self.judged(anew) };
         let compared = if travels { None } else { self.compared(anew) };
-        let brings = findings.is_some() || compared.is_some();
+        let brings = judged.is_some() || compared.is_some();
         let changed = brings || head.is_some() || curves.is_some() || picture.is_some() || held.is_some();
         let asked = std::mem::take(&mut self.told.asked);
         if !asked
@@ -101,7 +101,7 @@ impl Engine {
             curves,
             picture,
             held,
-            findings,
+            judged,
             compared,
             copied,
             saved,

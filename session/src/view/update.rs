@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::compare::Compared;
-use super::findings::Findings;
+use super::findings::{Findings, Judged};
 use super::holders::Holdings;
 use super::{Curves, Head, Picture, Status};
 use crate::open::Still;
@@ -23,7 +23,7 @@ pub struct Update {
     /// Who holds the memory, at the step that it says.
     pub held: Option<Box<Holdings>>,
     /// What became of the memory over the run, or that it is not known.
-    pub findings: Option<Option<Box<Findings>>>,
+    pub judged: Option<Judged>,
     /// What is compared.
     pub compared: Option<Box<Compared>>,
     /// A text to put on the clipboard.
@@ -46,7 +46,7 @@ impl Update {
             curves: None,
             picture: None,
             held: None,
-            findings: None,
+            judged: None,
             compared: None,
             copied: None,
             saved: None,
@@ -95,7 +95,7 @@ pub struct Brought {
 impl Shown {
     /// Takes in what is new.
     pub fn take(&mut self, update: Update) -> Brought {
-        let Update { status, head, curves, picture, held, findings, compared, .. } = update;
+        let Update { status, head, curves, picture, held, judged, compared, .. } = update;
         self.status = status;
         if head.is_some() {
             self.head = head;
@@ -103,8 +103,8 @@ impl Shown {
             *self.held = Holdings::default();
             (self.findings, *self.compared) = (None, Compared::default());
         }
-        if let Some(findings) = findings {
-            self.findings = findings;
+        if let Some(judged) = judged {
+            self.findings = judged.findings;
         }
         if let Some(compared) = compared {
             self.compared = compared;
