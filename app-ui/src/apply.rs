@@ -329,6 +329,8 @@ impl State {
             }
             Action::ResetLayout => {
                 self.layout = Layout::default();
+                // A phone's is laid out anew.
+                self.wide = None;
                 return None;
             }
             Action::FrameTimes => {
@@ -407,9 +409,6 @@ impl State {
         let Some((head, picture)) = self.shown.open() else { return };
         let goes_on = before.is_some_and(|(name, len)| name == head.name && len <= head.len);
         if head.recording && !goes_on && picture.lesson.is_none() {
-            if Layout::is_narrow(self.width) && self.wide.is_none() && self.before_lesson.is_none() {
-                self.wide = Some(std::mem::replace(&mut self.layout, Layout::phone()));
-            }
             self.layout.diagnose();
         }
     }

@@ -201,7 +201,9 @@ impl Workers {
             self.start(file, attempt + 1, resume);
             // What may have been too much for it is left out in the end.
             let beside = if attempt + 1 < ATTEMPTS { beside } else { Vec::new() };
-            beside.into_iter().for_each(|file| self.put_beside(file));
+            for file in beside {
+                self.put_beside(file);
+            }
         } else {
             self.news = true;
             self.error = Some(Trouble::from(format!(

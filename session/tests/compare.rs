@@ -27,9 +27,11 @@ fn planted(name: &str, many: u64, every: u64) -> Trace {
     }
     let burst = (1..=many).filter(|id| id % every != 0);
     calls.extend(burst.map(|id| (Call::Free { id }, None)));
-    let op = |call: &Call| Op { thread: 0, domain: Domain::Obj, call: call.clone() };
+    let op = |call: &Call| Op { thread: 0, domain: Domain::Obj, call: *call };
     let mut plain = TraceBuilder::new("plain");
-    calls.iter().for_each(|(call, _)| plain.push(op(call)).unwrap());
+    for (call, _) in &calls {
+        plain.push(op(call)).unwrap();
+    }
     let plain = plain.finish();
     let mut machine = Machine::for_trace(&Profile::default(), &plain, None).unwrap();
     let mut tape = TraceBuilder::new(name);

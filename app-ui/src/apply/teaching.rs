@@ -33,6 +33,10 @@ impl State {
         if let Some(wide) = self.wide.take_if(|_| !narrow && self.before_lesson.is_none()) {
             self.layout = wide;
         }
+        let recording = now.is_none() && self.shown.head.as_ref().is_some_and(|head| head.recording);
+        if narrow && recording && self.wide.is_none() && self.before_lesson.is_none() {
+            self.wide = Some(std::mem::replace(&mut self.layout, Layout::phone()));
+        }
         if now == self.beat && (now.is_none() || narrow == self.narrow) {
             return;
         }

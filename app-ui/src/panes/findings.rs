@@ -94,7 +94,8 @@ fn verdict(ui: &mut Ui, view: &View<'_>, findings: &Findings, commands: &mut Vec
 
 /// Where the model is not to be believed, the way to the heap that is.
 fn doubted(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
-    let share = view.travel.trust.as_ref().filter(|trust| trust.complete).and_then(|trust| trust.share());
+    let share =
+        view.travel.trust.as_ref().filter(|trust| trust.complete).and_then(session::view::Agreed::share);
     let doubted = share.filter(|share| *share < session::diagnosis::inquiry::TRUSTED);
     let Some(share) = doubted.filter(|_| view.head.recorded && !view.on_recorded()) else { return };
     let button = ui.button("Judge the heap as recorded");

@@ -12,6 +12,7 @@ use crate::analysis::peak::Peaks;
 use crate::at::At;
 use crate::diagnosis::compare::{Comparison, Side};
 use crate::diagnosis::key::has_stacks;
+use crate::diagnosis::survey::Point;
 use crate::diagnosis::{Census, Inquiry, Key, Placed, Rule, SharedLayout};
 use crate::open::{Loading, Opened, Outcome};
 use crate::setup::{Overrides, Setup};
@@ -24,6 +25,8 @@ use crate::view::compare::{
 use super::Engine;
 use super::surveying::{Found, Of};
 
+/// Sides that are kept: both, and one before them, so that going back and forth costs nothing.
+const KEPT: usize = 3;
 /// Operations between two looks at the clock.
 const PIECE: usize = 1 << 14;
 
@@ -172,7 +175,7 @@ impl Engine {
         let bound = self.bytes_max.map(|max| max.saturating_sub(taken));
         match loading.advance(slice, bound) {
             Outcome::Running(loading) | Outcome::Grown(loading, _) => {
-                self.comparing.loading.push_front(loading)
+                self.comparing.loading.push_front(loading);
             }
             Outcome::Done(trace) => {
                 let (trace, layout) = (Arc::new(*trace), SharedLayout::default());
@@ -287,9 +290,7 @@ impl Engine {
         }
         let Running { of, at, machine, target, .. } = running;
         let inquiry = Inquiry::sharing(Arc::clone(&of.trace), of.setup.clone(), of.layout.clone());
-        // Both sides, and those before them: going back and forth costs nothing.
-        const KEPT: usize = 2;
-        comparing.reached.truncate(KEPT);
+        comparing.reached.truncate(KEPT - 1);
         comparing.reached.insert(0, Reached { of, at, step: target.unwrap_or(0), machine, inquiry });
     }
 
@@ -402,12 +403,8 @@ impl Engine {
 fn begin(of: &Of, at: &At, known_peak: Option<u64>) -> Result<Running, String> {
     let machine = Box::new(of.setup.machine(&of.trace).map_err(|error| error.to_string())?);
     let looks_for_peak = *at == At::Peak && known_peak.is_none();
-    let target = match looks_for_peak {
-        true => None,
-        false => {
-            Some(at.resolve(&of.trace, || Ok(known_peak.unwrap_or(0))).map_err(|error| error.to_string())?)
-        }
-    };
+    let resolve = || at.resolve(&of.trace, || Ok(known_peak.unwrap_or(0)));
+    let target = if looks_for_peak { None } else { Some(resolve().map_err(|error| error.to_string())?) };
     let peaks = looks_for_peak.then(Box::default);
     Ok(Running { of: of.clone(), at: at.clone(), machine, done: 0, peaks, target })
 }
@@ -469,8 +466,8 @@ fn tiles(census: &Census) -> Vec<SmallTile> {
     census.regions.iter().take(SidePicture::TILES).map(tile).collect()
 }
 
-impl From<&crate::diagnosis::survey::Point> for CurvePoint {
-    fn from(point: &crate::diagnosis::survey::Point) -> Self {
+impl From<&Point> for CurvePoint {
+    fn from(point: &Point) -> Self {
         Self { step: point.step, held_bytes: point.held_bytes, live_bytes: point.live_bytes() }
     }
 }
@@ -485,7 +482,7 @@ impl From<&Found> for TraceFigures {
             sure: verdict.sure(),
             peak_arenas: found.arenas_highwater,
             end_arenas: end.arenas,
-            peak_live_bytes: found.points.iter().map(|point| point.live_bytes()).max().unwrap_or(0),
+            peak_live_bytes: found.points.iter().map(Point::live_bytes).max().unwrap_or(0),
             live_bytes: end.live_bytes(),
             held_bytes: end.held_bytes,
         }

@@ -10,7 +10,7 @@ use web_time::Instant;
 use crate::diagnosis::survey::Point;
 use crate::diagnosis::{Placed, SharedLayout, Surveyor, verdict};
 use crate::setup::Setup;
-use crate::view::findings::{Findings, Surveying};
+use crate::view::findings::{Findings, Judged, Surveying};
 
 use super::Engine;
 
@@ -211,13 +211,13 @@ impl Engine {
     }
 
     /// The verdict, if it is another than the front was told; with `all` in any case.
-    pub(super) fn judged(&mut self, all: bool) -> Option<Option<Box<Findings>>> {
+    pub(super) fn judged(&mut self, all: bool) -> Option<Judged> {
         let now = (self.surveys.number, self.placed());
         if !self.look.findings || self.surveys.told == now && !all {
             return None;
         }
         self.surveys.told = now;
-        Some(self.own_findings().cloned().map(Box::new))
+        Some(Judged { findings: self.own_findings().cloned().map(Box::new) })
     }
 
     /// How far such runs are.

@@ -82,9 +82,9 @@ impl Engine {
         let held = if travels { None } else { self.held() };
         let tried = if travels { None } else { self.tried() };
         let anew = head.is_some();
-        let findings = if travels { None } else { self.judged(anew) };
+        let judged = if travels { None } else { self.judged(anew) };
         let compared = if travels { None } else { self.compared(anew) };
-        let brings = findings.is_some() || compared.is_some() || tried.is_some();
+        let brings = judged.is_some() || compared.is_some() || tried.is_some();
         let changed = brings || head.is_some() || curves.is_some() || picture.is_some() || held.is_some();
         let asked = std::mem::take(&mut self.told.asked);
         if !asked
@@ -103,7 +103,7 @@ impl Engine {
             picture,
             held,
             tried,
-            findings,
+            judged,
             compared,
             copied,
             saved,

@@ -15,6 +15,13 @@ pub struct Findings {
     pub verdict: Verdict,
 }
 
+/// What a front is told of it: the verdict, or that there is none.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Judged {
+    /// The verdict, where it is known.
+    pub findings: Option<Box<Findings>>,
+}
+
 /// How far a run over a whole tape is that nobody watches.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub enum Surveying {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::compare::Compared;
-use super::findings::Findings;
+use super::findings::{Findings, Judged};
 use super::holders::Holdings;
 use super::whatif::WhatIfPicture;
 use super::{Curves, Head, Picture, Status};
@@ -26,7 +26,7 @@ pub struct Update {
     /// What was tried.
     pub tried: Option<Box<WhatIfPicture>>,
     /// What became of the memory over the run, or that it is not known.
-    pub findings: Option<Option<Box<Findings>>>,
+    pub judged: Option<Judged>,
     /// What is compared.
     pub compared: Option<Box<Compared>>,
     /// A text to put on the clipboard.
@@ -50,7 +50,7 @@ impl Update {
             picture: None,
             held: None,
             tried: None,
-            findings: None,
+            judged: None,
             compared: None,
             copied: None,
             saved: None,
@@ -101,7 +101,7 @@ pub struct Brought {
 impl Shown {
     /// Takes in what is new.
     pub fn take(&mut self, update: Update) -> Brought {
-        let Update { status, head, curves, picture, held, tried, findings, compared, .. } = update;
+        let Update { status, head, curves, picture, held, tried, judged, compared, .. } = update;
         self.status = status;
         if head.is_some() {
             self.head = head;
@@ -109,8 +109,8 @@ impl Shown {
             *self.held = Holdings::default();
             (self.findings, *self.compared) = (None, Compared::default());
         }
-        if let Some(findings) = findings {
-            self.findings = findings;
+        if let Some(judged) = judged {
+            self.findings = judged.findings;
         }
         if let Some(compared) = compared {
             self.compared = compared;
