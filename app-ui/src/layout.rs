@@ -235,7 +235,7 @@ impl Layout {
     pub(crate) fn phone() -> Self {
         let mut tiles = Tiles::default();
         let picture = tab(&mut tiles, PICTURE);
-        let mut below = vec![Pane::Findings, Pane::Holders, Pane::Waterfall, Pane::Compare];
+        let mut below = vec![Pane::Findings, Pane::Holders, Pane::Waterfall, Pane::Compare, Pane::WhatIf];
         below.extend([Pane::Narration, Pane::Inspector, Pane::Learn, Pane::Playground]);
         let below = tab(&mut tiles, &below);
         let root = tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [picture, below], 0.42));
