@@ -77,7 +77,10 @@ fn recordings_of_the_c_library_can_be_asked_for_pymalloc() {
     assert!(stdout(&["info", &file]).contains("and ask with --as obj what pymalloc would have done"));
     assert!(stdout(&["info", &file, "--as", "obj"]).contains("because --as says so"));
     let capture = data.join("memray12.bin");
-    assert!(stdout(&["info", &capture.to_string_lossy()]).contains("there and give it to `replay --start`"));
+    assert!(
+        stdout(&["info", &capture.to_string_lossy()])
+            .contains("(while it traces, pymalloc is not in it) and give it to `replay --start`")
+    );
 }
 
 #[test]

@@ -171,7 +171,8 @@ pub(super) fn end(trace: &mut Trace, counts: &Counts) {
     }
     source.lacks(
         Missing::PROCESS_BIRTH,
-        "memray starts inside a running interpreter; print sys._debugmallocstats() there to begin with what it shows",
+        "memray starts inside a running interpreter; print sys._debugmallocstats() right before `with memray.Tracker(…)` (while it traces, \
+         pymalloc is not in it) to begin with what it shows",
     );
     source.lacks(
         "times finer than its memory records, 10 ms apart",
@@ -181,6 +182,13 @@ pub(super) fn end(trace: &mut Trace, counts: &Counts) {
         source.lacks(
             Missing::RECORDERS_BLOCKS,
             "on Python 3.11 and older memray itself takes a 16-byte block for each code object and does not record it",
+        );
+    }
+    if source.get("python").is_some_and(|python| python == "3.11" || python.starts_with("3.11.")) {
+        source.lacks(
+            "the program as it runs alone",
+            "while memray watches, CPython 3.11 makes a table of lines for each function that is called and keeps it; these blocks stand at the \
+             line that calls",
         );
     }
     source.lacks("stacks of frees", "memray records none");

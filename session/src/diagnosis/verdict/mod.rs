@@ -1,6 +1,7 @@
 //! What became of the memory over a run, in one word, with what speaks for it and what to try next. `docs/verdicts.md` has the rules.
 
 mod pictures;
+mod word;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,62 +13,7 @@ use crate::at::At;
 use crate::format::{bytes, count, grouped};
 
 pub use pictures::of_pictures;
-
-/// The word.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Word {
-    /// Live data grows steadily.
-    Growth,
-    /// Few blocks keep many arenas.
-    Pinned,
-    /// The peak's arenas stay, spread over blocks that live.
-    HighWater,
-    /// It rose and stays: the data are in use, as a cache's are.
-    Plateau,
-    /// Much comes and goes, and little stays.
-    Churn,
-    /// Most of it is not pymalloc's.
-    NotPymalloc,
-    /// Nothing to mend.
-    Healthy,
-}
-
-impl Word {
-    /// In a sentence.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::HighWater => "high water",
-            Self::NotPymalloc => "not pymalloc",
-            word => word.name(),
-        }
-    }
-
-    /// What it means.
-    pub fn meaning(self) -> &'static str {
-        match self {
-            Self::Growth => "Live data rises steadily",
-            Self::Pinned => "Few blocks keep many arenas",
-            Self::HighWater => "The peak's arenas stay, spread over what lives",
-            Self::Plateau => "It rose and stays: the data are in use, as a cache's are",
-            Self::Churn => "Much comes and goes, and little stays",
-            Self::NotPymalloc => "Most of the memory is the C library's",
-            Self::Healthy => "Nothing to mend",
-        }
-    }
-
-    /// As it is written.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Growth => "growth",
-            Self::Pinned => "pinned",
-            Self::HighWater => "high_water",
-            Self::Plateau => "plateau",
-            Self::Churn => "churn",
-            Self::NotPymalloc => "not_pymalloc",
-            Self::Healthy => "healthy",
-        }
-    }
-}
+pub use word::Word;
 
 /// What shows a figure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -487,16 +433,22 @@ impl Figures<'_> {
                 View::Holders,
             );
         }
+        // Where most arenas are kept by several groups together, no place in the source is the one to change.
+        let together = alone * 2 < end.arenas;
+        let apart = Try::Do("do the burst in a process of its own that ends".to_owned());
+        if together {
+            verdict.tries.push(apart.clone());
+        }
         if let Some(first) = groups.first().filter(|group| group.arenas_alone > 0) {
             verdict.tries.push(Try::Ask(Ask::Free(self.survey.key, first.label.key.clone())));
-            verdict.tries.push(Try::Do(format!(
-                "make what {} keeps before the burst, or drop it after: its blocks lie among those that are gone",
-                first.label.key
-            )));
-        } else {
-            verdict.tries.push(Try::Ask(Ask::Want(50)));
+            if !together {
+                verdict.tries.push(Try::Do(format!(
+                    "make what {} keeps before the burst, or drop it after: its blocks lie among those that are gone",
+                    first.label.key
+                )));
+            }
         }
-        verdict.tries.push(Try::Do("do the burst in a process of its own that ends".to_owned()));
+        verdict.tries.push(if together { Try::Ask(Ask::Want(50)) } else { apart });
         verdict
     }
 
