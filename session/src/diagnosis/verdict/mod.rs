@@ -196,7 +196,9 @@ fn share(part: u64, whole: u64) -> f64 {
 }
 
 fn percent(share: f64) -> String {
-    format!("{:.0} %", 100.0 * share)
+    // Hardly any is not none.
+    let digits = usize::from(share > 0.0 && share < 0.01);
+    format!("{:.digits$} %", 100.0 * share)
 }
 
 /// How far a figure is beyond a bound, 0 to 1, where twice as far is as far as it goes.
