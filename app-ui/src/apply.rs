@@ -11,6 +11,7 @@ use session::open::Still;
 use session::order::{Direction, Order};
 use session::port::Port;
 use session::view::Look;
+use session::whatif::Cell;
 use session::{Opened, Selection};
 use sim_core::Profile;
 
@@ -70,6 +71,8 @@ pub(crate) enum Request {
     Holders(HoldersAsk),
     /// A step is to be compared: as A, or as B.
     Mark(usize, u64),
+    /// Settings are to be compared with the run that is open.
+    CompareCell(Cell),
     /// Change light and dark.
     Theme(ThemePreference),
 }
@@ -220,6 +223,10 @@ impl State {
                 return Some(Request::OpenPath(path));
             }
             Command::Holders(ask) => return Some(Request::Holders(ask)),
+            Command::CompareCell(cell) => {
+                self.layout.show(Pane::Compare);
+                return Some(Request::CompareCell(cell));
+            }
             Command::OpenBeside => return Some(Request::PickBeside),
             Command::CloseOverlay => {
                 self.overlay = None;

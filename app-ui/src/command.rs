@@ -5,6 +5,7 @@ use session::Order;
 use session::diagnosis::{Key as GroupKey, Rule};
 use session::link::Link;
 use session::view::holders::Column;
+use session::whatif::Cell;
 use sim_core::index::RareEvent;
 
 /// What the window can be told; `apply` does it.
@@ -42,6 +43,8 @@ pub(crate) enum Command {
     Holders(HoldersAsk),
     /// Open a trace to be compared with the one that is open.
     OpenBeside,
+    /// Put settings that were tried beside the run that is open.
+    CompareCell(Cell),
     /// Close what lies over the panes.
     CloseOverlay,
 }

@@ -13,6 +13,7 @@ use session::view::compare::{CompareLook, Compared, SideLook};
 use session::view::findings::Surveying;
 use session::view::holders::HoldersLook;
 use session::view::{Look, Shown};
+use session::whatif::{Cell, Grid};
 use session::{At, Engine, Opened, Order, Overrides, Place, Setup};
 use sim_core::arena::{ArenaBackend as _, SimArenas, Target};
 use sim_core::tape::StackId;
@@ -110,7 +111,7 @@ impl Front {
 }
 
 fn side(trace: u32, profile: Option<&str>, at: At) -> SideLook {
-    SideLook { trace, profile: profile.map(str::to_owned), at }
+    SideLook { trace, profile: profile.map(str::to_owned), cell: Cell::default(), at }
 }
 
 /// A side as the command line makes it.
@@ -271,6 +272,15 @@ fn two_moments_two_builds_and_two_traces_are_what_the_diagnosis_says_beside_each
     assert_eq!(picture.sides[1].profile, preset);
     assert_ne!(compared.curves.a, compared.curves.b);
     assert!(compared.traces.len() < 2, "nothing stands beside it");
+    // A cell of a grid.
+    let mut grid = Grid::default();
+    grid.add("arena_size=256K").unwrap();
+    let cell = grid.cells().remove(0);
+    let tried = SideLook { cell: cell.clone(), ..side(0, None, At::End) };
+    let picture = front.compare(side(0, None, At::End), tried, None).picture.unwrap();
+    let b = plain(&trace, &cell.over(&usual), len, Placed::Model, Key::Site(1));
+    assert_eq!(picture.comparison, Comparison::of(&a, &b));
+    assert_ne!(picture.sides[0].arenas, picture.sides[1].arenas);
     // Two traces, on both heaps.
     front.engine.open(Opened::bytes("second.atrace", packed(&other)).beside(true));
     front.settle();

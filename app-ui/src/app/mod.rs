@@ -324,6 +324,7 @@ impl App {
             Some(Request::Holders(ask)) => self.local.holders.ask(ask),
             Some(Request::PickBeside) => self.platform.pick_beside(ctx),
             Some(Request::Mark(side, step)) => self.local.compare.mark(side, step),
+            Some(Request::CompareCell(cell)) => self.local.compare.beside(cell),
             Some(Request::ResetFrameTimes) => self.reset_frame_times(),
             Some(Request::Copy(text)) => ctx.copy_text(text),
             Some(Request::CopyLink(fragment)) => {

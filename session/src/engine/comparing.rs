@@ -21,6 +21,7 @@ use crate::view::compare::{
     CompareLook, ComparePicture, Compared, CurvePoint, SideLook, SidePicture, SmallTile, TraceColumn,
     TraceFigures, TwoCurves, text_of,
 };
+use crate::whatif::Cell;
 
 use super::Engine;
 use super::surveying::{Found, Of};
@@ -201,9 +202,12 @@ impl Engine {
             .nth(look.trace as usize)
             .ok_or("the other trace was closed; open one to compare with")?;
         let own = look.trace == 0;
-        let as_open = own && look.profile.as_ref().is_none_or(|name| *name == session.profile().name);
+        let tried = own && !look.cell.settings.is_empty();
+        let as_open =
+            own && !tried && look.profile.as_ref().is_none_or(|name| *name == session.profile().name);
         let setup = match &look.profile {
             _ if as_open => session.setup(),
+            _ if tried => look.cell.setup(trace, self.trying.as_it_is()),
             Some(name) => Setup::resolve(trace, &Overrides::preset(name)),
             None => Setup::resolve(trace, &Overrides::default()),
         };
@@ -245,7 +249,10 @@ impl Engine {
             let there = crate::diagnosis::Layout::is_to_be_had(&of.trace, &of.setup);
             Of { placed: if there { of.placed } else { Placed::Model }, ..of }
         };
-        let column = |trace| self.side(&SideLook { trace, profile: None, at: At::End }, placed).map(heap);
+        let column = |trace| {
+            self.side(&SideLook { trace, profile: None, cell: Cell::default(), at: At::End }, placed)
+                .map(heap)
+        };
         (0..=self.comparing.beside.len() as u32).map(column).collect()
     }
 

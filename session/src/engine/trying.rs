@@ -110,7 +110,7 @@ impl Engine {
         let overrides = cell.over(&self.trying.grid_base);
         self.trying.opened = Some(overrides.clone());
         self.trying.untold = true;
-        self.change_settings(&overrides, &Row { cell: cell.clone(), result: Err(String::new()) }.named());
+        self.change_settings(&overrides, &cell.named());
     }
 
     /// Whether something is being tried.
@@ -153,6 +153,11 @@ impl Engine {
 }
 
 impl Trying {
+    /// What cells begin with.
+    pub(super) fn as_it_is(&self) -> &Overrides {
+        &self.grid_base
+    }
+
     /// Other settings are open: another cell is the current one.
     pub(super) fn tell_again(&mut self) {
         self.untold = true;

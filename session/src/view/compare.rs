@@ -11,6 +11,7 @@ use crate::at::At;
 use crate::diagnosis::compare::{Comparison, Figure, GroupPair, Pair};
 use crate::diagnosis::verdict::Word;
 use crate::diagnosis::{Key, Placed};
+use crate::whatif::Cell;
 
 /// One of the two sides.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -19,6 +20,8 @@ pub struct SideLook {
     pub trace: u32,
     /// Under which preset; as it is open, or as the trace says, where it is left open.
     pub profile: Option<String>,
+    /// Settings that the open trace is to have instead of those that it was opened with, where there are any.
+    pub cell: Cell,
     /// When.
     pub at: At,
 }

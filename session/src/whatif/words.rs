@@ -41,9 +41,7 @@ impl Row {
 
     /// Its settings as a person would give them.
     pub fn named(&self) -> String {
-        let parts: Vec<String> =
-            self.cell.settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        if parts.is_empty() { AS_IT_IS.to_owned() } else { parts.join(" ") }
+        self.cell.named()
     }
 
     /// Why it stands outside comparisons; nothing where its run went to the end.
@@ -68,6 +66,14 @@ impl Row {
         } else {
             "not compared: other allocator".to_owned()
         })
+    }
+}
+
+impl Cell {
+    /// Its settings as a person would give them.
+    pub fn named(&self) -> String {
+        let parts: Vec<String> = self.settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        if parts.is_empty() { AS_IT_IS.to_owned() } else { parts.join(" ") }
     }
 }
 

@@ -10,6 +10,7 @@ use session::format::{count, grouped, parse_step, printable};
 use session::order::Order;
 use session::view::compare::{CompareLook, Compared, SideLook, SidePicture};
 use session::view::findings::Surveying;
+use session::whatif::Cell;
 use sim_core::profile::PRESETS;
 
 use super::{View, Wishes, empty, running};
@@ -39,6 +40,8 @@ pub(crate) struct CompareState {
     at: [String; 2],
     /// The other build.
     profile: Option<String>,
+    /// Settings that stand in its place.
+    cell: Cell,
     /// The other trace, by its number.
     other: u32,
     key: Option<Key>,
@@ -50,7 +53,7 @@ impl Default for CompareState {
     fn default() -> Self {
         let at = ["peak".to_owned(), "end".to_owned()];
         let (of, mode) = (String::new(), Mode::default());
-        Self { of, mode, at, profile: None, other: 1, key: None, drawn: false }
+        Self { of, mode, at, profile: None, cell: Cell::default(), other: 1, key: None, drawn: false }
     }
 }
 
@@ -64,6 +67,11 @@ impl CompareState {
         if self.mode == Mode::Builds {
             self.mode = Mode::Moments;
         }
+    }
+
+    /// Settings that were tried are to stand beside the run as it is open.
+    pub(crate) fn beside(&mut self, cell: Cell) {
+        (self.mode, self.cell) = (Mode::Builds, cell);
     }
 
     /// The steps of the open trace that are compared, while the pane is in front.
@@ -83,11 +91,15 @@ impl CompareState {
     }
 
     fn look(&self, view: &View<'_>) -> Option<CompareLook> {
-        let side = |trace, profile, at| SideLook { trace, profile, at };
+        let side = |trace, profile, at| SideLook { trace, profile, cell: Cell::default(), at };
         let (a, b) = match self.mode {
             Mode::Moments => (side(0, None, self.side(0, view)?), side(0, None, self.side(1, view)?)),
             Mode::Builds => {
                 let at = self.side(1, view)?;
+                if !self.cell.settings.is_empty() {
+                    let b = SideLook { cell: self.cell.clone(), ..side(0, None, at.clone()) };
+                    return Some(CompareLook { a: side(0, None, at), b, key: self.key, rows: 0..ROWS });
+                }
                 let profile = Some(self.profile.clone().unwrap_or_else(|| other_build(view)));
                 (side(0, None, at.clone()), side(0, profile, at))
             }
@@ -154,11 +166,15 @@ fn content(ui: &mut Ui, view: &View<'_>, state: &mut CompareState, commands: &mu
         return;
     };
     let wanted = state.look(view).map(|look| CompareLook { rows: 0..0, ..look });
-    for (name, side) in ["A", "B"].into_iter().zip(&*picture.sides) {
+    let looks = [&picture.look.a, &picture.look.b];
+    for ((name, side), look) in ["A", "B"].into_iter().zip(&*picture.sides).zip(looks) {
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = 5.0;
             ui.label(RichText::new(name).strong());
             ui.label(said(side));
+            if !look.cell.settings.is_empty() {
+                ui.label(format!("under {}", printable(&look.cell.named())));
+            }
         });
     }
     if wanted.is_none_or(|wanted| wanted != picture.look) {
@@ -259,8 +275,15 @@ fn combo(ui: &mut Ui, name: &'static str, selected: &str, content: impl FnOnce(&
 }
 
 fn build(ui: &mut Ui, view: &View<'_>, state: &mut CompareState) {
-    let now = state.profile.clone().unwrap_or_else(|| other_build(view));
     ui.label("beside");
+    if !state.cell.settings.is_empty() {
+        ui.strong(printable(&state.cell.named()));
+        if ui.button("Another build").on_hover_text("Choose one instead of these settings").clicked() {
+            state.cell = Cell::default();
+        }
+        return;
+    }
+    let now = state.profile.clone().unwrap_or_else(|| other_build(view));
     combo(ui, "Other build", &now, |ui| {
         for (name, about) in PRESETS.iter().filter(|(name, _)| *name != view.head.profile.name) {
             if ui.selectable_label(*name == now, *name).on_hover_text(*about).clicked() {

@@ -175,6 +175,10 @@ fn chosen(ui: &mut Ui, matrix: &Matrix, selected: Option<usize>, commands: &mut 
             if button.clicked() {
                 commands.push(ask(WhatIfOrder::Open(row.cell.clone())));
             }
+            let beside = ui.add_enabled(row.figures().is_some() && !open, Button::new("Compare"));
+            if beside.on_hover_text("Puts it beside the run that is shown").clicked() {
+                commands.push(Command::CompareCell(row.cell.clone()));
+            }
         } else {
             ui.weak("Click a cell to see its figures beside those of the run as it is.");
         }
