@@ -22,6 +22,8 @@ pub struct Births {
     most: u64,
     step: u64,
     of: Vec<u32>,
+    /// Whether bytes asked for are counted: each free then looks up what its block was born with, all over the tape.
+    counts: bool,
     asked: Asked,
     kept: Vec<(u64, Asked, Arc<[u32]>)>,
 }
@@ -36,7 +38,14 @@ struct Asked {
 impl Default for Births {
     /// Where no request is too large.
     fn default() -> Self {
-        Self { most: u64::MAX, step: 0, of: Vec::new(), asked: Asked::default(), kept: Vec::new() }
+        Self {
+            most: u64::MAX,
+            step: 0,
+            of: Vec::new(),
+            counts: false,
+            asked: Asked::default(),
+            kept: Vec::new(),
+        }
     }
 }
 
@@ -44,6 +53,13 @@ impl Births {
     /// In a process of a profile, which has no room for some requests.
     pub fn under(profile: &Profile) -> Self {
         Self { most: largest_request(profile), ..Self::default() }
+    }
+
+    /// Counts bytes asked for from the next [`Self::go_to`] on, which then begins anew.
+    pub fn count_asked(&mut self) {
+        if !self.counts {
+            *self = Self { most: self.most, counts: true, ..Self::default() };
+        }
     }
 
     /// Goes to a step of the trace; what it knows must be of the same trace, which may have grown.
@@ -73,6 +89,9 @@ impl Births {
             let Some((slot, birth)) = self.change(trace, index) else { continue };
             let Some(at) = self.of.get_mut(slot as usize) else { continue };
             let before = std::mem::replace(at, birth);
+            if !self.counts {
+                continue;
+            }
             if before != NONE {
                 self.asked.now -= u128::from(trace.packed(before as usize).size);
             }
@@ -105,7 +124,7 @@ impl Births {
         Some((op.slot.0, birth))
     }
 
-    /// Bytes asked for in the blocks of this step, and the most up to it.
+    /// Bytes asked for in the blocks of this step, and the most up to it, where they are [counted](Self::count_asked).
     pub fn asked(&self) -> (u64, u64) {
         // No process has as many as overflow.
         let bytes = |bytes: u128| u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -170,10 +189,13 @@ mod tests {
         let trace = tape.finish();
         let straight = |step| {
             let mut births = Births::default();
+            births.count_asked();
             births.go_to(&trace, step);
             (births.asked(), births.of)
         };
         let mut births = Births::default();
+        births.go_to(&trace, 600_000);
+        births.count_asked();
         for step in [0, 70_000, 1_000_000, 3, 131_072, 900_001, u64::MAX, 500_000, 0] {
             births.go_to(&trace, step);
             assert_eq!(births.step(), step.min(trace.len()));
@@ -197,6 +219,7 @@ mod tests {
         let trace = tape.finish();
         let profile = Profile::default();
         let mut births = Births::under(&profile);
+        births.count_asked();
         let mut machine = sim_core::Machine::for_trace(&profile, &trace, None).unwrap();
         let all = [(Some(0), None, (100, 100)); 3].into_iter();
         let all = all.chain([(Some(3), None, (300, 300)), (Some(4), None, (50, 300))]);

@@ -167,12 +167,15 @@ impl Inquiry {
 
     /// What `tracemalloc.take_snapshot()` would give at a step, had it been started with a limit before the first operation.
     pub fn snapshot(&mut self, step: u64, limit: u16) -> Result<Snapshot, TooManyFrames> {
+        // Who asks for a snapshot asks for these too, and should not wait twice.
+        self.births.count_asked();
         self.births.go_to(&self.trace, step);
         traced::snapshot(&self.trace, &self.births, &self.changes, limit)
     }
 
     /// What `tracemalloc.get_traced_memory()` would return there: bytes, and the most up to it.
     pub fn traced_memory(&mut self, step: u64) -> (u64, u64) {
+        self.births.count_asked();
         self.births.go_to(&self.trace, step);
         self.births.asked()
     }

@@ -52,6 +52,21 @@ impl Key {
     /// Names of the keys that every trace may have.
     pub const NAMES: [&str; 8] = ["site", "function", "module", "class", "thread", "domain", "kind", "age"];
 
+    /// Those that a trace with or without stacks can be asked by, the usual one first.
+    pub fn choices(has_stacks: bool) -> impl Iterator<Item = Self> {
+        let all = [
+            Self::Site(1),
+            Self::Function,
+            Self::Module,
+            Self::Class,
+            Self::Thread,
+            Self::Domain,
+            Self::Kind,
+            Self::Age,
+        ];
+        all.into_iter().filter(move |key| has_stacks || !key.needs_stacks())
+    }
+
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {

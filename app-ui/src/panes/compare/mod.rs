@@ -310,19 +310,7 @@ fn keys(ui: &mut Ui, view: &View<'_>, state: &mut CompareState) {
     let now = view.compared.picture.as_ref().map(|picture| picture.comparison.key);
     let Some(now) = state.key.or(now) else { return };
     combo(ui, "Groups by", &format!("by {}", now.words()), |ui| {
-        for key in [
-            Key::Site(1),
-            Key::Function,
-            Key::Module,
-            Key::Class,
-            Key::Thread,
-            Key::Domain,
-            Key::Kind,
-            Key::Age,
-        ]
-        .into_iter()
-        .filter(|key| view.head.stacks || !key.needs_stacks())
-        {
+        for key in Key::choices(view.head.stacks) {
             if ui.selectable_label(key == now, key.words()).clicked() {
                 state.key = Some(key);
             }

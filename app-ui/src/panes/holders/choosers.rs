@@ -55,17 +55,7 @@ fn keys(ui: &mut Ui, picture: &HoldersPicture, state: &mut HoldersState) {
     let now = picture.key;
     let what = "What the blocks of a group have in common";
     combo(ui, "Group by", &format!("by {}", now.words()), what, |ui| {
-        let keys = [
-            Key::Site(1),
-            Key::Function,
-            Key::Module,
-            Key::Class,
-            Key::Thread,
-            Key::Domain,
-            Key::Kind,
-            Key::Age,
-        ];
-        for key in keys.into_iter().filter(|key| picture.has_stacks || !key.needs_stacks()) {
+        for key in Key::choices(picture.has_stacks) {
             let on = std::mem::discriminant(&key) == std::mem::discriminant(&now);
             if ui.selectable_label(on, key.words()).clicked() && !on {
                 state.set_key(Some(key));

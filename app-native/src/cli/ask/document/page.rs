@@ -138,9 +138,7 @@ fn part(html: &mut String, part: &mut Part) {
     html.push_str(&map(&census, &found.inquiry.holders(&census, usual, Rule::Sole)));
     waterfall(html, part, &census);
     let stacks = has_stacks(part.found.inquiry.trace());
-    let keys =
-        [Key::Site(1), Key::Function, Key::Module, Key::Class, Key::Thread, Key::Domain, Key::Kind, Key::Age];
-    for (at, key) in keys.into_iter().filter(|key| stacks || !key.needs_stacks()).enumerate() {
+    for (at, key) in Key::choices(stacks).enumerate() {
         let holders = part.found.inquiry.holders(&census, key, Rule::Sole);
         if holders.groups.len() < 2 && at > 0 {
             continue;
