@@ -1,9 +1,11 @@
 //! A picture made of copied memory. All of that is hostile: no value in it is believed before it is checked, and every walk ends.
 //!
-//! [`memory`] has the copy. [`tables`] finds pymalloc's arenas in it, [`pools`] reads them, [`layout`] says where a version keeps what,
-//! [`types`] finds the type objects, [`objects`] reads the few contents that names need, and [`picture`] puts it together.
+//! [`memory`] has the copy. [`tables`] finds pymalloc's arenas in it, [`pools`] reads them, [`chunks`] has the blocks outside them,
+//! [`layout`] says where a version keeps what, [`types`] finds the type objects, [`objects`] reads the few contents that names need,
+//! and [`picture`] puts it together.
 //! [`parts`] says where the resident memory is.
 
+pub mod chunks;
 pub mod layout;
 pub mod memory;
 pub mod objects;
@@ -13,6 +15,7 @@ pub mod pools;
 pub mod tables;
 pub mod types;
 
+pub use chunks::{Chunk, Chunks};
 pub use layout::Version;
 pub use memory::{Kind, Mapping, Memory, Region};
 pub use parts::{Part, Resident};

@@ -1,5 +1,6 @@
 //! What a process's arenas hold, block by block.
 
+use super::chunks::Chunks;
 use super::layout::{Geometry, POOL_HEADER, Version};
 use super::memory::{Memory, word_of};
 use super::pools::Pools;
@@ -56,6 +57,10 @@ pub struct Picture {
     pub types: Vec<TypeObject>,
     /// What is in each block of [`Pools::used`]; nothing in a free one, and in one that is no object.
     pub objects: Vec<Option<Object>>,
+    /// Blocks outside the arenas.
+    pub chunks: Chunks,
+    /// What is in each of them; nothing in a free one, and in one that is no object.
+    pub chunk_objects: Vec<Option<Object>>,
 }
 
 /// The version of the `CPython` whose files are mapped.
@@ -96,7 +101,8 @@ impl Picture {
             objects[(pool.first + block) as usize] = types.object(pool.block(block), bytes);
         }
         let types = types.into_all();
-        Ok(Self { version, geometry, tables, pools, types, objects })
+        let (chunks, chunk_objects) = (Chunks::default(), Vec::new());
+        Ok(Self { version, geometry, tables, pools, types, objects, chunks, chunk_objects })
     }
 
     /// Blocks in use, with what is in each.
