@@ -177,7 +177,9 @@ impl<'a> Types<'a> {
             Some(size) => (addr + 16, &bytes[16..16 + size as usize]),
             None => (addr, bytes),
         };
-        STARTS.into_iter().find_map(|offset| self.object_at(addr, bytes, offset, hooked.is_some()))
+        let found = STARTS.into_iter().find_map(|offset| self.object_at(addr, bytes, offset, hooked.is_some()));
+        let before = if hooked.is_some() { 16 } else { 0 };
+        found.map(|object| Object { offset: object.offset + before, ..object })
     }
 
     fn object_at(&mut self, addr: u64, bytes: &[u8], offset: u64, exact: bool) -> Option<Object> {
