@@ -25,7 +25,15 @@ pub(super) mod type_object {
     pub(crate) const BASICSIZE: u64 = 32;
     pub(crate) const ITEMSIZE: u64 = 40;
     pub(crate) const FLAGS: u64 = 168;
+    pub(crate) const WEAKLISTOFFSET: u64 = 208;
+    pub(crate) const MEMBERS: u64 = 240;
+    pub(crate) const BASE: u64 = 256;
     pub(crate) const DICT: u64 = 264;
+    pub(crate) const BASES: u64 = 336;
+    pub(crate) const MRO: u64 = 344;
+    pub(crate) const CACHE: u64 = 352;
+    pub(crate) const SUBCLASSES: u64 = 360;
+    pub(crate) const DICTOFFSET: u64 = 288;
 
     pub(crate) const INLINE_VALUES: u64 = 1 << 2;
     pub(crate) const MANAGED_WEAKREF: u64 = 1 << 3;
@@ -33,6 +41,12 @@ pub(super) mod type_object {
     pub(crate) const HEAPTYPE: u64 = 1 << 9;
     pub(crate) const READY: u64 = 1 << 12;
     pub(crate) const HAVE_GC: u64 = 1 << 14;
+    pub(crate) const LONG: u64 = 1 << 24;
+    pub(crate) const LIST: u64 = 1 << 25;
+    pub(crate) const TUPLE: u64 = 1 << 26;
+    pub(crate) const BYTES: u64 = 1 << 27;
+    pub(crate) const UNICODE: u64 = 1 << 28;
+    pub(crate) const DICT_SUBCLASS: u64 = 1 << 29;
     pub(crate) const TYPE_SUBCLASS: u64 = 1 << 31;
 }
 
@@ -94,6 +108,16 @@ impl Version {
             12..=14 => 872,
             _ => 880,
         }
+    }
+
+    /// Where a heap type keeps its `ht_cached_keys`.
+    pub(super) fn ht_cached_keys(self) -> u64 {
+        self.ht_qualname() + 8
+    }
+
+    /// Where a tuple's items begin.
+    pub(super) fn tuple_items(self) -> u64 {
+        if self.minor < 14 { 24 } else { 32 }
     }
 
     /// Whether a reference count that is in use says so.

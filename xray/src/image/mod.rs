@@ -6,12 +6,22 @@
 //! [`parts`] says where the resident memory is.
 
 pub mod chunks;
+pub mod edges;
+mod frames;
+pub mod groups;
 pub mod layout;
 pub mod memory;
+pub mod nodes;
 pub mod objects;
+pub mod outside;
+pub mod owners;
 pub mod parts;
 pub mod picture;
 pub mod pools;
+pub mod reach;
+pub mod retained;
+mod shape;
+pub mod steps;
 pub mod tables;
 pub mod types;
 

@@ -24,6 +24,8 @@ pub(super) struct StrShape {
     pub(super) header: u64,
     /// Whether the letters lie behind the header.
     pub(super) compact: bool,
+    /// Whether all are ASCII.
+    pub(super) ascii: bool,
 }
 
 impl StrShape {
@@ -39,7 +41,12 @@ impl StrShape {
             (true, false) => of_other,
             (false, _) => of_other + 8,
         };
-        matches!(kind, 0 | 1 | 2 | 4).then_some(Self { length, kind, header, compact })
+        matches!(kind, 0 | 1 | 2 | 4).then_some(Self { length, kind, header, compact, ascii })
+    }
+
+    /// Behind the last of its words that are pointers: of ASCII text there is none.
+    pub(super) fn pointers(&self) -> u64 {
+        if self.compact && self.ascii { 0 } else { self.header }
     }
 
     /// Bytes that it takes.
@@ -61,6 +68,26 @@ pub(super) fn text(memory: &Memory, version: Version, addr: u64) -> Option<Strin
         char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
     };
     Some(bytes.chunks_exact(shape.kind as usize).map(letter).collect())
+}
+
+/// The int at an address, where it has one digit at most.
+pub(super) fn int(memory: &Memory, version: Version, addr: u64) -> Option<i64> {
+    let size = memory.word(addr.checked_add(LENGTH)?)?;
+    let digit = i64::from(memory.half(addr.checked_add(24)?)?);
+    if version.minor < 12 {
+        return match size.cast_signed() {
+            0 => Some(0),
+            1 => Some(digit),
+            -1 => Some(-digit),
+            _ => None,
+        };
+    }
+    match (size >> 3, size & 3) {
+        (_, 1) => Some(0),
+        (1, 2) => Some(-digit),
+        (1, _) => Some(digit),
+        _ => None,
+    }
 }
 
 /// The value that a dict has for a key.
@@ -87,7 +114,7 @@ pub(super) fn dict_value(memory: &Memory, version: Version, dict: u64, key: &str
 }
 
 /// Where the entries of a keys object begin, the bytes of one, and how many there are.
-fn entries(memory: &Memory, version: Version, keys: u64) -> Option<(u64, u64, u64)> {
+pub(super) fn entries(memory: &Memory, version: Version, keys: u64) -> Option<(u64, u64, u64)> {
     if version.minor < 11 {
         let size = memory.word(keys + 8)?;
         let width = match size {

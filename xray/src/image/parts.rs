@@ -5,7 +5,7 @@ use super::memory::{Kind, Mapping, Memory};
 use super::picture::Picture;
 
 /// Guard pages before a thread's stack are no larger than this.
-const MOST_GUARD: u64 = 1 << 20;
+pub(super) const MOST_GUARD: u64 = 1 << 20;
 
 /// What memory is used for, from what the program made to what nobody can have.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

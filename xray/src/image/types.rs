@@ -10,8 +10,6 @@ use super::objects::{self, StrShape};
 const MOST_STEPS: usize = 5;
 /// Bytes of a type's name.
 const MOST_NAME: u64 = 256;
-/// Flags of types that inherit from built-in ones.
-const LONG_SUBCLASS: u64 = 1 << 24;
 /// Places in a block where an object may begin.
 pub(super) const STARTS: [u64; 3] = [0, 16, 32];
 
@@ -29,12 +27,12 @@ pub struct TypeObject {
     /// `tp_flags`.
     pub flags: u64,
     /// How the length of its objects is checked.
-    length: Length,
+    pub(super) length: Length,
 }
 
 /// What is known of the bytes of a type's objects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Length {
+pub(super) enum Length {
     /// All have as many.
     Fixed,
     /// As many items as a word behind the header says.
@@ -148,7 +146,7 @@ impl<'a> Types<'a> {
             "datetime.time" | "datetime.datetime" => Length::Shorter,
             "generator" | "coroutine" | "async_generator" if flags & HEAPTYPE == 0 => Length::AtLeast,
             _ if itemsize == 0 => Length::Fixed,
-            _ if flags & LONG_SUBCLASS != 0 => Length::Digits,
+            _ if flags & type_object::LONG != 0 => Length::Digits,
             _ => Length::Items,
         };
         let name =
@@ -177,7 +175,8 @@ impl<'a> Types<'a> {
             Some(size) => (addr + 16, &bytes[16..16 + size as usize]),
             None => (addr, bytes),
         };
-        let found = STARTS.into_iter().find_map(|offset| self.object_at(addr, bytes, offset, hooked.is_some()));
+        let found =
+            STARTS.into_iter().find_map(|offset| self.object_at(addr, bytes, offset, hooked.is_some()));
         let before = if hooked.is_some() { 16 } else { 0 };
         found.map(|object| Object { offset: object.offset + before, ..object })
     }

@@ -1,0 +1,103 @@
+//! Memory that is in no block: what the program and its libraries keep there leads to blocks, too.
+
+use super::memory::{Kind, Mapping, Memory};
+use super::nodes::Nodes;
+use super::parts::MOST_GUARD;
+
+/// Where a reference from outside all blocks stands.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Place {
+    /// On a stack.
+    Stack,
+    /// In a variable of the program or of a library, by its file's name.
+    Variables(String),
+    /// In memory that is neither: frames of Python code, other allocators' blocks.
+    Other,
+}
+
+/// A stretch of memory outside all blocks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Piece {
+    pub(super) lo: u64,
+    pub(super) hi: u64,
+    /// By place in [`Outside::places`].
+    pub(super) place: u32,
+}
+
+/// All of it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Outside {
+    /// What it is.
+    pub places: Vec<Place>,
+    /// By address.
+    pub(super) pieces: Vec<Piece>,
+}
+
+impl Outside {
+    /// What was copied, without arenas and chunks.
+    pub(super) fn of(memory: &Memory, nodes: &Nodes<'_>) -> Self {
+        let picture = nodes.picture();
+        let tables = picture.tables.iter().flat_map(|table| &table.arenas);
+        let arenas =
+            tables.map(|arena| (arena.address, arena.address.saturating_add(picture.geometry.arena)));
+        let mut arenas: Vec<(u64, u64)> = arenas.collect();
+        arenas.sort_unstable();
+        let chunks = &picture.chunks.all;
+        let mut outside = Self::default();
+        for region in memory.regions() {
+            let place = outside.place(memory, region.lo);
+            let (mut at, end) = (region.lo, region.hi());
+            let mut arena = arenas.partition_point(|arena| arena.1 <= at);
+            let mut chunk = chunks.partition_point(|chunk| chunk.addr.saturating_add(chunk.bytes) <= at);
+            while at < end {
+                let next_arena = arenas.get(arena).copied().unwrap_or((u64::MAX, u64::MAX));
+                let next_chunk = chunks.get(chunk).map_or((u64::MAX, u64::MAX), |chunk| {
+                    (chunk.addr, chunk.addr.saturating_add(chunk.bytes))
+                });
+                let next = next_arena.min(next_chunk);
+                outside.add(at, next.0.min(end), place);
+                at = at.max(next.1);
+                if next == next_arena {
+                    arena += 1;
+                } else {
+                    chunk += 1;
+                }
+            }
+        }
+        outside
+    }
+
+    fn add(&mut self, lo: u64, hi: u64, place: u32) {
+        // Between two chunks there is only the size of the second.
+        if lo < hi && hi - lo > 16 {
+            self.pieces.push(Piece { lo, hi, place });
+        }
+    }
+
+    fn place(&mut self, memory: &Memory, addr: u64) -> u32 {
+        let place = place_of(memory, addr);
+        if let Some(at) = self.places.iter().position(|known| *known == place) {
+            return at as u32;
+        }
+        self.places.push(place);
+        self.places.len() as u32 - 1
+    }
+}
+
+fn place_of(memory: &Memory, addr: u64) -> Place {
+    let mappings = memory.mappings();
+    let after = mappings.partition_point(|mapping| mapping.lo <= addr);
+    let Some(mapping) = after.checked_sub(1).map(|at| &mappings[at]) else { return Place::Other };
+    let before = after.checked_sub(2).map(|at| &mappings[at]).filter(|before| before.hi == mapping.lo);
+    let is_private_file = |mapping: &Mapping| mapping.kind == Kind::File && mapping.private_writable();
+    match (mapping.kind, before) {
+        (Kind::Stack, _) => Place::Stack,
+        (Kind::File, _) => Place::Variables(mapping.name.clone()),
+        // Variables without a value in the file lie right behind it.
+        (Kind::Anonymous, Some(before)) if is_private_file(before) => Place::Variables(before.name.clone()),
+        (Kind::Anonymous, Some(before)) if !before.readable && before.hi - before.lo <= MOST_GUARD => {
+            Place::Stack
+        }
+        _ => Place::Other,
+    }
+}
