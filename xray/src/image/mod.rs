@@ -22,6 +22,7 @@ pub mod reach;
 pub mod retained;
 mod shape;
 pub mod steps;
+pub mod summary;
 pub mod tables;
 pub mod types;
 

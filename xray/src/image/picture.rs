@@ -65,13 +65,17 @@ pub struct Picture {
 
 /// The version of the `CPython` whose files are mapped.
 pub fn version_of(memory: &Memory) -> Result<Version, PictureError> {
-    let names = || memory.mappings().iter().map(|mapping| mapping.name.as_str());
-    let found = names().find_map(Version::of_file).or_else(|| names().find_map(Version::of_extension));
+    let found = version_of_names(memory.mappings().iter().map(|mapping| mapping.name.as_str()));
     match found {
         None => Err(PictureError::NoPython),
         Some(version) if !version.is_known() => Err(PictureError::UnknownVersion(version.minor)),
         Some(version) => Ok(version),
     }
+}
+
+/// The version that names of mapped files tell: of a program or library, else of an extension module.
+pub fn version_of_names<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<Version> {
+    names.clone().find_map(Version::of_file).or_else(|| names.into_iter().find_map(Version::of_extension))
 }
 
 impl Picture {
@@ -124,21 +128,23 @@ impl Picture {
 
     /// Of each arena the bytes of its blocks in use.
     pub fn used_of_arenas(&self) -> Vec<u64> {
-        let firsts: Vec<usize> = self
-            .tables
-            .iter()
-            .scan(0, |sum, table| {
-                let first = *sum;
-                *sum += table.arenas.len();
-                Some(first)
-            })
-            .collect();
+        let firsts = self.first_arenas();
         let mut used = vec![0; self.arenas() as usize];
         for pool in &self.pools.pools {
             used[firsts[pool.table as usize] + pool.arena as usize] +=
                 u64::from(pool.count) * pool.block_bytes();
         }
         used
+    }
+
+    /// For each table, the place of its first arena in a list of all.
+    pub fn first_arenas(&self) -> Vec<usize> {
+        let sums = self.tables.iter().scan(0, |sum, table| {
+            let first = *sum;
+            *sum += table.arenas.len();
+            Some(first)
+        });
+        sums.collect()
     }
 
     /// Arenas in all.

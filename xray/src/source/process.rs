@@ -169,12 +169,12 @@ fn rss(pid: i32) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-fn page_bytes() -> u64 {
+pub(super) fn page_bytes() -> u64 {
     let bytes = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE);
     bytes.ok().flatten().map_or(4096, |bytes| bytes as u64)
 }
 
-fn failure(pid: i32, error: io::Error) -> SourceError {
+pub(super) fn failure(pid: i32, error: io::Error) -> SourceError {
     match error.kind() {
         io::ErrorKind::NotFound => SourceError::NoProcess(pid),
         io::ErrorKind::PermissionDenied => refused(pid, Errno::EPERM),
