@@ -10,6 +10,10 @@ use super::objects::{self, StrShape};
 const MOST_STEPS: usize = 5;
 /// Bytes of a type's name.
 const MOST_NAME: u64 = 256;
+/// Words that are kept of those that lead to no type.
+const OTHERS: u64 = 1 << 16;
+/// Words that `type` is looked for among.
+const MOST_CANDIDATES: usize = 1 << 22;
 /// Places in a block where an object may begin.
 pub(super) const STARTS: [u64; 3] = [0, 16, 32];
 
@@ -65,7 +69,9 @@ pub struct Types<'a> {
     version: Version,
     /// The type named `type`.
     root: u64,
-    known: HashMap<u64, Option<u32>>,
+    known: HashMap<u64, u32>,
+    /// Some words that lead to no type, by their low bits: of all words of a large process there would be no end.
+    others: Vec<u64>,
     all: Vec<TypeObject>,
 }
 
@@ -78,7 +84,7 @@ impl<'a> Types<'a> {
     ) -> Option<Self> {
         let mut tried: HashMap<u64, Option<u64>> = HashMap::new();
         let mut found: HashMap<u64, u64> = HashMap::new();
-        for word in candidates.filter(|word| word % 8 == 0 && *word != 0) {
+        for word in candidates.take(MOST_CANDIDATES).filter(|word| word % 8 == 0 && *word != 0) {
             let root = *tried.entry(word).or_insert_with(|| root_of(memory, word));
             if let Some(root) = root {
                 *found.entry(root).or_default() += 1;
@@ -90,7 +96,8 @@ impl<'a> Types<'a> {
             .filter(|(_, root)| name_of(memory, *root).as_deref() == Some("type"))
             .collect();
         let (_, root) = named.into_iter().max()?;
-        Some(Self { memory, version, root, known: HashMap::new(), all: Vec::new() })
+        let others = vec![0; OTHERS as usize];
+        Some(Self { memory, version, root, known: HashMap::new(), others, all: Vec::new() })
     }
 
     /// Those that were met.
@@ -105,22 +112,28 @@ impl<'a> Types<'a> {
     /// The type at an address.
     #[inline]
     pub(super) fn at(&mut self, addr: u64) -> Option<u32> {
-        if let Some(known) = self.known.get(&addr) {
-            return *known;
+        if !addr.is_multiple_of(8) || addr == 0 {
+            return None;
         }
-        let made = self.make(addr).map(|made| {
-            self.all.push(made);
-            self.all.len() as u32 - 1
-        });
-        self.known.insert(addr, made);
-        made
+        let other = (addr / 8 % OTHERS) as usize;
+        if self.others[other] == addr {
+            return None;
+        }
+        if let Some(known) = self.known.get(&addr) {
+            return Some(*known);
+        }
+        let Some(made) = self.make(addr) else {
+            self.others[other] = addr;
+            return None;
+        };
+        let number = self.all.len() as u32;
+        self.all.push(made);
+        self.known.insert(addr, number);
+        Some(number)
     }
 
     fn make(&self, addr: u64) -> Option<TypeObject> {
         use type_object::{BASICSIZE, FLAGS, HEAPTYPE, ITEMSIZE, READY, TYPE_SUBCLASS};
-        if !addr.is_multiple_of(8) || addr == 0 {
-            return None;
-        }
         let memory = self.memory;
         let meta = memory.word(addr + 8)?;
         if memory.word(meta.checked_add(FLAGS)?)? & TYPE_SUBCLASS == 0 || root_of(memory, addr)? != self.root
