@@ -169,6 +169,13 @@ impl Groups {
         name
     }
 
+    /// What one step adds to a name.
+    pub(super) fn step_name(&self, step: Step) -> String {
+        let mut name = String::new();
+        self.write(step, &mut name);
+        name
+    }
+
     fn write(&self, step: Step, name: &mut String) {
         let text = |number: Text| self.texts[number as usize].as_str();
         // A string takes whatever is written into it.
