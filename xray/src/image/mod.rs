@@ -25,6 +25,7 @@ pub mod steps;
 pub mod summary;
 pub mod tables;
 pub mod types;
+pub mod verdict;
 pub mod ways;
 
 pub use chunks::{Chunk, Chunks};

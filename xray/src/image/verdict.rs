@@ -1,0 +1,152 @@
+//! What a process's memory is for the most part, and what of it could come back.
+
+/// Hundredths of the resident memory from which on what could come back is worth a word.
+const MUCH_PERCENT: u64 = 20;
+/// The same of memory that nothing refers to, which is a fault from less on.
+const LOST_PERCENT: u64 = 5;
+/// Less than this is lost in healthy processes too.
+const LEAST_LOST: u64 = 1 << 20;
+/// Hundredths from which on one use is what the process is.
+const MOST_PERCENT: u64 = 50;
+
+/// Sums that are judged, in bytes that are resident.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Evidence {
+    /// All that the process has in memory.
+    pub resident: u64,
+    /// Objects and buffers in arenas.
+    pub in_arenas: u64,
+    /// Free in arenas.
+    pub free_in_arenas: u64,
+    /// Of that, in arenas that hold little.
+    pub free_in_little_used: u64,
+    /// Objects and their buffers outside arenas.
+    pub buffers: u64,
+    /// What `malloc_trim` would give back.
+    pub trim: u64,
+    /// Blocks of the C library that nothing refers to.
+    pub lost: u64,
+    /// Code, constants and variables of program and libraries, and memory that only C code knows.
+    pub native: u64,
+}
+
+/// What is found.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Cause {
+    /// The C library has memory that was freed and would give it back if asked.
+    CLibraryFree,
+    /// C code has lost blocks.
+    LostInC,
+    /// Few blocks keep arenas.
+    Pinned,
+    /// Arenas have much free memory, but none hardly anything in it.
+    Spread,
+    /// Large objects and buffers, which lie outside the arenas.
+    Buffers,
+    /// Native code and its memory.
+    Native,
+    /// Objects in arenas: the program has them.
+    Objects,
+}
+
+/// A finding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// What.
+    pub cause: Cause,
+    /// How many bytes of it.
+    pub bytes: u64,
+}
+
+impl Cause {
+    /// The verdict that it is, by the names that verdicts have.
+    pub fn verdict(self) -> &'static str {
+        match self {
+            Self::CLibraryFree | Self::LostInC | Self::Buffers | Self::Native => "not_pymalloc",
+            Self::Pinned => "pinned",
+            Self::Spread => "high_water",
+            Self::Objects => "healthy",
+        }
+    }
+
+    /// Its own name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CLibraryFree => "c_library_free",
+            Self::LostInC => "lost_in_c",
+            Self::Pinned => "pinned",
+            Self::Spread => "spread",
+            Self::Buffers => "buffers",
+            Self::Native => "native",
+            Self::Objects => "objects",
+        }
+    }
+}
+
+/// What there is to say, the weightiest first; never nothing.
+pub fn findings(evidence: &Evidence) -> Vec<Finding> {
+    let of = |percent: u64| evidence.resident / 100 * percent;
+    let finding = |cause, bytes| Finding { cause, bytes };
+    let mut faults = Vec::new();
+    if evidence.trim >= of(MUCH_PERCENT).max(1) {
+        faults.push(finding(Cause::CLibraryFree, evidence.trim));
+    }
+    if evidence.lost >= of(LOST_PERCENT).max(LEAST_LOST) {
+        faults.push(finding(Cause::LostInC, evidence.lost));
+    }
+    if evidence.free_in_arenas >= of(MUCH_PERCENT).max(1) {
+        let pinned = evidence.free_in_little_used >= evidence.free_in_arenas / 2;
+        let cause = if pinned { Cause::Pinned } else { Cause::Spread };
+        faults.push(finding(cause, evidence.free_in_arenas));
+    }
+    faults.sort_by_key(|found| std::cmp::Reverse(found.bytes));
+    let uses = [
+        finding(Cause::Buffers, evidence.buffers),
+        finding(Cause::Native, evidence.native),
+        finding(Cause::Objects, evidence.in_arenas),
+    ];
+    let most =
+        uses.into_iter().filter(|found| found.bytes >= of(MOST_PERCENT)).max_by_key(|found| found.bytes);
+    match most {
+        Some(found) => faults.push(found),
+        None if faults.is_empty() => {
+            faults.extend(uses.into_iter().max_by_key(|found| found.bytes));
+        }
+        None => {}
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: u64 = 1_000_000;
+
+    fn first(evidence: Evidence) -> Cause {
+        findings(&Evidence { resident: 100 * MB, ..evidence })[0].cause
+    }
+
+    #[test]
+    fn the_weightiest_fault_comes_first_and_a_use_where_there_is_none() {
+        let none = Evidence::default();
+        assert_eq!(first(Evidence { trim: 30 * MB, in_arenas: 60 * MB, ..none }), Cause::CLibraryFree);
+        assert_eq!(first(Evidence { trim: 19 * MB, in_arenas: 60 * MB, ..none }), Cause::Objects);
+        assert_eq!(first(Evidence { lost: 6 * MB, in_arenas: 60 * MB, ..none }), Cause::LostInC);
+        let free = Evidence { free_in_arenas: 40 * MB, ..none };
+        assert_eq!(first(Evidence { free_in_little_used: 30 * MB, ..free }), Cause::Pinned);
+        assert_eq!(first(Evidence { free_in_little_used: 10 * MB, ..free }), Cause::Spread);
+        assert_eq!(first(Evidence { free_in_arenas: 40 * MB, lost: 50 * MB, ..none }), Cause::LostInC);
+        assert_eq!(
+            first(Evidence { buffers: 40 * MB, native: 30 * MB, in_arenas: 30 * MB, ..none }),
+            Cause::Buffers
+        );
+        assert_eq!(findings(&none).len(), 1);
+    }
+
+    #[test]
+    fn a_little_that_is_lost_is_no_fault() {
+        let small = Evidence { resident: 8 * MB, lost: MB / 2, native: 7 * MB, ..Evidence::default() };
+        assert_eq!(findings(&small)[0].cause, Cause::Native);
+    }
+}
