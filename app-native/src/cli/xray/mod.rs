@@ -1,0 +1,270 @@
+//! `arenascope xray`: what a process that runs has in its memory, read from outside.
+
+mod screen;
+mod tables;
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+use serde::Serialize;
+use xray::image::edges::Edges;
+use xray::image::owners::Owners;
+use xray::image::parts::{Use, parts};
+use xray::image::picture::version_of;
+use xray::image::reach::Reach;
+use xray::image::retained::Retained;
+use xray::image::steps::Contents;
+use xray::image::summary::Summary;
+use xray::image::verdict::{Evidence, Finding, findings};
+use xray::image::{Part, Picture};
+use xray::source::{Copy, copy};
+
+use super::output;
+use tables::{ArenaJson, HolderJson, OwnerJson, PathJson, RetainedJson, TypeJson, WayJson};
+
+/// How often a process is stopped again where it was in the middle of malloc or free.
+const TRIES: u32 = 5;
+/// How long it runs in between.
+const BETWEEN: Duration = Duration::from_millis(3);
+/// Rows of a table.
+const ROWS: usize = 10;
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "The process is held for as long as its memory is copied, by ptrace, so that it goes on even if this program is killed; with \
+                  --no-stop it runs on, and the picture is approximate. Nothing is run in it and nothing is written into it. Names of modules, \
+                  types and attributes are shown; of dicts' keys only type and length, unless --contents is given.\n\n\
+                  It reads 64-bit CPython 3.8 to 3.15 with pymalloc.\n\n\
+                  Example:\n  arenascope xray 4711"
+)]
+#[expect(clippy::struct_excessive_bools, reason = "they are flags of the command line")]
+pub(super) struct Args {
+    /// The process's number
+    #[arg(value_name = "PID")]
+    pid: i32,
+    /// Do not stop the process; the picture is approximate
+    #[arg(long)]
+    no_stop: bool,
+    /// One table instead of the overview
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["path", "retained"])]
+    by: Option<By>,
+    /// Which ways keep the objects of this type
+    #[arg(long, value_name = "TYPE", conflicts_with = "retained")]
+    path: Option<String>,
+    /// Which objects alone keep most: what goes if one goes
+    #[arg(long)]
+    retained: bool,
+    /// Show keys of dicts, their first letters
+    #[arg(long)]
+    contents: bool,
+    /// Rows of a table
+    #[arg(long, value_name = "N", default_value_t = ROWS)]
+    top: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum By {
+    /// The type of the object
+    Type,
+    /// Whose it is
+    Owner,
+    /// The way from a module, a running function or C code
+    Path,
+    /// The arena
+    Arena,
+}
+
+/// All that is told of a picture.
+#[derive(Serialize)]
+struct Report<'a> {
+    python: String,
+    pid: i32,
+    rss_bytes: u64,
+    verdict: Vec<FindingRow>,
+    parts: Vec<PartRow>,
+    pymalloc: Pymalloc,
+    types: Vec<TypeJson<'a>>,
+    owners: Vec<OwnerJson>,
+    paths: Vec<PathJson<'a>>,
+    holders: Vec<HolderJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arenas: Option<Vec<ArenaJson>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ways: Option<Vec<WayJson>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retained: Option<Vec<RetainedJson>>,
+    contents: bool,
+    pause_ms: f64,
+    stops: u32,
+    threads: usize,
+    in_flight: u64,
+    approximate: bool,
+}
+
+#[derive(Serialize)]
+struct FindingRow {
+    verdict: &'static str,
+    cause: &'static str,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct PartRow {
+    name: &'static str,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Pymalloc {
+    arenas: u64,
+    arena_bytes: u64,
+    little_used: u64,
+    interpreters: usize,
+    pools: usize,
+    empty_pools: u64,
+    blocks: u64,
+    free_blocks: u64,
+}
+
+/// A copy and what it shows.
+struct Seen {
+    shown: String,
+    copy: Copy,
+    picture: Picture,
+    stops: u32,
+}
+
+/// What was found in it.
+struct Found {
+    parts: Vec<Part>,
+    findings: Vec<Finding>,
+    summary: Summary,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let seen = look(args.pid, !args.no_stop)?;
+    let contents = if args.contents { Contents::Shown } else { Contents::Hidden };
+    let edges = Edges::of(&seen.copy.memory, &seen.picture);
+    let owners = Owners::find(&edges);
+    let reach = Reach::find(&edges, &owners.outside, contents);
+    let summary = Summary::of(&edges, &owners, &reach);
+    let parts = parts(&seen.copy.memory, &seen.copy.resident, &seen.picture);
+    let findings = findings(&evidence(&seen, &parts, &summary));
+    let found = Found { parts, findings, summary };
+    let arenas = (args.by == Some(By::Arena)).then(|| tables::arena_rows(&edges, &reach));
+    let ways = args.path.as_deref().map(|name| tables::ways_of(&edges, &reach, contents, name, args.top));
+    let retained = args.retained.then(|| {
+        let retained = Retained::find(&edges, &owners.outside);
+        tables::retained_rows(&edges, &reach, &retained, contents, args.top)
+    });
+    if args.json {
+        let mut report = report(args, &seen, &found);
+        report.arenas = arenas.map(|rows| rows.iter().map(ArenaJson::from).collect());
+        report.ways = ways.map(|(ways, examples)| tables::ways_json(&ways, &examples));
+        report.retained = retained;
+        return output::json(&report);
+    }
+    let mut out = output::reported();
+    screen::heading(&mut out, &seen, &found)?;
+    match args.by {
+        _ if retained.is_some() => tables::retained(&mut out, &retained.unwrap_or_default())?,
+        _ if ways.is_some() => {
+            let (ways, examples) = ways.unwrap_or_default();
+            tables::ways(&mut out, args.path.as_deref().unwrap_or_default(), &ways, &examples, args.top)?;
+        }
+        Some(By::Type) => tables::types(&mut out, &found.summary.types, args.top)?,
+        Some(By::Owner) => tables::owners(&mut out, &found.summary.owners, args.top)?,
+        Some(By::Path) => tables::paths(&mut out, &found.summary.paths, args.top)?,
+        Some(By::Arena) => tables::arenas(&mut out, &arenas.unwrap_or_default(), args.top)?,
+        None => screen::overview(&mut out, args, &seen, &found)?,
+    }
+    screen::ending(&mut out, args, &seen)
+}
+
+/// A picture, of a moment at which no pool was being changed where there is such a one.
+fn look(pid: i32, stop: bool) -> Result<Seen> {
+    let shown = || format!("process {pid}");
+    let mut stops = 1;
+    loop {
+        let copy = copy(pid, stop)?;
+        let version = version_of(&copy.memory).with_context(shown)?;
+        let picture = Picture::of(&copy.memory, version).with_context(shown)?;
+        if picture.pools.in_flight() == 0 || !stop || stops == TRIES {
+            return Ok(Seen { shown: shown(), copy, picture, stops });
+        }
+        stops += 1;
+        thread::sleep(BETWEEN);
+    }
+}
+
+fn evidence(seen: &Seen, parts: &[Part], summary: &Summary) -> Evidence {
+    let part = |what| part(parts, what);
+    let free_in_arenas = part(Use::FreeBlocks) + part(Use::EmptyPools) + part(Use::Uncarved);
+    let geometry = seen.picture.geometry;
+    Evidence {
+        resident: seen.copy.rss_bytes,
+        in_arenas: part(Use::Objects) + part(Use::Buffers) + part(Use::FreeListed),
+        free_in_arenas,
+        free_in_little_used: free_in_arenas.min(summary.little_used * geometry.arena),
+        native: part(Use::Variables) + part(Use::Code) + part(Use::Files),
+        ..Evidence::default()
+    }
+}
+
+/// The bytes of a use.
+fn part(parts: &[Part], what: Use) -> u64 {
+    parts.iter().find(|part| part.what == what).map_or(0, |part| part.bytes)
+}
+
+fn report<'a>(args: &Args, seen: &Seen, found: &'a Found) -> Report<'a> {
+    let Seen { copy, picture, stops, .. } = seen;
+    let pools = &picture.pools;
+    let in_flight = pools.in_flight();
+    Report {
+        python: format!("3.{}", picture.version.minor),
+        pid: args.pid,
+        rss_bytes: copy.rss_bytes,
+        verdict: found
+            .findings
+            .iter()
+            .map(|found| FindingRow {
+                verdict: found.cause.verdict(),
+                cause: found.cause.name(),
+                bytes: found.bytes,
+            })
+            .collect(),
+        parts: found.parts.iter().map(|part| PartRow { name: part.what.name(), bytes: part.bytes }).collect(),
+        pymalloc: Pymalloc {
+            arenas: picture.arenas(),
+            arena_bytes: picture.geometry.arena,
+            little_used: found.summary.little_used,
+            interpreters: picture.tables.len(),
+            pools: pools.pools.len(),
+            empty_pools: pools.empty,
+            blocks: found.summary.blocks,
+            free_blocks: pools.free_blocks(picture.geometry),
+        },
+        types: found.summary.types.iter().map(TypeJson::from).collect(),
+        owners: found.summary.owners.iter().map(OwnerJson::from).collect(),
+        paths: found.summary.paths.iter().map(PathJson::from).collect(),
+        holders: found.summary.holders.iter().map(HolderJson::from).collect(),
+        arenas: None,
+        ways: None,
+        retained: None,
+        contents: args.contents,
+        pause_ms: pause_ms(copy),
+        stops: *stops,
+        threads: copy.threads,
+        in_flight,
+        approximate: args.no_stop || in_flight > 0,
+    }
+}
+
+fn pause_ms(copy: &Copy) -> f64 {
+    (copy.pause.as_secs_f64() * 1e6).round() / 1e3
+}

@@ -1,0 +1,156 @@
+//! A picture on one screen: what it comes to, where the memory is, who has it, and what to do next.
+
+use std::io::Write as _;
+
+use anyhow::Result;
+use session::format::{bytes, printable};
+use xray::image::summary::{LITTLE_PERCENT, Whose};
+use xray::image::verdict::{Cause, Finding};
+
+use super::super::output::{Reported, count, grouped};
+use super::{Args, Found, Seen, pause_ms, tables};
+
+/// What the process comes to, and what can be done.
+pub(super) fn heading(out: &mut Reported, seen: &Seen, found: &Found) -> Result<()> {
+    writeln!(
+        out,
+        "{} (Python 3.{}) has {} in memory",
+        printable(&seen.shown),
+        seen.picture.version.minor,
+        bytes(seen.copy.rss_bytes)
+    )?;
+    for finding in &found.findings {
+        let share = 100 * finding.bytes / seen.copy.rss_bytes.max(1);
+        writeln!(out, "\n{} ({share} %): {}", bytes(finding.bytes), says(finding, found))?;
+        writeln!(out, "  next: {}", next(finding.cause, found))?;
+    }
+    Ok(())
+}
+
+/// A finding as a sentence.
+fn says(finding: &Finding, found: &Found) -> String {
+    let summary = &found.summary;
+    match finding.cause {
+        Cause::CLibraryFree => {
+            "the C library keeps memory that was freed, and would give this much back if it were asked".to_owned()
+        }
+        Cause::LostInC => {
+            let lost = summary.owners.iter().find(|row| row.whose == Whose::Nowhere);
+            format!(
+                "{} that nothing refers to: C code has lost them, and Python's own tools do not see them",
+                count(lost.map_or(0, |row| row.blocks), "block")
+            )
+        }
+        Cause::Pinned => {
+            let most = summary.holders.first();
+            let most = most.map_or_else(String::new, |holder| {
+                format!("; {} is in {} of them", printable(&holder.name), grouped(holder.arenas))
+            });
+            format!(
+                "free in pymalloc's arenas, which go back to the system only when they are empty: {} hold less than \
+                 {LITTLE_PERCENT} %{most}",
+                count(summary.little_used, "arena")
+            )
+        }
+        Cause::Spread => {
+            "free in pymalloc's arenas, most of which are well used otherwise: what a higher peak left, and new objects go there first"
+                .to_owned()
+        }
+        Cause::Buffers => {
+            let rows = summary.owners.iter().filter(|row| matches!(row.whose, Whose::Type(_)));
+            let most = rows.take(2).map(|row| match &row.whose {
+                Whose::Type(name) => format!("{} of {}", bytes(row.bytes), printable(name)),
+                _ => String::new(),
+            });
+            let most: Vec<String> = most.collect();
+            let most = if most.is_empty() { String::new() } else { format!(": {}", most.join(", ")) };
+            format!("large objects and buffers, which the C library has and not pymalloc{most}")
+        }
+        Cause::Native => "code, variables and memory of the program and its libraries, not of Python's objects".to_owned(),
+        Cause::Objects => {
+            let most = summary.paths.first().map_or_else(String::new, |row| {
+                format!("; most of one place are {} under {}", bytes(row.bytes), printable(&row.name))
+            });
+            format!("objects that the program has, and their buffers{most}")
+        }
+    }
+}
+
+/// What to do about it.
+fn next(cause: Cause, found: &Found) -> String {
+    match cause {
+        Cause::CLibraryFree => {
+            "ctypes.CDLL(None).malloc_trim(0) after the work that frees, or start with MALLOC_TRIM_THRESHOLD_=131072 and, with many threads, \
+             MALLOC_ARENA_MAX=2"
+                .to_owned()
+        }
+        Cause::LostInC => {
+            "look for the extension that allocates blocks of these sizes: `arenascope xray PID --by owner`; a recording with `memray run \
+             --native` names the C function"
+                .to_owned()
+        }
+        Cause::Pinned => match found.summary.holders.first() {
+            Some(holder) if holder.alone > 0 => format!(
+                "drop {}, and about {} go back; --by arena shows each, --path TYPE who keeps a type",
+                printable(&holder.name),
+                count(holder.alone, "arena")
+            ),
+            _ => "--by arena shows what is left in each; several holders have to go together".to_owned(),
+        },
+        Cause::Spread => "nothing, if the peak comes again; else look at what the peak was: a recording says".to_owned(),
+        Cause::Buffers => "--by owner lists all; --path TYPE says who keeps them".to_owned(),
+        Cause::Native => "fewer imports, or several workers that share the pages: import before the fork".to_owned(),
+        Cause::Objects => "--by path says who keeps what; --retained what goes with one object".to_owned(),
+    }
+}
+
+/// Tables of everything.
+pub(super) fn overview(out: &mut Reported, args: &Args, seen: &Seen, found: &Found) -> Result<()> {
+    let rss = seen.copy.rss_bytes;
+    writeln!(out, "\n{:>14} {:>8}  resident memory", "bytes", "share")?;
+    for part in &found.parts {
+        let share = 100.0 * part.bytes as f64 / rss.max(1) as f64;
+        writeln!(out, "{:>14} {share:>6.1} %  {}", grouped(part.bytes), part.what.name())?;
+    }
+    let sum = found.parts.iter().map(|part| part.bytes).sum();
+    let share = 100.0 * sum as f64 / rss.max(1) as f64;
+    writeln!(out, "{:>14} {share:>6.1} %  in all; the system counts {}", grouped(sum), grouped(rss))?;
+    let summary = &found.summary;
+    tables::types(out, &summary.types, args.top)?;
+    tables::owners(out, &summary.owners, args.top)?;
+    tables::paths(out, &summary.paths, args.top)?;
+    let arenas = seen.picture.arenas();
+    writeln!(
+        out,
+        "\n{} of {} each; {} of them hold less than {LITTLE_PERCENT} %",
+        count(arenas, "arena"),
+        bytes(seen.picture.geometry.arena),
+        grouped(summary.little_used)
+    )?;
+    if seen.picture.tables.len() > 1 {
+        writeln!(out, "they are of {} interpreters with arenas of their own", seen.picture.tables.len())?;
+    }
+    if summary.little_used > 0 {
+        tables::holders(out, &summary.holders, args.top)?;
+    }
+    Ok(())
+}
+
+/// What it cost, and how far it can be believed.
+pub(super) fn ending(out: &mut Reported, args: &Args, seen: &Seen) -> Result<()> {
+    if args.no_stop {
+        writeln!(out, "\nthe process went on running, so the picture is approximate")?;
+    } else {
+        let times = if seen.stops > 1 { format!(", stopped {} times", seen.stops) } else { String::new() };
+        let threads = count(seen.copy.threads as u64, "thread");
+        writeln!(out, "\nthe process did not run for {:.0} ms ({threads}{times})", pause_ms(&seen.copy))?;
+    }
+    let in_flight = seen.picture.pools.in_flight();
+    if in_flight > 0 {
+        writeln!(out, "{} were being changed: the picture is approximate there", count(in_flight, "pool"))?;
+    }
+    if !args.contents {
+        writeln!(out, "keys of dicts are not shown; --contents shows them")?;
+    }
+    Ok(())
+}
