@@ -2,6 +2,7 @@
 
 import http.server
 import sys
+import time
 
 
 class Session:
@@ -14,10 +15,12 @@ SESSIONS = {}
 
 
 def page_of(name):
-    rows = [{"id": str(number), "price": number * 0.01, "tags": [name, str(number)]} for number in range(2000)]
+    rows = [{"id": str(number), "price": number * 0.01, "tags": [name, str(number)]} for number in range(4000)]
     # Remembered while the page is made, so it lies among the page's own objects.
     SESSIONS[name] = Session("session-" + name, "page-" + name)
-    rows += [{"id": str(number), "price": number * 0.02, "tags": [name]} for number in range(2000)]
+    # The database is asked for the rest; other requests run meanwhile.
+    time.sleep(0.5)
+    rows += [{"id": str(number), "price": number * 0.02, "tags": [name]} for number in range(4000)]
     return "".join("<li>%s %.2f" % (row["id"], row["price"]) for row in rows).encode()
 
 
