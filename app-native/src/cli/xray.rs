@@ -165,17 +165,18 @@ fn print(report: &Report, args: &Args) -> Result<()> {
     let Report { pymalloc, parts, .. } = report;
     let held = pymalloc.arenas * pymalloc.arena_bytes;
     let of = |what: Use| parts.iter().find(|part| part.name == what.name()).map_or(0, |part| part.bytes);
+    let c_library = Use::ALL.into_iter().filter(|what| what.is_c_library()).map(of).sum();
     let free = of(Use::FreeBlocks) + of(Use::EmptyPools) + of(Use::Uncarved);
     writeln!(
         out,
         "process {} (Python {}) has {} in memory: {} are Python's objects and their buffers in arenas, {} are free in arenas that are held, \
-         {} are the C library's heap",
+         {} are the C library's",
         report.pid,
         report.python,
         bytes(report.rss_bytes),
         bytes(of(Use::Objects) + of(Use::Buffers) + of(Use::FreeListed)),
         bytes(free),
-        bytes(of(Use::CHeap))
+        bytes(c_library)
     )?;
     writeln!(
         out,
