@@ -1,10 +1,13 @@
 //! References between blocks: words of one that lead into another.
 
+use hashbrown::HashMap;
+
 use super::layout::Version;
 use super::memory::{Memory, word_of};
 use super::nodes::{Node, Nodes};
+use super::objects;
 use super::picture::Picture;
-use super::shape::Shape;
+use super::shape::{MANAGED, MANAGED_SECOND, Shape, Sort};
 
 /// A reference.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,6 +26,9 @@ pub struct Edges<'a> {
     pub(super) nodes: Nodes<'a>,
     pub(super) shapes: Vec<Shape>,
     version: Version,
+    /// Where the items of a table begin, and behind the last: what else its block has room for is left over from whoever had the memory
+    /// before.
+    bounds: HashMap<Node, (u64, u64)>,
 }
 
 impl<'a> Edges<'a> {
@@ -30,7 +36,86 @@ impl<'a> Edges<'a> {
     pub fn of(memory: &'a Memory, picture: &'a Picture) -> Self {
         let version = picture.version;
         let shapes = picture.types.iter().map(|of| Shape::of(memory, version, of)).collect();
-        Self { memory, nodes: Nodes::of(picture), shapes, version }
+        let mut edges = Self { memory, nodes: Nodes::of(picture), shapes, version, bounds: HashMap::new() };
+        for table in edges.tables_that_look_dead() {
+            edges.nodes.is_table(table);
+        }
+        edges.bounds = edges.bounds_of_tables();
+        edges
+    }
+
+    fn tables_that_look_dead(&self) -> Vec<Node> {
+        let nodes = &self.nodes;
+        let tables = nodes.used().flat_map(|node| self.tables_of(node)).flatten();
+        let tables = tables.filter_map(|(first, _)| nodes.at(first));
+        tables.filter(|table| nodes.object(*table).is_some_and(|object| object.dead)).collect()
+    }
+
+    fn bounds_of_tables(&self) -> HashMap<Node, (u64, u64)> {
+        let nodes = &self.nodes;
+        let bounds = |(first, end): (u64, u64)| {
+            let table = nodes.at(first).filter(|table| nodes.object(*table).is_none())?;
+            let (addr, room) = nodes.place(table);
+            let before = self.memory.slice(addr, first - addr)?;
+            let behind = self.memory.slice(end, (addr + room).checked_sub(end)?)?;
+            // Most leave nothing there that leads anywhere.
+            let mut words = before.chunks_exact(8).chain(behind.chunks_exact(8));
+            words.any(|word| nodes.at(word_of(word, 0)).is_some()).then_some((table, (first, end)))
+        };
+        let mut all: HashMap<Node, (u64, u64)> = HashMap::new();
+        for (table, (first, end)) in
+            nodes.used().flat_map(|node| self.tables_of(node)).flatten().filter_map(bounds)
+        {
+            // Where two objects say that it is theirs, nothing that either has is left out.
+            let known = all.entry(table).or_insert((first, end));
+            *known = (known.0.min(first), known.1.max(end));
+        }
+        all
+    }
+
+    /// Where an object's items begin, and behind the last of them; of those that have two such tables both.
+    fn tables_of(&self, node: Node) -> [Option<(u64, u64)>; 2] {
+        let Some(object) = self.nodes.live_object(node) else { return [None, None] };
+        let shape = &self.shapes[object.of as usize];
+        let start = self.nodes.place(node).0 + u64::from(object.offset);
+        let word = |offset: u64| self.memory.word(start.wrapping_add(offset)).filter(|word| *word != 0);
+        let items =
+            |first: u64, bytes: u64, count: u64| Some((first, first.checked_add(bytes.checked_mul(count)?)?));
+        let entries = |keys: u64| objects::entries(self.memory, self.version, keys);
+        let keys = |keys: u64| {
+            let (first, bytes, count) = entries(keys)?;
+            items(first, bytes, count)
+        };
+        let values = |first: u64, keys: u64| {
+            let prefix = if self.version.minor < 13 { 0 } else { 8 };
+            items(first.checked_add(prefix)?, 8, entries(keys)?.2)
+        };
+        match shape.sort {
+            Sort::List => [word(24).and_then(|first| items(first, 8, word(16).unwrap_or(0))), None],
+            Sort::Dict => {
+                let table = word(32);
+                [table.and_then(keys), word(40).and_then(|first| values(first, table?))]
+            }
+            Sort::Set => {
+                let count = word(32).unwrap_or(0).saturating_add(1);
+                [word(40).and_then(|first| items(first, 16, count)), None]
+            }
+            Sort::Type => [word(self.version.ht_cached_keys()).and_then(keys), None],
+            _ if shape.managed => {
+                [self.values_of(start).and_then(|first| values(first, shape.cached_keys)), None]
+            }
+            _ => [None, None],
+        }
+    }
+
+    /// Where an object that begins at an address has the values of its attributes, if in a table of its own.
+    pub(super) fn values_of(&self, start: u64) -> Option<u64> {
+        let word = |offset: u64| self.memory.word(start.wrapping_add(offset));
+        match self.version.minor {
+            11 => word(MANAGED_SECOND),
+            12 => word(MANAGED).map(|word| word.wrapping_add(word & 1)),
+            _ => None,
+        }
     }
 
     /// The blocks.
@@ -56,7 +141,10 @@ impl<'a> Edges<'a> {
         let (addr, room) = self.nodes.place(node);
         let Some(bytes) = self.memory.slice(addr, room) else { return };
         let Some(object) = self.nodes.object(node) else {
-            return self.words(addr, bytes, 0, room, &mut each);
+            let (first, end) = self.bounds.get(&node).map_or((0, room), |(first, end)| {
+                (first.saturating_sub(addr).min(room), end.saturating_sub(addr).min(room))
+            });
+            return self.words(addr, bytes, first, end, &mut each);
         };
         if object.dead {
             return;

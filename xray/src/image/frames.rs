@@ -3,12 +3,14 @@
 //! Up to 3.10 a frame is an object. From 3.11 on the frames of a thread lie in stretches of memory of their own, which the arena allocator gave,
 //! and those of a generator within it.
 
+use hashbrown::HashMap;
+
 use super::edges::Edges;
 use super::layout::Version;
-use super::memory::Memory;
+use super::memory::{Memory, word_of};
 use super::nodes::Node;
 use super::objects;
-use super::outside::{Outside, Place};
+use super::outside::Outside;
 
 /// Bytes of the smallest stretch of frames, and of the largest that is looked for.
 const LEAST_CHUNK: u64 = 16 << 10;
@@ -25,8 +27,9 @@ const CODE_NAMES: u64 = 96;
 const CODE_QUALNAME: u64 = 128;
 const OLD_CODE_VARNAMES: u64 = 72;
 const OLD_CODE_NAME: u64 = 112;
-/// Of a frame object up to 3.10: its code.
+/// Of a frame object up to 3.10: its code and globals.
 const OLD_FRAME_CODE: u64 = 32;
+const OLD_FRAME_GLOBALS: u64 = 48;
 /// Items of a tuple.
 const LENGTH: u64 = 16;
 
@@ -68,10 +71,10 @@ fn frame_of_generator(version: Version) -> u64 {
     if version.minor == 11 { 80 } else { 72 }
 }
 
-/// All frames of threads.
-pub(super) fn find(edges: &Edges<'_>, outside: &Outside) -> Vec<Frame> {
+/// All frames of threads, and the stretches in which they lie: what else is there is left over.
+pub(super) fn find(edges: &Edges<'_>, outside: &Outside) -> (Vec<Frame>, Vec<(u64, u64)>) {
     let nodes = edges.nodes();
-    let mut frames = Vec::new();
+    let (mut frames, mut stretches) = (Vec::new(), Vec::new());
     if members(edges.version()).is_none() {
         for node in nodes.used() {
             let Some(object) = nodes.live_object(node) else { continue };
@@ -86,47 +89,78 @@ pub(super) fn find(edges: &Edges<'_>, outside: &Outside) -> Vec<Frame> {
                 frame
             }));
         }
-        return frames;
+        return (frames, stretches);
     }
     for piece in &outside.pieces {
-        if outside.places[piece.place as usize] != Place::Other {
-            continue;
-        }
         let mut at = piece.lo.next_multiple_of(PAGE);
         while at < piece.hi {
-            at += in_chunk(edges, at, piece.hi, &mut frames).unwrap_or(PAGE);
+            let bytes = chunk_bytes(edges, at, piece.hi);
+            if let Some(bytes) = bytes {
+                stretches.push((at, at + bytes));
+            }
+            at += bytes.unwrap_or(PAGE);
         }
     }
-    frames
+    let tops = tops(edges.memory, &stretches);
+    let is_frames =
+        |&(lo, hi): &(u64, u64)| in_chunk(edges, lo, tops.get(&lo).copied().unwrap_or(hi), &mut frames);
+    stretches.retain(is_frames);
+    (frames, stretches)
 }
 
-/// The frames of the stretch that begins at an address, and its bytes, if it is one.
-fn in_chunk(edges: &Edges<'_>, addr: u64, end: u64, frames: &mut Vec<Frame>) -> Option<u64> {
+/// Behind the last frame of each stretch: what its own header says, or where it is the one that a thread fills, what the thread's state says, which has
+/// where the stretch begins, where its frames end, and where it ends, one after the other.
+fn tops(memory: &Memory, stretches: &[(u64, u64)]) -> HashMap<u64, u64> {
+    let mut tops: HashMap<u64, u64> = HashMap::new();
+    for (lo, hi) in stretches {
+        let top = memory.word(lo + 16).unwrap_or(0);
+        // One that was never left has no top of its own.
+        tops.insert(*lo, if top == 0 { *hi } else { lo + CHUNK_HEADER + 8 * top });
+    }
+    for region in memory.regions() {
+        for (words, at) in region.bytes.windows(24).step_by(8).zip((region.lo..).step_by(8)) {
+            let lo = word_of(words, 0);
+            if !lo.is_multiple_of(PAGE) || lo == 0 || at == lo {
+                continue;
+            }
+            let Ok(known) = stretches.binary_search_by_key(&lo, |stretch| stretch.0) else { continue };
+            let (top, end) = (word_of(words, 8), word_of(words, 16));
+            if end == stretches[known].1 && (lo + CHUNK_HEADER..=end).contains(&top) {
+                tops.insert(lo, top);
+            }
+        }
+    }
+    tops
+}
+
+/// The bytes of the stretch of frames that begins at an address, if it may be one.
+fn chunk_bytes(edges: &Edges<'_>, addr: u64, end: u64) -> Option<u64> {
     let memory = edges.memory;
     let (previous, size, top) = (memory.word(addr)?, memory.word(addr + 8)?, memory.word(addr + 16)?);
     let whole = (LEAST_CHUNK..=MOST_CHUNK).contains(&size) && size.is_power_of_two();
     if !whole || previous % PAGE != 0 || top > size / 8 || size > end - addr {
         return None;
     }
+    Some(size)
+}
+
+/// Adds the frames of a stretch; says whether there is any.
+fn in_chunk(edges: &Edges<'_>, addr: u64, end: u64, frames: &mut Vec<Frame>) -> bool {
     let before = frames.len();
     let mut at = addr + CHUNK_HEADER;
-    while at + 8 <= addr + size {
+    while at + 8 <= end {
         match live(edges, at) {
             Some(frame) => {
                 if let Some(last) = frames[before..].last_mut() {
                     last.end = last.end.min(at);
                 }
                 at = frame.locals;
-                frames.push(Frame { end: addr + size, ..frame });
+                frames.push(Frame { end, ..frame });
             }
             None => at += 8,
         }
     }
-    // What lies behind the last frame is left over from those that have returned.
-    if let Some(last) = frames[before..].last_mut() {
-        last.end = last.end.min(last.locals + 8 * last.names.len() as u64);
-    }
-    Some(size)
+    frames.len() > before
 }
 
 /// The frame at an address, where a code object and two dicts stand where a frame has them.
@@ -163,7 +197,9 @@ fn of_object(edges: &Edges<'_>, start: u64, end: u64) -> Option<Frame> {
     let code = edges.memory.word(start.checked_add(OLD_FRAME_CODE)?)?;
     let names = names(edges.memory, edges.version(), code);
     let locals = start + if edges.version().minor == 10 { 352 } else { 360 };
-    Some(Frame { function: function(edges, code, None), names, locals, end, object: None })
+    let globals = edges.memory.word(start.checked_add(OLD_FRAME_GLOBALS)?)?;
+    let globals = Some(globals).filter(|globals| is_a(edges, *globals, "builtins.dict"));
+    Some(Frame { function: function(edges, code, globals), names, locals, end, object: None })
 }
 
 /// Where the variables of a generator or of a frame object begin, and what they are called.

@@ -1,7 +1,7 @@
 //! A picture made of copied memory. All of that is hostile: no value in it is believed before it is checked, and every walk ends.
 //!
 //! [`memory`] has the copy. [`tables`] finds pymalloc's arenas in it, [`pools`] reads them, [`chunks`] has the blocks outside them,
-//! [`layout`] says where a version keeps what, [`types`] finds the type objects, [`objects`] reads the few contents that names need,
+//! [`heaps`] finds those, [`layout`] says where a version keeps what, [`types`] finds the type objects, [`objects`] reads the few contents that names need,
 //! and [`picture`] puts it together.
 //! [`parts`] says where the resident memory is.
 
@@ -9,6 +9,7 @@ pub mod chunks;
 pub mod edges;
 mod frames;
 pub mod groups;
+pub mod heaps;
 pub mod layout;
 pub mod memory;
 pub mod nodes;
@@ -19,6 +20,7 @@ pub mod parts;
 pub mod picture;
 pub mod pools;
 pub mod reach;
+pub mod resident;
 pub mod retained;
 mod shape;
 pub mod steps;
@@ -29,7 +31,9 @@ pub mod verdict;
 pub mod ways;
 
 pub use chunks::{Chunk, Chunks};
+pub use heaps::{Heaps, Malloc};
 pub use layout::Version;
 pub use memory::{Kind, Mapping, Memory, Region};
-pub use parts::{Part, Resident};
+pub use parts::Part;
 pub use picture::{Picture, PictureError};
+pub use resident::Resident;

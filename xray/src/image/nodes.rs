@@ -1,6 +1,6 @@
 //! All blocks by number, and which of them an address lies in.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::chunks::State;
 use super::layout::POOL_HEADER;
@@ -47,6 +47,8 @@ pub struct Nodes<'a> {
     large: Vec<u32>,
     lowest: u64,
     highest: u64,
+    /// Blocks that look like an object that was given up, but are another's table: what they look like is left over.
+    tables: HashSet<Node>,
 }
 
 impl<'a> Nodes<'a> {
@@ -90,7 +92,13 @@ impl<'a> Nodes<'a> {
         let (lowest, highest) = pool_ends
             .chain(chunk_ends)
             .fold((u64::MAX, 0), |(lowest, highest), (lo, hi)| (lo.min(lowest), hi.max(highest)));
-        Self { picture, pool_bits, rows, by_pool, by_block, chunks: carved, by_page, large, lowest, highest }
+        let (chunks, tables) = (carved, HashSet::new());
+        Self { picture, pool_bits, rows, by_pool, by_block, chunks, by_page, large, lowest, highest, tables }
+    }
+
+    /// Says that a block is an object's table, whatever it looks like.
+    pub(super) fn is_table(&mut self, node: Node) {
+        self.tables.insert(node);
     }
 
     /// What they are blocks of.
@@ -164,10 +172,11 @@ impl<'a> Nodes<'a> {
     /// What is in a block.
     #[inline]
     pub fn object(&self, node: Node) -> Option<Object> {
-        match node.checked_sub(self.chunks) {
+        let object = match node.checked_sub(self.chunks) {
             Some(at) => self.picture.chunk_objects.get(at as usize).copied().flatten(),
             None => self.picture.objects[node as usize],
-        }
+        };
+        object.filter(|object| !object.dead || !self.tables.contains(&node))
     }
 
     /// The object in a block that somebody has, and not one that is kept for the next of its type.

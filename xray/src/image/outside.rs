@@ -1,5 +1,7 @@
 //! Memory that is in no block: what the program and its libraries keep there leads to blocks, too.
 
+use super::edges::Edges;
+use super::frames::{self, Frame};
 use super::memory::{Kind, Mapping, Memory};
 use super::nodes::Nodes;
 use super::parts::MOST_GUARD;
@@ -31,6 +33,8 @@ pub struct Outside {
     pub places: Vec<Place>,
     /// By address.
     pub(super) pieces: Vec<Piece>,
+    /// Functions that run. Their memory is in no piece.
+    pub(super) frames: Vec<Frame>,
 }
 
 impl Outside {
@@ -65,6 +69,24 @@ impl Outside {
             }
         }
         outside
+    }
+
+    /// Looks for frames, whose memory is then no more what C code has.
+    pub(super) fn find_frames(&mut self, edges: &Edges<'_>) {
+        let (frames, stretches) = frames::find(edges, self);
+        self.frames = frames;
+        let mut stretches = stretches.into_iter().peekable();
+        let mut pieces = Vec::with_capacity(self.pieces.len());
+        for piece in self.pieces.drain(..) {
+            let mut lo = piece.lo;
+            while let Some((from, until)) = stretches.next_if(|(from, _)| *from < piece.hi) {
+                pieces.push(Piece { lo, hi: from, ..piece });
+                lo = until;
+            }
+            pieces.push(Piece { lo, ..piece });
+        }
+        pieces.retain(|piece| piece.lo < piece.hi);
+        self.pieces = pieces;
     }
 
     fn add(&mut self, lo: u64, hi: u64, place: u32) {

@@ -34,7 +34,8 @@ impl Owners {
     /// Follows references from objects, then from outside, until nothing is added.
     pub fn find(edges: &Edges<'_>) -> Self {
         let nodes = edges.nodes();
-        let outside = Outside::of(edges.memory, nodes);
+        let mut outside = Outside::of(edges.memory, nodes);
+        outside.find_frames(edges);
         let blocks = nodes.count();
         let mut owners = Self { of: vec![NONE; blocks as usize], blocks, outside };
         owners.of_objects(edges);

@@ -1,11 +1,18 @@
 //! Where the resident memory of a process is: every byte in one part, so that they sum to what the system counts.
 
+use hashbrown::HashSet;
+
+use super::chunks::State;
 use super::layout::{Geometry, POOL_HEADER};
 use super::memory::{Kind, Mapping, Memory};
 use super::picture::Picture;
+use super::resident::Resident;
 
 /// Guard pages before a thread's stack are no larger than this.
 pub(super) const MOST_GUARD: u64 = 1 << 20;
+
+/// Before a chunk with a mapping of its own stands its header.
+const MAPPED_HEADER: u64 = 16;
 
 /// What memory is used for, from what the program made to what nobody can have.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -26,9 +33,27 @@ pub enum Use {
     PoolHeaders,
     /// What an arena loses where it does not begin at a pool's boundary.
     Alignment,
-    /// What the C library took with `brk`: its blocks, free ones too.
+    /// pymalloc's table of arenas.
+    ArenaTable,
+    /// Objects in chunks of the C library's heaps.
+    ChunkObjects,
+    /// Chunks in use that are no objects.
+    ChunkBuffers,
+    /// Objects in chunks with mappings of their own.
+    MappedObjects,
+    /// Such chunks that are no objects.
+    MappedBuffers,
+    /// Free chunks of the C library's heaps.
+    ChunksFree,
+    /// Free chunks that threads of the C library keep for themselves, and those in its fast bins.
+    ChunksCached,
+    /// What is left at the ends of its heaps.
+    HeapEnds,
+    /// Sizes in front of chunks, and what the C library keeps of its arenas.
+    ChunkHeaders,
+    /// What was taken with `brk` and is no heap that could be read.
     CHeap,
-    /// Anonymous memory that is none of the others: large blocks of the C library, its arenas for threads, the program's own mappings.
+    /// Anonymous memory that is none of the others: other allocators' blocks, the program's own mappings.
     Anonymous,
     /// Stacks.
     Stacks,
@@ -46,7 +71,7 @@ pub enum Use {
 
 impl Use {
     /// All of them, in order.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 25] = [
         Self::Objects,
         Self::FreeListed,
         Self::Buffers,
@@ -55,6 +80,15 @@ impl Use {
         Self::Uncarved,
         Self::PoolHeaders,
         Self::Alignment,
+        Self::ArenaTable,
+        Self::ChunkObjects,
+        Self::ChunkBuffers,
+        Self::MappedObjects,
+        Self::MappedBuffers,
+        Self::ChunksFree,
+        Self::ChunksCached,
+        Self::HeapEnds,
+        Self::ChunkHeaders,
         Self::CHeap,
         Self::Anonymous,
         Self::Stacks,
@@ -64,6 +98,11 @@ impl Use {
         Self::Shared,
         Self::Kernel,
     ];
+
+    /// Whether it is memory that the C library's `malloc` has: what it gave out, and what it keeps.
+    pub fn is_c_library(self) -> bool {
+        (Self::ArenaTable..=Self::CHeap).contains(&self)
+    }
 
     /// What it is called.
     pub fn name(self) -> &'static str {
@@ -76,7 +115,16 @@ impl Use {
             Self::Uncarved => "pools never used",
             Self::PoolHeaders => "pool headers",
             Self::Alignment => "alignment of arenas",
-            Self::CHeap => "C library's heap",
+            Self::ArenaTable => "pymalloc's table of arenas",
+            Self::ChunkObjects => "objects in C library's heaps",
+            Self::ChunkBuffers => "buffers in C library's heaps",
+            Self::MappedObjects => "objects with mappings of their own",
+            Self::MappedBuffers => "buffers with mappings of their own",
+            Self::ChunksFree => "free in C library's heaps",
+            Self::ChunksCached => "free, cached by C library",
+            Self::HeapEnds => "ends of C library's heaps",
+            Self::ChunkHeaders => "headers of C library's chunks",
+            Self::CHeap => "C library's heap, not read",
             Self::Anonymous => "other anonymous memory",
             Self::Stacks => "stacks",
             Self::Variables => "variables of program and libraries",
@@ -97,100 +145,116 @@ pub struct Part {
     pub bytes: u64,
 }
 
-/// Runs of memory that are resident, to sum over any stretch.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Resident {
-    /// From where, behind the last byte, and how many resident bytes lie before.
-    runs: Vec<(u64, u64, u64)>,
-}
-
-impl Resident {
-    /// Of runs by address.
-    pub fn new(runs: impl IntoIterator<Item = (u64, u64)>) -> Self {
-        let mut sum = 0;
-        let mut end = 0;
-        let mut all = Vec::new();
-        for (lo, hi) in runs {
-            let lo = lo.max(end);
-            if lo < hi {
-                all.push((lo, hi, sum));
-                sum += hi - lo;
-                end = hi;
-            }
-        }
-        Self { runs: all }
-    }
-
-    /// Resident bytes below an address.
-    fn below(&self, addr: u64) -> u64 {
-        let Some(at) = self.runs.partition_point(|run| run.0 < addr).checked_sub(1) else { return 0 };
-        let (lo, hi, before) = self.runs[at];
-        before + (addr.min(hi) - lo)
-    }
-
-    /// Resident bytes of a stretch.
-    pub fn within(&self, lo: u64, hi: u64) -> u64 {
-        self.below(hi).saturating_sub(self.below(lo))
-    }
-
-    /// All of them.
-    pub fn bytes(&self) -> u64 {
-        self.runs.last().map_or(0, |(lo, hi, before)| before + (hi - lo))
-    }
+/// Sums up what is resident.
+struct Sums<'a> {
+    resident: &'a Resident,
+    picture: &'a Picture,
+    bytes: [u64; Use::ALL.len()],
+    /// What is in no part by its mapping's row.
+    taken: Vec<(u64, u64)>,
 }
 
 /// The parts that have any byte, in their order.
 pub fn parts(memory: &Memory, resident: &Resident, picture: &Picture) -> Vec<Part> {
-    let mut sums = [0_u64; Use::ALL.len()];
-    let mut add = |what: Use, lo: u64, hi: u64| sums[what as usize] += resident.within(lo, hi);
-    let geometry = picture.geometry;
-    let mut arenas: Vec<(u64, u64)> = Vec::new();
-    for table in &picture.tables {
-        for arena in &table.arenas {
+    let mut sums = Sums { resident, picture, bytes: [0; Use::ALL.len()], taken: Vec::new() };
+    sums.arenas();
+    sums.pools();
+    sums.chunks();
+    sums.mappings(memory);
+    let all = Use::ALL.into_iter().zip(sums.bytes);
+    all.filter(|(_, bytes)| *bytes > 0).map(|(what, bytes)| Part { what, bytes }).collect()
+}
+
+impl Sums<'_> {
+    fn add(&mut self, what: Use, lo: u64, hi: u64) {
+        self.bytes[what as usize] += self.resident.within(lo, hi);
+    }
+
+    fn arenas(&mut self) {
+        let (picture, geometry) = (self.picture, self.picture.geometry);
+        for arena in picture.tables.iter().flat_map(|table| &table.arenas) {
             let (lo, hi) = (arena.address, arena.address.saturating_add(geometry.arena));
             let first = arena.first_pool(geometry);
             let last = first + u64::from(arena.ntotalpools) * geometry.pool;
-            arenas.push((lo, hi));
-            add(Use::Alignment, lo, first);
-            add(Use::Alignment, last, hi);
-            add(Use::Uncarved, arena.pool_address, last);
+            self.taken.push((lo, hi));
+            self.add(Use::Alignment, lo, first);
+            self.add(Use::Alignment, last, hi);
+            self.add(Use::Uncarved, arena.pool_address, last);
             for at in 0..arena.carved(geometry) {
                 let addr = first + at * geometry.pool;
                 if picture.pools.at(addr).is_none() {
-                    add(Use::EmptyPools, addr, addr + geometry.pool);
+                    self.add(Use::EmptyPools, addr, addr + geometry.pool);
                 }
             }
         }
     }
-    for pool in &picture.pools.pools {
-        add(Use::PoolHeaders, pool.addr, pool.addr + POOL_HEADER);
-        for block in 0..pool.carved {
-            let at = (pool.first + block) as usize;
-            let what = match (picture.pools.used[at], picture.objects[at]) {
-                (false, _) => Use::FreeBlocks,
-                (true, None) => Use::Buffers,
-                (true, Some(object)) if object.dead => Use::FreeListed,
-                (true, Some(_)) => Use::Objects,
-            };
-            add(what, pool.block(block), pool.block(block) + Geometry::block(pool.class));
+
+    fn pools(&mut self) {
+        let (picture, geometry) = (self.picture, self.picture.geometry);
+        for pool in &picture.pools.pools {
+            self.add(Use::PoolHeaders, pool.addr, pool.addr + POOL_HEADER);
+            for block in 0..pool.carved {
+                let at = (pool.first + block) as usize;
+                let what = match (picture.pools.used[at], picture.objects[at]) {
+                    (false, _) => Use::FreeBlocks,
+                    (true, None) => Use::Buffers,
+                    (true, Some(object)) if object.dead => Use::FreeListed,
+                    (true, Some(_)) => Use::Objects,
+                };
+                self.add(what, pool.block(block), pool.block(block) + Geometry::block(pool.class));
+            }
+            self.add(Use::FreeBlocks, pool.block(pool.carved), pool.addr + geometry.pool);
         }
-        add(Use::FreeBlocks, pool.block(pool.carved), pool.addr + geometry.pool);
     }
-    arenas.sort_unstable();
-    let in_arenas = |lo: u64, hi: u64| -> u64 {
-        let from = arenas.partition_point(|arena| arena.1 <= lo);
-        let there = arenas[from..].iter().take_while(|arena| arena.0 < hi);
-        there.map(|arena| resident.within(arena.0.max(lo), arena.1.min(hi))).sum()
-    };
-    let mut before: Option<&Mapping> = None;
-    for mapping in memory.mappings() {
-        let what = of_mapping(mapping, before);
-        let all = resident.within(mapping.lo, mapping.hi);
-        sums[what as usize] += all.saturating_sub(in_arenas(mapping.lo, mapping.hi));
-        before = Some(mapping);
+
+    fn chunks(&mut self) {
+        let picture = self.picture;
+        let tables = picture.tables.iter().filter_map(|table| picture.chunks.at(table.addr));
+        let tables: HashSet<usize> = tables.collect();
+        let mut in_heaps = 0;
+        for (at, (chunk, object)) in picture.chunks.all.iter().zip(&picture.chunk_objects).enumerate() {
+            let what = match (chunk.state, object) {
+                (State::Free, _) => Use::ChunksFree,
+                (State::Cached | State::Fast, _) => Use::ChunksCached,
+                (State::Top, _) => Use::HeapEnds,
+                (_, Some(object)) if object.dead => Use::FreeListed,
+                (_, None) if tables.contains(&at) => Use::ArenaTable,
+                (State::Used, Some(_)) => Use::ChunkObjects,
+                (State::Used, None) => Use::ChunkBuffers,
+                (State::Mapped, Some(_)) => Use::MappedObjects,
+                (State::Mapped, None) => Use::MappedBuffers,
+            };
+            let hi = chunk.addr.saturating_add(chunk.bytes);
+            self.add(what, chunk.addr, hi);
+            if chunk.state == State::Mapped {
+                let lo = chunk.addr - MAPPED_HEADER;
+                self.add(Use::ChunkHeaders, lo, chunk.addr);
+                self.taken.push((lo, hi));
+            } else {
+                in_heaps += self.resident.within(chunk.addr, hi);
+            }
+        }
+        let heaps = || picture.heaps.heaps.iter().map(|heap| (heap.lo, heap.hi));
+        let all: u64 = heaps().map(|(lo, hi)| self.resident.within(lo, hi)).sum();
+        self.bytes[Use::ChunkHeaders as usize] += all.saturating_sub(in_heaps);
+        self.taken.extend(heaps());
     }
-    let all = Use::ALL.into_iter().zip(sums);
-    all.filter(|(_, bytes)| *bytes > 0).map(|(what, bytes)| Part { what, bytes }).collect()
+
+    fn mappings(&mut self, memory: &Memory) {
+        self.taken.sort_unstable();
+        let mut before: Option<&Mapping> = None;
+        for mapping in memory.mappings() {
+            let what = of_mapping(mapping, before);
+            let from = self.taken.partition_point(|taken| taken.1 <= mapping.lo);
+            let there = self.taken[from..].iter().take_while(|taken| taken.0 < mapping.hi);
+            let taken: u64 = there
+                .map(|(lo, hi)| self.resident.within((*lo).max(mapping.lo), (*hi).min(mapping.hi)))
+                .sum();
+            let all = self.resident.within(mapping.lo, mapping.hi);
+            self.bytes[what as usize] += all.saturating_sub(taken);
+            before = Some(mapping);
+        }
+    }
 }
 
 /// What a mapping is used for, as far as its row and the one before tell.
@@ -224,16 +288,6 @@ fn of_mapping(mapping: &Mapping, before: Option<&Mapping>) -> Use {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn resident_bytes_are_summed_over_any_stretch() {
-        let resident = Resident::new([(0x1000, 0x3000), (0x5000, 0x6000), (0x5800, 0x7000)]);
-        assert_eq!(resident.bytes(), 0x4000);
-        assert_eq!(resident.within(0, u64::MAX), 0x4000);
-        assert_eq!(resident.within(0x1800, 0x5800), 0x1800 + 0x800);
-        assert_eq!(resident.within(0x3000, 0x5000), 0);
-        assert_eq!(resident.within(0x6000, 0x6001), 1);
-    }
 
     #[test]
     fn each_use_has_its_place() {

@@ -1,11 +1,12 @@
 //! What a process's arenas hold, block by block.
 
-use super::chunks::Chunks;
+use super::chunks::{Chunk, Chunks};
+use super::heaps::Heaps;
 use super::layout::{Geometry, POOL_HEADER, Version};
 use super::memory::{Memory, word_of};
 use super::pools::Pools;
 use super::tables::{self, Table};
-use super::types::{Object, STARTS, TypeObject, Types};
+use super::types::{HEAD, Object, Room, STARTS, TypeObject, Types};
 
 /// Why there is no picture.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -19,9 +20,10 @@ pub enum PictureError {
     /// Another version.
     #[error("this is CPython 3.{0}, whose layout is not known; 3.8 to 3.15 are")]
     UnknownVersion(u8),
-    /// No arenas.
+    /// Neither arenas nor objects.
     #[error(
-        "no arena of pymalloc is there: either PYTHONMALLOC is malloc or mimalloc in that process, or it is not a CPython of a known layout"
+        "neither arenas of pymalloc nor objects in the C library's heap are there: it is not a CPython of a known layout, or its malloc is \
+         one that is not known"
     )]
     NoArenas,
     /// Arenas, but no objects.
@@ -61,6 +63,8 @@ pub struct Picture {
     pub chunks: Chunks,
     /// What is in each of them; nothing in a free one, and in one that is no object.
     pub chunk_objects: Vec<Option<Object>>,
+    /// Whose the heaps outside the arenas are.
+    pub heaps: Heaps,
 }
 
 /// The version of the `CPython` whose files are mapped.
@@ -86,40 +90,61 @@ impl Picture {
         }
         let geometry = version.geometry();
         let tables = tables::find(memory, geometry);
-        if tables.is_empty() {
-            return Err(PictureError::NoArenas);
-        }
         let pools = Pools::of(memory, geometry, &tables);
+        let arenas = tables.iter().flat_map(|table| &table.arenas);
+        let ends: Vec<(u64, u64)> =
+            arenas.map(|arena| (arena.address, arena.address.saturating_add(geometry.arena))).collect();
+        let (heaps, chunks) = Heaps::find(memory, &ends);
         let blocks = || {
             pools.in_use().filter_map(|(pool, block)| {
                 Some((pool, block, memory.slice(pool.block(block), pool.block_bytes())?))
             })
         };
-        // Debug hooks put 16 bytes before an object.
-        let words = blocks().flat_map(|(_, _, bytes)| {
-            STARTS.into_iter().chain([48]).map(|start| word_of(bytes, start as usize + 8))
-        });
-        let mut types = Types::find(memory, version, words).ok_or(PictureError::NoTypes(version.minor))?;
+        let head = |chunk: &Chunk| memory.slice(chunk.addr, chunk.bytes.min(HEAD));
+        let in_use = || chunks.all.iter().filter(|chunk| chunk.state.is_used());
+        // Debug hooks put 16 bytes before an object, or twice as many.
+        let of_block = |bytes| STARTS.into_iter().chain([48]).map(move |at| word_of(bytes, at as usize + 8));
+        let of_chunk = |bytes| (0..80).step_by(16).map(move |at| word_of(bytes, at + 8));
+        let words = blocks().flat_map(|(_, _, bytes)| of_block(bytes));
+        let words = words.chain(in_use().filter_map(head).flat_map(of_chunk));
+        let missing =
+            || if tables.is_empty() { PictureError::NoArenas } else { PictureError::NoTypes(version.minor) };
+        let mut types = Types::find(memory, version, words).ok_or_else(missing)?;
         let mut objects = vec![None; pools.used.len()];
         for (pool, block, bytes) in blocks() {
-            objects[(pool.first + block) as usize] = types.object(pool.block(block), bytes);
+            let object = types.object(pool.block(block), bytes, pool.block_bytes(), Room::Rounded);
+            objects[(pool.first + block) as usize] = object;
         }
+        let in_chunk = |chunk: &Chunk| {
+            let bytes = head(chunk).filter(|_| chunk.state.is_used())?;
+            types.object(chunk.addr, bytes, chunk.bytes, Room::AtMost)
+        };
+        let chunk_objects = chunks.all.iter().map(in_chunk).collect();
         let types = types.into_all();
-        let (chunks, chunk_objects) = (Chunks::default(), Vec::new());
-        Ok(Self { version, geometry, tables, pools, types, objects, chunks, chunk_objects })
+        Ok(Self { version, geometry, tables, pools, types, objects, chunks, chunk_objects, heaps })
     }
 
-    /// Blocks in use, with what is in each.
+    /// Blocks in use in arenas, with what is in each.
     pub fn blocks(&self) -> impl Iterator<Item = (u64, u64, Option<Object>)> + '_ {
         self.pools.in_use().map(|(pool, block)| {
             (pool.block(block), pool.block_bytes(), self.objects[(pool.first + block) as usize])
         })
     }
 
-    /// The block in use that an address lies in, and what is in it.
+    /// Chunks in use, with what is in each.
+    pub fn used_chunks(&self) -> impl Iterator<Item = (Chunk, Option<Object>)> + '_ {
+        let all = self.chunks.all.iter().zip(&self.chunk_objects);
+        all.filter(|(chunk, _)| chunk.state.is_used()).map(|(chunk, object)| (*chunk, *object))
+    }
+
+    /// The block in use that an address lies in, in arenas or outside of them, and what is in it.
     pub fn block_at(&self, addr: u64) -> Option<(u64, u64, Option<Object>)> {
         let pool = addr & !(self.geometry.pool - 1);
-        let found = self.pools.at(pool)?;
+        let Some(found) = self.pools.at(pool) else {
+            let at = self.chunks.at(addr)?;
+            let chunk = self.chunks.all[at];
+            return chunk.state.is_used().then(|| (chunk.addr, chunk.bytes, self.chunk_objects[at]));
+        };
         let number = addr.checked_sub(pool + POOL_HEADER)? / found.block_bytes();
         let at = (found.first as usize).checked_add(number as usize)?;
         let in_use = number < u64::from(found.carved) && self.pools.used[at];
@@ -155,7 +180,8 @@ impl Picture {
     /// What the objects of each type take, the largest first; classes of the same name are one.
     pub fn by_type(&self) -> Vec<TypeSum> {
         let mut sums: std::collections::BTreeMap<&str, TypeSum> = std::collections::BTreeMap::new();
-        for (_, bytes, object) in self.blocks() {
+        let outside = self.used_chunks().map(|(chunk, object)| (chunk.addr, chunk.bytes, object));
+        for (_, bytes, object) in self.blocks().chain(outside) {
             let Some(object) = object else { continue };
             let name = self.types[object.of as usize].name.as_str();
             let sum = sums.entry(name).or_insert_with(|| TypeSum {
@@ -173,7 +199,7 @@ impl Picture {
         sums
     }
 
-    /// Blocks in use that are no object: buffers of objects, mostly. How many, and their bytes.
+    /// Blocks in use in arenas that are no object: buffers of objects, mostly. How many, and their bytes.
     pub fn untyped(&self) -> (u64, u64) {
         let plain = self.blocks().filter(|(_, _, object)| object.is_none());
         plain.fold((0, 0), |sum, (_, bytes, _)| (sum.0 + 1, sum.1 + bytes))

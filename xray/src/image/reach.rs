@@ -3,13 +3,12 @@
 //! Breadth-first from one kind of root after the other, so that the first kind that leads to a block names it, by its shortest way.
 
 use super::edges::{Edge, Edges};
-use super::frames;
 use super::groups::{Group, Groups, Step};
 use super::nodes::{NONE, Node};
 use super::objects;
 use super::outside::{Outside, Place};
 use super::shape::Sort;
-use super::steps::{Contents, Steps};
+use super::steps::{Contents, Naming, Steps};
 
 /// Modules that lead to everything: they come after the others.
 const LAST: [&str; 3] = ["sys", "gc", "builtins"];
@@ -44,6 +43,9 @@ struct Walk<'a, 'b> {
     reach: Reach,
     queue: Vec<Node>,
     next: usize,
+    /// Memory of objects' own of which nobody knows the form: what it leads to may be an accident, so all else goes first.
+    later: Vec<Node>,
+    is_later: bool,
 }
 
 impl Reach {
@@ -53,9 +55,11 @@ impl Reach {
         let reach =
             Self { parents: vec![NONE; count], groups_of: vec![UNSEEN; count], groups: Groups::default() };
         let steps = Steps::new(edges, contents);
-        let mut walk = Walk { edges, steps, reach, queue: Vec::new(), next: 0 };
+        let mut walk =
+            Walk { edges, steps, reach, queue: Vec::new(), next: 0, later: Vec::new(), is_later: false };
         walk.follow_modules();
         walk.follow_frames(outside);
+        walk.follow_later();
         walk.follow_outside(outside, |place| matches!(place, Place::Stack));
         walk.follow_outside(outside, |place| matches!(place, Place::Variables(_)));
         walk.follow_outside(outside, |place| matches!(place, Place::Other));
@@ -115,9 +119,15 @@ impl Walk<'_, '_> {
         name.unwrap_or_else(|| "(module)".to_owned())
     }
 
+    fn follow_later(&mut self) {
+        self.is_later = true;
+        self.queue = std::mem::take(&mut self.later);
+        self.run();
+    }
+
     /// Local variables of functions that run.
     fn follow_frames(&mut self, outside: &Outside) {
-        for frame in frames::find(self.edges, outside) {
+        for frame in &outside.frames {
             let (edges, reach, queue) = (self.edges, &mut self.reach, &mut self.queue);
             let (of, groups) = (&mut reach.groups_of, &mut reach.groups);
             if let Some(node) = frame.object {
@@ -224,7 +234,7 @@ impl Walk<'_, '_> {
     }
 
     fn follow(&mut self, node: Node) {
-        let Self { edges, steps, reach, queue, .. } = self;
+        let Self { edges, steps, reach, queue, later, is_later, .. } = self;
         let Reach { parents, groups_of, groups } = reach;
         let group = groups_of[node as usize];
         let parent = Some(parents[node as usize]).filter(|parent| *parent != NONE);
@@ -236,6 +246,10 @@ impl Walk<'_, '_> {
         }
         let before = groups.parent(group).map(|before| groups.step(before));
         let naming = steps.naming(groups, node, parent, groups.step(group), before);
+        if matches!(naming, Naming::Plain) && !is_object && !*is_later {
+            later.push(node);
+            return;
+        }
         edges.from(node, |edge: Edge| {
             if groups_of[edge.to as usize] != UNSEEN {
                 return;

@@ -5,7 +5,6 @@
 //! the tree so far (Georgiadis's semi-NCA).
 
 use super::edges::Edges;
-use super::frames;
 use super::nodes::{NONE, Node};
 use super::outside::Outside;
 use super::shape::Sort;
@@ -68,10 +67,11 @@ fn roots(edges: &Edges<'_>, outside: &Outside) -> Vec<Node> {
         let sort = nodes.live_object(node).map(|object| edges.shapes[object.of as usize].sort);
         is_root[node as usize] = sort == Some(Sort::Module);
     }
-    for frame in frames::find(edges, outside) {
+    for frame in &outside.frames {
         if let Some(node) = frame.object {
             is_root[node as usize] = true;
         }
+        edges.within(frame.locals, frame.end, |edge| is_root[edge.to as usize] = true);
     }
     for piece in &outside.pieces {
         edges.within(piece.lo, piece.hi, |edge| is_root[edge.to as usize] = true);

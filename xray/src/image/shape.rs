@@ -36,6 +36,7 @@ pub(super) enum Sort {
     Tuple,
     Dict,
     Set,
+    Deque,
     Module,
     Type,
     Function,
@@ -59,6 +60,8 @@ pub(super) enum Extent {
     Items(u64, u64),
     /// All that its block has.
     Room,
+    /// So many bytes, and behind them attributes, of which their first byte says how many there is room for.
+    Inline(u64),
 }
 
 /// A type's shape.
@@ -97,7 +100,7 @@ impl Shape {
         let sort = sort_of(of, &inherits);
         let extent = match sort {
             _ if of.length == Length::AtLeast => Extent::Room,
-            _ if version.has_inline_values(of.flags) => Extent::Room,
+            _ if version.has_inline_values(of.flags) => Extent::Inline(of.basicsize),
             Sort::Type => Extent::Until(of.basicsize),
             _ if of.itemsize >= WORD && of.itemsize.is_multiple_of(WORD) && of.length == Length::Items => {
                 Extent::Items(of.basicsize, of.itemsize)
@@ -151,6 +154,10 @@ impl Shape {
             (Sort::Str, _) => StrShape::at(memory, version, start).map_or(0, |shape| shape.pointers()),
             (_, Extent::Until(until)) => until,
             (_, Extent::Room) => room,
+            (_, Extent::Inline(header)) => {
+                let capacity = memory.byte(start.saturating_add(header)).unwrap_or(0);
+                header + 8 + 8 * u64::from(capacity)
+            }
             (_, Extent::Items(header, item)) => {
                 let items = memory.word(start.saturating_add(16)).unwrap_or(0);
                 header.saturating_add(items.saturating_mul(item))
@@ -185,6 +192,7 @@ fn sort_of(of: &TypeObject, inherits: &impl Fn(&str) -> bool) -> Sort {
         flags if flags & TYPE_SUBCLASS != 0 => Sort::Type,
         _ if built_in("set") || built_in("frozenset") => Sort::Set,
         _ if built_in("module") => Sort::Module,
+        _ if inherits("collections.deque") => Sort::Deque,
         _ if built_in("float") || built_in("complex") || built_in("range_iterator") => Sort::Leaf,
         _ if built_in("bytearray") => Sort::Bytearray,
         _ if built_in("function") => Sort::Function,

@@ -130,7 +130,7 @@ impl<'a, 'b> Steps<'a, 'b> {
                         self.memory().word(start.wrapping_add(32)).unwrap_or(0),
                     )
                 } else {
-                    (self.values_of(start), shape.cached_keys)
+                    (self.edges.values_of(start), shape.cached_keys)
                 };
                 let prefix = if self.version().minor < 13 { 0 } else { 8 };
                 let attributes = attributes || !is_dict;
@@ -146,17 +146,7 @@ impl<'a, 'b> Steps<'a, 'b> {
         }
     }
 
-    /// Where an object has the values of its attributes, if in a table of its own.
-    fn values_of(&self, start: u64) -> Option<u64> {
-        let word = |offset: u64| self.memory().word(start.wrapping_add(offset));
-        match self.version().minor {
-            11 => word(MANAGED_SECOND),
-            12 => word(MANAGED).map(|word| word.wrapping_add(word & 1)),
-            _ => None,
-        }
-    }
-
-    /// What a reference is called; `own` says whether it is memory of the block's own, no object.
+    /// What a reference is called.
     pub(super) fn step(&mut self, groups: &mut Groups, naming: &Naming, edge: Edge) -> Step {
         let is_object = self.edges.nodes().object(edge.to).is_some();
         match naming {
@@ -223,6 +213,7 @@ impl<'a, 'b> Steps<'a, 'b> {
             Sort::Dict if offset == 40 => Some(Step::Values),
             Sort::List if offset == 24 => Some(Step::Items),
             Sort::Set if offset == 40 => Some(Step::Items),
+            Sort::Deque if !is_object => Some(Step::Items),
             Sort::Set if offset >= 64 => Some(Step::Item),
             Sort::Tuple if offset >= self.version().tuple_items() && offset < 1 << 40 => Some(Step::Item),
             Sort::Module if offset == 16 => Some(Step::Namespace),

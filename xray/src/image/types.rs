@@ -17,6 +17,24 @@ const MOST_CANDIDATES: usize = 1 << 22;
 /// Places in a block where an object may begin.
 pub(super) const STARTS: [u64; 3] = [0, 16, 32];
 
+/// What debug hooks put before what they give out.
+const HOOK: u64 = 16;
+/// How often they do so at most.
+const MOST_HOOKS: usize = 2;
+/// Bytes of a block that tell what is in it.
+pub(super) const HEAD: u64 = 128;
+
+/// What a block's size says of the object in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Room {
+    /// It is the object's, rounded up to what pymalloc's blocks are multiples of.
+    Rounded,
+    /// It is the object's.
+    Exact,
+    /// It is no less than the object's.
+    AtMost,
+}
+
 /// A type.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TypeObject {
@@ -32,6 +50,27 @@ pub struct TypeObject {
     pub flags: u64,
     /// How the length of its objects is checked.
     pub(super) length: Length,
+}
+
+/// Static types whose objects are not kept for the next one in any version: a block that looks like one that was given up is another's.
+const NOT_KEPT: [&str; 9] = [
+    "builtins.str",
+    "builtins.bytes",
+    "builtins.code",
+    "builtins.type",
+    "builtins.module",
+    "builtins.function",
+    "builtins.cell",
+    "builtins.set",
+    "builtins.frozenset",
+];
+
+impl TypeObject {
+    /// Whether Python may keep an object's memory for the next one of the type.
+    fn may_be_kept(&self) -> bool {
+        let is_static = self.flags & type_object::HEAPTYPE == 0;
+        (is_static && !NOT_KEPT.contains(&self.name.as_str())) || self.name.starts_with("_asyncio.")
+    }
 }
 
 /// What is known of the bytes of a type's objects.
@@ -177,26 +216,23 @@ impl<'a> Types<'a> {
         Some(module.map_or_else(|| qualified.clone(), |module| format!("{module}.{qualified}")))
     }
 
-    /// What the block has in it; `bytes` are the block's, from `addr` on.
-    pub(super) fn object(&mut self, addr: u64, bytes: &[u8]) -> Option<Object> {
-        // Debug hooks put the size and a letter before what they give out.
-        let hooked =
-            (bytes.len() > 32 && bytes[9..16] == [0xfd; 7] && matches!(bytes[8], b'o' | b'm' | b'r'))
-                .then(|| word_of(bytes, 0).swap_bytes())
-                .filter(|size| size + 16 <= bytes.len() as u64);
-        let (addr, bytes) = match hooked {
-            Some(size) => (addr + 16, &bytes[16..16 + size as usize]),
-            None => (addr, bytes),
-        };
-        let found =
-            STARTS.into_iter().find_map(|offset| self.object_at(addr, bytes, offset, hooked.is_some()));
-        let before = if hooked.is_some() { 16 } else { 0 };
-        found.map(|object| Object { offset: object.offset + before, ..object })
+    /// What the block at an address has in it, which has `room` bytes; `bytes` are as many of its first ones as there are, [`HEAD`] at most.
+    pub(super) fn object(&mut self, addr: u64, bytes: &[u8], room: u64, rule: Room) -> Option<Object> {
+        let (mut bytes, mut room, mut rule, mut before) = (bytes, room, rule, 0);
+        // Debug hooks put the size and a letter before what they give out, once for Python's domain and once for the C library's.
+        for _ in 0..MOST_HOOKS {
+            let Some(size) = hooked(bytes, room) else { break };
+            bytes = &bytes[HOOK as usize..];
+            (room, rule, before) = (size, Room::Exact, before + HOOK);
+        }
+        let addr = addr.checked_add(before)?;
+        let found = STARTS.into_iter().find_map(|offset| self.object_at(addr, bytes, room, offset, rule));
+        found.map(|object| Object { offset: object.offset + before as u8, ..object })
     }
 
-    fn object_at(&mut self, addr: u64, bytes: &[u8], offset: u64, exact: bool) -> Option<Object> {
+    fn object_at(&mut self, addr: u64, bytes: &[u8], room: u64, offset: u64, rule: Room) -> Option<Object> {
         let at = offset as usize;
-        if bytes.len() < at + 16 {
+        if room < offset + 16 || bytes.len() < at + 16 {
             return None;
         }
         let word = word_of(bytes, at + 8);
@@ -208,16 +244,21 @@ impl<'a> Types<'a> {
         let count = word_of(bytes, at);
         let alive = version.is_counted(count);
         if !alive {
+            if !of.may_be_kept() {
+                return None;
+            }
             let linked = version.minor >= 13 && self.memory.word(count.wrapping_add(8)) == Some(word);
             if count != 0 && !linked {
                 return None;
             }
         }
-        let room = bytes.len() as u64;
         let fits = match of.length {
             Length::Fixed if version.has_inline_values(of.flags) => offset + of.basicsize <= room,
-            Length::Fixed if exact => offset + of.basicsize == room,
-            Length::Fixed => (offset + of.basicsize).next_multiple_of(ALIGNMENT) == room,
+            Length::Fixed => match rule {
+                Room::Exact => offset + of.basicsize == room,
+                Room::Rounded => (offset + of.basicsize).next_multiple_of(ALIGNMENT) == room,
+                Room::AtMost => offset + of.basicsize <= room,
+            },
             Length::AtLeast => offset + of.basicsize <= room,
             Length::Shorter => true,
             Length::Items | Length::Digits => {
@@ -227,7 +268,8 @@ impl<'a> Types<'a> {
                     Length::Digits => (items >> 3).max(1),
                     _ => items,
                 };
-                items <= room && offset + of.basicsize + of.itemsize * items <= room
+                let items = of.itemsize.checked_mul(items).and_then(|bytes| bytes.checked_add(of.basicsize));
+                items.and_then(|bytes| bytes.checked_add(offset)).is_some_and(|bytes| bytes <= room)
             }
             Length::Str => {
                 let shape = StrShape::at(self.memory, version, addr + offset);
@@ -238,6 +280,13 @@ impl<'a> Types<'a> {
         };
         fits.then_some(Object { of: number, dead: !alive, offset: offset as u8 })
     }
+}
+
+/// The size that debug hooks have put before a block's bytes.
+fn hooked(bytes: &[u8], room: u64) -> Option<u64> {
+    let head: &[u8; HOOK as usize] = bytes.first_chunk()?;
+    let marked = room > 2 * HOOK && head[9..] == [0xfd; 7] && matches!(head[8], b'o' | b'm' | b'r');
+    marked.then(|| word_of(head, 0).swap_bytes()).filter(|size| *size <= room - HOOK)
 }
 
 /// The object that is its own type and to which the type of a word's object leads.

@@ -12,8 +12,7 @@ use nix::unistd::Pid;
 
 use super::hold::Hold;
 use super::maps::{self, Row};
-use crate::image::parts::Resident;
-use crate::image::{Kind, Memory, Region};
+use crate::image::{Kind, Memory, Region, Resident};
 
 /// Pages between two that are in memory which are taken as zeros rather than as two regions: an arena must lie in one.
 const GAP: u64 = 4 << 20;
