@@ -3,6 +3,7 @@
 //! [`memory`] has the copy. [`tables`] finds pymalloc's arenas in it, [`pools`] reads them, [`chunks`] has the blocks outside them,
 //! [`layout`] says where a version keeps what, [`types`] finds the type objects, [`objects`] reads the few contents that names need,
 //! and [`picture`] puts it together.
+//! [`start`] reads the lists too, so that a machine can go on from there.
 //! [`parts`] says where the resident memory is.
 
 pub mod chunks;
@@ -21,6 +22,7 @@ pub mod pools;
 pub mod reach;
 pub mod retained;
 mod shape;
+pub mod start;
 pub mod steps;
 pub mod summary;
 pub mod tables;
