@@ -33,6 +33,7 @@ pub mod machine;
 pub mod mimalloc;
 pub mod occupancy;
 mod paged;
+pub mod picture;
 pub mod profile;
 pub mod pymalloc;
 pub mod raw;

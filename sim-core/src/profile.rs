@@ -185,6 +185,12 @@ pub enum ProfileError {
         /// `PYTHONMALLOC` of the run.
         malloc: &'static str,
     },
+    /// A trace that begins with the picture of a process, and a run that cannot.
+    #[error("the trace begins with the picture of a process: {problem}")]
+    Picture {
+        /// Why not.
+        problem: String,
+    },
     /// The fields do not fit together.
     #[error("{what}: {why}")]
     Impossible {

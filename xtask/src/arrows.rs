@@ -23,7 +23,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     // Its feature `tape` only: the step `no-window` builds it without.
     ("atrace", &["sim-core"]),
     ("sim-core", &[]),
-    ("xray", &[]),
+    ("xray", &["sim-core"]),
     ("xtask", &[]),
 ];
 

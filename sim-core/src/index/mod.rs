@@ -15,7 +15,7 @@ use filter::{Filter, Gather};
 use lists::{Steps, Stretches};
 
 use crate::addr::{Addr, SizeClass, Slot};
-use crate::arena::region_base;
+use crate::arena::{SimArenas, region_base};
 use crate::domains::Domain;
 use crate::profile::Profile;
 use crate::tape::{Kind, StackId, Trace};
@@ -123,6 +123,19 @@ pub struct Index {
 }
 
 impl Index {
+    /// Empty, for a machine with this memory.
+    pub(crate) fn of_memory(profile: &Profile, memory: &SimArenas, budget_bytes: u64) -> Self {
+        let mut index = Self::new(profile, budget_bytes);
+        if let Some(middle) = memory.placed_around() {
+            // As many pools to either side as have a number. Mappings of one process lie no farther apart as a rule; a
+            // pool beyond is replayed for.
+            index.pools_most = u64::from(u32::MAX);
+            let half = (index.pools_most / 2) << index.pool_bits;
+            index.first_pool = Addr((middle.0 >> index.pool_bits << index.pool_bits).saturating_sub(half));
+        }
+        index
+    }
+
     /// Empty.
     pub fn new(profile: &Profile, budget_bytes: u64) -> Self {
         Self {

@@ -4,6 +4,7 @@
 //! what replay at full speed needs. With [`Layers`] every call goes through replaceable tables, debug hooks
 //! write and check bytes, and what would end a process stops the machine as a [`Fatal`].
 
+mod begin;
 mod broken;
 mod fatal;
 mod interpreters;
@@ -32,6 +33,7 @@ use crate::arena::{ArenaBackend, SimArenas, Target};
 use crate::domains::{AllocatorName, AllocatorTable, Allocators, Domain};
 use crate::event::{Event, Observer};
 use crate::paged::Paged;
+use crate::picture::PictureError;
 use crate::profile::{Profile, ProfileError};
 use crate::pymalloc::{Pymalloc, Violation};
 use crate::raw::RawModel;
@@ -61,8 +63,8 @@ impl Machine<SimArenas> {
         Ok(Self::new(profile, SimArenas::new(profile), slots))
     }
 
-    /// A pristine stack as a trace wants it: with its `PYTHONMALLOC` unless another is given, and with
-    /// layers where its operations need them.
+    /// A stack as a trace wants it: with its `PYTHONMALLOC` unless another is given, and with layers where its operations need
+    /// them; pristine, unless the trace begins with the picture of a process.
     pub fn for_trace(
         profile: &Profile,
         trace: &Trace,
@@ -81,6 +83,10 @@ impl Machine<SimArenas> {
         }
         if let Some(layers) = machine.layers.as_deref_mut().filter(|_| trace.prints_malloc_stats()) {
             layers.malloc_stats = Some(MallocStats::default());
+        }
+        if let Some(picture) = &trace.origin.picture {
+            let begun = picture.main().ok_or(PictureError::NoHeap).and_then(|heap| machine.begin_with(heap));
+            begun.map_err(|error| ProfileError::Picture { problem: error.to_string() })?;
         }
         Ok(machine)
     }

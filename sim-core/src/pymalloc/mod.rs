@@ -7,6 +7,7 @@
 mod alloc;
 mod arena_map;
 mod arena_object;
+mod begin;
 mod free;
 mod places;
 mod realloc;

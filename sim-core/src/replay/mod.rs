@@ -78,7 +78,8 @@ impl Replay {
     pub fn of_machine(trace: Arc<Trace>, machine: Machine, budget_bytes: u64) -> Self {
         let trail = Trail::new(budget_bytes);
         let budget_bytes = budget_bytes - trail.most_bytes();
-        let index = Index::new(machine.pymalloc().profile(), budget_bytes / 2);
+        let pymalloc = machine.pymalloc();
+        let index = Index::of_memory(pymalloc.profile(), pymalloc.memory(), budget_bytes / 2);
         let (checkpoints, here) = Checkpoints::new(machine, trace.slot_count(), budget_bytes);
         Self {
             trace,

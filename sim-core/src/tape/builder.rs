@@ -78,6 +78,9 @@ pub enum TapeError {
     /// Columns of different length.
     #[error("the columns do not end together: {0}")]
     Columns(&'static str),
+    /// A picture after the beginning, or a second one.
+    #[error("the picture of a process stands where the trace has begun already")]
+    LatePicture,
     /// More live blocks than slots.
     #[error("more than {0} blocks are live at once, which is more than a trace holds; split it")]
     TooManyBlocks(u32),
@@ -88,7 +91,7 @@ pub const NAMES_MAX: u32 = 64;
 /// An interpreter may leave arenas behind, so a trace has few.
 const INTERPRETERS_MAX: u32 = 64;
 /// The top bit of a pointer marks the C library's blocks, so fewer can be live at once.
-const SLOTS_MAX: u32 = (1 << 31) - 1;
+pub(super) const SLOTS_MAX: u32 = (1 << 31) - 1;
 
 /// Where a slot's block came from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -395,7 +398,9 @@ impl TraceBuilder {
     }
 
     pub(super) fn set_name(&mut self, id: u64, slot: u32) {
-        self.names.insert(id, slot, 4 * self.len() + (1 << 16));
+        // Blocks from before the trace have the first ids.
+        let dense = 4 * (self.len() + self.slots.len() as u64) + (1 << 16);
+        self.names.insert(id, slot, dense);
     }
 
     fn keep_id(&mut self, id: u64, slot: u32) {

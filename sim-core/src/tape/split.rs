@@ -1,10 +1,13 @@
 //! A trace's operations as columns: the way back from [`TraceBuilder::extend_rows`].
 
+use std::sync::Arc;
+
 use super::builder::{Family, takes_family};
 use super::columns::{Columns, IdRule, SIZE_COLUMNS, size_column};
 use super::heads::{DOMAIN_OF_BLOCK, NEW_ID_BIT, NULL_BIT, WIDE_BIT};
 use super::order::{BirthOrder, JUMP};
 use super::{Action, Kind, TapeError, Trace, TraceBuilder, TraceState};
+use crate::picture::ProcessPicture;
 
 /// Splits operations into columns, block after block. It knows at each moment what a reader of them knows.
 #[derive(Debug, Default)]
@@ -20,6 +23,27 @@ pub struct Splitter {
 }
 
 impl Splitter {
+    /// Begins with the blocks of a picture, see [`TraceBuilder::begin_with`].
+    pub fn begin_with(&mut self, picture: Arc<ProcessPicture>) -> Result<(), TapeError> {
+        self.state.begin_with(picture)
+    }
+
+    /// Of a trace from its beginning on.
+    fn of(trace: &Trace) -> Self {
+        let mut splitter = Self::default();
+        if let Some(picture) = &trace.origin.picture {
+            // One that cannot begin is refused when it is written.
+            let _ = splitter.begin_with(Arc::clone(picture));
+        }
+        splitter
+    }
+
+    /// What the first operations of a trace become, at most so many, with these rules and no more than that.
+    pub fn try_first(trace: &Trace, rows: usize, columns: &mut Columns) {
+        // A trace that cannot be split is refused when it is written.
+        let _ = Self::of(trace).split(trace, 0, rows, columns);
+    }
+
     /// Forgets what a reader that begins here does not know, see [`TraceBuilder::forget_uses`].
     pub fn forget_uses(&mut self) {
         self.state.forget_uses();
@@ -205,8 +229,7 @@ impl Splitter {
     pub fn better_rule(trace: &Trace, rows: usize) -> IdRule {
         let told = |id_rule| {
             let mut columns = Columns { id_rule, ..Columns::default() };
-            // A trace that cannot be split is refused when it is written.
-            let _ = Self::default().split(trace, 0, rows, &mut columns);
+            Self::try_first(trace, rows, &mut columns);
             columns.ids.len()
         };
         if told(IdRule::Slot) < told(IdRule::Next) { IdRule::Slot } else { IdRule::Next }

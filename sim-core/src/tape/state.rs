@@ -1,10 +1,13 @@
 //! What a reader must know to begin in the middle of a trace, and what is known of a trace without its operations.
 
-use super::builder::{Family, Naming, SlotBlock};
+use std::sync::Arc;
+
+use super::builder::{Family, Naming, SLOTS_MAX, SlotBlock};
 use super::order::BirthOrder;
 use super::rows::Tally;
 use super::{Counts, TapeError, TraceBuilder};
 use crate::domains::Domain;
+use crate::picture::ProcessPicture;
 
 /// A slot in the middle of a trace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -129,6 +132,31 @@ impl TraceBuilder {
             block.domain = if block.family == Family::Raw { Domain::Raw } else { Domain::Obj };
         }
         self.order = None;
+    }
+
+    /// Begins in mid-life: with the blocks of a picture's main heap, which have slots from 0 and ids from 1 in its order. Nothing
+    /// must have been appended.
+    pub fn begin_with(&mut self, picture: Arc<ProcessPicture>) -> Result<(), TapeError> {
+        if !self.is_empty() || !self.slots.is_empty() || self.trace.origin.picture.is_some() {
+            return Err(TapeError::LatePicture);
+        }
+        let blocks = picture.main_blocks();
+        let count = u32::try_from(blocks).ok().filter(|&count| count <= SLOTS_MAX);
+        let count = count.ok_or(TapeError::TooManyBlocks(SLOTS_MAX))?;
+        let block = |slot: u32| SlotBlock {
+            born: 0,
+            id: u64::from(slot) + 1,
+            family: Family::Pymalloc,
+            domain: Domain::Obj,
+        };
+        self.slots = (0..count).map(block).collect();
+        self.trace.set_slot_count(count);
+        self.last_id = blocks;
+        self.max_id = blocks;
+        // Names are found out when somebody asks by id.
+        self.naming = Naming::BySlot;
+        self.trace.origin.picture = Some(picture);
+        Ok(())
     }
 
     /// The list of live blocks, by slot where it is not known.

@@ -1,11 +1,14 @@
 //! A trace, and what can be asked of it.
 
+use std::sync::Arc;
+
 use super::heads::{DOMAIN_SHIFT, HeadCounts};
 use super::rows::Rows;
 use super::segment::RowsRef;
 use super::{Action, Call, Counts, Kind, Mark, Note, Op, Packed, Source, StackId, Stacks, TimeMark};
 use crate::addr::Addr;
 use crate::domains::{AllocatorName, Domain, ObjectHeap};
+use crate::picture::ProcessPicture;
 
 /// A trace and all that came with it: what it says of itself, its operations, and where they come from.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +55,9 @@ pub struct Origin {
     pub stacks: Stacks,
     /// Moments of the recording, in order; positions count from the first operation of the whole trace.
     pub moments: Vec<TimeMark>,
+    /// The process as it was before the first operation, where the trace begins in mid-life and somebody has looked. Its blocks
+    /// have the first slots; see [`ProcessPicture`].
+    pub picture: Option<Arc<ProcessPicture>>,
     /// The line of [`Trace::needs_mimalloc`], where the format has lines.
     pub mimalloc_line: Option<u64>,
     /// The last moment that was forgotten.
@@ -393,11 +399,12 @@ impl Trace {
     /// The trace so far, while it grows: rows and tables are shared with it and with those handed out before.
     pub(super) fn share(&mut self) -> Self {
         self.rows.seal();
-        let Origin { source, stacks, moments, mimalloc_line, moment_before, timed } = &self.origin;
+        let Origin { source, stacks, moments, picture, mimalloc_line, moment_before, timed } = &self.origin;
         let origin = Origin {
             source: source.clone(),
             stacks: stacks.shared(),
             moments: moments.clone(),
+            picture: picture.clone(),
             mimalloc_line: *mimalloc_line,
             moment_before: *moment_before,
             timed: *timed,

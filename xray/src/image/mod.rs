@@ -3,6 +3,7 @@
 //! [`memory`] has the copy. [`tables`] finds pymalloc's arenas in it, [`pools`] reads them, [`chunks`] has the blocks outside them,
 //! [`heaps`] finds those, [`layout`] says where a version keeps what, [`types`] finds the type objects, [`objects`] reads the few contents that names need,
 //! and [`picture`] puts it together.
+//! [`start`] reads the lists too, so that a machine can go on from there.
 //! [`parts`] says where the resident memory is.
 
 pub mod chunks;
@@ -23,6 +24,7 @@ pub mod reach;
 pub mod resident;
 pub mod retained;
 mod shape;
+pub mod start;
 pub mod steps;
 pub mod summary;
 pub mod tables;

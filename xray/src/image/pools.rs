@@ -117,8 +117,16 @@ impl Pools {
 
 /// A pool of whose blocks one is in use.
 fn pool_of(bytes: &[u8], addr: u64, geometry: Geometry, first: u32) -> Option<Pool> {
+    if half_of(bytes, 0) == 0 {
+        return None;
+    }
+    header_of(bytes, addr, geometry).map(|pool| Pool { first, ..pool })
+}
+
+/// A pool that some class has, an empty one too: it keeps its free list.
+pub(super) fn header_of(bytes: &[u8], addr: u64, geometry: Geometry) -> Option<Pool> {
     let (count, class) = (half_of(bytes, 0), half_of(bytes, 36));
-    if count == 0 || class >= CLASSES {
+    if class >= CLASSES {
         return None;
     }
     let (block, most) = (Geometry::block(class), geometry.blocks(class));
@@ -143,5 +151,5 @@ fn pool_of(bytes: &[u8], addr: u64, geometry: Geometry, first: u32) -> Option<Po
         link = word_of(bytes, (POOL_HEADER + offset) as usize);
     }
     let in_flight = !whole || u64::from(count) + free.len() as u64 != carved;
-    Some(Pool { addr, table: 0, arena: 0, class, count, carved: carved as u32, free, in_flight, first })
+    Some(Pool { addr, table: 0, arena: 0, class, count, carved: carved as u32, free, in_flight, first: 0 })
 }

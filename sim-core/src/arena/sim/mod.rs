@@ -4,6 +4,7 @@
 //! simulated heap at 16-byte alignment); a pool header takes 32 bytes. Since all arenas lie in one
 //! region, finding the pool or the link of a block is arithmetic.
 
+mod places;
 mod pointer;
 mod saved;
 mod write_log;
@@ -14,7 +15,9 @@ pub(crate) use write_log::{LogPosition, WriteLog};
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
+use places::Places;
 use pointer::RAW_BIT;
 
 use super::hooks::{ArenaHooks, MALLOC_HEADER_BYTES, Source};
@@ -72,6 +75,8 @@ pub(crate) struct Region {
     bookkeeping_requests: u64,
     out_of_space: bool,
     hooks: Option<Box<ArenaHooks>>,
+    /// Where arenas lie that have a process's own addresses; shared with saved states until one comes or goes.
+    places: Option<Arc<Places>>,
 }
 
 impl Region {
@@ -211,6 +216,55 @@ impl SimArenas {
     }
 }
 
+/// Arenas at a process's own addresses. In the tables each has a slot all the same.
+impl SimArenas {
+    /// The most arenas that can have addresses of their own.
+    pub(crate) fn most_placed(profile: &Profile) -> u64 {
+        // Two more than there are slots, for the pool before the first one and for what `grow_to` rounds up.
+        (u64::from(RAW_BIT) * profile.alignment / (profile.arena_size + profile.pool_size)).saturating_sub(2)
+    }
+
+    /// Whether arenas have a process's own addresses: then one that lies in the middle of them.
+    pub(crate) fn placed_around(&self) -> Option<Addr> {
+        self.region.places.as_ref().and_then(|places| places.middle())
+    }
+
+    /// Takes arenas at these bases, which must not lie over each other; those obtained from now on lie at `later` first. Nothing must
+    /// have been obtained before, and there must be no more than [`Self::most_placed`].
+    pub(crate) fn place(&mut self, bases: &[Addr], later: &[Addr]) {
+        // The first pool boundary at or below a base that is no boundary belongs to the slot too.
+        let pool_size = 1 << self.pool_bits;
+        self.slot_stride = self.arena_size + pool_size;
+        let room = (u64::from(RAW_BIT) << self.alignment_bits) / self.slot_stride;
+        self.max_slots = room.saturating_sub(2) as u32;
+        let count = bases.len() as u32;
+        self.grow_to(count);
+        self.region = Region {
+            slots: count,
+            live: u64::from(count),
+            obtained: u64::from(count),
+            requests: u64::from(count),
+            places: Some(Arc::new(Places::new(self.arena_size, pool_size, bases, later))),
+            ..Region::default()
+        };
+    }
+
+    /// The address in the region that stands for one of a process; any other as it is.
+    fn inner(&self, addr: Addr) -> Addr {
+        let Some(places) = &self.region.places else { return addr };
+        let Some((slot, offset)) = places.find(addr) else { return addr };
+        self.region_base().offset(u64::from(slot) * self.slot_stride + offset)
+    }
+
+    /// The way back.
+    #[inline]
+    fn outer(&self, addr: Addr) -> Addr {
+        let Some(places) = &self.region.places else { return addr };
+        let offset = addr.bytes_from(self.region_base());
+        places.start(offset / self.slot_stride).map_or(addr, |start| start.offset(offset % self.slot_stride))
+    }
+}
+
 /// Where memory lies that a hook hands out.
 impl SimArenas {
     fn hooks_mut(&mut self) -> &mut ArenaHooks {
@@ -224,6 +278,9 @@ impl SimArenas {
             if let Some(slot) = self.region.free_slots.pop_first() { slot } else { self.new_slots(1)? };
         let shift = placement_shift(self.placement, self.region.obtained);
         self.region.obtained += 1;
+        if let Some(places) = &mut self.region.places {
+            return Arc::make_mut(places).put(slot);
+        }
         Some(self.region_base().offset(u64::from(slot) * self.slot_stride + shift))
     }
 
@@ -247,6 +304,10 @@ impl SimArenas {
     }
 
     fn free_slot(&mut self, base: Addr) {
+        if let Some(places) = &mut self.region.places {
+            self.region.free_slots.extend(Arc::make_mut(places).take(base));
+            return;
+        }
         let slot = base.bytes_from(self.region_base()) / self.slot_stride;
         self.region.free_slots.insert(slot as u32);
     }
@@ -336,13 +397,14 @@ impl ArenaBackend for SimArenas {
 
     #[inline]
     fn pool_at(&self, addr: Addr) -> SimPool {
+        let addr = self.inner(addr);
         let number = (addr.bytes_from(self.origin) >> self.pool_bits) as u32;
         SimPool(NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN))
     }
 
     #[inline]
     fn pool_addr(&self, pool: SimPool) -> Addr {
-        self.origin.offset(u64::from(pool.0.get()) << self.pool_bits)
+        self.outer(self.origin.offset(u64::from(pool.0.get()) << self.pool_bits))
     }
 
     #[inline]
@@ -358,7 +420,7 @@ impl ArenaBackend for SimArenas {
 
     #[inline]
     fn block_addr(&self, block: SimBlock) -> Addr {
-        self.origin.offset(u64::from(block.0.get()) << self.alignment_bits)
+        self.outer(self.origin.offset(u64::from(block.0.get()) << self.alignment_bits))
     }
 
     #[inline]
