@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use egui::{RichText, Ui};
 use session::Place;
+use session::diagnosis::Key;
 use session::format::{bytes, count, printable};
 use session::view::holders::PlaceHeld;
 
@@ -22,8 +23,17 @@ pub(super) fn ui(ui: &mut Ui, view: &View<'_>, place: Place) {
         }
         let more = known.sites.unwrap_or(0).saturating_sub(known.most.len() as u64);
         if more > 0 {
-            ui.weak(format!("and {}", count(more, "more call site")));
+            ui.weak(format!("and {}", count(more, &format!("more {}", known.by.words()))));
         }
+    }
+}
+
+/// How blocks come to what they are put together by.
+fn by(held: &PlaceHeld) -> &'static str {
+    match held.by {
+        Key::Path | Key::Owner => "kept by",
+        Key::Type => "of",
+        _ => "from",
     }
 }
 
@@ -39,10 +49,10 @@ fn sentence(held: &PlaceHeld) -> String {
     let mut text = format!("Held by {}, {}", count(held.blocks, "block"), bytes(held.block_bytes));
     match (held.sites, held.most.first()) {
         (Some(1), Some((site, _))) => {
-            let _ = write!(text, ", from one call site, {}", printable(site));
+            let _ = write!(text, ", {} one {}, {}", by(held), held.by.words(), printable(site));
         }
         (Some(sites), Some(_)) => {
-            let _ = write!(text, ", from {}", count(sites, "call site"));
+            let _ = write!(text, ", {} {}", by(held), count(sites, held.by.words()));
         }
         _ => {}
     }

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use sim_core::tape::Action;
-use sim_core::{Kind, Profile, Slot, Trace};
+use sim_core::tape::{Action, Packed, StackId};
+use sim_core::{Domain, Kind, Profile, Slot, Trace};
 
+use crate::actions::stack_at;
 use crate::facts::largest_request;
 
+/// From this number on a birth is no operation: the block of that number less this was there before the trace, in the picture that it
+/// begins with.
+pub const BEFORE: u32 = 1 << 31;
 /// No operation gave the slot a pointer that the program may still use.
 pub const NONE: u32 = u32::MAX;
 /// Positions that are kept to go back to.
@@ -73,6 +77,10 @@ impl Births {
             (self.step, self.asked, self.of) = nearest
                 .map_or((0, Asked::default(), Vec::new()), |(at, asked, of)| (*at, *asked, of.to_vec()));
         }
+        if self.step == 0 && self.of.is_empty() {
+            let blocks = trace.origin.picture.as_ref().map_or(0, |picture| picture.main_blocks());
+            self.of.extend((0..blocks as u32).map(|block| BEFORE + block));
+        }
         self.of.resize(trace.slot_count() as usize, NONE);
         while self.step < step {
             let last = self.kept.last().map_or(0, |(at, ..)| *at);
@@ -92,7 +100,7 @@ impl Births {
             if !self.counts {
                 continue;
             }
-            if before != NONE {
+            if before < BEFORE {
                 self.asked.now -= u128::from(trace.packed(before as usize).size);
             }
             if birth != NONE {
@@ -136,14 +144,14 @@ impl Births {
         &self.of
     }
 
-    /// The operations that live blocks were born by, in order.
+    /// The births of live blocks, those from before the trace first, then operations in order.
     pub fn in_order(&self) -> impl Iterator<Item = u32> {
         in_order(self.of.iter().copied().filter(|birth| *birth != NONE), self.step)
     }
 
-    /// Of one slot.
+    /// Of one slot, where it is an operation.
     pub fn of(&self, slot: Slot) -> Option<u64> {
-        self.of.get(slot.0 as usize).filter(|birth| **birth != NONE).map(|birth| u64::from(*birth))
+        self.of.get(slot.0 as usize).filter(|birth| **birth < BEFORE).map(|birth| u64::from(*birth))
     }
 
     /// The step that they are of.
@@ -152,20 +160,53 @@ impl Births {
     }
 }
 
-/// Operations before a step in the order of the tape, each once. Who reads what a tape says of many blocks does so from front to back: that
+/// The block of the picture that a birth means, if it is no operation.
+pub fn picture_block(birth: u32) -> Option<u32> {
+    birth.checked_sub(BEFORE).filter(|_| birth != NONE)
+}
+
+/// The stack that a block was born by; none of one that was there before.
+pub(super) fn stack_of(trace: &Trace, changes: &[(u64, StackId)], birth: u32) -> StackId {
+    let operation = picture_block(birth).is_none().then(|| u64::from(birth));
+    operation.and_then(|birth| stack_at(trace, changes, birth)).unwrap_or_default()
+}
+
+/// How many operations ago a birth was; what was there before is older than all.
+pub fn age(step: u64, birth: u32) -> u64 {
+    if picture_block(birth).is_some() { step } else { step.saturating_sub(u64::from(birth)) }
+}
+
+/// The operation of a birth. A block from before has the slot of its number; what was asked for in it nobody knows.
+pub(super) fn given(trace: &Trace, birth: u32) -> Packed {
+    match picture_block(birth) {
+        Some(block) => {
+            Packed { kind: Kind::Malloc, domain: Domain::Obj, null: false, slot: Slot(block), size: 0 }
+        }
+        None => trace.packed(birth as usize),
+    }
+}
+
+/// Births, each once: those from before the trace, then operations before a step in the order of the tape. Who reads what a tape says of many blocks does so from front to back: that
 /// takes a fraction of the time that going by slots does, and less than sorting.
 pub(super) fn in_order(operations: impl Iterator<Item = u32>, step: u64) -> impl Iterator<Item = u32> {
     let mut meant = vec![0_u64; (step as usize).div_ceil(64)];
+    let mut before = Vec::new();
     for at in operations {
-        meant[at as usize / 64] |= 1 << (at % 64);
+        if picture_block(at).is_some() {
+            before.push(at);
+        } else {
+            meant[at as usize / 64] |= 1 << (at % 64);
+        }
     }
-    meant.into_iter().zip(0..).flat_map(|(mut word, at): (u64, u32)| {
+    before.sort_unstable();
+    let operations = meant.into_iter().zip(0..).flat_map(|(mut word, at): (u64, u32)| {
         std::iter::from_fn(move || {
             let bit = (word != 0).then(|| word.trailing_zeros())?;
             word &= word - 1;
             Some(at * 64 + bit)
         })
-    })
+    });
+    before.into_iter().chain(operations)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use sim_core::mimalloc::SLICE_BYTES;
 use sim_core::tape::Packed;
 use sim_core::{Addr, Machine, SizeClass, Trace};
 
-use super::births::Births;
+use super::births::{Births, given, picture_block};
 use super::layout::{Layout, Placed};
 use crate::facts::{self, Heap};
 
@@ -80,7 +80,9 @@ struct Found {
 
 impl Found {
     fn new(birth: u32, op: Packed, region: u32, addr: Addr, block_bytes: u64) -> Self {
-        Self { region, slot: op.slot.0, birth, asked: op.size, addr, block_bytes }
+        // Of a block from before the trace only the block is known.
+        let asked = if picture_block(birth).is_some() { block_bytes } else { op.size };
+        Self { region, slot: op.slot.0, birth, asked, addr, block_bytes }
     }
 }
 
@@ -193,7 +195,7 @@ impl Census {
             })
             .collect();
         for (birth, op) in live(births, trace) {
-            let address = trace.address_of(birth as usize);
+            let address = picture_block(birth).is_none().then(|| trace.address_of(birth as usize)).flatten();
             let pool = address.and_then(|addr| layout.pool_of(op, addr));
             let Some((pool, class)) = pool else {
                 astray += u64::from(layout.is_small(op));
@@ -315,7 +317,7 @@ impl Census {
 
 /// The operations that live blocks were born by, in order.
 fn live(births: &Births, trace: &Trace) -> impl Iterator<Item = (u32, Packed)> {
-    births.in_order().map(|birth| (birth, trace.packed(birth as usize)))
+    births.in_order().map(|birth| (birth, given(trace, birth)))
 }
 
 fn classes(heap: &Heap) -> impl Iterator<Item = SizeClass> {

@@ -8,11 +8,11 @@ use sim_core::tape::StackId;
 use sim_core::{Domain, Profile, Trace};
 use thiserror::Error;
 
+use super::births::{given, picture_block, stack_of};
 use super::census::Census;
 use super::holders::{Holders, Rule};
 use super::key::{Key, KeyError, Label};
 use super::meant::{class_meant, stacks_meant};
-use crate::actions::stack_at;
 
 /// One key with a value.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -120,8 +120,10 @@ impl Chosen {
         for choice in choices {
             if choice.key == Key::Class && class_meant(&choice.value, profile) == Ok(None) {
                 let large = |birth: &u32| {
-                    let op = trace.packed(*birth as usize);
-                    op.domain != Domain::Raw && !(1..=profile.small_request_threshold).contains(&op.size)
+                    let op = given(trace, *birth);
+                    picture_block(*birth).is_none()
+                        && op.domain != Domain::Raw
+                        && !(1..=profile.small_request_threshold).contains(&op.size)
                 };
                 let births = census.births.iter();
                 chosen.blocks.iter_mut().zip(births).for_each(|(chosen, birth)| *chosen |= large(birth));
@@ -177,7 +179,7 @@ fn shorter(
     if choice.key.needs_stacks() {
         let stacks = stacks_meant(choice.key, &choice.value, &trace.origin.stacks);
         for (birth, group) in census.births.iter().zip(&holders.of_block) {
-            let stack = stack_at(trace, changes, u64::from(*birth)).unwrap_or_default();
+            let stack = stack_of(trace, changes, *birth);
             meant[*group as usize] |= stacks.get(stack.0 as usize) == Some(&true);
         }
     } else if choice.key == Key::Class {

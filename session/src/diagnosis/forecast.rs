@@ -5,7 +5,7 @@ use sim_core::report::ArenaEvents;
 use sim_core::tape::Packed;
 use sim_core::{Event, Kind, Machine, Trace};
 
-use super::births::in_order;
+use super::births::{given, in_order};
 use super::census::Census;
 use super::choice::Chosen;
 use super::holders::Holders;
@@ -98,7 +98,7 @@ fn release(mut machine: Machine, trace: &Trace, census: &Census, chosen: &Chosen
         census.births.iter().zip(&chosen.blocks).filter(|(_, chosen)| **chosen).map(|(birth, _)| *birth);
     let mut events = ArenaEvents::default();
     for birth in in_order(meant, census.step) {
-        let Packed { domain, slot, .. } = trace.packed(birth as usize);
+        let Packed { domain, slot, .. } = given(trace, birth);
         let free = Packed { kind: Kind::Free, domain, null: false, slot, size: 0 };
         machine.apply(free, &mut events);
     }

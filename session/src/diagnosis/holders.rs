@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sim_core::tape::StackId;
 use sim_core::{Profile, Trace};
 
+use super::births::age;
 use super::census::Census;
 use super::key::{Key, Keyer, Label};
 use super::scope::Within;
@@ -140,7 +141,7 @@ impl Holders {
             let group = &mut groups[group as usize];
             group.blocks += 1;
             let bytes = census.asked[at];
-            let age = census.step.saturating_sub(u64::from(census.births[at]));
+            let age = age(census.step, census.births[at]);
             group.bytes = group.bytes.saturating_add(bytes);
             group.byte_steps = group.byte_steps.saturating_add(bytes.saturating_mul(age));
             group.block_bytes = group.block_bytes.saturating_add(census.block_bytes[at]);

@@ -9,8 +9,8 @@ use sim_core::tape::{SourceLine, StackId, Stacks};
 use sim_core::{Domain, Kind, Profile, Trace};
 use thiserror::Error;
 
+use super::births::{age, given, picture_block, stack_of};
 use super::census::{Census, Unborn};
-use crate::actions::stack_at;
 use crate::format::{count, grouped};
 
 /// What blocks are put together by.
@@ -32,6 +32,43 @@ pub enum Key {
     Kind,
     /// How many operations ago.
     Age,
+    /// The type of the object, in a picture of a process.
+    Type,
+    /// Whose the block is, there.
+    Owner,
+    /// By which way it is kept, there.
+    Path,
+}
+
+/// What a trace knows of its blocks beside what each has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Known {
+    /// Python stacks.
+    pub stacks: bool,
+    /// What a picture of a process says of those that were there before.
+    pub picture: bool,
+}
+
+impl Known {
+    /// Of a trace.
+    pub fn of(trace: &Trace) -> Self {
+        let picture = trace.origin.picture.as_ref();
+        Self {
+            stacks: has_stacks(trace),
+            picture: picture.is_some_and(|picture| !picture.inventory.blocks.types.is_empty()),
+        }
+    }
+
+    /// What two traces both know.
+    #[must_use]
+    pub fn both(self, other: Self) -> Self {
+        Self { stacks: self.stacks && other.stacks, picture: self.picture && other.picture }
+    }
+
+    /// Whether blocks can be asked by a key.
+    pub fn has(self, key: Key) -> bool {
+        (self.stacks || !key.needs_stacks()) && (self.picture || !key.needs_picture())
+    }
 }
 
 /// All frames of a stack.
@@ -43,18 +80,19 @@ pub enum KeyError {
     /// Something else.
     #[error("{0:?} is no key; there are {names}", names = Key::NAMES.join(", "))]
     Unknown(String),
-    /// A key that only a picture of a process has.
-    #[error("no trace of calls carries the {0} of a block, which a picture of a process has; there are {names}", names = Key::NAMES.join(", "))]
-    OfPictures(&'static str),
 }
 
 impl Key {
-    /// Names of the keys that every trace may have.
-    pub const NAMES: [&str; 8] = ["site", "function", "module", "class", "thread", "domain", "kind", "age"];
+    /// Names of the keys.
+    pub const NAMES: [&str; 11] =
+        ["site", "function", "module", "class", "thread", "domain", "kind", "age", "type", "owner", "path"];
 
-    /// Those that a trace with or without stacks can be asked by, the usual one first.
-    pub fn choices(has_stacks: bool) -> impl Iterator<Item = Self> {
+    /// Those that a trace can be asked by, the usual one first.
+    pub fn choices(known: Known) -> impl Iterator<Item = Self> {
         let all = [
+            Self::Path,
+            Self::Type,
+            Self::Owner,
             Self::Site(1),
             Self::Function,
             Self::Module,
@@ -64,7 +102,7 @@ impl Key {
             Self::Kind,
             Self::Age,
         ];
-        all.into_iter().filter(move |key| has_stacks || !key.needs_stacks())
+        all.into_iter().filter(move |key| known.has(*key))
     }
 
     /// Its name on the command line.
@@ -78,6 +116,9 @@ impl Key {
             Self::Domain => "domain",
             Self::Kind => "kind",
             Self::Age => "age",
+            Self::Type => "type",
+            Self::Owner => "owner",
+            Self::Path => "path",
         }
     }
 
@@ -86,6 +127,7 @@ impl Key {
         match self {
             Self::Site(_) => "call site",
             Self::Class => "size class",
+            Self::Path => "way",
             key => key.name(),
         }
     }
@@ -95,9 +137,23 @@ impl Key {
         matches!(self, Self::Site(_) | Self::Function | Self::Module)
     }
 
-    /// The call site where a trace has stacks, else the size class.
+    /// Whether it needs a picture of a process.
+    pub fn needs_picture(self) -> bool {
+        matches!(self, Self::Type | Self::Owner | Self::Path)
+    }
+
+    /// The call site where there are stacks, the way to a block in a picture, else the size class.
     pub fn usual(trace: &Trace) -> Self {
-        if has_stacks(trace) { Self::Site(1) } else { Self::Class }
+        Self::usual_for(Known::of(trace))
+    }
+
+    /// The same of what is known.
+    pub fn usual_for(known: Known) -> Self {
+        match known {
+            Known { stacks: true, .. } => Self::Site(1),
+            Known { picture: true, .. } => Self::Path,
+            _ => Self::Class,
+        }
     }
 }
 
@@ -114,9 +170,9 @@ impl FromStr for Key {
             "domain" => Self::Domain,
             "kind" => Self::Kind,
             "age" => Self::Age,
-            "type" => return Err(KeyError::OfPictures("type")),
-            "owner" => return Err(KeyError::OfPictures("owner")),
-            "path" => return Err(KeyError::OfPictures("path")),
+            "type" => Self::Type,
+            "owner" => Self::Owner,
+            "path" => Self::Path,
             _ => return Err(KeyError::Unknown(text.to_owned())),
         })
     }
@@ -149,6 +205,10 @@ pub const FROM_BEFORE: &str = "(from before the trace)";
 pub const NO_STACK: &str = "(no stack)";
 /// The group of blocks that no size class has.
 const NO_CLASS: &str = "(no size class)";
+/// The group of blocks of a picture that are no object, or whose owner or way is not known.
+pub const NOT_KNOWN: &str = "(not known)";
+/// The group of blocks that no picture has, since they came later.
+pub const SINCE: &str = "(since the picture)";
 
 /// The group of blocks outside of the scope that is looked at.
 pub const OUTSIDE: &str = "(outside of the scope)";
@@ -203,10 +263,17 @@ impl<'a> Keyer<'a> {
     /// The group of a block of the census.
     #[inline]
     pub fn of(&mut self, census: &Census, at: usize) -> u32 {
-        let birth = census.births[at] as usize;
+        let birth = census.births[at];
+        let before = picture_block(birth);
         match self.key {
+            Key::Type | Key::Owner | Key::Path => self.of_picture(before),
+            Key::Site(_) | Key::Function | Key::Module | Key::Thread | Key::Domain | Key::Kind
+                if before.is_some() =>
+            {
+                self.part(Part::Before)
+            }
             Key::Site(_) | Key::Function | Key::Module => {
-                let stack = stack_at(self.trace, self.changes, birth as u64).unwrap_or_default();
+                let stack = stack_of(self.trace, self.changes, birth);
                 match self.by_stack.get(stack.0 as usize).copied() {
                     Some(UNSEEN) | None => self.of_stack(stack),
                     Some(group) => group,
@@ -216,14 +283,29 @@ impl<'a> Keyer<'a> {
                 let in_region = census.addrs[at].0 != 0;
                 self.number(if in_region { census.block_bytes[at] } else { 0 })
             }
-            Key::Thread => self.number(u64::from(self.trace.thread_of(birth))),
-            Key::Domain => self.number(self.trace.packed(birth).domain as u64),
-            Key::Kind => self.number(self.trace.packed(birth).kind as u64),
+            Key::Thread => self.number(u64::from(self.trace.thread_of(birth as usize))),
+            Key::Domain => self.number(given(self.trace, birth).domain as u64),
+            Key::Kind => self.number(given(self.trace, birth).kind as u64),
             Key::Age => {
-                let age = self.step.saturating_sub(birth as u64);
+                let age = age(self.step, birth);
                 self.number(if age < YOUNG { 0 } else { u64::from(age.ilog10()) })
             }
         }
+    }
+
+    /// The group of a block that a picture has, by what that says of it.
+    fn of_picture(&mut self, block: Option<u32>) -> u32 {
+        let (Some(block), Some(picture)) = (block, &self.trace.origin.picture) else {
+            return self.number(0);
+        };
+        let columns = &picture.inventory.blocks;
+        let column = match self.key {
+            Key::Type => &columns.types,
+            Key::Owner => &columns.owners,
+            _ => &columns.paths,
+        };
+        // 0 is a block that came later.
+        self.number(1 + column.get(block as usize).map_or(0, |number| u64::from(*number)))
     }
 
     /// The group of blocks that no operation gave.
@@ -296,6 +378,19 @@ impl<'a> Keyer<'a> {
                 named(format!("{} to {} operations", grouped(from), grouped((from * 10).saturating_sub(1))))
             }
             Key::Site(_) | Key::Function | Key::Module => named(number.to_string()),
+            Key::Type | Key::Owner | Key::Path => {
+                let inventory = self.trace.origin.picture.as_ref().map(|picture| &picture.inventory);
+                let name = number.checked_sub(2).and_then(|at| {
+                    let (at, inventory) = (at as usize, inventory?);
+                    match self.key {
+                        Key::Type => inventory.types.get(at).map(|of| &of.name),
+                        Key::Owner => inventory.owners.get(at),
+                        _ => inventory.paths.get(at),
+                    }
+                });
+                let none = if number == 0 { SINCE } else { NOT_KNOWN };
+                named(name.map_or_else(|| none.to_owned(), Clone::clone))
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use sim_core::{Addr, SizeClass, Trace};
 
-use super::births::{Births, NONE};
+use super::births::{BEFORE, Births, NONE};
 use super::layout::Layout;
 
 /// The blocks of one class that are live in a pool.
@@ -174,7 +174,8 @@ impl Recorded {
 
     /// Where the block lies that an operation gave: the block, its pool and its class.
     fn place_of(&self, birth: u32) -> Option<(Addr, Addr, SizeClass)> {
-        if birth == NONE {
+        // Where blocks from before lie no recorded address says.
+        if birth >= BEFORE {
             return None;
         }
         let addr = self.trace.address_of(birth as usize)?;

@@ -11,7 +11,7 @@ use sim_core::tape::{Action, FrameId, Missing, StackId};
 use sim_core::tracemalloc::{DEFAULT_DOMAIN, MAX_NFRAME, NamedFrame, Snapshot, SnapshotBuilder};
 use thiserror::Error;
 
-use super::births::{Births, NONE};
+use super::births::{BEFORE, Births};
 use super::key::has_stacks;
 use crate::actions::stack_at;
 use crate::format::grouped;
@@ -172,7 +172,7 @@ pub fn snapshot(
         frames: vec![UNSEEN; table.frame_count() as usize],
         stacks: vec![UNSEEN; table.len() as usize + 1],
     };
-    for birth in births.by_slot().iter().filter(|birth| **birth != NONE) {
+    for birth in births.by_slot().iter().filter(|birth| **birth < BEFORE) {
         let stack = stack_at(trace, changes, u64::from(*birth)).unwrap_or_default();
         let traceback = numbers.stack(stack)?;
         numbers.builder.block(DEFAULT_DOMAIN, trace.packed(*birth as usize).size, traceback);

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use sim_core::Trace;
 use sim_core::tape::{FrameId, StackId};
 
+use super::births::{age, stack_of};
 use super::census::Census;
 use super::key::{FROM_BEFORE, NO_STACK};
 use super::scope::Within;
-use crate::actions::stack_at;
 use crate::format;
 
 /// What makes a call wide.
@@ -135,11 +135,11 @@ impl Tree {
                 if within.is_some_and(|within| !within.blocks[at]) {
                     return UNSEEN;
                 }
-                let birth = census.births[at] as usize;
-                let stack = stack_at(trace, changes, birth as u64).unwrap_or_default();
+                let birth = census.births[at];
+                let stack = stack_of(trace, changes, birth);
                 let node = tree.node_of(trace, stack, &mut by_stack, &mut calls);
-                let age = census.step.saturating_sub(birth as u64);
-                tree.nodes[node as usize].load.add(1, trace.packed(birth).size, age);
+                let age = age(census.step, birth);
+                tree.nodes[node as usize].load.add(1, census.asked[at], age);
                 node
             })
             .collect();

@@ -11,7 +11,7 @@ use web_time::Instant;
 use crate::analysis::peak::Peaks;
 use crate::at::At;
 use crate::diagnosis::compare::{Comparison, Side};
-use crate::diagnosis::key::has_stacks;
+use crate::diagnosis::key::Known;
 use crate::diagnosis::survey::Point;
 use crate::diagnosis::{Census, Inquiry, Key, Placed, Rule, SharedLayout};
 use crate::open::{Loading, Opened, Outcome};
@@ -369,9 +369,8 @@ impl Engine {
             comparing.reached.iter().position(|reached| reached.of.is(side) && reached.at == *at)
         };
         let (Some(a), Some(b)) = (place(&sides[0], &look.a.at), place(&sides[1], &look.b.at)) else { return };
-        let stacks = sides.iter().all(|side| has_stacks(&side.trace));
-        let usual = if stacks { Key::usual(&sides[0].trace) } else { Key::Class };
-        let key = look.key.filter(|key| stacks || !key.needs_stacks()).unwrap_or(usual);
+        let known = sides.iter().map(|side| Known::of(&side.trace)).reduce(Known::both).unwrap_or_default();
+        let key = look.key.filter(|key| known.has(*key)).unwrap_or_else(|| Key::usual_for(known));
         let (one, picture_a) = comparing.reached[a].side(key, placed);
         let (other, picture_b) = comparing.reached[b].side(key, placed);
         let comparison = Comparison::of(&one, &other);

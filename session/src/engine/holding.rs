@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sim_core::{Addr, ArenaId, Trace};
 
 use crate::diagnosis::inquiry::TRUSTED;
-use crate::diagnosis::key::has_stacks;
+use crate::diagnosis::key::Known;
 use crate::diagnosis::scope::Within;
 use crate::diagnosis::{
     Census, Chosen, Forecast, Holders, Inquiry, Key, Placed, Rule, Scope, SharedLayout, Tree,
@@ -274,11 +274,12 @@ impl Asking<'_> {
     fn picture(mut self, selection: &Selection, asked: &Asked) -> (HoldersPicture, Option<Marks>) {
         let (look, session) = (self.look, self.session);
         let trace = session.trace();
-        let has_stacks = has_stacks(trace);
-        let key = look.key.unwrap_or_else(|| Key::usual(trace));
+        let known = Known::of(trace);
+        let asked_for = look.key.filter(|key| known.picture || !key.needs_picture());
+        let key = asked_for.unwrap_or_else(|| Key::usual_for(known));
         let census = self.inquiry.census(session.machine(), session.step(), asked.placed);
         let within = self.inquiry.within(&census, &look.scope);
-        let none = (key.needs_stacks() && !has_stacks).then_some(NoHolders::NoStacks);
+        let none = (key.needs_stacks() && !known.stacks).then_some(NoHolders::NoStacks);
         let holders = self.holders(&census, key, within.as_ref());
         let rows = if none.is_some() { Vec::new() } else { order(&holders, look) };
         let total = rows.len() as u32;
@@ -291,7 +292,7 @@ impl Asking<'_> {
             placed: census.placed,
             doubted: agreement(session).filter(|_| asked.doubted),
             scope: look.scope.clone(),
-            has_stacks,
+            known,
             none,
             sums: sums(&census, &holders),
             groups: holders.groups.len() as u32 - u32::from(holders.outside.is_some()),
@@ -306,7 +307,7 @@ impl Asking<'_> {
             gone,
             wanted: look.want_bytes.map(|bytes| self.wanted(&census, &holders, bytes)),
             found: None,
-            icicle: has_stacks.then(|| self.icicle(&census, within.as_ref())).flatten(),
+            icicle: known.stacks.then(|| self.icicle(&census, within.as_ref())).flatten(),
         };
         let found = asked.pinned.and_then(|place| {
             // Where no block is in use, what is around it is held by somebody.
@@ -531,8 +532,9 @@ fn place_held(
             (more, more * u64::from(pool.block_size))
         }
     };
-    let stacks = has_stacks(session.trace());
-    let groups = if stacks { inquiry.groups_of(census, &blocks, Key::Site(1)) } else { Vec::new() };
+    let known = Known::of(session.trace());
+    let key = Key::usual_for(known);
+    let groups = if known == Known::default() { Vec::new() } else { inquiry.groups_of(census, &blocks, key) };
     let all = blocks.len() as u64 + unborn.0;
     let (returned_bytes, kept, exact) = match arena {
         Some(arena) if arena.blocks == all => (arena.returned_bytes, arena.kept, arena.exact),
@@ -555,7 +557,8 @@ fn place_held(
         blocks: all,
         block_bytes: blocks.iter().map(|at| census.block_bytes[*at]).sum::<u64>() + unborn.1,
         unborn: unborn.0,
-        sites: stacks.then_some(groups.len() as u64),
+        by: key,
+        sites: (known != Known::default()).then_some(groups.len() as u64),
         most: groups.into_iter().take(NAMED).map(|(label, blocks, _)| (label.to_string(), blocks)).collect(),
         returned_bytes,
         kept,

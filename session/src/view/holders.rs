@@ -8,6 +8,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use sim_core::Addr;
 
+use crate::diagnosis::key::Known;
 use crate::diagnosis::waterfall::Part;
 use crate::diagnosis::{Forecast, Group, Icicle, Key, Placed, Rule, Scope, Weight};
 use crate::place::Place;
@@ -178,8 +179,8 @@ pub struct HoldersPicture {
     pub doubted: Option<f64>,
     /// Which blocks.
     pub scope: Scope,
-    /// Whether the trace has stacks.
-    pub has_stacks: bool,
+    /// What the trace knows of its blocks.
+    pub known: Known,
     /// Why there are no groups, where there are none.
     pub none: Option<NoHolders>,
     /// What is held in all.
@@ -266,7 +267,9 @@ pub struct PlaceHeld {
     pub block_bytes: u64,
     /// Those of them that no operation gave.
     pub unborn: u64,
-    /// Call sites that they were born at; none where the trace has no stacks.
+    /// What they are put together by here: call sites, ways or types.
+    pub by: Key,
+    /// How many of those they have; none where the trace knows none.
     pub sites: Option<u64>,
     /// The largest of those with its blocks.
     pub most: Vec<(String, u64)>,

@@ -30,6 +30,7 @@ use sim_core::{Addr, ArenaId, Profile, SizeClass};
 
 use crate::analysis::overview::{ArenaMark, Bucket, Overview};
 use crate::contents::Callers;
+use crate::diagnosis::key::Known;
 use crate::diagnosis::{Layout, NotSupposed, Placed, Recorded};
 use crate::find::{Aspect, Breakpoints, Find};
 use crate::ground::Ground;
@@ -116,6 +117,8 @@ pub struct Head {
     pub layers: bool,
     /// Whether calls have Python stacks.
     pub stacks: bool,
+    /// What it knows of its blocks.
+    pub known: Known,
     /// Whether it can be said what tracemalloc would say of it.
     pub supposed: Result<(), NotSupposed>,
     /// Whether it was recorded by a tool, and not written by hand or made.
@@ -154,6 +157,7 @@ impl Head {
             mimalloc: session.machine().mimalloc().is_some(),
             layers: session.machine().layers().is_some(),
             stacks: trace.has_stacks(),
+            known: Known::of(trace),
             supposed: session.supposed(),
             recording: !trace.is_lesson() && !trace.origin.source.facts.is_empty(),
             first_call: trace.op(0).map(|op| crate::actions::call(trace, &op)),

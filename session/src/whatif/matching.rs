@@ -34,6 +34,11 @@ pub enum MatchError {
         "the trace has no Python stacks, so that no {0} is known; match by class, thread, domain, kind or age"
     )]
     NoStacks(&'static str),
+    /// Blocks of a picture were there before all operations.
+    #[error(
+        "blocks have a {0} in the picture of a process, which has no operations to leave out: `arenascope forecast FILE --free {0}=…` frees them"
+    )]
+    OfPicture(&'static str),
 }
 
 /// What is known of a birth.
@@ -144,6 +149,7 @@ impl Matcher {
                 let found = kinds.into_iter().find(|kind| kind.name() == value);
                 Test::Kind(found.ok_or_else(|| bad("malloc, calloc or realloc"))?)
             }
+            Key::Type | Key::Owner | Key::Path => return Err(MatchError::OfPicture(want.key.name())),
             Key::Age => Test::Age(
                 parse_number(value)
                     .ok_or_else(|| bad("a number of operations that its blocks live at least"))?,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use serde::Serialize;
 use session::diagnosis::inquiry::TRUSTED;
-use session::diagnosis::key::{WHOLE_STACK, has_stacks};
+use session::diagnosis::key::{Known, WHOLE_STACK, has_stacks};
 use session::diagnosis::{Census, Group, Holders, Key, Placed, Rule};
 use session::format::{bytes, count, grouped, printable};
 
@@ -111,6 +111,11 @@ pub(super) fn key(by: Option<Key>, depth: Option<u32>, moment: &Moment, shown: &
     ensure!(
         !key.needs_stacks() || has_stacks(trace),
         "{shown} has no Python stacks, so no block has a {}; ask --by class, thread, domain, kind or age",
+        key.name()
+    );
+    ensure!(
+        Known::of(trace).has(key),
+        "{shown} does not begin with the picture of a process, so no block has a {} there; `arenascope xray PID -o FILE` makes one",
         key.name()
     );
     Ok(key)

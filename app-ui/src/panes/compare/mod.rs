@@ -310,7 +310,7 @@ fn keys(ui: &mut Ui, view: &View<'_>, state: &mut CompareState) {
     let now = view.compared.picture.as_ref().map(|picture| picture.comparison.key);
     let Some(now) = state.key.or(now) else { return };
     combo(ui, "Groups by", &format!("by {}", now.words()), |ui| {
-        for key in Key::choices(view.head.stacks) {
+        for key in Key::choices(view.head.known) {
             if ui.selectable_label(key == now, key.words()).clicked() {
                 state.key = Some(key);
             }

@@ -55,7 +55,7 @@ fn keys(ui: &mut Ui, picture: &HoldersPicture, state: &mut HoldersState) {
     let now = picture.key;
     let what = "What the blocks of a group have in common";
     combo(ui, "Group by", &format!("by {}", now.words()), what, |ui| {
-        for key in Key::choices(picture.has_stacks) {
+        for key in Key::choices(picture.known) {
             let on = std::mem::discriminant(&key) == std::mem::discriminant(&now);
             if ui.selectable_label(on, key.words()).clicked() && !on {
                 state.set_key(Some(key));

@@ -116,7 +116,7 @@ impl HoldersState {
 
     /// What is ticked, as it can be asked for elsewhere.
     pub(crate) fn ticked(&self, view: &View<'_>) -> Vec<Choice> {
-        let usual = if view.head.stacks { Key::Site(1) } else { Key::Class };
+        let usual = Key::usual_for(view.head.known);
         let key = self.key.or(view.held.holders.as_ref().map(|held| held.key)).unwrap_or(usual);
         self.picked.iter().map(|name| Choice { key, value: name.clone() }).collect()
     }
@@ -206,7 +206,7 @@ fn content(
     }
     answer(ui, view, picture);
     choosers::doubted(ui, view, picture, commands);
-    if !picture.has_stacks {
+    if !picture.known.stacks {
         state.graph = false;
     }
     tools(ui, picture, state, commands);
@@ -310,7 +310,7 @@ fn tools(ui: &mut Ui, picture: &HoldersPicture, state: &mut HoldersState, comman
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 6.0;
         ui.selectable_value(&mut state.graph, false, "Table");
-        ui.add_enabled_ui(picture.has_stacks, |ui| {
+        ui.add_enabled_ui(picture.known.stacks, |ui| {
             ui.selectable_value(&mut state.graph, true, "Icicle")
                 .on_hover_text("Stacks, callers above what they call, as wide as what they hold")
                 .on_disabled_hover_text("This trace has no Python stacks");

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use session::Overrides;
 use session::diagnosis::compare::{Comparison, Pair, Side};
-use session::diagnosis::key::has_stacks;
+use session::diagnosis::key::Known;
 use session::diagnosis::verdict::{Try, Word};
 use session::diagnosis::{Census, Group, Holders, Key, Placed, Rule, Survey};
 use session::format::{bytes, count, grouped};
@@ -137,8 +137,8 @@ fn part(html: &mut String, part: &mut Part) {
     let usual = Key::usual(found.inquiry.trace());
     html.push_str(&map(&census, &found.inquiry.holders(&census, usual, Rule::Sole)));
     waterfall(html, part, &census);
-    let stacks = has_stacks(part.found.inquiry.trace());
-    for (at, key) in Key::choices(stacks).enumerate() {
+    let known = Known::of(part.found.inquiry.trace());
+    for (at, key) in Key::choices(known).enumerate() {
         let holders = part.found.inquiry.holders(&census, key, Rule::Sole);
         if holders.groups.len() < 2 && at > 0 {
             continue;
@@ -186,8 +186,8 @@ fn gives_back(html: &mut String, part: &Part, census: &Census) {
 /// The ends of two traces beside each other, on the heap that both can be asked on.
 fn compared(html: &mut String, a: &mut Part, b: &mut Part) {
     let placed = if a.placed == b.placed { a.placed } else { Placed::Model };
-    let both = has_stacks(a.found.inquiry.trace()) && has_stacks(b.found.inquiry.trace());
-    let key = if both { Key::Site(1) } else { Key::Class };
+    let known = Known::of(a.found.inquiry.trace()).both(Known::of(b.found.inquiry.trace()));
+    let key = Key::usual_for(known);
     let comparison = Comparison::of(&side(a, placed, key), &side(b, placed, key));
     let _ = writeln!(html, "<h2>{} beside {}</h2>", safe(&b.file), safe(&a.file));
     html.push_str("<p class=\"dim\">Both at their ends. A change is what the one named first has more.</p>");
