@@ -65,6 +65,8 @@ pub struct Copy {
     pub rss_bytes: u64,
     /// Which ones.
     pub resident: Resident,
+    /// Those of them that no other process has mapped.
+    pub private: Resident,
 }
 
 /// Copies what a process has in memory that is its own and may be written. With `stop` it does not run meanwhile.
@@ -76,16 +78,18 @@ pub fn copy(pid: i32, stop: bool) -> Result<Copy, SourceError> {
     let rows = maps::parse(&fs::read_to_string(format!("/proc/{pid}/maps")).map_err(failed)?);
     let pagemap = File::open(format!("/proc/{pid}/pagemap")).map_err(failed)?;
     let rss_bytes = rss(pid).unwrap_or(0);
-    let (mut regions, mut known, mut resident) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut regions, mut known) = (Vec::new(), Vec::new());
+    let (mut resident, mut private) = (Vec::new(), Vec::new());
     let mut copied = 0;
     for row in &rows {
         // The kernel's own pages have no row.
-        let (present, in_memory) = maps::present(&pagemap, &row.mapping, page).unwrap_or_default();
-        resident.extend(in_memory);
+        let pages = maps::pages(&pagemap, &row.mapping, page).unwrap_or_default();
+        resident.extend(pages.resident);
+        private.extend(pages.private);
         if !row.mapping.private_writable() || !row.mapping.readable {
             continue;
         }
-        for (lo, hi, runs) in pieces(present, row) {
+        for (lo, hi, runs) in pieces(pages.present, row) {
             copied += hi - lo;
             if copied > MOST {
                 return Err(SourceError::TooLarge(pid, copied));
@@ -113,7 +117,8 @@ pub fn copy(pid: i32, stop: bool) -> Result<Copy, SourceError> {
     let mappings = rows.iter().map(|row| row.mapping.clone()).collect();
     let memory =
         Memory::new(regions, mappings, Some(Arc::new(move |addr, bytes: &mut [u8]| files.read(addr, bytes))));
-    Ok(Copy { memory, pause, threads, rss_bytes, resident: Resident::new(resident) })
+    let (resident, private) = (Resident::new(resident), Resident::new(private));
+    Ok(Copy { memory, pause, threads, rss_bytes, resident, private })
 }
 
 /// Where a region begins and ends, and the runs of pages in it that are in memory.
