@@ -261,6 +261,7 @@ impl Sums<'_> {
         }
         let heaps = picture.heaps.heaps.iter().map(|heap| (heap.lo, heap.hi));
         self.rest(Use::ChunkHeaders, heaps, in_heaps);
+        self.rest(Use::Stacks, picture.heaps.stacks.iter().copied(), 0);
         self.rest(Use::MimallocRest, picture.heaps.segments.iter().copied(), in_segments);
     }
 

@@ -1,13 +1,14 @@
 //! Memory below pymalloc: the C library's heaps, chunk by chunk.
 //!
 //! [`glibc`] walks the heaps, [`bins`] finds what is free in them and does not look so, [`mapped`] finds large chunks outside of them,
-//! [`trim`] says what of it would go back to the system. Of other allocators only the mimalloc that `CPython` brings along is read, by
+//! [`threads`] the stacks of threads between those, [`trim`] says what of it would go back to the system. Of other allocators only the mimalloc that `CPython` brings along is read, by
 //! [`mimalloc`]; the others are named.
 
 mod bins;
 mod glibc;
 mod mapped;
 mod mimalloc;
+mod threads;
 mod trim;
 mod words;
 
@@ -52,6 +53,8 @@ pub struct Heaps {
     pub trims: Vec<(u64, u64)>,
     /// Segments of `CPython`'s own mimalloc, by address: from where, and behind the last byte.
     pub segments: Vec<(u64, u64)>,
+    /// Stacks of threads, by address, as far as they are known by what the C library keeps at their ends.
+    pub stacks: Vec<(u64, u64)>,
 }
 
 impl Heaps {
@@ -65,6 +68,7 @@ impl Heaps {
             fordblks: 0,
             trims: Vec::new(),
             segments: own.segments,
+            stacks: threads::stacks(memory),
         };
         match glibc::find(memory) {
             Err(at) => heaps.malloc = named(memory).map_or(Malloc::Unknown(at), Malloc::Named),
@@ -74,6 +78,7 @@ impl Heaps {
                 heaps.fordblks = walked.chunks.iter().map(|chunk| free_bytes(*chunk)).sum();
                 let ends = walked.heaps.iter().map(|heap| (heap.lo, heap.hi));
                 let taken = ends.chain(arenas.iter().copied()).chain(heaps.segments.iter().copied());
+                let taken = taken.chain(heaps.stacks.iter().copied());
                 let mut taken: Vec<(u64, u64)> = taken.collect();
                 taken.sort_unstable();
                 all.extend(walked.chunks);
