@@ -131,6 +131,16 @@ impl Version {
     }
 }
 
+/// Whether a file's name is that of a build without the global lock: `python3.13t`, `_json.cpython-313t-x86_64-linux-gnu.so`.
+pub(super) fn is_free_threaded(name: &str) -> bool {
+    let marked = |mark: &str| {
+        let rest = name.find(mark).map_or("", |at| &name[at + mark.len()..]);
+        let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        rest.strip_prefix('t').is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
+    };
+    marked("python3.") || marked("cpython-3")
+}
+
 /// Sizes of arenas and pools.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Geometry {
@@ -170,5 +180,9 @@ mod tests {
         assert_eq!(minor(Version::of_file("python3.999999")), None);
         assert_eq!(minor(Version::of_extension("_json.cpython-313-x86_64-linux-gnu.so")), Some(13));
         assert_eq!(minor(Version::of_extension("_json.cpython-38-x86_64-linux-gnu.so")), Some(8));
+        assert!(is_free_threaded("python3.13t") && is_free_threaded("libpython3.14t.so.1.0"));
+        assert!(is_free_threaded("_json.cpython-313t-x86_64-linux-gnu.so"));
+        assert!(!is_free_threaded("python3.13") && !is_free_threaded("libpython3.13.so.1.0"));
+        assert!(!is_free_threaded("python3.13test") && !is_free_threaded("libc.so.6"));
     }
 }

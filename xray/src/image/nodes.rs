@@ -17,8 +17,8 @@ pub(super) const NONE: Node = Node::MAX;
 const ROW_BITS: u32 = 5;
 /// Bytes of a row of the table that finds a chunk.
 const PAGE_BITS: u32 = 12;
-/// Chunks that reach into a page: one of 16 bytes at each place, and one from before it.
-const MOST_IN_PAGE: usize = (1 << PAGE_BITS) / 16 + 1;
+/// Chunks that reach into a page: one of 8 bytes at each place, as mimalloc has them, and one from before it.
+const MOST_IN_PAGE: usize = (1 << PAGE_BITS) / 8 + 1;
 /// Chunks from this size on are looked up in a list of their own, so that the table has a row for each page that has small ones.
 const LARGE: u64 = 1 << 16;
 

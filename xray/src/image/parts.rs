@@ -33,6 +33,14 @@ pub enum Use {
     PoolHeaders,
     /// What an arena loses where it does not begin at a pool's boundary.
     Alignment,
+    /// Objects in blocks of mimalloc, where `CPython` has that in the place of pymalloc.
+    MimallocObjects,
+    /// Its blocks in use that are no objects.
+    MimallocBuffers,
+    /// Its free blocks.
+    MimallocFree,
+    /// What it keeps of its pages, and what it has not made blocks of.
+    MimallocRest,
     /// pymalloc's table of arenas.
     ArenaTable,
     /// Objects in chunks of the C library's heaps.
@@ -71,7 +79,7 @@ pub enum Use {
 
 impl Use {
     /// All of them, in order.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 29] = [
         Self::Objects,
         Self::FreeListed,
         Self::Buffers,
@@ -80,6 +88,10 @@ impl Use {
         Self::Uncarved,
         Self::PoolHeaders,
         Self::Alignment,
+        Self::MimallocObjects,
+        Self::MimallocBuffers,
+        Self::MimallocFree,
+        Self::MimallocRest,
         Self::ArenaTable,
         Self::ChunkObjects,
         Self::ChunkBuffers,
@@ -115,6 +127,10 @@ impl Use {
             Self::Uncarved => "pools never used",
             Self::PoolHeaders => "pool headers",
             Self::Alignment => "alignment of arenas",
+            Self::MimallocObjects => "objects in mimalloc's pages",
+            Self::MimallocBuffers => "buffers in mimalloc's pages",
+            Self::MimallocFree => "free blocks of mimalloc",
+            Self::MimallocRest => "mimalloc's own and unused",
             Self::ArenaTable => "pymalloc's table of arenas",
             Self::ChunkObjects => "objects in C library's heaps",
             Self::ChunkBuffers => "buffers in C library's heaps",
@@ -211,13 +227,19 @@ impl Sums<'_> {
         let picture = self.picture;
         let tables = picture.tables.iter().filter_map(|table| picture.chunks.at(table.addr));
         let tables: HashSet<usize> = tables.collect();
-        let mut in_heaps = 0;
+        let mut segments = picture.heaps.segments.iter().peekable();
+        let (mut in_heaps, mut in_segments) = (0, 0);
         for (at, (chunk, object)) in picture.chunks.all.iter().zip(&picture.chunk_objects).enumerate() {
+            while segments.next_if(|segment| segment.1 <= chunk.addr).is_some() {}
+            let mimalloc = segments.peek().is_some_and(|segment| segment.0 <= chunk.addr);
             let what = match (chunk.state, object) {
+                (_, Some(object)) if object.dead => Use::FreeListed,
+                (State::Free, _) if mimalloc => Use::MimallocFree,
+                (_, Some(_)) if mimalloc => Use::MimallocObjects,
+                (_, None) if mimalloc => Use::MimallocBuffers,
                 (State::Free, _) => Use::ChunksFree,
                 (State::Cached | State::Fast, _) => Use::ChunksCached,
                 (State::Top, _) => Use::HeapEnds,
-                (_, Some(object)) if object.dead => Use::FreeListed,
                 (_, None) if tables.contains(&at) => Use::ArenaTable,
                 (State::Used, Some(_)) => Use::ChunkObjects,
                 (State::Used, None) => Use::ChunkBuffers,
@@ -225,19 +247,32 @@ impl Sums<'_> {
                 (State::Mapped, None) => Use::MappedBuffers,
             };
             let hi = chunk.addr.saturating_add(chunk.bytes);
-            self.add(what, chunk.addr, hi);
+            let bytes = self.resident.within(chunk.addr, hi);
+            self.bytes[what as usize] += bytes;
             if chunk.state == State::Mapped {
                 let lo = chunk.addr - MAPPED_HEADER;
                 self.add(Use::ChunkHeaders, lo, chunk.addr);
                 self.taken.push((lo, hi));
+            } else if mimalloc {
+                in_segments += bytes;
             } else {
-                in_heaps += self.resident.within(chunk.addr, hi);
+                in_heaps += bytes;
             }
         }
-        let heaps = || picture.heaps.heaps.iter().map(|heap| (heap.lo, heap.hi));
-        let all: u64 = heaps().map(|(lo, hi)| self.resident.within(lo, hi)).sum();
-        self.bytes[Use::ChunkHeaders as usize] += all.saturating_sub(in_heaps);
-        self.taken.extend(heaps());
+        let heaps = picture.heaps.heaps.iter().map(|heap| (heap.lo, heap.hi));
+        self.rest(Use::ChunkHeaders, heaps, in_heaps);
+        self.rest(Use::Stacks, picture.heaps.stacks.iter().copied(), 0);
+        self.rest(Use::MimallocRest, picture.heaps.segments.iter().copied(), in_segments);
+    }
+
+    /// What lies in some stretches and is in no other part.
+    fn rest(&mut self, what: Use, stretches: impl Iterator<Item = (u64, u64)>, known: u64) {
+        let mut all = 0_u64;
+        for (lo, hi) in stretches {
+            all = all.saturating_add(self.resident.within(lo, hi));
+            self.taken.push((lo, hi));
+        }
+        self.bytes[what as usize] += all.saturating_sub(known);
     }
 
     fn mappings(&mut self, memory: &Memory) {

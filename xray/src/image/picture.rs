@@ -2,7 +2,7 @@
 
 use super::chunks::{Chunk, Chunks};
 use super::heaps::Heaps;
-use super::layout::{Geometry, POOL_HEADER, Version};
+use super::layout::{Geometry, POOL_HEADER, Version, is_free_threaded};
 use super::memory::{Memory, word_of};
 use super::pools::Pools;
 use super::tables::{self, Table};
@@ -20,6 +20,11 @@ pub enum PictureError {
     /// Another version.
     #[error("this is CPython 3.{0}, whose layout is not known; 3.8 to 3.15 are")]
     UnknownVersion(u8),
+    /// A build without the global lock.
+    #[error(
+        "this is a free-threaded build of CPython 3.{0}, whose objects and blocks lie differently; that is not read yet"
+    )]
+    FreeThreaded(u8),
     /// Neither arenas nor objects.
     #[error(
         "neither arenas of pymalloc nor objects in the C library's heap are there: it is not a CPython of a known layout, or its malloc is \
@@ -69,9 +74,10 @@ pub struct Picture {
 
 /// The version of the `CPython` whose files are mapped.
 pub fn version_of(memory: &Memory) -> Result<Version, PictureError> {
-    let found = version_of_names(memory.mappings().iter().map(|mapping| mapping.name.as_str()));
-    match found {
+    let names = || memory.mappings().iter().map(|mapping| mapping.name.as_str());
+    match version_of_names(names()) {
         None => Err(PictureError::NoPython),
+        Some(version) if names().any(is_free_threaded) => Err(PictureError::FreeThreaded(version.minor)),
         Some(version) if !version.is_known() => Err(PictureError::UnknownVersion(version.minor)),
         Some(version) => Ok(version),
     }

@@ -12,6 +12,8 @@ const ROW: u64 = 8;
 const PRESENT: u64 = 1 << 63;
 /// A page that is in swap.
 const SWAPPED: u64 = 1 << 62;
+/// A page that nobody else has mapped now.
+const PRIVATE: u64 = 1 << 56;
 /// Rows that are read at once.
 const ROWS: u64 = 1 << 15;
 
@@ -73,9 +75,20 @@ fn row(line: &str) -> Option<Row> {
 /// Runs of pages: from where, and behind the last.
 pub type Runs = Vec<(u64, u64)>;
 
-/// The pages of a mapping that have contents of their own, in memory or in swap; and those of them that are in memory.
-pub fn present(pagemap: &File, mapping: &Mapping, page: u64) -> io::Result<(Runs, Runs)> {
-    let (mut runs, mut resident) = (Runs::new(), Runs::new());
+/// Pages of a mapping.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Pages {
+    /// Those that have contents of their own, in memory or in swap.
+    pub present: Runs,
+    /// Those of them that are in memory.
+    pub resident: Runs,
+    /// Those of these that nobody else has mapped: what a fork has not left in common, or what was written to since.
+    pub private: Runs,
+}
+
+/// Reads what the system says of the pages of a mapping.
+pub fn pages(pagemap: &File, mapping: &Mapping, page: u64) -> io::Result<Pages> {
+    let mut pages = Pages::default();
     let (first, end) = (mapping.lo / page, mapping.hi / page);
     let mut at = first;
     let mut bytes = Vec::new();
@@ -89,14 +102,17 @@ pub fn present(pagemap: &File, mapping: &Mapping, page: u64) -> io::Result<(Runs
                 continue;
             }
             let (lo, hi) = (number * page, (number + 1) * page);
-            extend(&mut runs, lo, hi);
+            extend(&mut pages.present, lo, hi);
             if row & PRESENT != 0 {
-                extend(&mut resident, lo, hi);
+                extend(&mut pages.resident, lo, hi);
+                if row & PRIVATE != 0 {
+                    extend(&mut pages.private, lo, hi);
+                }
             }
         }
         at += rows;
     }
-    Ok((runs, resident))
+    Ok(pages)
 }
 
 fn extend(runs: &mut Runs, lo: u64, hi: u64) {

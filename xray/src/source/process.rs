@@ -65,6 +65,8 @@ pub struct Copy {
     pub rss_bytes: u64,
     /// Which ones.
     pub resident: Resident,
+    /// Those of them that no other process has mapped.
+    pub private: Resident,
 }
 
 /// Copies what a process has in memory that is its own and may be written. With `stop` it does not run meanwhile.
@@ -75,17 +77,21 @@ pub fn copy(pid: i32, stop: bool) -> Result<Copy, SourceError> {
     let hold = if stop { Some(Hold::of(pid).map_err(|errno| refused(pid, errno))?) } else { None };
     let rows = maps::parse(&fs::read_to_string(format!("/proc/{pid}/maps")).map_err(failed)?);
     let pagemap = File::open(format!("/proc/{pid}/pagemap")).map_err(failed)?;
+    let mem = File::open(format!("/proc/{pid}/mem")).map_err(failed)?;
     let rss_bytes = rss(pid).unwrap_or(0);
-    let (mut regions, mut known, mut resident) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut regions, mut known) = (Vec::new(), Vec::new());
+    let (mut resident, mut private) = (Vec::new(), Vec::new());
     let mut copied = 0;
     for row in &rows {
         // The kernel's own pages have no row.
-        let (present, in_memory) = maps::present(&pagemap, &row.mapping, page).unwrap_or_default();
-        resident.extend(in_memory);
+        let pages = maps::pages(&pagemap, &row.mapping, page).unwrap_or_default();
+        resident.extend(pages.resident);
+        let own = Resident::new(pages.private.iter().copied());
+        private.extend(pages.private);
         if !row.mapping.private_writable() || !row.mapping.readable {
             continue;
         }
-        for (lo, hi, runs) in pieces(present, row) {
+        for (lo, hi, runs) in pieces(pages.present, row) {
             copied += hi - lo;
             if copied > MOST {
                 return Err(SourceError::TooLarge(pid, copied));
@@ -94,7 +100,11 @@ pub fn copy(pid: i32, stop: bool) -> Result<Copy, SourceError> {
             let mut region = Region { lo, bytes: vec![0; (hi - lo) as usize] };
             for &(from, until) in &runs {
                 let into = &mut region.bytes[(from - lo) as usize..(until - lo) as usize];
-                read(pid, from, into, page).map_err(|errno| refused(pid, errno))?;
+                if own.within(from, until) == until - from {
+                    read(pid, from, into, page).map_err(|errno| refused(pid, errno))?;
+                } else {
+                    read_shared(&mem, from, into, page);
+                }
             }
             regions.push((region, row.mapping.kind));
             known.push(runs);
@@ -113,7 +123,8 @@ pub fn copy(pid: i32, stop: bool) -> Result<Copy, SourceError> {
     let mappings = rows.iter().map(|row| row.mapping.clone()).collect();
     let memory =
         Memory::new(regions, mappings, Some(Arc::new(move |addr, bytes: &mut [u8]| files.read(addr, bytes))));
-    Ok(Copy { memory, pause, threads, rss_bytes, resident: Resident::new(resident) })
+    let (resident, private) = (Resident::new(resident), Resident::new(private));
+    Ok(Copy { memory, pause, threads, rss_bytes, resident, private })
 }
 
 /// Where a region begins and ends, and the runs of pages in it that are in memory.
@@ -159,6 +170,20 @@ fn read(pid: i32, from: u64, into: &mut [u8], page: u64) -> Result<(), Errno> {
         }
     }
     Ok(())
+}
+
+/// Reads pages of which some have another process's name on them, too, as after a fork. `process_vm_readv` would make the system copy each of
+/// them in the process that is read, since it pins what it reads.
+fn read_shared(mem: &File, from: u64, into: &mut [u8], page: u64) {
+    let mut done = 0;
+    while done < into.len() {
+        let until = into.len().min(done + PIECE as usize);
+        match mem.read_at(&mut into[done..until], from + done as u64) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(0) | Err(_) => done += (page - (from + done as u64) % page) as usize,
+            Ok(read) => done += read,
+        }
+    }
 }
 
 /// Bytes that the system counts for a process.

@@ -1,11 +1,14 @@
 //! Memory below pymalloc: the C library's heaps, chunk by chunk.
 //!
 //! [`glibc`] walks the heaps, [`bins`] finds what is free in them and does not look so, [`mapped`] finds large chunks outside of them,
-//! [`trim`] says what of it would go back to the system. Other C libraries and allocators are only named.
+//! [`threads`] the stacks of threads between those, [`trim`] says what of it would go back to the system. Of other allocators only the mimalloc that `CPython` brings along is read, by
+//! [`mimalloc`]; the others are named.
 
 mod bins;
 mod glibc;
 mod mapped;
+mod mimalloc;
+mod threads;
 mod trim;
 mod words;
 
@@ -48,29 +51,41 @@ pub struct Heaps {
     pub fordblks: u64,
     /// Stretches whose pages `malloc_trim(0)` would give back, by address.
     pub trims: Vec<(u64, u64)>,
+    /// Segments of `CPython`'s own mimalloc, by address: from where, and behind the last byte.
+    pub segments: Vec<(u64, u64)>,
+    /// Stacks of threads, by address, as far as they are known by what the C library keeps at their ends.
+    pub stacks: Vec<(u64, u64)>,
 }
 
 impl Heaps {
-    /// Those of a process, with their chunks by address. Arenas of pymalloc are none of them.
+    /// Those of a process, with their chunks by address. Arenas of pymalloc are none of them; where there is none, mimalloc may be in its place.
     pub(super) fn find(memory: &Memory, arenas: &[(u64, u64)]) -> (Self, Chunks) {
-        let mut walked = match glibc::find(memory) {
-            Ok(walked) => walked,
-            Err(at) => {
-                let malloc = named(memory).map_or(Malloc::Unknown(at), Malloc::Named);
-                return (
-                    Self { malloc, heaps: Vec::new(), fordblks: 0, trims: Vec::new() },
-                    Chunks::default(),
-                );
-            }
+        let own = if arenas.is_empty() { mimalloc::find(memory) } else { mimalloc::Found::default() };
+        let mut all = own.blocks;
+        let mut heaps = Self {
+            malloc: Malloc::Unknown(None),
+            heaps: Vec::new(),
+            fordblks: 0,
+            trims: Vec::new(),
+            segments: own.segments,
+            stacks: threads::stacks(memory),
         };
-        let malloc = Malloc::Glibc(bins::mark(memory, &mut walked));
-        let trims = trim::stretches(&walked.heaps, &walked.chunks);
-        let fordblks = walked.chunks.iter().map(|chunk| free_bytes(*chunk)).sum();
-        let ends = walked.heaps.iter().map(|heap| (heap.lo, heap.hi));
-        let mut taken: Vec<(u64, u64)> = ends.chain(arenas.iter().copied()).collect();
-        taken.sort_unstable();
-        let mut all = walked.chunks;
-        all.extend(mapped::find(memory, &taken));
+        match glibc::find(memory) {
+            Err(at) => heaps.malloc = named(memory).map_or(Malloc::Unknown(at), Malloc::Named),
+            Ok(mut walked) => {
+                heaps.malloc = Malloc::Glibc(bins::mark(memory, &mut walked));
+                heaps.trims = trim::stretches(&walked.heaps, &walked.chunks);
+                heaps.fordblks = walked.chunks.iter().map(|chunk| free_bytes(*chunk)).sum();
+                let ends = walked.heaps.iter().map(|heap| (heap.lo, heap.hi));
+                let taken = ends.chain(arenas.iter().copied()).chain(heaps.segments.iter().copied());
+                let taken = taken.chain(heaps.stacks.iter().copied());
+                let mut taken: Vec<(u64, u64)> = taken.collect();
+                taken.sort_unstable();
+                all.extend(walked.chunks);
+                all.extend(mapped::find(memory, &taken));
+                heaps.heaps = walked.heaps;
+            }
+        }
         all.sort_unstable_by_key(|chunk| chunk.addr);
         let mut end = 0;
         all.retain(|chunk| {
@@ -78,7 +93,7 @@ impl Heaps {
             end = end.max(chunk.addr.saturating_add(chunk.bytes));
             apart
         });
-        (Self { malloc, heaps: walked.heaps, fordblks, trims }, Chunks { all })
+        (heaps, Chunks { all })
     }
 
     /// Bytes that `malloc_trim(0)` would give back.
