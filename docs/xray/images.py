@@ -9,7 +9,7 @@ kept = []
 
 def work(seed):
     chance = random.Random(seed)
-    made = [bytes(chance.randrange(600, 60_000)) for _ in range(15_000)]
+    made = [chance.randbytes(chance.randrange(600, 60_000)) for _ in range(15_000)]
     kept.append(made[::7])
 
 

@@ -1,7 +1,10 @@
 //! What is known of a process beside pymalloc's state, as a file carries it: types, owners and ways of all blocks, mappings, parts.
 
 use hashbrown::HashMap;
-use sim_core::picture::{BlockColumns, BlockFlags, ChunkRow, ChunkState, Inventory, MappingRow, PartRow, TypeRow};
+use sim_core::picture::{
+    BlockColumns, BlockFlags, ChunkRow, ChunkState, Inventory, MappingRow, PartRow, PictureSource,
+    ProcessPicture, TypeRow,
+};
 
 use super::chunks::State;
 use super::edges::Edges;
@@ -10,8 +13,10 @@ use super::memory::{Kind, Mapping};
 use super::nodes::{NONE, Node};
 use super::outside::Place;
 use super::owners::{Owner, Owners};
-use super::parts::{Part, Resident};
+use super::parts::Part;
 use super::reach::Reach;
+use super::resident::Resident;
+use super::start::StartError;
 
 /// References that are carried; of a process with more none are, which a file of moderate size has no room for.
 const MOST_EDGES: usize = 1 << 23;
@@ -34,17 +39,51 @@ impl Texts {
     }
 }
 
-/// Of a picture whose references were followed. `parts` and `resident` may be empty where they are not known.
-pub fn inventory(
+/// What is known of the memory of a process by pages; empty where that is not known.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Pages<'a> {
+    /// The resident memory in its parts.
+    pub parts: &'a [Part],
+    /// What is in memory.
+    pub resident: Resident,
+    /// What of it is nobody else's.
+    pub private: Resident,
+}
+
+/// All that a file carries of a picture whose references were followed: pymalloc's heaps, and what is known beside them. It fails where a heap
+/// was stopped in the middle of a change.
+pub fn process_picture(
     edges: &Edges<'_>,
     owners: &Owners,
     reach: &Reach,
-    parts: &[Part],
-    resident: &Resident,
+    pages: &Pages<'_>,
+    source: PictureSource,
+) -> Result<ProcessPicture, StartError> {
+    let picture = edges.nodes().picture();
+    let heaps = (0..picture.tables.len()).map(|table| picture.heap(edges.memory, table));
+    let heaps = heaps.collect::<Result<Vec<_>, _>>()?;
+    Ok(ProcessPicture { heaps, inventory: inventory(edges, owners, reach, pages, source) })
+}
+
+/// What is known beside the heaps.
+fn inventory(
+    edges: &Edges<'_>,
+    owners: &Owners,
+    reach: &Reach,
+    pages: &Pages<'_>,
+    source: PictureSource,
 ) -> Inventory {
     let nodes = edges.nodes();
     let picture = nodes.picture();
-    let mut told = Telling { edges, owners, reach, owner_texts: Texts::default(), path_texts: Texts::default(), paths: HashMap::new(), types: HashMap::new() };
+    let mut told = Telling {
+        edges,
+        owners,
+        reach,
+        owner_texts: Texts::default(),
+        path_texts: Texts::default(),
+        paths: HashMap::new(),
+        types: HashMap::new(),
+    };
     let mut blocks = BlockColumns::default();
     for pool in &picture.pools.pools {
         let in_flight = if pool.in_flight { BlockFlags::IN_FLIGHT } else { 0 };
@@ -82,11 +121,15 @@ pub fn inventory(
         blocks,
         owners: told.owner_texts.all,
         paths: told.path_texts.all,
-        mappings: edges.memory.mappings().iter().map(|mapping| row(mapping, resident)).collect(),
-        parts: parts.iter().map(|part| PartRow { name: part.what.name().to_owned(), bytes: part.bytes }).collect(),
+        mappings: edges.memory.mappings().iter().map(|mapping| row(mapping, pages)).collect(),
+        parts: pages
+            .parts
+            .iter()
+            .map(|part| PartRow { name: part.what.name().to_owned(), bytes: part.bytes })
+            .collect(),
         edges: references(edges),
         chunks,
-        ..Inventory::default()
+        source,
     }
 }
 
@@ -124,7 +167,12 @@ impl Telling<'_, '_> {
             *self.paths.entry(group).or_insert_with(|| texts.number(reach.groups.name(group)))
         });
         let dead = object.is_some_and(|object| object.dead);
-        (object.map_or(0, |object| object.of + 1), owner, path, if dead { BlockFlags::FREE_LISTED } else { 0 })
+        (
+            object.map_or(0, |object| object.of + 1),
+            owner,
+            path,
+            if dead { BlockFlags::FREE_LISTED } else { 0 },
+        )
     }
 
     fn type_text(&mut self, of: u32) -> u32 {
@@ -147,7 +195,7 @@ fn state(state: State) -> ChunkState {
     }
 }
 
-fn row(mapping: &Mapping, resident: &Resident) -> MappingRow {
+fn row(mapping: &Mapping, pages: &Pages<'_>) -> MappingRow {
     let bit = |yes: bool, bit: u8| if yes { bit } else { 0 };
     MappingRow {
         lo: mapping.lo,
@@ -162,8 +210,8 @@ fn row(mapping: &Mapping, resident: &Resident) -> MappingRow {
             Kind::Kernel => "[kernel]".to_owned(),
             Kind::Anonymous | Kind::File => mapping.name.clone(),
         },
-        resident_bytes: resident.within(mapping.lo, mapping.hi),
-        private_bytes: 0,
+        resident_bytes: pages.resident.within(mapping.lo, mapping.hi),
+        private_bytes: pages.private.within(mapping.lo, mapping.hi),
     }
 }
 

@@ -11,6 +11,7 @@ pub mod edges;
 mod frames;
 pub mod groups;
 pub mod heaps;
+pub mod inventory;
 pub mod layout;
 pub mod memory;
 pub mod nodes;

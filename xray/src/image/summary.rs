@@ -106,7 +106,13 @@ pub struct Summary {
     pub little_used: u64,
     /// Who holds those.
     pub holders: Vec<Holder>,
-    /// Blocks in use of pymalloc, and their bytes.
+    /// Of blocks outside arenas, bytes of objects and of what objects keep there.
+    pub outside: u64,
+    /// Those of C code's own.
+    pub outside_of_c: u64,
+    /// Those that nothing refers to.
+    pub lost: u64,
+    /// Blocks in use of pymalloc.
     pub blocks: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -139,7 +145,15 @@ impl Summary {
             let (_, bytes) = nodes.place(node);
             let name =
                 |node: Node| nodes.object(node).map_or("", |object| all[object.of as usize].name.as_str());
-            let whose = match owners.of(edges, node) {
+            let owner = owners.of(edges, node);
+            if node >= nodes.first_chunk() {
+                *match owner {
+                    Owner::Itself | Owner::Object(_) => &mut self.outside,
+                    Owner::Outside(_) => &mut self.outside_of_c,
+                    Owner::Nowhere => &mut self.lost,
+                } += bytes;
+            }
+            let whose = match owner {
                 Owner::Itself => {
                     let row = types.entry(name(node)).or_default();
                     row.blocks += 1;

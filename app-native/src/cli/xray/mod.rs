@@ -88,6 +88,7 @@ struct Report<'a> {
     verdict: Vec<FindingRow>,
     parts: Vec<PartRow>,
     pymalloc: Pymalloc,
+    malloc: MallocRow,
     types: Vec<TypeJson<'a>>,
     owners: Vec<OwnerJson>,
     paths: Vec<PathJson<'a>>,
@@ -129,6 +130,15 @@ struct Pymalloc {
     empty_pools: u64,
     blocks: u64,
     free_blocks: u64,
+}
+
+#[derive(Serialize)]
+struct MallocRow {
+    looks_like: String,
+    chunks: usize,
+    free_bytes: u64,
+    trim_bytes: u64,
+    lost_bytes: u64,
 }
 
 /// A copy and what it shows.
@@ -206,13 +216,21 @@ fn evidence(seen: &Seen, parts: &[Part], summary: &Summary) -> Evidence {
     let part = |what| part(parts, what);
     let free_in_arenas = part(Use::FreeBlocks) + part(Use::EmptyPools) + part(Use::Uncarved);
     let geometry = seen.picture.geometry;
+    let chunks: u64 =
+        [Use::ChunkObjects, Use::ChunkBuffers, Use::MappedObjects, Use::MappedBuffers].map(part).iter().sum();
     Evidence {
         resident: seen.copy.rss_bytes,
+        buffers: summary.outside.min(chunks.saturating_sub(summary.outside_of_c + summary.lost)),
+        trim: seen.picture.heaps.trim_bytes(&seen.copy.resident),
+        lost: summary.lost,
         in_arenas: part(Use::Objects) + part(Use::Buffers) + part(Use::FreeListed),
         free_in_arenas,
         free_in_little_used: free_in_arenas.min(summary.little_used * geometry.arena),
-        native: part(Use::Variables) + part(Use::Code) + part(Use::Files),
-        ..Evidence::default()
+        native: summary.outside_of_c
+            + part(Use::Variables)
+            + part(Use::Code)
+            + part(Use::Files)
+            + part(Use::Anonymous),
     }
 }
 
@@ -248,6 +266,13 @@ fn report<'a>(args: &Args, seen: &Seen, found: &'a Found) -> Report<'a> {
             empty_pools: pools.empty,
             blocks: found.summary.blocks,
             free_blocks: pools.free_blocks(picture.geometry),
+        },
+        malloc: MallocRow {
+            looks_like: screen::malloc(&picture.heaps.malloc),
+            chunks: picture.used_chunks().count(),
+            free_bytes: picture.heaps.fordblks,
+            trim_bytes: picture.heaps.trim_bytes(&copy.resident),
+            lost_bytes: found.summary.lost,
         },
         types: found.summary.types.iter().map(TypeJson::from).collect(),
         owners: found.summary.owners.iter().map(OwnerJson::from).collect(),

@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use anyhow::Result;
 use session::format::{bytes, printable};
+use xray::image::Malloc;
 use xray::image::summary::{LITTLE_PERCENT, Whose};
 use xray::image::verdict::{Cause, Finding};
 
@@ -57,13 +58,9 @@ fn says(finding: &Finding, found: &Found) -> String {
                 .to_owned()
         }
         Cause::Buffers => {
-            let rows = summary.owners.iter().filter(|row| matches!(row.whose, Whose::Type(_)));
-            let most = rows.take(2).map(|row| match &row.whose {
-                Whose::Type(name) => format!("{} of {}", bytes(row.bytes), printable(name)),
-                _ => String::new(),
+            let most = summary.paths.first().map_or_else(String::new, |row| {
+                format!("; most of one place are {} under {} ({})", bytes(row.bytes), printable(&row.name), short(&row.mostly))
             });
-            let most: Vec<String> = most.collect();
-            let most = if most.is_empty() { String::new() } else { format!(": {}", most.join(", ")) };
             format!("large objects and buffers, which the C library has and not pymalloc{most}")
         }
         Cause::Native => "code, variables and memory of the program and its libraries, not of Python's objects".to_owned(),
@@ -74,6 +71,11 @@ fn says(finding: &Finding, found: &Found) -> String {
             format!("objects that the program has, and their buffers{most}")
         }
     }
+}
+
+/// A type's name without the module that all built-in ones have.
+fn short(name: &str) -> std::borrow::Cow<'_, str> {
+    printable(name.strip_prefix("builtins.").unwrap_or(name))
 }
 
 /// What to do about it.
@@ -98,9 +100,20 @@ fn next(cause: Cause, found: &Found) -> String {
             _ => "--by arena shows what is left in each; several holders have to go together".to_owned(),
         },
         Cause::Spread => "nothing, if the peak comes again; else look at what the peak was: a recording says".to_owned(),
-        Cause::Buffers => "--by owner lists all; --path TYPE says who keeps them".to_owned(),
+        Cause::Buffers => "--by path says who keeps what, --by owner whose the buffers are".to_owned(),
         Cause::Native => "fewer imports, or several workers that share the pages: import before the fork".to_owned(),
         Cause::Objects => "--by path says who keeps what; --retained what goes with one object".to_owned(),
+    }
+}
+
+/// Whose the heaps below pymalloc are.
+pub(super) fn malloc(malloc: &Malloc) -> String {
+    match malloc {
+        Malloc::Glibc(Some(generation)) => format!("glibc {}", generation.versions()),
+        Malloc::Glibc(None) => "glibc".to_owned(),
+        Malloc::Named(name) => (*name).to_owned(),
+        Malloc::Unknown(Some(at)) => format!("an allocator that is not known, at {at:#x}"),
+        Malloc::Unknown(None) => "an allocator that is not known".to_owned(),
     }
 }
 
@@ -115,6 +128,18 @@ pub(super) fn overview(out: &mut Reported, args: &Args, seen: &Seen, found: &Fou
     let sum = found.parts.iter().map(|part| part.bytes).sum();
     let share = 100.0 * sum as f64 / rss.max(1) as f64;
     writeln!(out, "{:>14} {share:>6.1} %  in all; the system counts {}", grouped(sum), grouped(rss))?;
+    let heaps = &seen.picture.heaps;
+    let trim = heaps.trim_bytes(&seen.copy.resident);
+    match heaps.malloc {
+        Malloc::Glibc(_) => writeln!(
+            out,
+            "\n{} are free in the C library (it looks like {}); malloc_trim(0) would return {}",
+            bytes(heaps.fordblks),
+            malloc(&heaps.malloc),
+            bytes(trim)
+        )?,
+        _ => writeln!(out, "\nthe C library's heap is not read: it looks like {}", malloc(&heaps.malloc))?,
+    }
     let summary = &found.summary;
     tables::types(out, &summary.types, args.top)?;
     tables::owners(out, &summary.owners, args.top)?;

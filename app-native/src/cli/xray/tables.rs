@@ -225,6 +225,7 @@ pub(super) fn arenas(out: &mut Reported, rows: &[ArenaRow], top: usize) -> Resul
         let groups =
             row.groups.iter().map(|(name, blocks, _)| format!("{} {}", grouped(*blocks), printable(name)));
         let groups = groups.collect::<Vec<_>>().join(", ");
+        let groups = if row.blocks == 0 { "nothing: it is kept as the last with room" } else { &groups };
         writeln!(out, "{:>#18x} {:>14} {:>12}  {groups}", row.addr, grouped(row.bytes), grouped(row.blocks))?;
     }
     more(out, rows.len(), top, "arena", "--by arena")
