@@ -15,6 +15,7 @@ use crate::prediction::{Call, Prediction};
 use crate::state::{Owner, Slot, State};
 use crate::stream::Stream;
 use crate::tables::{self, Frame, Moment};
+use crate::version::MINOR_PLAIN;
 
 /// Blocks between two STATE blocks at least …
 const STATE_BLOCKS: u64 = 16;
@@ -74,7 +75,7 @@ impl<W: Write> CallWriter<W> {
     /// `block_operations`: a process that is killed loses so many at most, and larger ones pack better.
     pub fn new(out: W, pool_bits: u8, block_operations: usize, meta: &Meta) -> io::Result<Self> {
         let mut stream = Stream::new(out, FileProfile::Capture);
-        stream.begin(FileHeader { profile: FileProfile::Capture, pool_bits })?;
+        stream.begin(FileHeader { profile: FileProfile::Capture, pool_bits, minor: MINOR_PLAIN })?;
         let mut writer = Self {
             stream,
             block: Block { rule: IdRule::Slot, ..Block::default() },

@@ -51,6 +51,8 @@ pub struct FileHeader {
     pub profile: FileProfile,
     /// log2 of the bytes of a pool, for the prediction of addresses.
     pub pool_bits: u8,
+    /// The minor version that a reader must know.
+    pub minor: u8,
 }
 
 impl FileHeader {
@@ -59,7 +61,7 @@ impl FileHeader {
         let mut bytes = [0; FILE_HEADER_BYTES];
         bytes[..8].copy_from_slice(&MAGIC);
         bytes[8] = MAJOR;
-        bytes[9] = MINOR;
+        bytes[9] = self.minor;
         bytes[10] = self.profile as u8;
         bytes[11] = self.pool_bits;
         let sum = XxHash64::oneshot(0, &bytes[..12]) as u32;
@@ -89,7 +91,7 @@ impl FileHeader {
             return damaged(format!("pools of 2^{pool_bits} bytes are none"));
         }
         let profile = if bytes[10] == 0 { FileProfile::Capture } else { FileProfile::Archive };
-        Ok(Self { profile, pool_bits })
+        Ok(Self { profile, pool_bits, minor })
     }
 }
 
@@ -121,11 +123,13 @@ pub enum BlockKind {
     Names = 11,
     /// Marks among the operations that follow, and after the last one.
     Marks = 12,
+    /// The process as it was before the first operation.
+    Picture = 13,
 }
 
 impl BlockKind {
     /// All kinds, by their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Meta,
         Self::Strings,
         Self::Frames,
@@ -138,6 +142,7 @@ impl BlockKind {
         Self::End,
         Self::Names,
         Self::Marks,
+        Self::Picture,
     ];
 
     /// Its number in a block's header.
@@ -289,7 +294,7 @@ mod tests {
 
     #[test]
     fn versions_to_come_are_refused_by_both_numbers() {
-        let header = FileHeader { profile: FileProfile::Capture, pool_bits: 14 };
+        let header = FileHeader { profile: FileProfile::Capture, pool_bits: 14, minor: MINOR };
         let bytes = header.encode();
         assert_eq!(FileHeader::decode(&bytes).ok(), Some(header));
         for (major, minor) in [(MAJOR, MINOR + 1), (MAJOR + 1, 0), (MAJOR - 1, 0), (MAJOR, 255)] {

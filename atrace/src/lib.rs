@@ -44,4 +44,4 @@ pub use state::{Owner, Slot, State};
 pub use stream::Stream;
 #[cfg(feature = "tape")]
 pub use tape::{AtraceFile, AtraceReader, AtraceWriter, BLOCK_OPERATIONS, TIGHT};
-pub use version::{MAJOR, MINOR};
+pub use version::{MAJOR, MINOR, MINOR_PLAIN};

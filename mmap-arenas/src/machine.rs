@@ -35,6 +35,11 @@ pub enum Unsupported {
              it runs simulated only"
     )]
     Scenario,
+    /// Blocks that lie elsewhere already.
+    #[error(
+        "this trace begins with the picture of a process, whose addresses cannot be had again here; it runs simulated only"
+    )]
+    Picture,
     /// No address space.
     #[error(transparent)]
     Reserve(#[from] ReserveError),
@@ -43,7 +48,7 @@ pub enum Unsupported {
 impl Unsupported {
     /// Whether it would run over simulated arenas.
     pub fn runs_simulated(&self) -> bool {
-        matches!(self, Self::PointerBytes | Self::Layers { .. } | Self::Scenario)
+        matches!(self, Self::PointerBytes | Self::Layers { .. } | Self::Scenario | Self::Picture)
     }
 }
 
@@ -80,6 +85,9 @@ impl MmapMachine {
         }
         if trace.needs_layers() {
             return Err(Unsupported::Scenario);
+        }
+        if trace.origin.picture.is_some() {
+            return Err(Unsupported::Picture);
         }
         // SAFETY: the profile is valid and 64-bit. The machine is kept from view; without layers it frees a
         // block when it takes the pointer out of its slot, so once, and writes nothing but links.

@@ -44,6 +44,11 @@ pub enum SetupError {
     /// The picture of the start is mimalloc's.
     #[error("it shows mimalloc's heap; a start is for runs on pymalloc")]
     StartOfMimalloc,
+    /// There is a picture already.
+    #[error(
+        "the trace begins with the picture of a process, which says exactly what was there before; leave the text out"
+    )]
+    StartTwice,
     /// It has no allocator's figures.
     #[error(
         "it has the interpreter's free lists alone: CPython leaves pymalloc's part out while another table stands above it, \
@@ -95,6 +100,9 @@ impl Setup {
         let preset = overrides.profile.as_deref().or(trace.head.profile.as_deref());
         let settings = trace.head.settings.iter().chain(&overrides.settings);
         let profile = Profile::chosen(preset)?.changed(settings)?;
+        if overrides.start.is_some() && trace.origin.picture.is_some() {
+            return Err(SetupError::StartTwice);
+        }
         let start = overrides.start.as_ref().map(|stats| start_picture(stats, &profile)).transpose()?;
         let malloc = overrides.malloc.or(trace.head.malloc).unwrap_or(AllocatorName::Default);
         Ok(Self { profile, malloc, start })

@@ -287,7 +287,9 @@ impl Loader {
                 });
             }
             let other = open.picture.is_some() || open.account.is_some() || open.quiz.is_some();
-            if !other && open.reader.builder().is_empty() {
+            // The picture of a process is something to open by itself.
+            let begun = open.reader.builder().trace().origin.picture.is_some();
+            if !other && !begun && open.reader.builder().is_empty() {
                 let doubt = &open.reader.builder().trace().origin.source.doubt;
                 let skipped = doubt.unknown_frees + doubt.unknown_reallocs;
                 return Err(match skipped {

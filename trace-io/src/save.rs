@@ -62,6 +62,11 @@ impl<W: Write> Text<W> {
             return Ok(());
         }
         self.begun = true;
+        if trace.origin.picture.is_some() {
+            return Err(io::Error::other(
+                "it begins with the picture of a process, which .atrace alone has room for",
+            ));
+        }
         (self.form.header)(&mut self.out, trace)
     }
 }

@@ -7,12 +7,14 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "support/picture.rs"]
+mod made;
 mod support;
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use sim_core::Trace;
+use sim_core::{Profile, Trace};
 use support::check_same;
 use trace_io::atrace::{AtraceFile, BlockKind, FileProfile};
 
@@ -21,6 +23,9 @@ const VERSIONS: [(u8, &[&str]); 2] = [(0, &["capture", "archive"]), (1, &["captu
 
 /// What the files were made from: actions of scenarios, settings and notes; stacks, addresses, times and threads.
 const SOURCES: [&str; 2] = ["scenario.ron.zst", "recorded.csv.zst"];
+
+/// Files that begin with the picture of a process, which came with another version. [`made::begun`] makes what is in them.
+const PICTURES: [(u8, &str); 2] = [(2, "capture"), (2, "archive")];
 
 /// Files of what came without another version, with their source: marks.
 const ADDED: [(u8, &str, &str); 1] = [(1, "capture", "marked.csv.zst")];
@@ -70,18 +75,31 @@ fn every_stored_file_is_its_source() {
         assert_eq!(file.summary().unwrap().unwrap().0.totals(), whole.totals());
         files += 1;
     }
+    for (minor, packing) in PICTURES {
+        let bytes = bytes_of(minor, packing, "picture");
+        assert_eq!((bytes[8], bytes[9]), (1, minor));
+        let (back, whole) = (open("stored", bytes).unwrap(), begun());
+        check_same(&back, &whole, 0);
+        assert_eq!(back.origin.picture, whole.origin.picture, "{packing}");
+        files += 1;
+    }
     // None is left over that no version names.
     let there = std::fs::read_dir(data(""))
         .unwrap()
         .filter(|e| e.as_ref().unwrap().path().extension().is_some_and(|e| e == "atrace"));
-    assert_eq!((files, there.count()), (11, 11));
+    assert_eq!((files, there.count()), (13, 13));
+}
+
+fn begun() -> Trace {
+    let profile = Profile::named("cpython-3.14").unwrap();
+    made::begun(&profile, made::process(&profile, 400), 150)
 }
 
 #[test]
 fn a_version_to_come_is_refused_by_name_and_number() {
-    let (newest, _) = VERSIONS[VERSIONS.len() - 1];
+    let (newest, packing) = PICTURES[0];
     for (major, minor) in [(1, newest + 1), (2, 0), (0, 3)] {
-        let mut bytes = bytes_of(newest, "capture", SOURCES[0]);
+        let mut bytes = bytes_of(newest, packing, "picture");
         (bytes[8], bytes[9]) = (major, minor);
         let sum = twox_hash::XxHash64::oneshot(0, &bytes[..12]) as u32;
         bytes[12..16].copy_from_slice(&sum.to_le_bytes());

@@ -135,8 +135,9 @@ impl Pieces {
             self.loader.forget();
         }
         self.read_until(if self.begun { NEXT_PIECE } else { self.first_piece })?;
-        self.begun = true;
-        Ok(self.loader.trace().filter(|t| !t.is_empty()))
+        // A trace may be nothing but the picture of a process.
+        let is_first = !std::mem::replace(&mut self.begun, true);
+        Ok(self.loader.trace().filter(|t| !t.is_empty() || is_first && t.origin.picture.is_some()))
     }
 
     /// Runs the program with another `PYTHONMALLOCSTATS` than the trace says.

@@ -1,6 +1,7 @@
 //! What a block does to the trace that is being read.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use sim_core::domains::ObjectHeap;
 use sim_core::tape::{Columns, Frame, FrameId, NAMES_MAX, StackId, Stacks, StringId, TimeMark};
@@ -8,6 +9,7 @@ use sim_core::{Note, TraceBuilder};
 
 use super::columns::{call, exchange, heap_of, take_actions};
 use super::facts::set_meta;
+use super::picture::PictureReader;
 use super::slots::tape_state;
 use crate::codec::Unpacker;
 use crate::columns::{Block, BlockReader};
@@ -33,6 +35,8 @@ pub(super) struct Decoder {
     /// Moments of operations that have not come yet.
     moments: VecDeque<TimeMark>,
     addresses: Vec<u64>,
+    /// The picture of which not all blocks have come.
+    picture: Option<Box<PictureReader>>,
 }
 
 impl Decoder {
@@ -48,6 +52,7 @@ impl Decoder {
             prediction: Prediction::new(pool_bits),
             moments: VecDeque::new(),
             addresses: Vec::new(),
+            picture: None,
         }
     }
 
@@ -62,6 +67,10 @@ impl Decoder {
     /// Takes a block whose checksum holds; true at the end of the file. What is wrong, as the middle of
     /// a sentence.
     pub(super) fn block(&mut self, header: &Header, payload: &[u8]) -> Result<bool, String> {
+        let needs_all = [BlockKind::Operations, BlockKind::State, BlockKind::End];
+        if self.picture.is_some() && header.kind().is_some_and(|kind| needs_all.contains(&kind)) {
+            return Err("the picture of the process before it is not whole".to_owned());
+        }
         match header.kind() {
             Some(BlockKind::Operations) => self.operations(header, payload)?,
             Some(BlockKind::State) => {
@@ -81,6 +90,12 @@ impl Decoder {
                 self.place_moments(u64::MAX);
                 return Ok(true);
             }
+            Some(BlockKind::Picture) => {
+                let raw = self.unpack(header, payload)?;
+                let taken = self.picture(header, &raw);
+                self.raw = raw;
+                taken?;
+            }
             Some(BlockKind::Index) | None => {}
             Some(kind) => {
                 let raw = self.unpack(header, payload)?;
@@ -90,6 +105,15 @@ impl Decoder {
             }
         }
         Ok(false)
+    }
+
+    /// Takes a block of the picture.
+    fn picture(&mut self, header: &Header, raw: &[u8]) -> Result<(), String> {
+        if let Some(picture) = self.picture.get_or_insert_default().take(header, raw)? {
+            self.picture = None;
+            self.builder.begin_with(Arc::new(picture)).map_err(|error| error.to_string())?;
+        }
+        Ok(())
     }
 
     fn misplaced(&self, first: u64) -> String {

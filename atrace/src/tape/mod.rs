@@ -7,6 +7,7 @@ mod columns;
 mod decode;
 mod facts;
 mod file;
+mod picture;
 mod reader;
 mod slots;
 mod writer;

@@ -46,7 +46,7 @@ impl AtraceReader {
     /// The file is no use from here on: what came before stays, with the reason.
     fn stop(&mut self, what: &str) -> Result<(), AtraceError> {
         let operations = self.decoder.builder.len();
-        if operations == 0 {
+        if operations == 0 && self.decoder.builder.trace().origin.picture.is_none() {
             return Err(self.error(what.to_owned()));
         }
         self.state = State::Done;

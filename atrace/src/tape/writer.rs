@@ -3,18 +3,21 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::ops::Range;
+use std::sync::Arc;
 
 use sim_core::tape::{Columns, FrameId, Splitter, StackId, Stacks, StringId, TimeMark};
 use sim_core::{Mark, Note, Trace};
 
 use super::columns::{call, exchange, heap_code, put_actions};
 use super::facts::{meta_of, totals_of};
+use super::picture::write_picture;
 use super::slots::state_of;
 use crate::columns::Block;
 use crate::container::{BlockKind, COUNT_MAX, FileHeader, FileProfile};
 use crate::prediction::Prediction;
 use crate::stream::Stream;
 use crate::tables::{self, Frame, Moment};
+use crate::version::{MINOR, MINOR_PLAIN};
 
 /// Operations of a block: what a killed program loses at most, and enough for columns to pack well.
 pub const BLOCK_OPERATIONS: usize = 1 << 16;
@@ -110,8 +113,15 @@ impl<W: Write> AtraceWriter<W> {
             let first = self.try_first(trace);
             self.columns.tight = self.tight.contains(&first);
         }
-        self.stream.begin(FileHeader { profile: self.profile, pool_bits })?;
-        self.write_meta(trace)
+        let picture = trace.origin.picture.as_ref();
+        let minor = if picture.is_some() { MINOR } else { MINOR_PLAIN };
+        self.stream.begin(FileHeader { profile: self.profile, pool_bits, minor })?;
+        self.write_meta(trace)?;
+        if let Some(picture) = picture {
+            self.splitter.begin_with(Arc::clone(picture)).map_err(io::Error::other)?;
+            write_picture(&mut self.stream, picture)?;
+        }
+        Ok(())
     }
 
     /// Bytes an operation that the first block would take if it were not tight; 0 if it is too short to tell.
@@ -120,8 +130,7 @@ impl<W: Write> AtraceWriter<W> {
             return 0.0;
         }
         let mut columns = Columns { id_rule: self.columns.id_rule, ..Columns::default() };
-        // A trace that cannot be split is refused when it is written.
-        let _ = Splitter::default().split(trace, 0, self.block_operations, &mut columns);
+        Splitter::try_first(trace, self.block_operations, &mut columns);
         let mut block = Block::default();
         put_actions(&columns, &mut block);
         exchange(&mut columns, &mut block);
@@ -340,6 +349,10 @@ fn drain_before<T>(queue: &mut VecDeque<T>, wanted: impl Fn(&T) -> bool) -> Vec<
 
 /// log2 of the bytes of a pool in the process that was recorded: 4 KiB up to 3.9.
 fn pool_bits(trace: &Trace) -> u8 {
+    if let Some(heap) = trace.origin.picture.as_ref().and_then(|picture| picture.main()) {
+        // A reader takes 8 to 24.
+        return heap.pool_bytes.max(1).ilog2().clamp(8, 24) as u8;
+    }
     let python = trace.origin.source.get("python").unwrap_or_default();
     let minor =
         python.strip_prefix("3.").and_then(|m| m.split('.').next()).and_then(|m| m.parse::<u32>().ok());

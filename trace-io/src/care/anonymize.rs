@@ -8,7 +8,7 @@ use sha2::Sha256;
 use sim_core::tape::{Action, StackId};
 use sim_core::{Call, Trace, TraceBuilder};
 
-use super::{CareError, NameOf, StackMap, push};
+use super::{CareError, NameOf, StackMap, push, refuse_pictures};
 
 /// Bytes of a hash that are kept: among a hundred thousand names two are alike once in fifty thousand traces.
 const HASH_BYTES: usize = 6;
@@ -105,6 +105,7 @@ impl Anonymize {
 
     /// Takes the next piece.
     pub fn take(&mut self, piece: &Trace) -> Result<(), CareError> {
+        refuse_pictures(piece, "anonymize")?;
         self.head(piece);
         for index in 0..piece.len() as usize {
             let Some(mut op) = piece.op(index as u64) else { break };
@@ -126,6 +127,7 @@ impl Anonymize {
 
     /// Takes what is known at the end of the trace.
     pub fn finish(&mut self, whole: &Trace) -> Result<(), CareError> {
+        refuse_pictures(whole, "anonymize")?;
         self.head(whole);
         if whole.is_empty() {
             self.out.trace_mut().origin.moments.extend(&whole.origin.moments);

@@ -31,6 +31,12 @@ pub enum CareError {
         /// What was to be done with it: `trim`.
         what: &'static str,
     },
+    /// Blocks from before it that have no birth.
+    #[error("it begins with the picture of a process; {what} takes traces without one")]
+    Picture {
+        /// What was to be done with it.
+        what: &'static str,
+    },
     /// A range that ends before it begins, or lies past the end.
     #[error("no operation lies in the range")]
     EmptyRange,
@@ -69,7 +75,12 @@ pub enum CareError {
 }
 
 fn refuse_scenarios(piece: &Trace, what: &'static str) -> Result<(), CareError> {
+    refuse_pictures(piece, what)?;
     if piece.needs_layers() || piece.action_count() > 0 { Err(CareError::Scenario { what }) } else { Ok(()) }
+}
+
+fn refuse_pictures(piece: &Trace, what: &'static str) -> Result<(), CareError> {
+    if piece.origin.picture.is_some() { Err(CareError::Picture { what }) } else { Ok(()) }
 }
 
 /// The stacks of one trace as those of another.
