@@ -141,6 +141,10 @@ fn cache(
             length += 1;
             addr = link(memory, addr, generation.is_mixed())?;
         }
+        // A list that does not end is none.
+        if addr != 0 {
+            return None;
+        }
         let wanted = if generation == Generation::From242 {
             let all = count.checked_add(length)?;
             all.abs_diff(*room.get_or_insert(all))

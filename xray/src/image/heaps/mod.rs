@@ -117,3 +117,7 @@ fn named(memory: &Memory) -> Option<&'static str> {
     let known = |name: &str| NAMED.iter().find(|(file, _)| name.starts_with(file)).map(|(_, named)| *named);
     names.find_map(known)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
