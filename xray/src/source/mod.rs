@@ -8,5 +8,10 @@ pub mod list;
 pub mod maps;
 pub mod process;
 
+/// From here on nobody else can read the files that this process makes: pictures are personal data.
+pub fn keep_files_private() {
+    nix::sys::stat::umask(nix::sys::stat::Mode::S_IRWXG | nix::sys::stat::Mode::S_IRWXO);
+}
+
 pub use list::{Process, processes};
 pub use process::{Copy, SourceError, copy};

@@ -3,13 +3,19 @@
 mod screen;
 mod tables;
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use serde::Serialize;
+use sim_core::TraceBuilder;
+use sim_core::picture::{PictureSource, ProcessPicture};
+use trace_io::atrace::FileProfile;
 use xray::image::edges::Edges;
+use xray::image::inventory::{Pages, process_picture};
 use xray::image::owners::Owners;
 use xray::image::parts::{Use, parts};
 use xray::image::picture::version_of;
@@ -19,9 +25,10 @@ use xray::image::steps::Contents;
 use xray::image::summary::Summary;
 use xray::image::verdict::{Evidence, Finding, findings};
 use xray::image::{Part, Picture};
-use xray::source::{Copy, copy};
+use xray::source::{Copy, copy, keep_files_private};
 
 use super::output;
+use super::sink::Sink;
 use tables::{ArenaJson, HolderJson, OwnerJson, PathJson, RetainedJson, TypeJson, WayJson};
 
 /// How often a process is stopped again where it was in the middle of malloc or free.
@@ -56,6 +63,9 @@ pub(super) struct Args {
     /// Which objects alone keep most: what goes if one goes
     #[arg(long)]
     retained: bool,
+    /// Write the picture as a trace: the window, `holders`, `forecast` and all else open it
+    #[arg(short = 'o', long = "output", value_name = "X.atrace")]
+    output: Option<PathBuf>,
     /// Show keys of dicts, their first letters
     #[arg(long)]
     contents: bool,
@@ -165,6 +175,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let summary = Summary::of(&edges, &owners, &reach);
     let parts = parts(&seen.copy.memory, &seen.copy.resident, &seen.picture);
     let findings = findings(&evidence(&seen, &parts, &summary));
+    if let Some(path) = &args.output {
+        let pages =
+            Pages { parts: &parts, resident: seen.copy.resident.clone(), private: seen.copy.private.clone() };
+        let picture = process_picture(&edges, &owners, &reach, &pages, source(args, &seen))
+            .with_context(|| format!("{} cannot be gone on from", seen.shown))?;
+        write(picture, &seen, path)?;
+    }
     let found = Found { parts, findings, summary };
     let arenas = (args.by == Some(By::Arena)).then(|| tables::arena_rows(&edges, &reach));
     let ways = args.path.as_deref().map(|name| tables::ways_of(&edges, &reach, contents, name, args.top));
@@ -210,6 +227,33 @@ fn look(pid: i32, stop: bool) -> Result<Seen> {
         stops += 1;
         thread::sleep(BETWEEN);
     }
+}
+
+/// Where the picture comes from.
+fn source(args: &Args, seen: &Seen) -> PictureSource {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    PictureSource {
+        python: format!("3.{}", seen.picture.version.minor),
+        pid: args.pid.cast_unsigned(),
+        core: String::new(),
+        taken_s: now.map_or(0, |now| now.as_secs()),
+        pause_us: u64::try_from(seen.copy.pause.as_micros()).unwrap_or(u64::MAX),
+        resident_bytes: seen.copy.rss_bytes,
+        approximate: args.no_stop || seen.picture.pools.in_flight() > 0,
+        contents: args.contents,
+    }
+}
+
+/// Writes a trace that is nothing but the picture.
+fn write(picture: ProcessPicture, seen: &Seen, path: &Path) -> Result<()> {
+    keep_files_private();
+    let mut tape = TraceBuilder::new(&seen.shown);
+    tape.trace_mut().head.profile = Some(seen.picture.profile().name);
+    tape.begin_with(Arc::new(picture))?;
+    let trace = tape.finish();
+    let mut sink = Sink::packed(path, FileProfile::Archive)?;
+    sink.write(&trace)?;
+    sink.finish(&trace)
 }
 
 fn evidence(seen: &Seen, parts: &[Part], summary: &Summary) -> Evidence {
