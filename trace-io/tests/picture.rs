@@ -9,7 +9,7 @@ mod support;
 use std::io::Cursor;
 
 use made::{begun, process};
-use sim_core::picture::ProcessPicture;
+use sim_core::picture::{Inventory, ProcessPicture};
 use sim_core::report::digest;
 use sim_core::{Machine, Profile, Trace};
 use support::{Draw, check_same, open, pack, pack_in_blocks, seal};
@@ -137,8 +137,29 @@ fn what_has_no_room_for_it_refuses_it() {
         let error = writer.write(&trace).unwrap_err().to_string();
         assert!(error.contains("the picture of a process"), "{error}");
     }
-    let error = Anonymize::new(b"key").take(&trace).unwrap_err().to_string();
-    assert!(error.contains("picture of a process; anonymize"), "{error}");
     let mut trim = Trim::new(Bound::Step(1), Bound::Step(2), false);
     assert!(trim.take(&trace).unwrap_err().to_string().contains("picture of a process; trim"));
+}
+
+#[test]
+fn names_of_a_picture_can_be_taken_away() {
+    let profile = profile();
+    let trace = begun(&profile, process(&profile, 600), 50);
+    let mut anonymize = Anonymize::new(b"key");
+    anonymize.take(&trace).unwrap();
+    anonymize.finish(&trace).unwrap();
+    let hidden = anonymize.out().trace_mut().origin.picture.clone().unwrap();
+    let picture = trace.origin.picture.as_ref().unwrap();
+    assert_eq!((&hidden.heaps, &hidden.inventory.blocks), (&picture.heaps, &picture.inventory.blocks));
+    let Inventory { types, owners, paths, mappings, .. } = &picture.inventory;
+    let told = format!("{:?}", hidden.inventory);
+    let names = types.iter().map(|of| &of.name).chain(owners).chain(paths);
+    let own = names.chain(mappings.iter().map(|mapping| &mapping.name));
+    let own: Vec<&String> = own
+        .filter(|name| !name.is_empty() && !name.starts_with("builtins.") && !name.starts_with('['))
+        .collect();
+    assert!(own.len() > 3);
+    for name in own {
+        assert!(!told.contains(&format!("{name:?}")), "{name}");
+    }
 }

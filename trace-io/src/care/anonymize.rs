@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
+use sim_core::picture::{Inventory, ProcessPicture};
 use sim_core::tape::{Action, StackId};
 use sim_core::{Call, Trace, TraceBuilder};
 
-use super::{CareError, NameOf, StackMap, push, refuse_pictures};
+use super::{CareError, NameOf, StackMap, push};
 
 /// Bytes of a hash that are kept: among a hundred thousand names two are alike once in fifty thousand traces.
 const HASH_BYTES: usize = 6;
@@ -105,7 +107,7 @@ impl Anonymize {
 
     /// Takes the next piece.
     pub fn take(&mut self, piece: &Trace) -> Result<(), CareError> {
-        refuse_pictures(piece, "anonymize")?;
+        self.picture(piece)?;
         self.head(piece);
         for index in 0..piece.len() as usize {
             let Some(mut op) = piece.op(index as u64) else { break };
@@ -127,12 +129,44 @@ impl Anonymize {
 
     /// Takes what is known at the end of the trace.
     pub fn finish(&mut self, whole: &Trace) -> Result<(), CareError> {
-        refuse_pictures(whole, "anonymize")?;
+        self.picture(whole)?;
         self.head(whole);
         if whole.is_empty() {
             self.out.trace_mut().origin.moments.extend(&whole.origin.moments);
         }
         self.marks(whole)
+    }
+
+    /// Begins with the picture that the trace begins with, without names of the program's own.
+    fn picture(&mut self, piece: &Trace) -> Result<(), CareError> {
+        let Some(picture) = &piece.origin.picture else { return Ok(()) };
+        if self.out.trace_mut().origin.picture.is_some() {
+            return Ok(());
+        }
+        let mut picture = ProcessPicture::clone(picture);
+        let Inventory { source, types, owners, paths, mappings, .. } = &mut picture.inventory;
+        let names = &mut self.names;
+        (source.pid, source.core, source.taken_s) = (0, String::new(), 0);
+        // Python's own types are in every program.
+        let of_type = |name: &str, names: &mut Names| {
+            if name.starts_with("builtins.") { name.to_owned() } else { format!("type_{}", names.hash(name)) }
+        };
+        for of in types {
+            of.name = of_type(&of.name, names);
+            of.address = 0;
+        }
+        for owner in owners {
+            *owner = of_type(owner, names);
+        }
+        for path in paths {
+            *path = format!("path_{}", names.hash(path));
+        }
+        for mapping in mappings.iter_mut().filter(|mapping| !mapping.name.is_empty()) {
+            if !mapping.name.starts_with('[') {
+                mapping.name = format!("file_{}", names.hash(&mapping.name));
+            }
+        }
+        self.out.begin_with(Arc::new(picture)).map_err(CareError::Begin)
     }
 
     /// Takes marks that were not here before, where they stand.

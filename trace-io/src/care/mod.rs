@@ -37,6 +37,9 @@ pub enum CareError {
         /// What was to be done with it.
         what: &'static str,
     },
+    /// A picture that cannot stand in the result.
+    #[error("the picture of a process that it begins with: {0}")]
+    Begin(TapeError),
     /// A range that ends before it begins, or lies past the end.
     #[error("no operation lies in the range")]
     EmptyRange,
@@ -75,12 +78,10 @@ pub enum CareError {
 }
 
 fn refuse_scenarios(piece: &Trace, what: &'static str) -> Result<(), CareError> {
-    refuse_pictures(piece, what)?;
+    if piece.origin.picture.is_some() {
+        return Err(CareError::Picture { what });
+    }
     if piece.needs_layers() || piece.action_count() > 0 { Err(CareError::Scenario { what }) } else { Ok(()) }
-}
-
-fn refuse_pictures(piece: &Trace, what: &'static str) -> Result<(), CareError> {
-    if piece.origin.picture.is_some() { Err(CareError::Picture { what }) } else { Ok(()) }
 }
 
 /// The stacks of one trace as those of another.

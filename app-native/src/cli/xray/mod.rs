@@ -3,6 +3,7 @@
 mod screen;
 mod tables;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -189,14 +190,16 @@ pub(super) fn run(args: &Args) -> Result<()> {
         let retained = Retained::find(&edges, &owners.outside);
         tables::retained_rows(&edges, &reach, &retained, contents, args.top)
     });
+    let mut out = output::reported();
     if args.json {
         let mut report = report(args, &seen, &found);
         report.arenas = arenas.map(|rows| rows.iter().map(ArenaJson::from).collect());
         report.ways = ways.map(|(ways, examples)| tables::ways_json(&ways, &examples));
         report.retained = retained;
-        return output::json(&report);
+        serde_json::to_writer(&mut out, &report)?;
+        writeln!(out)?;
+        return Ok(());
     }
-    let mut out = output::reported();
     screen::heading(&mut out, &seen, &found)?;
     match args.by {
         _ if retained.is_some() => tables::retained(&mut out, &retained.unwrap_or_default())?,
