@@ -63,6 +63,30 @@ impl Region {
     }
 }
 
+/// A thread, at the moment of the copy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Thread {
+    /// Its number.
+    pub id: i32,
+    /// Its general registers, in the order of the system's `user_regs_struct`: 27 words on x86-64, 34 on aarch64.
+    pub registers: Vec<u64>,
+}
+
+impl Thread {
+    /// Of its registers.
+    pub fn new(id: i32, registers: Vec<u64>) -> Self {
+        Self { id, registers }
+    }
+
+    /// Where its stack ends: below lies what no function uses any more but a leaf's 128 bytes on x86-64.
+    pub fn stack_pointer(&self) -> Option<u64> {
+        /// `rsp` of 27 registers, and `sp` of 34.
+        const PLACES: [(usize, usize); 2] = [(27, 19), (34, 31)];
+        let (_, place) = PLACES.into_iter().find(|(all, _)| *all == self.registers.len())?;
+        self.registers.get(place).copied()
+    }
+}
+
 /// Reads what is in no region, such as a library's constants: fills all of the bytes from an address on, or says that it cannot.
 pub type Elsewhere = Arc<dyn Fn(u64, &mut [u8]) -> bool + Send + Sync>;
 
@@ -71,6 +95,7 @@ pub type Elsewhere = Arc<dyn Fn(u64, &mut [u8]) -> bool + Send + Sync>;
 pub struct Memory {
     regions: Vec<Region>,
     mappings: Vec<Mapping>,
+    threads: Vec<Thread>,
     elsewhere: Option<Elsewhere>,
 }
 
@@ -79,6 +104,7 @@ impl fmt::Debug for Memory {
         f.debug_struct("Memory")
             .field("regions", &self.regions.len())
             .field("mappings", &self.mappings.len())
+            .field("threads", &self.threads.len())
             .finish_non_exhaustive()
     }
 }
@@ -94,13 +120,19 @@ impl Memory {
             end = if apart { hi } else { end };
             apart
         });
-        Self { regions, mappings, elsewhere }
+        Self { regions, mappings, threads: Vec::new(), elsewhere }
+    }
+
+    /// The same with what is known of its threads.
+    #[must_use]
+    pub fn with_threads(self, threads: Vec<Thread>) -> Self {
+        Self { threads, ..self }
     }
 
     /// The same process with other bytes.
     #[must_use]
     pub fn with_regions(&self, regions: Vec<Region>) -> Self {
-        Self::new(regions, self.mappings.clone(), self.elsewhere.clone())
+        Self::new(regions, self.mappings.clone(), self.elsewhere.clone()).with_threads(self.threads.clone())
     }
 
     /// What was copied, by address.
@@ -111,6 +143,11 @@ impl Memory {
     /// What was mapped, by address.
     pub fn mappings(&self) -> &[Mapping] {
         &self.mappings
+    }
+
+    /// Its threads with their registers; none where the process went on running.
+    pub fn threads(&self) -> &[Thread] {
+        &self.threads
     }
 
     /// Bytes that were copied.

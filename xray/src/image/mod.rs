@@ -36,7 +36,7 @@ pub mod ways;
 pub use chunks::{Chunk, Chunks};
 pub use heaps::{Heaps, Malloc};
 pub use layout::Version;
-pub use memory::{Kind, Mapping, Memory, Region};
+pub use memory::{Kind, Mapping, Memory, Region, Thread};
 pub use parts::Part;
 pub use picture::{Picture, PictureError};
 pub use resident::Resident;

@@ -6,7 +6,7 @@
 use hashbrown::HashSet;
 
 use super::layout::{ARENA_OBJECT, CLASSES, Geometry};
-use super::memory::{Memory, half_of, word_of};
+use super::memory::{Kind, Memory, half_of, word_of};
 
 /// Records that a table has at least.
 const LEAST_RECORDS: u64 = 16;
@@ -99,10 +99,15 @@ pub(super) fn find(memory: &Memory, geometry: Geometry) -> Vec<Table> {
     };
     let mut left = (0..all.len()).map(is_left);
     tables.retain(|_| left.next() == Some(true));
-    let is_variable = |table: &Table| {
-        memory.mapping_at(table.pointer).is_some_and(|mapping| mapping.kind == super::Kind::File)
-    };
     // A variable without a value in the file lies in memory of nobody's file right behind it.
+    let is_variable = |table: &Table| {
+        memory.mapping_at(table.pointer).is_some_and(|mapping| {
+            let before = mapping.lo.checked_sub(1).and_then(|addr| memory.mapping_at(addr));
+            mapping.kind == Kind::File
+                || mapping.kind == Kind::Anonymous
+                    && before.is_some_and(|before| before.kind == Kind::File && before.private_writable())
+        })
+    };
     tables.sort_by_key(|table| (!is_variable(table), table.pointer));
     tables
 }

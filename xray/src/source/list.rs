@@ -3,8 +3,9 @@
 use std::fs::{self, File};
 use std::path::Path;
 
+use super::error::{SourceError, failure};
 use super::maps;
-use super::process::{SourceError, failure, page_bytes};
+use super::process::page_bytes;
 use crate::image::Version;
 use crate::image::picture::version_of_names;
 
@@ -38,9 +39,9 @@ fn process(pid: i32) -> Option<Process> {
     let folder = Path::new(&folder);
     let name = fs::read_to_string(folder.join("comm")).ok()?.trim_end().to_owned();
     let rss_bytes = rss_of(&fs::read_to_string(folder.join("statm")).ok()?)?;
-    let (version, refused) = match fs::read_to_string(folder.join("maps")) {
+    let (version, refused) = match fs::read(folder.join("maps")) {
         Ok(text) => {
-            let rows = maps::parse(&text);
+            let rows = maps::parse(&String::from_utf8_lossy(&text));
             let version = version_of_names(rows.iter().map(|row| row.mapping.name.as_str()))?;
             // Opening asks for the same permission as stopping does.
             (Some(version), File::open(folder.join("mem")).err().map(|error| failure(pid, error)))

@@ -1,15 +1,18 @@
-//! `arenascope xray`: what a process that runs has in its memory, read from outside.
+//! `arenascope xray`: what a process that runs has in its memory, read from outside, or one that left a core.
 
+mod core;
 mod screen;
 mod tables;
 
+use std::ffi::OsString;
 use std::io::Write as _;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 use sim_core::TraceBuilder;
@@ -26,8 +29,10 @@ use xray::image::steps::Contents;
 use xray::image::summary::Summary;
 use xray::image::verdict::{Evidence, Finding, findings};
 use xray::image::{Part, Picture};
-use xray::source::{Copy, copy, keep_files_private};
+use xray::source::{Copy, Target, keep_files_private};
 
+use self::core::CoreRow;
+use super::input;
 use super::output;
 use super::sink::Sink;
 use tables::{ArenaJson, HolderJson, OwnerJson, PathJson, RetainedJson, TypeJson, WayJson};
@@ -44,14 +49,18 @@ const ROWS: usize = 10;
     after_help = "The process is held for as long as its memory is copied, by ptrace, so that it goes on even if this program is killed; with \
                   --no-stop it runs on, and the picture is approximate. Nothing is run in it and nothing is written into it. Names of modules, \
                   types and attributes are shown; of dicts' keys only type and length, unless --contents is given.\n\n\
-                  It reads 64-bit CPython 3.8 to 3.15 with pymalloc.\n\n\
-                  Example:\n  arenascope xray 4711"
+                  It reads 64-bit CPython 3.8 to 3.15 with pymalloc. A core is the kernel's or gcore's; the files that its process had mapped \
+                  are read where they are the same ones.\n\n\
+                  Examples:\n  arenascope xray 4711\n  arenascope xray core.4711 --root /srv/image"
 )]
 #[expect(clippy::struct_excessive_bools, reason = "they are flags of the command line")]
 pub(super) struct Args {
-    /// The process's number
-    #[arg(value_name = "PID")]
-    pid: i32,
+    /// The process's number, or the file of a core
+    #[arg(value_name = "PID|CORE")]
+    of: OsString,
+    /// Where a core's programs and libraries are, if it is not of this machine
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
     /// Do not stop the process; the picture is approximate
     #[arg(long)]
     no_stop: bool,
@@ -94,8 +103,10 @@ enum By {
 #[derive(Serialize)]
 struct Report<'a> {
     python: String,
-    pid: i32,
+    pid: Option<i32>,
     rss_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    core: Option<&'a CoreRow>,
     verdict: Vec<FindingRow>,
     parts: Vec<PartRow>,
     pymalloc: Pymalloc,
@@ -155,9 +166,12 @@ struct MallocRow {
 /// A copy and what it shows.
 struct Seen {
     shown: String,
+    pid: Option<i32>,
+    /// Of a core what is resident is all that was mapped.
     copy: Copy,
     picture: Picture,
     stops: u32,
+    core: Option<CoreRow>,
 }
 
 /// What was found in it.
@@ -168,7 +182,10 @@ struct Found {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let seen = look(args.pid, !args.no_stop)?;
+    let seen = match args.of.to_str().and_then(|text| text.parse().ok()) {
+        Some(pid) => look(pid, !args.no_stop)?,
+        None => core::open(Path::new(&args.of), &args.root)?,
+    };
     let contents = if args.contents { Contents::Shown } else { Contents::Hidden };
     let edges = Edges::of(&seen.copy.memory, &seen.picture);
     let owners = Owners::find(&edges);
@@ -219,13 +236,27 @@ pub(super) fn run(args: &Args) -> Result<()> {
 /// A picture, of a moment at which no pool was being changed where there is such a one.
 fn look(pid: i32, stop: bool) -> Result<Seen> {
     let shown = || format!("process {pid}");
+    let target = Target::open(pid)?;
+    // Asked before it is stopped and copied for nothing.
+    if target.python()?.is_none() {
+        bail!(
+            "process {pid} is no CPython: nothing that it has mapped is named as one is (python3.X, libpython3.X.so, an extension module)"
+        );
+    }
     let mut stops = 1;
     loop {
-        let copy = copy(pid, stop)?;
+        let bar = input::progress_bar(Some(0), "copying");
+        let copied = target.copy(stop, &mut |progress| {
+            bar.set_length(progress.of);
+            bar.set_position(progress.done);
+            ControlFlow::Continue(())
+        });
+        bar.finish_and_clear();
+        let copy = copied?;
         let version = version_of(&copy.memory).with_context(shown)?;
         let picture = Picture::of(&copy.memory, version).with_context(shown)?;
         if picture.pools.in_flight() == 0 || !stop || stops == TRIES {
-            return Ok(Seen { shown: shown(), copy, picture, stops });
+            return Ok(Seen { shown: shown(), pid: Some(pid), copy, picture, stops, core: None });
         }
         stops += 1;
         thread::sleep(BETWEEN);
@@ -237,8 +268,8 @@ fn source(args: &Args, seen: &Seen) -> PictureSource {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     PictureSource {
         python: format!("3.{}", seen.picture.version.minor),
-        pid: args.pid.cast_unsigned(),
-        core: String::new(),
+        pid: seen.pid.unwrap_or_default().cast_unsigned(),
+        core: seen.core.as_ref().map(|core| core.file.clone()).unwrap_or_default(),
         taken_s: now.map_or(0, |now| now.as_secs()),
         pause_us: u64::try_from(seen.copy.pause.as_micros()).unwrap_or(u64::MAX),
         resident_bytes: seen.copy.rss_bytes,
@@ -292,8 +323,9 @@ fn report<'a>(args: &Args, seen: &Seen, found: &'a Found) -> Report<'a> {
     let in_flight = pools.in_flight();
     Report {
         python: format!("3.{}", picture.version.minor),
-        pid: args.pid,
+        pid: seen.pid,
         rss_bytes: copy.rss_bytes,
+        core: seen.core.as_ref(),
         verdict: found
             .findings
             .iter()

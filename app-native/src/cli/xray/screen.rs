@@ -9,16 +9,17 @@ use xray::image::summary::{LITTLE_PERCENT, Whose};
 use xray::image::verdict::{Cause, Finding};
 
 use super::super::output::{Reported, count, grouped};
-use super::{Args, Found, Seen, pause_ms, tables};
+use super::{Args, Found, Seen, core, pause_ms, tables};
 
 /// What the process comes to, and what can be done.
 pub(super) fn heading(out: &mut Reported, seen: &Seen, found: &Found) -> Result<()> {
     writeln!(
         out,
-        "{} (Python 3.{}) has {} in memory",
+        "{} (Python 3.{}) has {} {}",
         printable(&seen.shown),
         seen.picture.version.minor,
-        bytes(seen.copy.rss_bytes)
+        bytes(seen.copy.rss_bytes),
+        if seen.core.is_some() { "of memory mapped" } else { "in memory" }
     )?;
     for finding in &found.findings {
         let share = 100 * finding.bytes / seen.copy.rss_bytes.max(1);
@@ -120,14 +121,22 @@ pub(super) fn malloc(malloc: &Malloc) -> String {
 /// Tables of everything.
 pub(super) fn overview(out: &mut Reported, args: &Args, seen: &Seen, found: &Found) -> Result<()> {
     let rss = seen.copy.rss_bytes;
-    writeln!(out, "\n{:>14} {:>8}  resident memory", "bytes", "share")?;
+    let what = match seen.core {
+        Some(_) => "mapped memory (a core does not say what was resident)",
+        None => "resident memory",
+    };
+    writeln!(out, "\n{:>14} {:>8}  {what}", "bytes", "share")?;
     for part in &found.parts {
         let share = 100.0 * part.bytes as f64 / rss.max(1) as f64;
         writeln!(out, "{:>14} {share:>6.1} %  {}", grouped(part.bytes), part.what.name())?;
     }
     let sum = found.parts.iter().map(|part| part.bytes).sum();
     let share = 100.0 * sum as f64 / rss.max(1) as f64;
-    writeln!(out, "{:>14} {share:>6.1} %  in all; the system counts {}", grouped(sum), grouped(rss))?;
+    let counted = match seen.core {
+        Some(_) => String::new(),
+        None => format!("; the system counts {}", grouped(rss)),
+    };
+    writeln!(out, "{:>14} {share:>6.1} %  in all{counted}", grouped(sum))?;
     let heaps = &seen.picture.heaps;
     let trim = heaps.trim_bytes(&seen.copy.resident);
     match heaps.malloc {
@@ -163,7 +172,9 @@ pub(super) fn overview(out: &mut Reported, args: &Args, seen: &Seen, found: &Fou
 
 /// What it cost, and how far it can be believed.
 pub(super) fn ending(out: &mut Reported, args: &Args, seen: &Seen) -> Result<()> {
-    if args.no_stop {
+    if let Some(row) = &seen.core {
+        core::ending(out, row, seen.copy.threads)?;
+    } else if args.no_stop {
         writeln!(out, "\nthe process went on running, so the picture is approximate")?;
     } else {
         let times = if seen.stops > 1 { format!(", stopped {} times", seen.stops) } else { String::new() };

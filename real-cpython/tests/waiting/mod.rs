@@ -1,0 +1,67 @@
+//! Interpreters that wait while they are looked at.
+
+#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use real_cpython::interpreters::{self, Interpreter};
+use xray::image::Picture;
+use xray::image::picture::version_of;
+use xray::source::{Copy, copy};
+
+/// A process that has said that it is ready, and waits for a line.
+pub struct Waiting {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    /// What it said beside that.
+    pub words: Vec<String>,
+}
+
+impl Waiting {
+    /// Starts it; its first line is `ready`, and whatever else the test is to know.
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        let mut words = line.split_whitespace().map(str::to_owned);
+        assert_eq!(words.next().as_deref(), Some("ready"));
+        let words = words.collect();
+        Self { child, output, words }
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.child.id().cast_signed()
+    }
+
+    /// Lets it end, and says whether it ended well.
+    pub fn end(self) -> bool {
+        self.end_with_output().0
+    }
+
+    /// Lets it end, and says whether it ended well and what it said on the way.
+    pub fn end_with_output(mut self) -> (bool, String) {
+        let _ = self.child.stdin.take().unwrap().write_all(b"\n");
+        let mut text = String::new();
+        self.output.read_to_string(&mut text).unwrap();
+        (self.child.wait().unwrap().success(), text)
+    }
+
+    /// Waits until a signal has ended it.
+    pub fn ended(mut self) {
+        assert!(!self.child.wait().unwrap().success());
+    }
+}
+
+pub fn seen(pid: i32) -> (Copy, Picture) {
+    let copy = copy(pid, true).unwrap();
+    let version = version_of(&copy.memory).unwrap();
+    let picture = Picture::of(&copy.memory, version).unwrap();
+    (copy, picture)
+}
+
+/// Interpreters at hand whose layout is known; of those that are missing it is said.
+pub fn compared() -> Vec<&'static Interpreter> {
+    interpreters::compared().into_iter().flatten().filter(|interpreter| interpreter.version.1 <= 15).collect()
+}
