@@ -3,7 +3,7 @@
 //! A process has one, and one more for each interpreter with a pymalloc of its own. Nothing names them in a stripped program, so they are
 //! known by their shape alone: what each record says of its arena must be true of the arena's pools.
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 
 use super::layout::{ARENA_OBJECT, CLASSES, Geometry};
 use super::memory::{Kind, Memory, half_of, word_of};
@@ -12,6 +12,8 @@ use super::memory::{Kind, Memory, half_of, word_of};
 const LEAST_RECORDS: u64 = 16;
 /// Records that a table may have: arenas of 16 TiB.
 const MOST_RECORDS: u64 = 1 << 24;
+/// Words that lead to one address beside which its size is looked for.
+const MOST_TRIES: u32 = 64;
 /// Words before and behind the pointer among which `maxarenas` lies.
 const NEAR_WORDS: u64 = 8;
 /// Pages of the system, which arenas begin at.
@@ -65,8 +67,23 @@ pub struct Table {
 
 /// All of them; that of the main interpreter first, whose pointer is a variable of the program.
 pub(super) fn find(memory: &Memory, geometry: Geometry) -> Vec<Table> {
+    let found = with(memory, geometry, Sizes::InChunks);
+    // Other allocators than the GNU C library's have no size in front of what they give out.
+    if found.is_empty() { with(memory, geometry, Sizes::Anywhere) } else { found }
+}
+
+/// Whether a table lies in a chunk that has its size in front.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sizes {
+    InChunks,
+    Anywhere,
+}
+
+fn with(memory: &Memory, geometry: Geometry, in_front: Sizes) -> Vec<Table> {
     let mut tables: Vec<Table> = Vec::new();
-    let mut tried: HashSet<u64> = HashSet::new();
+    let mut tried: HashMap<u64, u32> = HashMap::new();
+    // Other words than the variable lead there, too, and only beside that its size is found.
+    let most_tries = if in_front == Sizes::InChunks { 1 } else { MOST_TRIES };
     let (Some(first), Some(last)) = (memory.regions().first(), memory.regions().last()) else {
         return tables;
     };
@@ -78,12 +95,15 @@ pub(super) fn find(memory: &Memory, geometry: Geometry) -> Vec<Table> {
             if word % 16 != 0 || word < lowest || word >= highest {
                 continue;
             }
-            if !looks_so(memory, geometry, word) || !tried.insert(word) {
+            let tries = tried.get(&word).copied().unwrap_or(0);
+            if tries >= most_tries || !looks_so(memory, geometry, word) {
                 continue;
             }
+            tried.insert(word, tries + 1);
             let pointer = region.lo + at;
-            if let Some(table) = read(memory, geometry, word, pointer) {
+            if let Some(table) = read(memory, geometry, word, pointer, in_front) {
                 tables.push(table);
+                tried.insert(word, MOST_TRIES);
             }
         }
     }
@@ -173,12 +193,15 @@ fn is_true(memory: &Memory, geometry: Geometry, record: &ArenaObject) -> bool {
 }
 
 /// The table at an address, where all of it is one.
-fn read(memory: &Memory, geometry: Geometry, addr: u64, pointer: u64) -> Option<Table> {
+fn read(memory: &Memory, geometry: Geometry, addr: u64, pointer: u64, in_front: Sizes) -> Option<Table> {
     // The size of the C library's chunk stands in front of it.
     let chunk = memory.word(addr.checked_sub(8)?)? & !7;
-    let room = chunk.saturating_sub(8) / ARENA_OBJECT;
+    let room = match in_front {
+        Sizes::InChunks => chunk.saturating_sub(8) / ARENA_OBJECT,
+        Sizes::Anywhere => MOST_RECORDS,
+    };
     let mut sizes: Vec<u64> = near(memory, pointer).filter(|size| *size <= room).collect();
-    if sizes.is_empty() && (LEAST_RECORDS..=MOST_RECORDS).contains(&room) {
+    if sizes.is_empty() && in_front == Sizes::InChunks && (LEAST_RECORDS..=MOST_RECORDS).contains(&room) {
         sizes.push(room);
     }
     sizes.sort_unstable_by(|a, b| b.cmp(a));

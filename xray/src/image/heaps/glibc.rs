@@ -25,6 +25,9 @@ const KNOWN_STATES: [u64; 3] = [0x8d0, 0x8c0, 0x870];
 /// Bytes of a `heap_info`: up to 2.31, and since.
 const INFOS: [u64; 2] = [0x20, 0x30];
 
+/// Chunks that a mapping has at least which is taken for a heap though it is not named so: a size of its own stands in others, too.
+const LEAST_CHUNKS: usize = 16;
+
 /// A heap.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Heap {
@@ -72,6 +75,10 @@ fn steps(words: &mut Words<'_>, first: u64, end: u64, chunks: &mut Vec<Chunk>) -
     let mut last: Option<(u64, u64)> = None;
     loop {
         let head = at.checked_add(8).and_then(|size| words.at(size)).ok_or(at)?;
+        // Before the first one there is none that could be free.
+        if at == first && head & BEFORE_IN_USE == 0 {
+            return Err(at);
+        }
         let size = head & !BITS;
         if let Some((addr, bytes)) = last.take() {
             let state = if head & BEFORE_IN_USE == 0 { State::Free } else { State::Used };
@@ -121,8 +128,13 @@ pub(super) fn find(memory: &Memory) -> Result<Walked, Option<u64>> {
 
 /// The heap that was taken with `brk`. Where no mapping is named so, one that is a heap from its first byte to its last.
 fn main(memory: &Memory, words: &mut Words<'_>, found: &mut Walked) -> Result<(), Option<u64>> {
-    let mut add = |lo: u64, hi: u64| {
+    let mut add = |lo: u64, hi: u64, least: usize| {
+        let before = found.chunks.len();
         let end = walk(words, lo, hi, &mut found.chunks)?;
+        if found.chunks.len() - before < least {
+            found.chunks.truncate(before);
+            return Err(lo);
+        }
         let top = if let End::Top(top) = end { Some(top) } else { None };
         let state = top.and_then(|top| state_of_main(memory, top));
         found.heaps.push(Heap { lo, hi, top, is_main: true, state });
@@ -132,7 +144,7 @@ fn main(memory: &Memory, words: &mut Words<'_>, found: &mut Walked) -> Result<()
     let named = runs(memory, |mapping| mapping.kind == Kind::Heap);
     let is_named = !named.is_empty();
     for (lo, hi) in named {
-        match add(lo, hi) {
+        match add(lo, hi, 1) {
             Ok(()) => return Ok(()),
             Err(at) => failed = failed.or(Some(at)),
         }
@@ -141,7 +153,7 @@ fn main(memory: &Memory, words: &mut Words<'_>, found: &mut Walked) -> Result<()
         let anonymous = memory.mappings().iter().filter(|mapping| is_plain(mapping));
         let ranges: Vec<(u64, u64)> = anonymous.map(|mapping| (mapping.lo, mapping.hi)).collect();
         for (lo, hi) in ranges {
-            if add(lo, hi).is_ok() {
+            if add(lo, hi, LEAST_CHUNKS).is_ok() {
                 return Ok(());
             }
         }

@@ -1,8 +1,8 @@
 //! Memory below pymalloc: the C library's heaps, chunk by chunk.
 //!
-//! [`glibc`] walks the heaps, [`bins`] finds what is free in them and does not look so, [`mapped`] finds large chunks outside of them,
-//! [`threads`] the stacks of threads between those, [`trim`] says what of it would go back to the system. Of other allocators only the mimalloc that `CPython` brings along is read, by
-//! [`mimalloc`]; the others are named.
+//! `glibc` walks the heaps, `bins` finds what is free in them and does not look so, `mapped` finds large chunks outside of them, `threads` the
+//! stacks of threads between those, `trim` says what of it would go back to the system. Of other allocators only the mimalloc that `CPython`
+//! brings along is read, by `mimalloc`; the others are named.
 
 mod bins;
 mod glibc;
