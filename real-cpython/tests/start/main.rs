@@ -172,6 +172,9 @@ fn the_model_goes_on_as_the_process_does() {
             assert!(heap.later_arenas.len() > 3, "{what}: arenas come");
             let (trace, machine, in_arenas) = predicted(&seen, &what, seed);
             assert!(in_arenas > OPERATIONS / 3, "{what}: {in_arenas}");
+            let counters = machine.pymalloc().counters();
+            let released = counters.ntimes_arena_allocated - counters.narenas_currently_allocated;
+            assert!(released > 3, "{what}: arenas go");
             // The same at full speed.
             let mut fast = Machine::for_trace(&seen.profile, &trace, None).unwrap();
             fast.run(&trace, 0, trace.len() as usize);
@@ -179,7 +182,7 @@ fn the_model_goes_on_as_the_process_does() {
             let bytes = from_file(&seen.profile, &trace, &machine, &what);
             println!(
                 "{what}: {} blocks in {} pools and {} arenas, {} free, {} empty pools; {in_arenas} of {} addresses in arenas, \
-                 {} arenas obtained, 0 wrong; {bytes} bytes as a file",
+                 {} arenas obtained, {released} released, 0 wrong; {bytes} bytes as a file",
                 heap.blocks(),
                 heap.pools.len(),
                 heap.arenas.len(),
