@@ -5,7 +5,7 @@
 
 mod pattern;
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Cursor, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -14,9 +14,10 @@ use pattern::{Pattern, Step};
 use real_cpython::interpreters::{self, Interpreter};
 use real_cpython::outside::not_run;
 use sim_core::arena::{ArenaBackend as _, SimArenas, Target};
-use sim_core::picture::{HeapPicture, ProcessPicture};
+use sim_core::picture::ProcessPicture;
 use sim_core::report::digest;
 use sim_core::{Addr, Call, Domain, Machine, Op, Profile, Trace, TraceBuilder};
+use trace_io::Format;
 use xray::image::Picture;
 use xray::image::picture::version_of;
 use xray::source::copy;
@@ -36,7 +37,7 @@ fn mutator(folder: &Path) -> PathBuf {
 /// What a process did after it was seen.
 struct Seen {
     profile: Profile,
-    heap: HeapPicture,
+    picture: ProcessPicture,
     /// Blocks of the library's that were there before.
     planted: Vec<u64>,
     /// What each call gave, 0 for free.
@@ -68,17 +69,18 @@ fn seen(interpreter: &Interpreter, library: &Path, seed: u64) -> Seen {
     assert!(child.wait().unwrap().success(), "it goes on as if nothing had been");
 
     let picture = Picture::of(&copy.memory, version_of(&copy.memory).unwrap()).unwrap();
-    let heap = picture.heap(&copy.memory, 0).unwrap();
+    let heaps = (0..picture.tables.len()).map(|table| picture.heap(&copy.memory, table).unwrap());
+    let mut process = ProcessPicture { heaps: heaps.collect(), ..ProcessPicture::default() };
     let log = std::fs::read(&log).unwrap();
     let mut log = log.as_slice();
     let (planted, later, given) = (numbers(&mut log), numbers(&mut log), numbers(&mut log));
-    let heap = HeapPicture { later_arenas: later.into_iter().map(Addr).collect(), ..heap };
-    Seen { profile: picture.profile(), heap, planted, given }
+    process.heaps[0].later_arenas = later.into_iter().map(Addr).collect();
+    Seen { profile: picture.profile(), picture: process, planted, given }
 }
 
 /// Does what the process did on a machine that begins with its picture. Gives the trace and how many addresses were in arenas.
 fn predicted(of: &Seen, what: &str, seed: u64) -> (Trace, Machine, u64) {
-    let blocks: Vec<Addr> = of.heap.blocks_in_use(&of.profile).map(|(addr, _)| addr).collect();
+    let blocks: Vec<Addr> = of.picture.heaps[0].blocks_in_use(&of.profile).map(|(addr, _)| addr).collect();
     let mut places: Vec<(Addr, u64)> = blocks.iter().copied().zip(1..).collect();
     places.sort_unstable();
     let id = |addr: u64| {
@@ -86,9 +88,9 @@ fn predicted(of: &Seen, what: &str, seed: u64) -> (Trace, Machine, u64) {
         places[at.unwrap_or_else(|_| panic!("{what}: {addr:#x} is no block in use"))].1
     };
     let mut live: Vec<(u64, Domain)> = of.planted.iter().map(|&addr| (id(addr), Domain::Obj)).collect();
-    let picture = ProcessPicture { heaps: vec![of.heap.clone()], ..ProcessPicture::default() };
     let mut tape = TraceBuilder::new("t");
-    tape.begin_with(Arc::new(picture)).unwrap();
+    tape.begin_with(Arc::new(of.picture.clone())).unwrap();
+    tape.trace_mut().head.profile = Some(of.profile.name.clone());
     let mut machine = Machine::for_trace(&of.profile, tape.trace(), None).unwrap();
     machine.verify().unwrap();
     let mut pattern = Pattern::new(seed, OPERATIONS);
@@ -137,6 +139,22 @@ fn predicted(of: &Seen, what: &str, seed: u64) -> (Trace, Machine, u64) {
     (tape.finish(), machine, in_arenas)
 }
 
+/// The same out of a file. Gives the file's bytes.
+fn from_file(profile: &Profile, trace: &Trace, end: &Machine, what: &str) -> usize {
+    let mut bytes = Vec::new();
+    let mut writer = trace_io::writer(Format::Atrace, &mut bytes).unwrap();
+    writer.write(trace).unwrap();
+    assert!(writer.finish(trace).unwrap().is_empty());
+    let length = bytes.len();
+    let back = trace_io::open("t", Box::new(Cursor::new(bytes))).unwrap();
+    let heaps = |trace: &Trace| trace.origin.picture.as_ref().unwrap().heaps.clone();
+    assert_eq!(heaps(&back), heaps(trace), "{what}");
+    let mut machine = Machine::for_trace(profile, &back, None).unwrap();
+    machine.run(&back, 0, back.len() as usize);
+    assert_eq!(digest(&machine), digest(end), "{what}");
+    length
+}
+
 #[test]
 fn the_model_goes_on_as_the_process_does() {
     let Some(all) = interpreters::compared() else {
@@ -148,19 +166,23 @@ fn the_model_goes_on_as_the_process_does() {
         for seed in 1..=2 {
             let what = format!("{interpreter}, seed {seed}");
             let seen = seen(interpreter, &library, seed);
-            let heap = &seen.heap;
+            let heap = &seen.picture.heaps[0];
             assert_eq!(seen.given.len() as u64, OPERATIONS);
             assert!(heap.free.len() > 5_000 && heap.freepools.len() > 5, "{what}: the heap has holes");
             assert!(heap.later_arenas.len() > 3, "{what}: arenas come");
             let (trace, machine, in_arenas) = predicted(&seen, &what, seed);
             assert!(in_arenas > OPERATIONS / 3, "{what}: {in_arenas}");
+            let counters = machine.pymalloc().counters();
+            let released = counters.ntimes_arena_allocated - counters.narenas_currently_allocated;
+            assert!(released > 3, "{what}: arenas go");
             // The same at full speed.
             let mut fast = Machine::for_trace(&seen.profile, &trace, None).unwrap();
             fast.run(&trace, 0, trace.len() as usize);
             assert_eq!(digest(&fast), digest(&machine), "{what}");
+            let bytes = from_file(&seen.profile, &trace, &machine, &what);
             println!(
                 "{what}: {} blocks in {} pools and {} arenas, {} free, {} empty pools; {in_arenas} of {} addresses in arenas, \
-                 {} arenas obtained, 0 wrong",
+                 {} arenas obtained, {released} released, 0 wrong; {bytes} bytes as a file",
                 heap.blocks(),
                 heap.pools.len(),
                 heap.arenas.len(),

@@ -35,7 +35,7 @@ impl Pattern {
             return None;
         }
         // It grows and shrinks by turns, so that arenas come and go.
-        let grows = if (self.done * 10 / self.operations).is_multiple_of(2) { 66 } else { 28 };
+        let grows = if (self.done * 10 / self.operations).is_multiple_of(2) { 66 } else { 20 };
         self.done += 1;
         let (chance, size, object) = (self.below(100), 1 + self.below(MOST) as usize, self.below(2) == 0);
         let at = self.below(live.max(1) as u64) as usize;
