@@ -48,6 +48,9 @@ fn all_of_it_comes_back() {
             same(&open(bytes.clone()).unwrap(), &trace);
             // From the middle.
             let mut file = AtraceFile::open("picture", Cursor::new(bytes)).unwrap();
+            let (summary, _) = file.summary().unwrap().unwrap();
+            assert_eq!(summary.origin.picture, trace.origin.picture);
+            assert_eq!(summary.totals(), trace.totals());
             let state =
                 file.blocks().iter().find(|entry| entry.kind == BlockKind::State).map(|entry| entry.first);
             let from = state.unwrap_or(0);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Serialize, Serializer};
+use sim_core::picture::ProcessPicture;
 use sim_core::{Domain, Kind, Trace};
 use trace_io::atrace::AtraceFile;
 use trace_io::{Format, Packing};
@@ -59,6 +60,9 @@ struct Info {
     notes: usize,
     marks: Vec<MarkRow>,
     blocks_live_max: u64,
+    /// The process that it begins with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    picture: Option<PictureRow>,
     profile: Option<String>,
     /// `PYTHONMALLOC`, where the trace names it.
     malloc: Option<&'static str>,
@@ -93,6 +97,47 @@ struct Lack {
 /// Pairs as one JSON object, in their order.
 fn pairs<S: Serializer, V: Serialize>(pairs: &[(String, V)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(k, v)| (k, v)))
+}
+
+/// The picture of a process that a trace begins with.
+#[derive(Serialize)]
+struct PictureRow {
+    python: String,
+    pid: u32,
+    /// pymalloc states: one for each interpreter that has one.
+    heaps: usize,
+    arenas: usize,
+    blocks: u64,
+    chunks: usize,
+    types: usize,
+    approximate: bool,
+    contents: bool,
+}
+
+impl PictureRow {
+    fn of(picture: &ProcessPicture) -> Self {
+        let ProcessPicture { heaps, inventory } = picture;
+        Self {
+            python: inventory.source.python.clone(),
+            pid: inventory.source.pid,
+            heaps: heaps.len(),
+            arenas: heaps.iter().map(|heap| heap.arenas.len()).sum(),
+            blocks: picture.blocks(),
+            chunks: inventory.chunks.len(),
+            types: inventory.types.len(),
+            approximate: inventory.source.approximate,
+            contents: inventory.source.contents,
+        }
+    }
+
+    /// One line.
+    fn said(&self) -> String {
+        let of = if self.pid == 0 { "a process".to_owned() } else { format!("process {}", self.pid) };
+        let contents = if self.contents { ", with contents" } else { "" };
+        let moments = if self.approximate { ", approximate" } else { "" };
+        let arenas = count(self.arenas as u64, "arena");
+        format!("the picture of {of}: {} in {arenas}{contents}{moments}", count(self.blocks, "block"))
+    }
 }
 
 /// A name at a step.
@@ -195,6 +240,7 @@ fn info(trace: &Trace, format: Format, packing: Packing, file_bytes: Option<u64>
         notes,
         marks: trace.head.marks.iter().map(|m| MarkRow { name: m.name().to_owned(), step: m.at }).collect(),
         blocks_live_max: u64::from(trace.slot_count()),
+        picture: trace.origin.picture.as_deref().map(PictureRow::of),
         profile: trace.head.profile.clone(),
         malloc: trace.head.malloc.map(sim_core::domains::AllocatorName::name),
         settings: trace.head.settings.clone(),
@@ -243,6 +289,9 @@ fn print(info: &Info) -> Result<()> {
         grouped(info.operations),
         count(info.blocks_live_max, "block")
     )?;
+    if let Some(picture) = &info.picture {
+        writeln!(out, "  begins with {}", picture.said())?;
+    }
     writeln!(out, "              {:>13} {:>13} {:>13} {:>13}", "malloc", "calloc", "realloc", "free")?;
     for row in &info.by_domain {
         writeln!(

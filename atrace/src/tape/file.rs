@@ -1,11 +1,13 @@
 //! A trace that can be read from the middle.
 
 use std::io::{Read, Seek};
+use std::sync::Arc;
 
 use sim_core::{Trace, TraceBuilder};
 
 use super::decode::{Decoder, take_marks};
 use super::facts::{set_meta, tape_totals};
+use super::picture::PictureReader;
 use crate::container::{BlockKind, FileProfile};
 use crate::error::AtraceError;
 use crate::file::BlockFile;
@@ -59,7 +61,7 @@ impl<S: Read + Seek> AtraceFile<S> {
         self.file.intact()
     }
 
-    /// Everything known of the trace but its operations, tables and notes, from facts, marks and index alone, with
+    /// Everything known of the trace but its operations, tables and notes, from facts, marks, picture and index alone, with
     /// the number of notes; `None` where the file has no index.
     pub fn summary(&mut self) -> Result<Option<(Trace, u64)>, AtraceError> {
         let Some(totals) = self.file.totals().cloned() else { return Ok(None) };
@@ -78,8 +80,24 @@ impl<S: Read + Seek> AtraceFile<S> {
             take_marks(entry.first, &raw, entry.count, &mut builder)
                 .map_err(|problem| entry.damaged(problem))?;
         }
+        self.read_picture(&mut builder)?;
         builder.trace_mut().set_totals(tape_totals(&totals));
         Ok(Some((builder.finish(), totals.notes)))
+    }
+
+    /// Takes the picture that the file begins with, where it has one.
+    fn read_picture(&mut self, builder: &mut TraceBuilder) -> Result<(), AtraceError> {
+        let mut picture = PictureReader::default();
+        let entries: Vec<Entry> =
+            self.blocks().iter().filter(|e| e.kind == BlockKind::Picture).copied().collect();
+        for entry in entries {
+            let (header, payload) = self.file.block(&entry)?;
+            let raw = self.decoder.unpack(&header, &payload).map_err(|problem| entry.damaged(problem))?;
+            if let Some(whole) = picture.take(&header, &raw).map_err(|problem| entry.damaged(problem))? {
+                builder.begin_with(Arc::new(whole)).map_err(|problem| entry.damaged(problem.to_string()))?;
+            }
+        }
+        Ok(())
     }
 
     /// Goes to the last place at or before operation `step` (counted from 0) where reading can begin. The
