@@ -82,7 +82,7 @@ fn every_object_has_its_type_under_debug_hooks() {
 }
 
 #[test]
-fn every_object_has_its_type_in_the_c_librarys_heap() {
+fn every_object_has_its_type_in_the_c_libraries_heap() {
     if has_chunks("types of objects under PYTHONMALLOC=malloc") {
         every_object_has_its_type_with(Some("malloc"), compared());
         every_object_has_its_type_with(Some("malloc_debug"), compared());

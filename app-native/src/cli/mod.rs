@@ -125,7 +125,7 @@ enum Command {
     Ideal(ideal::Args),
     /// Say what a Python process that runs has in its memory, from outside
     #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-    Xray(xray::Args),
+    Xray(xray::Command),
     /// Draw the memory map at a step, without a display
     Render(render::Args),
     /// List the build profiles with their constants

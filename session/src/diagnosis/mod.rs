@@ -9,6 +9,7 @@ pub mod choice;
 pub mod compare;
 pub mod forecast;
 pub mod gate;
+pub mod grown;
 pub mod holders;
 pub mod inquiry;
 pub mod key;

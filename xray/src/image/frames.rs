@@ -10,7 +10,6 @@ use super::layout::Version;
 use super::memory::{Memory, word_of};
 use super::nodes::Node;
 use super::objects;
-use super::outside::Outside;
 
 /// Bytes of the smallest stretch of frames, and of the largest that is looked for.
 const LEAST_CHUNK: u64 = 16 << 10;
@@ -71,8 +70,12 @@ fn frame_of_generator(version: Version) -> u64 {
     if version.minor == 11 { 80 } else { 72 }
 }
 
-/// All frames of threads, and the stretches in which they lie: what else is there is left over.
-pub(super) fn find(edges: &Edges<'_>, outside: &Outside) -> (Vec<Frame>, Vec<(u64, u64)>) {
+/// All frames of threads, and the stretches in which they lie: what else is there is left over. They are looked for in memory that is in no block,
+/// by address.
+pub(super) fn find(
+    edges: &Edges<'_>,
+    outside: impl Iterator<Item = (u64, u64)>,
+) -> (Vec<Frame>, Vec<(u64, u64)>) {
     let nodes = edges.nodes();
     let (mut frames, mut stretches) = (Vec::new(), Vec::new());
     if members(edges.version()).is_none() {
@@ -91,10 +94,10 @@ pub(super) fn find(edges: &Edges<'_>, outside: &Outside) -> (Vec<Frame>, Vec<(u6
         }
         return (frames, stretches);
     }
-    for piece in &outside.pieces {
-        let mut at = piece.lo.next_multiple_of(PAGE);
-        while at < piece.hi {
-            let bytes = chunk_bytes(edges, at, piece.hi);
+    for (lo, hi) in outside {
+        let mut at = lo.next_multiple_of(PAGE);
+        while at < hi {
+            let bytes = chunk_bytes(edges, at, hi);
             if let Some(bytes) = bytes {
                 stretches.push((at, at + bytes));
             }

@@ -73,7 +73,7 @@ impl Outside {
 
     /// Looks for frames, whose memory is then no more what C code has.
     pub(super) fn find_frames(&mut self, edges: &Edges<'_>) {
-        let (frames, stretches) = frames::find(edges, self);
+        let (frames, stretches) = frames::find(edges, self.pieces.iter().map(|piece| (piece.lo, piece.hi)));
         self.frames = frames;
         let mut stretches = stretches.into_iter().peekable();
         let mut pieces = Vec::with_capacity(self.pieces.len());

@@ -1,6 +1,7 @@
 //! `arenascope xray`: what a process that runs has in its memory, read from outside, or one that left a core.
 
 mod core;
+mod diff;
 mod screen;
 mod tables;
 
@@ -45,6 +46,21 @@ const BETWEEN: Duration = Duration::from_millis(3);
 const ROWS: usize = 10;
 
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct Command {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    look: Option<Args>,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// What grew between two pictures of one process
+    Diff(diff::Args),
+}
+
+#[derive(clap::Args)]
 #[command(
     after_help = "The process is held for as long as its memory is copied, by ptrace, so that it goes on even if this program is killed; with \
                   --no-stop it runs on, and the picture is approximate. Nothing is run in it and nothing is written into it. Names of modules, \
@@ -54,7 +70,7 @@ const ROWS: usize = 10;
                   Examples:\n  arenascope xray 4711\n  arenascope xray core.4711 --root /srv/image"
 )]
 #[expect(clippy::struct_excessive_bools, reason = "they are flags of the command line")]
-pub(super) struct Args {
+struct Args {
     /// The process's number, or the file of a core
     #[arg(value_name = "PID|CORE")]
     of: OsString,
@@ -181,7 +197,15 @@ struct Found {
     summary: Summary,
 }
 
-pub(super) fn run(args: &Args) -> Result<()> {
+pub(super) fn run(command: &Command) -> Result<()> {
+    match (&command.what, &command.look) {
+        (Some(What::Diff(args)), _) => diff::run(args),
+        (None, Some(args)) => show(args),
+        (None, None) => bail!("say which process, or which core: arenascope xray PID"),
+    }
+}
+
+fn show(args: &Args) -> Result<()> {
     let seen = match args.of.to_str().and_then(|text| text.parse().ok()) {
         Some(pid) => look(pid, !args.no_stop)?,
         None => core::open(Path::new(&args.of), &args.root)?,
@@ -264,6 +288,7 @@ fn look(pid: i32, stop: bool) -> Result<Seen> {
 }
 
 /// Where the picture comes from.
+#[expect(clippy::disallowed_methods, reason = "a picture says when it was taken")]
 fn source(args: &Args, seen: &Seen) -> PictureSource {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     PictureSource {
@@ -317,7 +342,7 @@ fn part(parts: &[Part], what: Use) -> u64 {
     parts.iter().find(|part| part.what == what).map_or(0, |part| part.bytes)
 }
 
-fn report<'a>(args: &Args, seen: &Seen, found: &'a Found) -> Report<'a> {
+fn report<'a>(args: &Args, seen: &'a Seen, found: &'a Found) -> Report<'a> {
     let Seen { copy, picture, stops, .. } = seen;
     let pools = &picture.pools;
     let in_flight = pools.in_flight();
