@@ -82,7 +82,7 @@ fn every_object_has_its_type_under_debug_hooks() {
 }
 
 #[test]
-fn every_object_has_its_type_in_the_c_libraries_heap() {
+fn every_object_has_its_type_in_heaps_of_the_c_library() {
     if has_chunks("types of objects under PYTHONMALLOC=malloc") {
         every_object_has_its_type_with(Some("malloc"), compared());
         every_object_has_its_type_with(Some("malloc_debug"), compared());
@@ -90,7 +90,7 @@ fn every_object_has_its_type_in_the_c_libraries_heap() {
 }
 
 #[test]
-fn every_object_has_its_type_in_mimallocs_pages() {
+fn every_object_has_its_type_in_pages_of_mimalloc() {
     let has_mimalloc = |interpreter: &&Interpreter| interpreter.version.1 >= 13;
     let interpreters: Vec<_> = compared().into_iter().filter(has_mimalloc).collect();
     if interpreters.is_empty() {

@@ -200,7 +200,7 @@ fn private_bytes(pid: i32) -> u64 {
 }
 
 #[test]
-fn pages_that_are_a_processes_alone_are_told() {
+fn pages_that_only_one_process_has_are_told() {
     let all = compared();
     let Some(interpreter) = all.last() else {
         return not_run("pages of a forked process", "no CPython was found");

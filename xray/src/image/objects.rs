@@ -31,8 +31,8 @@ pub(super) struct StrShape {
 impl StrShape {
     /// Of the string at an address; `None` where its state is none that a string has.
     pub(super) fn at(memory: &Memory, version: Version, addr: u64) -> Option<Self> {
-        let length = memory.word(addr + LENGTH)?;
-        let state = memory.half(addr + STATE)?;
+        let length = memory.word(addr.wrapping_add(LENGTH))?;
+        let state = memory.half(addr.wrapping_add(STATE))?;
         let kind = u64::from(state >> 2) & 7;
         let (compact, ascii) = (state & 1 << 5 != 0, state & 1 << 6 != 0);
         let (of_ascii, of_other) = version.str_headers();
@@ -62,7 +62,7 @@ pub(super) fn text(memory: &Memory, version: Version, addr: u64) -> Option<Strin
     if !shape.compact || shape.kind == 0 || shape.length > MOST_LETTERS {
         return None;
     }
-    let bytes = memory.bytes(addr + shape.header, shape.length * shape.kind, 4 * MOST_LETTERS)?;
+    let bytes = memory.bytes(addr.wrapping_add(shape.header), shape.length * shape.kind, 4 * MOST_LETTERS)?;
     let letter = |bytes: &[u8]| {
         let code = bytes.iter().rev().fold(0_u32, |code, byte| code << 8 | u32::from(*byte));
         char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
@@ -92,21 +92,21 @@ pub(super) fn int(memory: &Memory, version: Version, addr: u64) -> Option<i64> {
 
 /// The value that a dict has for a key.
 pub(super) fn dict_value(memory: &Memory, version: Version, dict: u64, key: &str) -> Option<u64> {
-    let keys = memory.word(dict + KEYS)?;
-    let values = memory.word(dict + VALUES)?;
+    let keys = memory.word(dict.wrapping_add(KEYS))?;
+    let values = memory.word(dict.wrapping_add(VALUES))?;
     let (entries, entry_bytes, count) = entries(memory, version, keys)?;
     for index in 0..count.min(MOST_ENTRIES) {
         let entry = entries.checked_add(index * entry_bytes)?;
         // The hash stands before the key where there are keys that are no strings.
-        let at = entry + entry_bytes - 16;
+        let at = entry.wrapping_add(entry_bytes - 16);
         let name = memory.word(at)?;
         if name == 0 || text(memory, version, name).as_deref() != Some(key) {
             continue;
         }
         let value = if values == 0 {
-            memory.word(at + 8)?
+            memory.word(at.wrapping_add(8))?
         } else {
-            memory.word(values + if version.minor < 13 { 0 } else { 8 } + 8 * index)?
+            memory.word(values.wrapping_add(if version.minor < 13 { 0 } else { 8 } + 8 * index))?
         };
         return (value != 0).then_some(value);
     }
@@ -116,17 +116,17 @@ pub(super) fn dict_value(memory: &Memory, version: Version, dict: u64, key: &str
 /// Where the entries of a keys object begin, the bytes of one, and how many there are.
 pub(super) fn entries(memory: &Memory, version: Version, keys: u64) -> Option<(u64, u64, u64)> {
     if version.minor < 11 {
-        let size = memory.word(keys + 8)?;
+        let size = memory.word(keys.wrapping_add(8))?;
         let width = match size {
             0..=0xff => 1,
             0x100..=0xffff => 2,
             0x1_0000..=0xffff_ffff => 4,
             _ => return None,
         };
-        return Some((keys.checked_add(40 + size * width)?, 24, memory.word(keys + 32)?));
+        return Some((keys.checked_add(40 + size * width)?, 24, memory.word(keys.wrapping_add(32))?));
     }
-    let (index_bits, kind) = (memory.byte(keys + 9)?, memory.byte(keys + 10)?);
+    let (index_bits, kind) = (memory.byte(keys.wrapping_add(9))?, memory.byte(keys.wrapping_add(10))?);
     let index_bytes = 1_u64.checked_shl(u32::from(index_bits)).filter(|bytes| *bytes < 1 << 40)?;
     let entry_bytes = if kind == 0 { 24 } else { 16 };
-    Some((keys.checked_add(32 + index_bytes)?, entry_bytes, memory.word(keys + 24)?))
+    Some((keys.checked_add(32 + index_bytes)?, entry_bytes, memory.word(keys.wrapping_add(24))?))
 }

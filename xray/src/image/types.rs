@@ -174,16 +174,17 @@ impl<'a> Types<'a> {
     fn make(&self, addr: u64) -> Option<TypeObject> {
         use type_object::{BASICSIZE, FLAGS, HEAPTYPE, ITEMSIZE, READY, TYPE_SUBCLASS};
         let memory = self.memory;
-        let meta = memory.word(addr + 8)?;
+        let meta = memory.word(addr.wrapping_add(8))?;
         if memory.word(meta.checked_add(FLAGS)?)? & TYPE_SUBCLASS == 0 || root_of(memory, addr)? != self.root
         {
             return None;
         }
-        let flags = memory.word(addr + FLAGS)?;
+        let flags = memory.word(addr.wrapping_add(FLAGS))?;
         if flags >> 32 != 0 {
             return None;
         }
-        let (basicsize, itemsize) = (memory.word(addr + BASICSIZE)?, memory.word(addr + ITEMSIZE)?);
+        let (basicsize, itemsize) =
+            (memory.word(addr.wrapping_add(BASICSIZE))?, memory.word(addr.wrapping_add(ITEMSIZE))?);
         if !(16..1 << 20).contains(&basicsize) || itemsize > 4096 {
             return None;
         }
@@ -209,8 +210,9 @@ impl<'a> Types<'a> {
     /// A class's module and qualified name.
     fn heap_name(&self, addr: u64) -> Option<String> {
         let (memory, version) = (self.memory, self.version);
-        let qualified = objects::text(memory, version, memory.word(addr + version.ht_qualname())?)?;
-        let dict = memory.word(addr + type_object::DICT)?;
+        let qualified =
+            objects::text(memory, version, memory.word(addr.wrapping_add(version.ht_qualname()))?)?;
+        let dict = memory.word(addr.wrapping_add(type_object::DICT))?;
         let module = objects::dict_value(memory, version, dict, "__module__")
             .and_then(|module| objects::text(memory, version, module));
         Some(module.map_or_else(|| qualified.clone(), |module| format!("{module}.{qualified}")))
@@ -272,7 +274,7 @@ impl<'a> Types<'a> {
                 items.and_then(|bytes| bytes.checked_add(offset)).is_some_and(|bytes| bytes <= room)
             }
             Length::Str => {
-                let shape = StrShape::at(self.memory, version, addr + offset);
+                let shape = StrShape::at(self.memory, version, addr.wrapping_add(offset));
                 shape
                     .and_then(|shape| shape.bytes())
                     .is_some_and(|bytes| offset.saturating_add(bytes) <= room)
