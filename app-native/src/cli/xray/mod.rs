@@ -4,37 +4,29 @@ mod screen;
 mod tables;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use serde::Serialize;
-use sim_core::TraceBuilder;
-use sim_core::picture::{PictureSource, ProcessPicture};
+use sim_core::picture::ProcessPicture;
 use trace_io::atrace::FileProfile;
+use xray::image::Part;
 use xray::image::edges::Edges;
 use xray::image::inventory::{Pages, process_picture};
 use xray::image::owners::Owners;
 use xray::image::parts::{Use, parts};
-use xray::image::picture::version_of;
 use xray::image::reach::Reach;
 use xray::image::retained::Retained;
 use xray::image::steps::Contents;
 use xray::image::summary::Summary;
 use xray::image::verdict::{Evidence, Finding, findings};
-use xray::image::{Part, Picture};
-use xray::source::{Copy, copy, keep_files_private};
+use xray::source::{Copy, keep_files_private};
 
 use super::output;
 use super::sink::Sink;
+use crate::xray::{Seen, look};
 use tables::{ArenaJson, HolderJson, OwnerJson, PathJson, RetainedJson, TypeJson, WayJson};
 
-/// How often a process is stopped again where it was in the middle of malloc or free.
-const TRIES: u32 = 5;
-/// How long it runs in between.
-const BETWEEN: Duration = Duration::from_millis(3);
 /// Rows of a table.
 const ROWS: usize = 10;
 
@@ -151,14 +143,6 @@ struct MallocRow {
     lost_bytes: u64,
 }
 
-/// A copy and what it shows.
-struct Seen {
-    shown: String,
-    copy: Copy,
-    picture: Picture,
-    stops: u32,
-}
-
 /// What was found in it.
 struct Found {
     parts: Vec<Part>,
@@ -178,7 +162,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if let Some(path) = &args.output {
         let pages =
             Pages { parts: &parts, resident: seen.copy.resident.clone(), private: seen.copy.private.clone() };
-        let picture = process_picture(&edges, &owners, &reach, &pages, source(args, &seen))
+        let picture = process_picture(&edges, &owners, &reach, &pages, seen.source(args.contents))
             .with_context(|| format!("{} cannot be gone on from", seen.shown))?;
         write(picture, &seen, path)?;
     }
@@ -213,44 +197,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
     screen::ending(&mut out, args, &seen)
 }
 
-/// A picture, of a moment at which no pool was being changed where there is such a one.
-fn look(pid: i32, stop: bool) -> Result<Seen> {
-    let shown = || format!("process {pid}");
-    let mut stops = 1;
-    loop {
-        let copy = copy(pid, stop)?;
-        let version = version_of(&copy.memory).with_context(shown)?;
-        let picture = Picture::of(&copy.memory, version).with_context(shown)?;
-        if picture.pools.in_flight() == 0 || !stop || stops == TRIES {
-            return Ok(Seen { shown: shown(), copy, picture, stops });
-        }
-        stops += 1;
-        thread::sleep(BETWEEN);
-    }
-}
-
-/// Where the picture comes from.
-fn source(args: &Args, seen: &Seen) -> PictureSource {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    PictureSource {
-        python: format!("3.{}", seen.picture.version.minor),
-        pid: args.pid.cast_unsigned(),
-        core: String::new(),
-        taken_s: now.map_or(0, |now| now.as_secs()),
-        pause_us: u64::try_from(seen.copy.pause.as_micros()).unwrap_or(u64::MAX),
-        resident_bytes: seen.copy.rss_bytes,
-        approximate: args.no_stop || seen.picture.pools.in_flight() > 0,
-        contents: args.contents,
-    }
-}
-
 /// Writes a trace that is nothing but the picture.
 fn write(picture: ProcessPicture, seen: &Seen, path: &Path) -> Result<()> {
     keep_files_private();
-    let mut tape = TraceBuilder::new(&seen.shown);
-    tape.trace_mut().head.profile = Some(seen.picture.profile().name);
-    tape.begin_with(Arc::new(picture))?;
-    let trace = tape.finish();
+    let trace = seen.trace(picture)?;
     let mut sink = Sink::packed(path, FileProfile::Archive)?;
     sink.write(&trace)?;
     sink.finish(&trace)
