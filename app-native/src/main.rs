@@ -16,6 +16,8 @@ mod measure;
 mod memory;
 #[cfg(feature = "window")]
 mod window;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod xray;
 
 use std::process::ExitCode;
 

@@ -1,5 +1,6 @@
 //! A core in the place of a process: what it lacks is said.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use xray::image::picture::version_of;
 use xray::source::{Copy, Same, core};
 
 use super::super::output::{Reported, count};
-use super::Seen;
+use crate::xray::Seen;
 
 /// Names of files in a sentence.
 const NAMES: usize = 3;
@@ -31,7 +32,7 @@ pub(super) struct CoreRow {
 }
 
 /// A picture of a core.
-pub(super) fn open(path: &Path, root: &Path) -> Result<Seen> {
+pub(super) fn open(path: &Path, root: &Path) -> Result<(Seen, CoreRow)> {
     let shown = || path.display().to_string();
     let core = core::read(path, root).with_context(shown)?;
     let named = |same: Same| -> Vec<String> {
@@ -64,18 +65,20 @@ pub(super) fn open(path: &Path, root: &Path) -> Result<Seen> {
         resident: core.mapped,
         private: xray::image::Resident::default(),
     };
-    Ok(Seen { shown: whose, pid, copy, picture, stops: 0, core: Some(row) })
+    let seen = Seen { shown: whose, pid, copy, picture, stops: 0, ran: false, core: row.file.clone() };
+    Ok((seen, row))
 }
 
 /// What a core lacks that may be why there is no picture.
 fn lacking(row: &CoreRow) -> String {
     let mut text = String::new();
     if row.missing_bytes > 0 {
-        text += &format!(": {} of its memory are missing, since it was cut", bytes(row.missing_bytes));
+        let _ = write!(text, ": {} of its memory are missing, since it was cut", bytes(row.missing_bytes));
     }
     let gone = row.missing_libraries.iter().chain(&row.other_libraries).find(|name| name.contains("python"));
     if let Some(name) = gone {
-        text += &format!(
+        let _ = write!(
+            text,
             ": {name}, which it had mapped, is not here or is of another build; --root DIR names where it is"
         );
     }

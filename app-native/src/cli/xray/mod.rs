@@ -9,39 +9,31 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use serde::Serialize;
-use sim_core::TraceBuilder;
-use sim_core::picture::{PictureSource, ProcessPicture};
+use sim_core::picture::ProcessPicture;
 use trace_io::atrace::FileProfile;
+use xray::image::Part;
 use xray::image::edges::Edges;
 use xray::image::inventory::{Pages, process_picture};
 use xray::image::owners::Owners;
 use xray::image::parts::{Use, parts};
-use xray::image::picture::version_of;
 use xray::image::reach::Reach;
 use xray::image::retained::Retained;
 use xray::image::steps::Contents;
 use xray::image::summary::Summary;
 use xray::image::verdict::{Evidence, Finding, findings};
-use xray::image::{Part, Picture};
-use xray::source::{Copy, Target, keep_files_private};
+use xray::source::{Copy, keep_files_private};
 
 use self::core::CoreRow;
 use super::input;
 use super::output;
 use super::sink::Sink;
+use crate::xray::{Seen, look};
 use tables::{ArenaJson, HolderJson, OwnerJson, PathJson, RetainedJson, TypeJson, WayJson};
 
-/// How often a process is stopped again where it was in the middle of malloc or free.
-const TRIES: u32 = 5;
-/// How long it runs in between.
-const BETWEEN: Duration = Duration::from_millis(3);
 /// Rows of a table.
 const ROWS: usize = 10;
 
@@ -179,22 +171,13 @@ struct MallocRow {
     lost_bytes: u64,
 }
 
-/// A copy and what it shows.
-struct Seen {
-    shown: String,
-    pid: Option<i32>,
-    /// Of a core what is resident is all that was mapped.
-    copy: Copy,
-    picture: Picture,
-    stops: u32,
-    core: Option<CoreRow>,
-}
-
 /// What was found in it.
 struct Found {
     parts: Vec<Part>,
     findings: Vec<Finding>,
     summary: Summary,
+    /// What there is to say of a core.
+    core: Option<CoreRow>,
 }
 
 pub(super) fn run(command: &Command) -> Result<()> {
@@ -206,9 +189,21 @@ pub(super) fn run(command: &Command) -> Result<()> {
 }
 
 fn show(args: &Args) -> Result<()> {
-    let seen = match args.of.to_str().and_then(|text| text.parse().ok()) {
-        Some(pid) => look(pid, !args.no_stop)?,
-        None => core::open(Path::new(&args.of), &args.root)?,
+    let (seen, core) = match args.of.to_str().and_then(|text| text.parse().ok()) {
+        Some(pid) => {
+            let bar = input::progress_bar(Some(0), "copying");
+            let seen = look(pid, !args.no_stop, &mut |progress| {
+                bar.set_length(progress.of);
+                bar.set_position(progress.done);
+                ControlFlow::Continue(())
+            });
+            bar.finish_and_clear();
+            (seen?, None)
+        }
+        None => {
+            let (seen, row) = core::open(Path::new(&args.of), &args.root)?;
+            (seen, Some(row))
+        }
     };
     let contents = if args.contents { Contents::Shown } else { Contents::Hidden };
     let edges = Edges::of(&seen.copy.memory, &seen.picture);
@@ -220,11 +215,11 @@ fn show(args: &Args) -> Result<()> {
     if let Some(path) = &args.output {
         let pages =
             Pages { parts: &parts, resident: seen.copy.resident.clone(), private: seen.copy.private.clone() };
-        let picture = process_picture(&edges, &owners, &reach, &pages, source(args, &seen))
+        let picture = process_picture(&edges, &owners, &reach, &pages, seen.source(args.contents))
             .with_context(|| format!("{} cannot be gone on from", seen.shown))?;
         write(picture, &seen, path)?;
     }
-    let found = Found { parts, findings, summary };
+    let found = Found { parts, findings, summary, core };
     let arenas = (args.by == Some(By::Arena)).then(|| tables::arena_rows(&edges, &reach));
     let ways = args.path.as_deref().map(|name| tables::ways_of(&edges, &reach, contents, name, args.top));
     let retained = args.retained.then(|| {
@@ -254,62 +249,13 @@ fn show(args: &Args) -> Result<()> {
         Some(By::Arena) => tables::arenas(&mut out, &arenas.unwrap_or_default(), args.top)?,
         None => screen::overview(&mut out, args, &seen, &found)?,
     }
-    screen::ending(&mut out, args, &seen)
-}
-
-/// A picture, of a moment at which no pool was being changed where there is such a one.
-fn look(pid: i32, stop: bool) -> Result<Seen> {
-    let shown = || format!("process {pid}");
-    let target = Target::open(pid)?;
-    // Asked before it is stopped and copied for nothing.
-    if target.python()?.is_none() {
-        bail!(
-            "process {pid} is no CPython: nothing that it has mapped is named as one is (python3.X, libpython3.X.so, an extension module)"
-        );
-    }
-    let mut stops = 1;
-    loop {
-        let bar = input::progress_bar(Some(0), "copying");
-        let copied = target.copy(stop, &mut |progress| {
-            bar.set_length(progress.of);
-            bar.set_position(progress.done);
-            ControlFlow::Continue(())
-        });
-        bar.finish_and_clear();
-        let copy = copied?;
-        let version = version_of(&copy.memory).with_context(shown)?;
-        let picture = Picture::of(&copy.memory, version).with_context(shown)?;
-        if picture.pools.in_flight() == 0 || !stop || stops == TRIES {
-            return Ok(Seen { shown: shown(), pid: Some(pid), copy, picture, stops, core: None });
-        }
-        stops += 1;
-        thread::sleep(BETWEEN);
-    }
-}
-
-/// Where the picture comes from.
-#[expect(clippy::disallowed_methods, reason = "a picture says when it was taken")]
-fn source(args: &Args, seen: &Seen) -> PictureSource {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    PictureSource {
-        python: format!("3.{}", seen.picture.version.minor),
-        pid: seen.pid.unwrap_or_default().cast_unsigned(),
-        core: seen.core.as_ref().map(|core| core.file.clone()).unwrap_or_default(),
-        taken_s: now.map_or(0, |now| now.as_secs()),
-        pause_us: u64::try_from(seen.copy.pause.as_micros()).unwrap_or(u64::MAX),
-        resident_bytes: seen.copy.rss_bytes,
-        approximate: args.no_stop || seen.picture.pools.in_flight() > 0,
-        contents: args.contents,
-    }
+    screen::ending(&mut out, args, &seen, &found)
 }
 
 /// Writes a trace that is nothing but the picture.
 fn write(picture: ProcessPicture, seen: &Seen, path: &Path) -> Result<()> {
     keep_files_private();
-    let mut tape = TraceBuilder::new(&seen.shown);
-    tape.trace_mut().head.profile = Some(seen.picture.profile().name);
-    tape.begin_with(Arc::new(picture))?;
-    let trace = tape.finish();
+    let trace = seen.trace(picture)?;
     let mut sink = Sink::packed(path, FileProfile::Archive)?;
     sink.write(&trace)?;
     sink.finish(&trace)
@@ -350,7 +296,7 @@ fn report<'a>(args: &Args, seen: &'a Seen, found: &'a Found) -> Report<'a> {
         python: format!("3.{}", picture.version.minor),
         pid: seen.pid,
         rss_bytes: copy.rss_bytes,
-        core: seen.core.as_ref(),
+        core: found.core.as_ref(),
         verdict: found
             .findings
             .iter()

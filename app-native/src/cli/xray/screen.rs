@@ -19,7 +19,7 @@ pub(super) fn heading(out: &mut Reported, seen: &Seen, found: &Found) -> Result<
         printable(&seen.shown),
         seen.picture.version.minor,
         bytes(seen.copy.rss_bytes),
-        if seen.core.is_some() { "of memory mapped" } else { "in memory" }
+        if seen.is_core() { "of memory mapped" } else { "in memory" }
     )?;
     for finding in &found.findings {
         let share = 100 * finding.bytes / seen.copy.rss_bytes.max(1);
@@ -121,9 +121,10 @@ pub(super) fn malloc(malloc: &Malloc) -> String {
 /// Tables of everything.
 pub(super) fn overview(out: &mut Reported, args: &Args, seen: &Seen, found: &Found) -> Result<()> {
     let rss = seen.copy.rss_bytes;
-    let what = match seen.core {
-        Some(_) => "mapped memory (a core does not say what was resident)",
-        None => "resident memory",
+    let what = if seen.is_core() {
+        "mapped memory (a core does not say what was resident)"
+    } else {
+        "resident memory"
     };
     writeln!(out, "\n{:>14} {:>8}  {what}", "bytes", "share")?;
     for part in &found.parts {
@@ -132,10 +133,8 @@ pub(super) fn overview(out: &mut Reported, args: &Args, seen: &Seen, found: &Fou
     }
     let sum = found.parts.iter().map(|part| part.bytes).sum();
     let share = 100.0 * sum as f64 / rss.max(1) as f64;
-    let counted = match seen.core {
-        Some(_) => String::new(),
-        None => format!("; the system counts {}", grouped(rss)),
-    };
+    let counted =
+        if seen.is_core() { String::new() } else { format!("; the system counts {}", grouped(rss)) };
     writeln!(out, "{:>14} {share:>6.1} %  in all{counted}", grouped(sum))?;
     let heaps = &seen.picture.heaps;
     let trim = heaps.trim_bytes(&seen.copy.resident);
@@ -171,8 +170,8 @@ pub(super) fn overview(out: &mut Reported, args: &Args, seen: &Seen, found: &Fou
 }
 
 /// What it cost, and how far it can be believed.
-pub(super) fn ending(out: &mut Reported, args: &Args, seen: &Seen) -> Result<()> {
-    if let Some(row) = &seen.core {
+pub(super) fn ending(out: &mut Reported, args: &Args, seen: &Seen, found: &Found) -> Result<()> {
+    if let Some(row) = &found.core {
         core::ending(out, row, seen.copy.threads)?;
     } else if args.no_stop {
         writeln!(out, "\nthe process went on running, so the picture is approximate")?;

@@ -1,0 +1,87 @@
+//! A picture of a process, for the command line and for the window.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, Result, bail};
+use sim_core::picture::{PictureSource, ProcessPicture};
+use sim_core::{Trace, TraceBuilder};
+use xray::image::Picture;
+use xray::image::picture::version_of;
+use xray::source::{Copy, Progress, Target};
+
+/// How often a process is stopped again where it was in the middle of malloc or free.
+const TRIES: u32 = 5;
+/// How long it runs in between.
+const BETWEEN: Duration = Duration::from_millis(3);
+
+/// A copy and what it shows.
+pub(crate) struct Seen {
+    pub(crate) shown: String,
+    pub(crate) pid: Option<i32>,
+    /// Of a core what is resident is all that was mapped.
+    pub(crate) copy: Copy,
+    pub(crate) picture: Picture,
+    pub(crate) stops: u32,
+    /// Whether it ran on meanwhile.
+    pub(crate) ran: bool,
+    /// The core's file without its folders; empty for a process.
+    pub(crate) core: String,
+}
+
+/// A picture, of a moment at which no pool was being changed where there is such a one. `tell` hears how much is copied.
+pub(crate) fn look(pid: i32, stop: bool, tell: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Result<Seen> {
+    let shown = || format!("process {pid}");
+    let target = Target::open(pid)?;
+    // Asked before it is stopped and copied for nothing.
+    if target.python()?.is_none() {
+        bail!(
+            "process {pid} is no CPython: nothing that it has mapped is named as one is (python3.X, libpython3.X.so, an extension module)"
+        );
+    }
+    let mut stops = 1;
+    loop {
+        let copy = target.copy(stop, tell)?;
+        let version = version_of(&copy.memory).with_context(shown)?;
+        let picture = Picture::of(&copy.memory, version).with_context(shown)?;
+        if picture.pools.in_flight() == 0 || !stop || stops == TRIES {
+            let (shown, pid) = (shown(), Some(pid));
+            return Ok(Seen { shown, pid, copy, picture, stops, ran: !stop, core: String::new() });
+        }
+        stops += 1;
+        thread::sleep(BETWEEN);
+    }
+}
+
+impl Seen {
+    /// Whether it is a core's.
+    pub(crate) fn is_core(&self) -> bool {
+        !self.core.is_empty()
+    }
+
+    /// Where the picture comes from; `contents` says whether keys of dicts are shown.
+    #[expect(clippy::disallowed_methods, reason = "a picture says when it was taken")]
+    pub(crate) fn source(&self, contents: bool) -> PictureSource {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        PictureSource {
+            python: format!("3.{}", self.picture.version.minor),
+            pid: self.pid.unwrap_or_default().cast_unsigned(),
+            core: self.core.clone(),
+            taken_s: now.map_or(0, |now| now.as_secs()),
+            pause_us: u64::try_from(self.copy.pause.as_micros()).unwrap_or(u64::MAX),
+            resident_bytes: self.copy.rss_bytes,
+            approximate: self.ran || self.picture.pools.in_flight() > 0,
+            contents,
+        }
+    }
+
+    /// A trace that is nothing but the picture.
+    pub(crate) fn trace(&self, picture: ProcessPicture) -> Result<Trace> {
+        let mut tape = TraceBuilder::new(&self.shown);
+        tape.trace_mut().head.profile = Some(self.picture.profile().name);
+        tape.begin_with(Arc::new(picture))?;
+        Ok(tape.finish())
+    }
+}
