@@ -73,8 +73,16 @@ pub fn copy_family(pids: &[i32]) -> Result<Vec<Copy>, SourceError> {
     together(&targets, true, &mut |_| ControlFlow::Continue(()))
 }
 
+impl Target {
+    /// Copies what it has in memory that is its own and may be written. With `stop` it does not run meanwhile.
+    pub fn copy(&self, stop: bool, watch: Watch<'_>) -> Result<Copy, SourceError> {
+        let mut copies = together(std::slice::from_ref(self), stop, watch)?;
+        copies.pop().ok_or(SourceError::NoProcess(self.pid()))
+    }
+}
+
 /// Copies processes of one moment.
-pub(super) fn together(targets: &[Target], stop: bool, watch: Watch<'_>) -> Result<Vec<Copy>, SourceError> {
+fn together(targets: &[Target], stop: bool, watch: Watch<'_>) -> Result<Vec<Copy>, SourceError> {
     let mut prepared: Vec<Prepared> =
         targets.iter().map(|target| Prepared::of(target.pid())).collect::<Result<_, _>>()?;
     let mut of = prepared.iter().map(|prepared| prepared.bytes).sum();

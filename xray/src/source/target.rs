@@ -11,7 +11,6 @@ use rustix::process::{PidfdFlags, pidfd_open};
 use super::error::{SourceError, failure, number};
 use super::mapped::opened;
 use super::maps;
-use super::process::{Copy, Watch, together};
 use crate::image::Version;
 use crate::image::picture::version_of_names;
 
@@ -77,12 +76,6 @@ impl Target {
         let text = fs::read(format!("/proc/{}/maps", self.pid)).map_err(|error| failure(self.pid, error))?;
         let rows = maps::parse(&String::from_utf8_lossy(&text));
         Ok(version_of_names(rows.iter().map(|row| row.mapping.name.as_str())))
-    }
-
-    /// Copies what it has in memory that is its own and may be written. With `stop` it does not run meanwhile.
-    pub fn copy(&self, stop: bool, watch: Watch<'_>) -> Result<Copy, SourceError> {
-        let mut copies = together(std::slice::from_ref(self), stop, watch)?;
-        copies.pop().ok_or(SourceError::NoProcess(self.pid))
     }
 
     fn is_narrow(&self) -> bool {
