@@ -14,6 +14,8 @@ mod dialog;
 mod measure;
 #[cfg(feature = "window")]
 mod memory;
+#[cfg(all(feature = "window", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod processes;
 #[cfg(feature = "window")]
 mod window;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use app_ui::{App, InPlace, Opened, Platform, Port, Startup};
+use app_ui::{App, InPlace, Opened, Platform, Port, ProcessNews, Startup};
 use eframe::egui;
 use session::Engine;
 use session::feed::feed;
@@ -117,6 +117,8 @@ enum Arrival {
     Opened(Result<Opened, String>),
     /// Why nobody could be asked for a file.
     NoDialog(String),
+    /// What is new of processes.
+    Processes(ProcessNews),
 }
 
 /// The desktop.
@@ -125,6 +127,7 @@ struct Desktop {
     arrivals: Receiver<Arrival>,
     opened: VecDeque<Result<Opened, String>>,
     no_dialog: Option<String>,
+    processes: VecDeque<ProcessNews>,
     /// Whether the file that was asked for last is to stand beside what is open.
     beside: bool,
     ctx: egui::Context,
@@ -133,7 +136,15 @@ struct Desktop {
 impl Desktop {
     fn new(ctx: egui::Context) -> Self {
         let (sender, arrivals) = channel();
-        Self { sender, arrivals, opened: VecDeque::new(), no_dialog: None, beside: false, ctx }
+        Self {
+            sender,
+            arrivals,
+            opened: VecDeque::new(),
+            no_dialog: None,
+            processes: VecDeque::new(),
+            beside: false,
+            ctx,
+        }
     }
 
     /// Puts what has come where it is asked for.
@@ -142,6 +153,7 @@ impl Desktop {
             match arrival {
                 Arrival::Opened(opened) => self.opened.push_back(opened),
                 Arrival::NoDialog(why) => self.no_dialog = Some(why),
+                Arrival::Processes(news) => self.processes.push_back(news),
             }
         }
     }
@@ -223,6 +235,30 @@ impl Platform for Desktop {
                 tell(Arrival::Opened(Err(why)));
             }
         });
+    }
+
+    #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+    fn has_processes(&self) -> bool {
+        true
+    }
+
+    #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+    fn list_processes(&mut self, ctx: &egui::Context) {
+        self.spawn("list-processes", ctx, |tell| {
+            tell(Arrival::Processes(ProcessNews::Listed(crate::processes::list())));
+        });
+    }
+
+    #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+    fn take_picture(&mut self, ctx: &egui::Context, ask: app_ui::ProcessAsk) {
+        self.spawn("take-picture", ctx, move |tell| {
+            crate::processes::take(ask, &|news| tell(Arrival::Processes(news)));
+        });
+    }
+
+    fn poll_processes(&mut self) -> Option<ProcessNews> {
+        self.sort_arrivals();
+        self.processes.pop_front()
     }
 
     fn poll_refused(&mut self) -> Option<String> {

@@ -1,5 +1,6 @@
 //! The only place that changes what the window itself holds; everything else is an order to the engine.
 
+mod processes;
 mod teaching;
 
 use std::time::Duration;
@@ -18,8 +19,10 @@ use sim_core::Profile;
 use crate::command::{Action, Command, HoldersAsk};
 use crate::examples::EXAMPLES;
 use crate::layout::{Layout, Pane};
+use crate::platform::ProcessAsk;
 use crate::progress::Progress;
 use crate::words;
+pub(crate) use processes::{Processes, Taking};
 
 /// A window over the others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +37,8 @@ pub(crate) enum Overlay {
     Still,
     /// A file's path to type, where no dialog can be had.
     Path,
+    /// Processes to choose one from.
+    Processes,
 }
 
 /// How much of the window is shown.
@@ -57,6 +62,10 @@ pub(crate) enum Request {
     PickBeside,
     /// Open the file with this path.
     OpenPath(String),
+    /// Say which processes there are.
+    ListProcesses,
+    /// Take a picture of a process.
+    TakePicture(ProcessAsk),
     /// Put this on the clipboard.
     Copy(String),
     /// Put the address with this fragment on the clipboard.
@@ -92,6 +101,8 @@ pub(crate) struct State {
     pub(crate) overlay: Option<Overlay>,
     /// Why the shell has no file dialog.
     pub(crate) no_dialog: Option<String>,
+    /// Processes to choose one from, where the shell has them.
+    pub(crate) processes: Option<Processes>,
     /// The text of statistics that was opened last.
     pub(crate) still: Option<Box<Still>>,
     /// Where the panes are.
@@ -144,6 +155,7 @@ impl State {
             said: None,
             overlay: None,
             no_dialog: None,
+            processes: None,
             still: None,
             layout: Layout::default(),
             wide: None,
@@ -228,8 +240,11 @@ impl State {
                 return Some(Request::CompareCell(cell));
             }
             Command::OpenBeside => return Some(Request::PickBeside),
+            Command::ListProcesses => return self.list_processes(),
+            Command::TakePicture(ask) => return self.take_picture(ask),
             Command::CloseOverlay => {
                 self.overlay = None;
+                self.forget_picture();
                 self.still = None;
             }
         }
@@ -245,6 +260,7 @@ impl State {
             Action::Start if in_lesson => Order::BeatAt(0),
             Action::End if in_lesson => Order::BeatAt(usize::MAX),
             Action::Open => return Some(Request::PickFile),
+            Action::OpenProcess => return self.open_processes(),
             Action::Forward => Order::Step(1),
             Action::Back => Order::Step(-1),
             Action::ForwardFar => Order::Step(100),
@@ -290,7 +306,10 @@ impl State {
                 self.extent = if self.extent == Extent::Whole { Extent::Present } else { Extent::Whole };
                 return None;
             }
-            Action::Clear if self.overlay.take().is_some() => return None,
+            Action::Clear if self.overlay.take().is_some() => {
+                self.forget_picture();
+                return None;
+            }
             Action::Clear => Order::Clear,
             Action::Cancel => Order::Cancel,
             Action::DismissError => {

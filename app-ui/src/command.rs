@@ -8,6 +8,8 @@ use session::view::holders::Column;
 use session::whatif::Cell;
 use sim_core::index::RareEvent;
 
+use crate::platform::ProcessAsk;
+
 /// What the window can be told; `apply` does it.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Command {
@@ -45,6 +47,10 @@ pub(crate) enum Command {
     OpenBeside,
     /// Put settings that were tried beside the run that is open.
     CompareCell(Cell),
+    /// Ask anew which processes there are.
+    ListProcesses,
+    /// Take a picture of a process.
+    TakePicture(ProcessAsk),
     /// Close what lies over the panes.
     CloseOverlay,
 }
@@ -94,6 +100,7 @@ pub(crate) enum HoldersAsk {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Action {
     Open,
+    OpenProcess,
     Forward,
     Back,
     ForwardFar,
@@ -280,6 +287,7 @@ table! {
     MAP Verify, "Check the heap", "Check every list, count, link and sum of the heap at this step", [key(NONE, Key::V)];
     MAP Clear, "Clear", "Stop a search, else let the inspector follow the current step again", [key(NONE, Key::Escape)];
     WINDOW Open, "Open…", "Open a trace, a capture or a recording; Help lists the formats", [key(Modifiers::COMMAND, Key::O)];
+    WINDOW OpenProcess, "Open process…", "Take a picture of the memory of a Python process that runs", [];
     WINDOW TabMap, "Map", "Show the map", [key(NONE, Key::Num1)];
     WINDOW TabClasses, "Size classes", "Show the size classes", [key(NONE, Key::Num2)];
     WINDOW TabArenas, "Arenas", "Show the table of arenas", [key(NONE, Key::Num3)];

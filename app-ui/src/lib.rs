@@ -21,7 +21,7 @@ mod words;
 
 pub use app::{App, Startup};
 pub use frame_times::FrameSummary;
-pub use platform::Platform;
+pub use platform::{Platform, ProcessAsk, ProcessNews, ProcessRow};
 
 pub use session::Opened;
 pub use session::port::{InPlace, Port};

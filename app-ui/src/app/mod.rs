@@ -20,7 +20,7 @@ use tiles::Host;
 use web_time::Instant;
 use welcome::{drop_overlay, welcome};
 
-use crate::apply::{Extent, Request, State};
+use crate::apply::{Extent, Processes, Request, State};
 use crate::command::{Command, consume_shortcuts};
 use crate::examples::OPENING;
 use crate::frame_times::{FrameSummary, FrameTimes};
@@ -138,6 +138,7 @@ impl App {
     /// A window with nothing in it yet, over a shell that is already fetching a file.
     pub fn waiting(mut platform: Box<dyn Platform>) -> Self {
         let mut state = State::new(platform.port());
+        state.processes = platform.has_processes().then(Processes::default);
         state.reduce_motion = platform.reduces_motion();
         Self {
             platform,
@@ -174,6 +175,9 @@ impl App {
             Some(Ok(opened)) => self.state.open(opened),
             Some(Err(error)) => self.state.error = Some(error),
             None => {}
+        }
+        while let Some(news) = self.platform.poll_processes() {
+            self.state.hear_of_processes(news);
         }
         if let Some(file) = self.state.fetch.take() {
             self.platform.fetch(ctx, file);
@@ -319,6 +323,8 @@ impl App {
         match self.state.apply(command) {
             Some(Request::PickFile) => self.platform.pick_file(ctx),
             Some(Request::OpenPath(path)) => self.platform.open_path(ctx, &path),
+            Some(Request::ListProcesses) => self.platform.list_processes(ctx),
+            Some(Request::TakePicture(ask)) => self.platform.take_picture(ctx, ask),
             Some(Request::FocusFilter) => self.local.operations.focus_filter(),
             Some(Request::FocusCondition(text)) => self.local.find_bar.focus(text),
             Some(Request::Holders(ask)) => self.local.holders.ask(ask),

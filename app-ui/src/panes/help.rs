@@ -10,6 +10,7 @@ use crate::apply::{Overlay, State};
 use crate::command::{ACTIONS, Action, Command, key_text};
 use crate::theme::Theme;
 
+use super::processes::{self, Chosen};
 use super::still;
 
 /// What is being typed.
@@ -17,6 +18,7 @@ use super::still;
 pub(crate) struct OverlayState {
     text: String,
     chosen: usize,
+    process: Chosen,
     open: Option<Overlay>,
 }
 
@@ -41,8 +43,11 @@ pub(crate) fn ui(
     let modal = Modal::new(Id::unique("overlay").with(overlay as u8)).show(ctx, |ui| match overlay {
         Overlay::Help => close |= help(ui),
         Overlay::GoTo => close |= go_to(ui, state, local, fresh, commands),
-        Overlay::Palette => close |= palette(ui, local, fresh, commands),
+        Overlay::Palette => close |= palette(ui, state, local, fresh, commands),
         Overlay::Path => close |= path(ui, state, local, fresh, commands),
+        Overlay::Processes => {
+            close |= processes::ui(ui, state, (&mut local.text, &mut local.process), fresh, commands);
+        }
         Overlay::Still => close |= still.is_none_or(|still| still::ui(ui, still, theme)),
     });
     close || modal.should_close()
@@ -196,7 +201,13 @@ fn matching<'a>(marks: &'a [MarkFacts], typed: &str) -> impl Iterator<Item = &'a
     marks.iter().filter(move |mark| mark.name.to_lowercase().contains(&wanted)).take(MOST)
 }
 
-fn palette(ui: &mut Ui, local: &mut OverlayState, fresh: bool, commands: &mut Vec<Command>) -> bool {
+fn palette(
+    ui: &mut Ui,
+    state: &State,
+    local: &mut OverlayState,
+    fresh: bool,
+    commands: &mut Vec<Command>,
+) -> bool {
     ui.set_width(440.0);
     let label = ui.label("Type a part of a command's name");
     // Up and down choose, so they must not move the text cursor or the focus.
@@ -215,6 +226,7 @@ fn palette(ui: &mut Ui, local: &mut OverlayState, fresh: bool, commands: &mut Ve
     let wanted = local.text.to_lowercase();
     let mut hits: Vec<_> = ACTIONS
         .iter()
+        .filter(|m| m.action != Action::OpenProcess || state.processes.is_some())
         .filter(|m| {
             m.action != Action::Palette && !matches!(m.action, Action::DismissError | Action::DismissHint)
         })

@@ -29,6 +29,7 @@ mod mimalloc_page;
 pub(crate) mod narration;
 pub(crate) mod operations;
 pub(crate) mod playground;
+mod processes;
 mod sheet;
 pub(crate) mod size_classes;
 pub(crate) mod still;

@@ -15,10 +15,18 @@ pub(crate) fn ui(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
     let narrow = Layout::is_narrow(ui.available_width());
     ui.horizontal(|ui| {
         action_button(ui, Action::Open, commands);
+        if state.processes.is_some() && !narrow {
+            action_button(ui, Action::OpenProcess, commands);
+        }
         let lessons = "Short traces that explain one thing each, step by step";
         example_menu(ui, "Lessons", lessons, Kind::Lesson, commands);
         if narrow {
-            ui.menu_button("More", |ui| others(ui, state, commands));
+            ui.menu_button("More", |ui| {
+                if state.processes.is_some() {
+                    action_button(ui, Action::OpenProcess, commands);
+                }
+                others(ui, state, commands);
+            });
             profile(ui, state, commands);
             return;
         }
