@@ -93,12 +93,21 @@ fn next(cause: Cause, found: &Found) -> String {
                 .to_owned()
         }
         Cause::Pinned => match found.summary.holders.first() {
-            Some(holder) if holder.alone > 0 => format!(
-                "drop {}, and about {} go back; --by arena shows each, --path TYPE who keeps a type",
-                printable(&holder.name),
-                count(holder.alone, "arena")
-            ),
-            _ => "--by arena shows what is left in each; several holders have to go together".to_owned(),
+            Some(holder) => {
+                let rest = holder.arenas - holder.alone;
+                let rest = if rest > 0 {
+                    format!(", in {} others hold blocks too (--by arena)", count(rest, "arena"))
+                } else {
+                    String::new()
+                };
+                let own = if holder.alone > 0 {
+                    format!("drop {}: {} it holds alone", printable(&holder.name), count(holder.alone, "arena"))
+                } else {
+                    format!("drop {}: no arena it holds alone", printable(&holder.name))
+                };
+                format!("{own}{rest}; -o X.atrace and `forecast --want 50%` name what has to go")
+            }
+            None => "--by arena shows what is left in each".to_owned(),
         },
         Cause::Spread => "nothing, if the peak comes again; else look at what the peak was: a recording says".to_owned(),
         Cause::Buffers => "--by path says who keeps what, --by owner whose the buffers are".to_owned(),
