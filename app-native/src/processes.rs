@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use anyhow::{Context as _, Result};
@@ -38,7 +39,7 @@ pub(crate) fn take(ask: ProcessAsk, tell: &dyn Fn(ProcessNews)) {
 }
 
 fn picture(ask: ProcessAsk, tell: &dyn Fn(ProcessNews)) -> Result<Opened> {
-    let seen = look(ask.pid, !ask.runs_on)?;
+    let seen = look(ask.pid, !ask.runs_on, &mut |_| ControlFlow::Continue(()))?;
     let pause_us = u64::try_from(seen.copy.pause.as_micros()).unwrap_or(u64::MAX);
     tell(ProcessNews::Copied { pid: ask.pid, pause_us });
     let bytes = trace(&seen, ask.contents)?;
