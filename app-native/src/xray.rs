@@ -64,10 +64,6 @@ impl Seen {
     /// Where the picture comes from; `contents` says whether keys of dicts are shown.
     #[expect(clippy::disallowed_methods, reason = "a picture says when it was taken")]
     pub(crate) fn source(&self, contents: bool) -> PictureSource {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a picture says when it was taken; nothing is worked out of it"
-        )]
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         PictureSource {
             python: format!("3.{}", self.picture.version.minor),

@@ -342,6 +342,7 @@ impl State {
             Action::TabCallers => return self.show(Pane::Callers),
             Action::TabHolders => return self.show(Pane::Holders),
             Action::TabWaterfall => return self.show(Pane::Waterfall),
+            Action::TabProcess => return self.show(Pane::Process),
             Action::TabWhatIf => return self.show(Pane::WhatIf),
             Action::TabFindings => return self.show(Pane::Findings),
             Action::TabCompare => return self.show(Pane::Compare),
@@ -428,15 +429,6 @@ impl State {
             Placed::Model if recorded => Placed::Recorded,
             _ => Placed::Model,
         };
-    }
-
-    /// Who opens a recording sees first what became of the memory.
-    fn begin_with_findings(&mut self, before: Option<(String, u64)>) {
-        let Some((head, picture)) = self.shown.open() else { return };
-        let goes_on = before.is_some_and(|(name, len)| name == head.name && len <= head.len);
-        if head.recording && !goes_on && picture.lesson.is_none() {
-            self.layout.diagnose();
-        }
     }
 
     /// The step shown is to be compared.

@@ -147,6 +147,7 @@ pub(crate) enum Action {
     TabCallers,
     TabHolders,
     TabWaterfall,
+    TabProcess,
     TabWhatIf,
     TabFindings,
     TabCompare,
@@ -301,6 +302,7 @@ table! {
     WINDOW TabCallers, "Who allocates", "Show the threads, and the places in the source that allocate most", [key(NONE, Key::Num0)];
     WINDOW TabHolders, "Holders", "Show who holds the live blocks and the arenas, and what freeing them gives back", [key(NONE, Key::H)];
     WINDOW TabWaterfall, "Waterfall", "Show what the memory is used for, from what was asked for on", [key(NONE, Key::W)];
+    WINDOW TabProcess, "Process", "Show the process that the trace has the picture of: where its memory is, and its types", [key(NONE, Key::X)];
     WINDOW TabWhatIf, "What if", "Show the trace under other settings or without some blocks, and whose doing what is held is", [key(NONE, Key::I)];
     WINDOW TabFindings, "Findings", "Show what became of the memory over the run, what speaks for it and what to try", [key(NONE, Key::D)];
     WINDOW TabCompare, "Compare", "Show two moments, two builds or two traces beside each other", [key(NONE, Key::A)];

@@ -33,6 +33,8 @@ pub(crate) enum Pane {
     Holders,
     /// What the memory is used for.
     Waterfall,
+    /// The process that the trace has the picture of.
+    Process,
     /// What would have been.
     WhatIf,
     /// What became of the memory over the run.
@@ -47,7 +49,7 @@ pub(crate) enum Pane {
 
 impl Pane {
     /// All of them.
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Operations,
         Self::Map,
         Self::SizeClasses,
@@ -61,6 +63,7 @@ impl Pane {
         Self::Callers,
         Self::Holders,
         Self::Waterfall,
+        Self::Process,
         Self::WhatIf,
         Self::Findings,
         Self::Compare,
@@ -84,6 +87,7 @@ impl Pane {
             Self::Callers => "Who allocates",
             Self::Holders => "Holders",
             Self::Waterfall => "Waterfall",
+            Self::Process => "Process",
             Self::WhatIf => "What if",
             Self::Findings => "Findings",
             Self::Compare => "Compare",
@@ -143,8 +147,10 @@ impl Default for Layout {
                 Pane::Callers,
             ],
         );
-        let below =
-            tab(&mut tiles, &[Pane::Narration, Pane::Holders, Pane::Waterfall, Pane::Compare, Pane::WhatIf]);
+        let below = tab(
+            &mut tiles,
+            &[Pane::Narration, Pane::Holders, Pane::Waterfall, Pane::Process, Pane::Compare, Pane::WhatIf],
+        );
         let right = tab(&mut tiles, &[Pane::Inspector]);
         let middle = tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [center, below], 0.71));
         let mut columns = Linear::new(LinearDir::Horizontal, vec![left, middle, right]);
@@ -175,6 +181,7 @@ const BESIDE: &[Pane] = &[
     Pane::Inspector,
     Pane::Holders,
     Pane::Waterfall,
+    Pane::Process,
     Pane::Findings,
     Pane::Compare,
     Pane::WhatIf,
@@ -225,7 +232,7 @@ impl Layout {
 
     /// Brings a pane to the front, with room where it needs some.
     pub(crate) fn show(&mut self, pane: Pane) {
-        if matches!(pane, Pane::Holders | Pane::Waterfall | Pane::Compare | Pane::WhatIf) {
+        if matches!(pane, Pane::Holders | Pane::Waterfall | Pane::Process | Pane::Compare | Pane::WhatIf) {
             self.make_room(pane);
         }
         self.tree.make_active(|_, tile| matches!(tile, egui_tiles::Tile::Pane(p) if *p == pane));
@@ -235,7 +242,8 @@ impl Layout {
     pub(crate) fn phone() -> Self {
         let mut tiles = Tiles::default();
         let picture = tab(&mut tiles, PICTURE);
-        let mut below = vec![Pane::Findings, Pane::Holders, Pane::Waterfall, Pane::Compare, Pane::WhatIf];
+        let mut below =
+            vec![Pane::Findings, Pane::Holders, Pane::Waterfall, Pane::Process, Pane::Compare, Pane::WhatIf];
         below.extend([Pane::Narration, Pane::Inspector, Pane::Learn, Pane::Playground]);
         let below = tab(&mut tiles, &below);
         let root = tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [picture, below], 0.42));

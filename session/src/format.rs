@@ -31,6 +31,22 @@ pub fn bytes(value: u64) -> String {
     format!("{amount:.1} {}", UNITS[unit])
 }
 
+/// A moment in seconds since 1970 as date and time: `2026-03-01 09:05 UTC`.
+pub fn instant(seconds: u64) -> String {
+    /// Days of 400 years, after which the calendar repeats.
+    const ERA: u64 = 146_097;
+    // Counted from a March on, so that a leap day is a year's last.
+    let (days, minutes) = (seconds / 86_400 + 719_468, seconds % 86_400 / 60);
+    let (era, of_era) = (days / ERA, days % ERA);
+    let years = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * years + years / 4 - years / 100);
+    let march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * march + 2) / 5 + 1;
+    let month = if march < 10 { march + 3 } else { march - 9 };
+    let year = era * 400 + years + u64::from(month <= 2);
+    format!("{year}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
+}
+
 /// Whether a character steers a terminal, begins a line, or turns the direction of writing.
 pub fn steers(c: char) -> bool {
     c.is_control()
@@ -203,6 +219,20 @@ pub fn parse_address(text: &str) -> Option<Addr> {
 mod tests {
     use super::*;
     use sim_core::Domain;
+
+    #[test]
+    fn moments_are_dates() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00 UTC"),
+            (951_782_399, "2000-02-28 23:59 UTC"),
+            (951_782_400, "2000-02-29 00:00 UTC"),
+            (4_107_542_400, "2100-03-01 00:00 UTC"),
+            (1_772_355_900, "2026-03-01 09:05 UTC"),
+        ] {
+            assert_eq!(instant(seconds), text);
+        }
+        assert!(instant(u64::MAX).ends_with("UTC"));
+    }
 
     #[test]
     fn numbers() {

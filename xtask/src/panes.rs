@@ -17,12 +17,13 @@ const HERE: &str = "xtask/src/panes.rs";
 const SHARED: [&str; 3] = ["boxes", "flags", "text"];
 
 /// Modules that are parts of one pane, by that pane.
-const PARTS: [(&str, &[&str]); 5] = [
+const PARTS: [(&str, &[&str]); 6] = [
     ("domains", &["arena_hook"]),
     ("help", &["processes", "still"]),
     ("inspector", &["inspector_held", "inspector_recorded", "sheet"]),
     ("map", &["map_arrows", "map_held", "map_legend", "map_overlay", "map_scene"]),
     ("mimalloc", &["mimalloc_page"]),
+    ("process", &["treemap"]),
 ];
 
 /// Checks the window's panes.

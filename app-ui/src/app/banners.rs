@@ -89,6 +89,9 @@ impl App {
 fn hint_text(hint: &Hint, head: &Head) -> String {
     match hint {
         Hint::Empty => format!("{} has no operation; open another trace.", head.name),
+        Hint::Process => {
+            "The memory of a process at one moment: Process says where it is, Holders whose it is, and Map shows its arenas.".to_owned()
+        }
         Hint::Beginning => {
             let about = head.description.as_str();
             let gap = if about.is_empty() { "" } else { " " };

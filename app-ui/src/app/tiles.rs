@@ -52,6 +52,7 @@ impl Host<'_, '_> {
                 let ticked = self.local.holders.ticked(view);
                 panes::whatif::ui(ui, view, &mut self.local.whatif, &ticked, wishes);
             }
+            Pane::Process => panes::process::ui(ui, view, wishes),
             Pane::Waterfall => panes::waterfall::ui(ui, view, wishes),
             Pane::Findings => panes::findings::ui(ui, view, wishes),
             Pane::Compare => panes::compare::ui(ui, view, &mut self.local.compare, wishes),

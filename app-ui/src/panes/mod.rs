@@ -29,6 +29,7 @@ mod mimalloc_page;
 pub(crate) mod narration;
 pub(crate) mod operations;
 pub(crate) mod playground;
+pub(crate) mod process;
 mod processes;
 mod sheet;
 pub(crate) mod size_classes;
@@ -38,6 +39,7 @@ pub(crate) mod timeline;
 pub(crate) mod toolbar;
 pub(crate) mod tracemalloc;
 pub(crate) mod transport;
+mod treemap;
 pub(crate) mod waterfall;
 pub(crate) mod whatif;
 

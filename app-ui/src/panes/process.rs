@@ -1,5 +1,7 @@
 //! The process of which the trace has the picture: where it comes from, where its memory is, and the types that have most of it.
 
+use std::fmt::Write as _;
+
 use egui::{Align2, FontId, Grid, Rect, RichText, Role, ScrollArea, Sense, Ui, Vec2, WidgetInfo};
 use session::diagnosis::{Key, Rule};
 use session::format::{bytes, count, grouped, instant, printable};
@@ -52,15 +54,15 @@ fn source(of: &ProcessFacts) -> String {
         (pid, true) => format!("Process {pid}, Python {}", printable(&of.python)),
     };
     if of.resident_bytes > 0 {
-        text += &format!(", with {} in memory", bytes(of.resident_bytes));
+        let _ = write!(text, ", with {} in memory", bytes(of.resident_bytes));
     }
     if of.taken_s > 0 {
-        text += &format!(", on {}", instant(of.taken_s));
+        let _ = write!(text, ", on {}", instant(of.taken_s));
     }
     if of.core.is_empty() {
-        text += &match of.pause_us {
-            0 => ". It ran on meanwhile".to_owned(),
-            pause => format!(". It was held for {} ms", grouped(pause.div_ceil(1000))),
+        let _ = match of.pause_us {
+            0 => write!(text, ". It ran on meanwhile"),
+            pause => write!(text, ". It was held for {} ms", grouped(pause.div_ceil(1000))),
         };
     }
     text += if of.approximate {
@@ -114,7 +116,7 @@ fn picture(ui: &mut Ui, view: &View<'_>, parts: &[(&str, u64)], total: u64, widt
     let amounts: Vec<u64> = parts.iter().map(|part| part.1).collect();
     for (at, (place, (name, amount))) in places(&amounts, rect).into_iter().zip(parts).enumerate() {
         let words = format!("{}: {}, {}", printable(name), bytes(*amount), share(*amount, total));
-        let response = ui.interact(place, ui.id().with(("part", at)), Sense::hover());
+        let response = ui.interact(place, ui.scope_id().with(("part", at)), Sense::hover());
         response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &words));
         let fill = color(view, at, parts.len());
         ui.painter().rect_filled(place.shrink(0.5), 1.0, fill);
@@ -170,16 +172,24 @@ fn meaning(name: &str) -> Option<&'static str> {
     Some(match name {
         "objects in arenas" => "Blocks of pymalloc that have an object in them.",
         "kept by Python's free lists" => "Objects that Python gave up and keeps for the next of their type.",
-        "buffers in arenas" => "Blocks in use that are no objects: what objects keep elsewhere, and what C code asked for.",
-        "free blocks in used pools" => "Free blocks between used ones. New objects of their size class go there first.",
+        "buffers in arenas" => {
+            "Blocks in use that are no objects: what objects keep elsewhere, and what C code asked for."
+        }
+        "free blocks in used pools" => {
+            "Free blocks between used ones. New objects of their size class go there first."
+        }
         "empty pools in held arenas" => "Pools without a block, in arenas that other pools hold.",
         "pools never used" => "Ends of arenas that were touched and never cut into pools.",
         "objects in C library's heaps" => "Objects larger than 512 bytes, which pymalloc leaves to malloc.",
-        "buffers in C library's heaps" => "Chunks of malloc that are no objects: tables of dicts, lists, text of strings, and what C code keeps.",
+        "buffers in C library's heaps" => {
+            "Chunks of malloc that are no objects: tables of dicts, lists, text of strings, and what C code keeps."
+        }
         "objects with mappings of their own" | "buffers with mappings of their own" => {
             "Chunks so large that malloc took a mapping for each; freed, they go back to the system at once."
         }
-        "free in C library's heaps" => "Freed, but kept by malloc: malloc_trim(0) gives whole pages of it back.",
+        "free in C library's heaps" => {
+            "Freed, but kept by malloc: malloc_trim(0) gives whole pages of it back."
+        }
         "free, cached by C library" => "Freed, and kept by malloc for the next request of the same size.",
         "ends of C library's heaps" => "What malloc has in reserve behind its last chunk.",
         "other anonymous memory" => "Memory of other allocators, and mappings of the program's own.",
@@ -223,7 +233,10 @@ fn type_row(ui: &mut Ui, view: &View<'_>, row: &TypeFacts, commands: &mut Vec<Co
     } else {
         ui.label(text).on_hover_text(name);
     }
-    cells(ui, &[bytes(row.bytes()), grouped(row.blocks + row.chunks), grouped(row.blocks), grouped(row.chunks)]);
+    cells(
+        ui,
+        &[bytes(row.bytes()), grouped(row.blocks + row.chunks), grouped(row.blocks), grouped(row.chunks)],
+    );
     ui.end_row();
 }
 

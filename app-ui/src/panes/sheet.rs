@@ -2,9 +2,10 @@
 
 use egui::{RichText, Ui};
 use session::Place;
-use session::format::grouped;
+use session::format::{count, grouped, printable};
 use session::order::Order;
 use session::view::inspect::Holder;
+use session::view::process::ObjectFacts;
 
 use crate::command::Command;
 
@@ -18,6 +19,31 @@ pub(super) fn title(ui: &mut Ui, text: &str, place: Place, commands: &mut Vec<Co
     });
 }
 
+/// What is in a block of the process that the trace has the picture of.
+fn object_ui(ui: &mut Ui, object: &ObjectFacts) {
+    let mut row = |title: &str, text: &str| {
+        ui.horizontal_wrapped(|ui| {
+            ui.weak(title);
+            ui.label(RichText::new(printable(text)).monospace().size(11.5));
+        });
+    };
+    row("Type", object.of_type.as_deref().unwrap_or("no object: a buffer of one, or of C code"));
+    row("Owner", object.owner.as_deref().unwrap_or("not known"));
+    row("Held by", object.way.as_deref().unwrap_or("nothing that is known"));
+    if let Some(referrers) = &object.referrers {
+        let types: Vec<String> =
+            referrers.types.iter().map(|(name, count)| format!("{} {name}", grouped(*count))).collect();
+        let text = if types.is_empty() { "no block".to_owned() } else { types.join(", ") };
+        row(&format!("Referred to by {}:", count(referrers.blocks, "block")), &text);
+    }
+    if object.free_listed {
+        ui.weak("Python keeps it for the next object of its type; no program has it");
+    }
+    if object.in_flight {
+        ui.weak("Its pool was being changed when the picture was taken");
+    }
+}
+
 /// Who holds a block.
 pub(super) fn holder_ui(ui: &mut Ui, holder: &Holder, name: Option<&str>, commands: &mut Vec<Command>) {
     match holder {
@@ -27,6 +53,7 @@ pub(super) fn holder_ui(ui: &mut Ui, holder: &Holder, name: Option<&str>, comman
         Holder::Nobody => {
             ui.weak("No pointer of the trace is this block");
         }
+        Holder::Before(object) => object_ui(ui, object),
         Holder::Operation { step, call, id, thread, stack } => {
             ui.horizontal_wrapped(|ui| {
                 if let Some(name) = name {

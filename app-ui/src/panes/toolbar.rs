@@ -121,6 +121,7 @@ fn view_menu(ui: &mut Ui, state: &State, commands: &mut Vec<Command>) {
             Action::TabCallers,
             Action::TabHolders,
             Action::TabWaterfall,
+            Action::TabProcess,
             Action::TabWhatIf,
             Action::TabFindings,
             Action::TabCompare,

@@ -16,6 +16,8 @@ pub enum Owner {
     Nobody,
     /// Still looking.
     Searching,
+    /// It was there before the trace: the block with this number of the picture that it begins with.
+    Before(u32),
     /// The operation, by index, that made the pointer what it is.
     Operation(u64),
 }
@@ -37,6 +39,8 @@ enum Stage {
     Operations { slot: Slot, before: u64, floor: u64, old: Option<u64> },
     /// Done.
     Found { slot: Slot, operation: u64 },
+    /// Done: the slot has its block from before the trace.
+    Before(Slot),
     /// Done, in vain.
     Nobody,
 }
@@ -49,6 +53,11 @@ fn holds(machine: &Machine, slot: Slot, block: Addr) -> bool {
     }
     // Under debug hooks the program's pointer lies inside the block.
     crate::facts::block_at(machine.pymalloc(), addr).is_some_and(|b| b.addr == block)
+}
+
+/// Slots that have a block before the first operation.
+fn before_trace(trace: &Trace) -> u64 {
+    trace.origin.picture.as_ref().map_or(0, |picture| picture.main_blocks())
 }
 
 impl OwnerSearch {
@@ -91,6 +100,7 @@ impl OwnerSearch {
         match self.stage {
             Stage::Slots(_) | Stage::Operations { .. } => Owner::Searching,
             Stage::Found { operation, .. } => Owner::Operation(operation),
+            Stage::Before(slot) => Owner::Before(slot.0),
             Stage::Nobody => Owner::Nobody,
         }
     }
@@ -120,8 +130,9 @@ impl OwnerSearch {
                     // A pointer that outlived its block; another one may hold what is there now.
                     Some(operation) if dangles(operation) => Stage::Slots(slot.0 + 1),
                     Some(operation) => Stage::Found { slot, operation },
-                    None if stop == floor => Stage::Nobody,
-                    None => Stage::Operations { slot, before: stop, floor, old },
+                    None if stop > floor => Stage::Operations { slot, before: stop, floor, old },
+                    None if u64::from(slot.0) < before_trace(trace) => Stage::Before(slot),
+                    None => Stage::Nobody,
                 }
             }
             done => done,

@@ -553,7 +553,7 @@ impl Engine {
 fn hint(session: &Session, at_start: bool) -> Hint {
     let trace = session.trace();
     if trace.is_empty() {
-        return Hint::Empty;
+        return if trace.origin.picture.is_some() { Hint::Process } else { Hint::Empty };
     }
     if at_start {
         return Hint::Beginning;

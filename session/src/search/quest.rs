@@ -66,7 +66,7 @@ impl Quest {
             }
             Way::Holder { block, site } => match owner(*block) {
                 Owner::Searching => Found::NotRead,
-                Owner::Nobody => Found::Nowhere,
+                Owner::Nobody | Owner::Before(_) => Found::Nowhere,
                 Owner::Operation(index) => {
                     let trace = replay.trace();
                     let wanted = if *site {

@@ -14,6 +14,7 @@ use crate::format;
 use crate::ground::Ground;
 use crate::place::Place;
 use crate::run::Session;
+use crate::view::process::ObjectFacts;
 use crate::view::tape::{FrameFacts, thread_name};
 
 /// `struct pool_header`. Links to `usedpools` itself, which is no pool, are `None`.
@@ -107,6 +108,8 @@ pub enum Holder {
     Searching,
     /// No pointer of the program is this block.
     Nobody,
+    /// The process that the picture is of had it, and has it still.
+    Before(Box<ObjectFacts>),
     /// The operation that gave the program this pointer.
     Operation {
         /// Operations done after it.
@@ -293,6 +296,12 @@ fn block_sheet(session: &Session, block: BlockFacts) -> BlockSheet {
     let holder = (block.state == BlockState::Live).then(|| match session.owner(block.addr) {
         Owner::Searching => Holder::Searching,
         Owner::Nobody => Holder::Nobody,
+        Owner::Before(block) => session
+            .trace()
+            .origin
+            .picture
+            .as_ref()
+            .map_or(Holder::Nobody, |picture| Holder::Before(Box::new(ObjectFacts::of(picture, block)))),
         Owner::Operation(index) => held_by(session, index),
     });
     BlockSheet { block, next_free, holder }

@@ -11,6 +11,7 @@ pub mod inspect;
 pub mod layers;
 pub mod map;
 pub mod mi_page;
+pub mod process;
 pub mod program;
 pub mod tables;
 pub mod tape;
@@ -18,7 +19,7 @@ pub mod tracemalloc;
 mod update;
 pub mod whatif;
 
-pub use update::{Brought, Shown, Update};
+pub use update::{Brought, Opening, Shown, Update};
 
 use std::ops::Range;
 
@@ -131,6 +132,8 @@ pub struct Head {
     pub marks: Vec<MarkFacts>,
     /// Whether it has addresses of pymalloc's, so that there is a heap as recorded.
     pub recorded: bool,
+    /// The process of which it has the picture, where it has one.
+    pub process: Option<process::ProcessFacts>,
 }
 
 /// A mark.
@@ -166,6 +169,7 @@ impl Head {
                 .map(|mark| MarkFacts { step: mark.at, name: mark.name().to_owned() })
                 .collect(),
             recorded: session.setup().is_ok_and(|setup| Layout::is_to_be_had(trace, &setup)),
+            process: process::ProcessFacts::of_session(session),
         }
     }
 }
@@ -195,21 +199,6 @@ impl Curves {
             marks: overview.marks.iter().take(Self::MARKS).copied().collect(),
         }
     }
-}
-
-/// A trace on its way in.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Opening {
-    /// The file's name.
-    pub name: String,
-    /// Bytes read.
-    pub bytes: u64,
-    /// Bytes in all, where that is known.
-    pub total_bytes: Option<u64>,
-    /// Operations read.
-    pub operations: u64,
-    /// Whether it is a pipe, of which is shown what has come.
-    pub grows: bool,
 }
 
 /// How far the machine agrees with the addresses of a recording, up to where the tape has been read.
@@ -330,6 +319,8 @@ impl Finding {
 pub enum Hint {
     /// The trace has no operation.
     Empty,
+    /// It is nothing but the picture of a process.
+    Process,
     /// It stands before its first step.
     Beginning,
     /// A recording that has to be doubted, and why.

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use sim_core::picture::{BlockFlags, ChunkState, Inventory, ProcessPicture};
 use sim_core::{Profile, SizeClass};
 
+use crate::run::Session;
+
 /// Types that are told at most.
 const TYPES: usize = 200;
 /// Owners of chunks that are told at most.
@@ -80,8 +82,14 @@ pub struct ProcessFacts {
 }
 
 impl ProcessFacts {
+    /// Of the trace that is open, where it begins with a picture.
+    pub(super) fn of_session(session: &Session) -> Option<Self> {
+        let picture = session.trace().origin.picture.as_ref()?;
+        Some(Self::of(picture, session.profile()))
+    }
+
     /// Of a picture under the profile that its heaps are of.
-    pub(super) fn of(picture: &ProcessPicture, profile: &Profile) -> Self {
+    fn of(picture: &ProcessPicture, profile: &Profile) -> Self {
         let inventory = &picture.inventory;
         let source = &inventory.source;
         let (types, all_types) = types(picture, profile);

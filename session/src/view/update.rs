@@ -10,6 +10,21 @@ use super::{Curves, Head, Picture, Status};
 use crate::open::Still;
 use crate::trouble::Trouble;
 
+/// A trace on its way in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Opening {
+    /// The file's name.
+    pub name: String,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Bytes in all, where that is known.
+    pub total_bytes: Option<u64>,
+    /// Operations read.
+    pub operations: u64,
+    /// Whether it is a pipe, of which is shown what has come.
+    pub grows: bool,
+}
+
 /// What is new since the last update. What is `None` is as it was.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Update {

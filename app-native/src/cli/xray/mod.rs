@@ -189,21 +189,18 @@ pub(super) fn run(command: &Command) -> Result<()> {
 }
 
 fn show(args: &Args) -> Result<()> {
-    let (seen, core) = match args.of.to_str().and_then(|text| text.parse().ok()) {
-        Some(pid) => {
-            let bar = input::progress_bar(Some(0), "copying");
-            let seen = look(pid, !args.no_stop, &mut |progress| {
-                bar.set_length(progress.of);
-                bar.set_position(progress.done);
-                ControlFlow::Continue(())
-            });
-            bar.finish_and_clear();
-            (seen?, None)
-        }
-        None => {
-            let (seen, row) = core::open(Path::new(&args.of), &args.root)?;
-            (seen, Some(row))
-        }
+    let (seen, core) = if let Some(pid) = args.of.to_str().and_then(|text| text.parse().ok()) {
+        let bar = input::progress_bar(Some(0), "copying");
+        let seen = look(pid, !args.no_stop, &mut |progress| {
+            bar.set_length(progress.of);
+            bar.set_position(progress.done);
+            ControlFlow::Continue(())
+        });
+        bar.finish_and_clear();
+        (seen?, None)
+    } else {
+        let (seen, row) = core::open(Path::new(&args.of), &args.root)?;
+        (seen, Some(row))
     };
     let contents = if args.contents { Contents::Shown } else { Contents::Hidden };
     let edges = Edges::of(&seen.copy.memory, &seen.picture);
