@@ -90,8 +90,11 @@ fn until_it_waits(pid: i32) {
     }
 }
 
+/// Where a block lies, its bytes, and of an object the type and whether it was given up.
+type Told<'a> = (u64, u64, Option<(&'a str, bool)>);
+
 /// All that is said of blocks.
-fn blocks(picture: &Picture) -> Vec<(u64, u64, Option<(&str, bool)>)> {
+fn blocks(picture: &Picture) -> Vec<Told<'_>> {
     let chunks = picture.used_chunks().map(|(chunk, object)| (chunk.addr, chunk.bytes, object));
     let all = picture.blocks().chain(chunks).map(|(addr, bytes, object)| {
         let object = object.map(|object| (picture.types[object.of as usize].name.as_str(), object.dead));
@@ -151,7 +154,7 @@ fn a_core_shows_what_the_process_showed() {
         match names.find(named) {
             Some(core) => cores.push(core),
             None if kernel => {
-                not_run("pictures of the kernel's cores", "it wrote none: the limit may be fixed")
+                not_run("pictures of the kernel's cores", "it wrote none: the limit may be fixed");
             }
             None => {}
         }
@@ -256,10 +259,10 @@ fn whatever_is_in_a_core_it_is_read_or_refused() {
         file.set_len(len * part / 16).unwrap();
         match core::read(&path, Path::new("/")) {
             Ok(core) => {
-                assert!(core.missing_bytes > 0 && core.missing_bytes <= len - len * part / 16, "{part}")
+                assert!(core.missing_bytes > 0 && core.missing_bytes <= len - len * part / 16, "{part}");
             }
             Err(error) => {
-                assert!(matches!(error, CoreError::Damaged(_) | CoreError::NotCore), "{part}: {error}")
+                assert!(matches!(error, CoreError::Damaged(_) | CoreError::NotCore), "{part}: {error}");
             }
         }
     }
@@ -347,7 +350,7 @@ fn what_cannot_be_looked_at_says_why() {
     }
     assert!(matches!(copy_of(pid), SourceError::Zombie(_)));
     zombie.wait().unwrap();
-    let other = std::thread::spawn(|| std::thread::park());
+    let other = std::thread::Builder::new().name("other".to_owned()).spawn(std::thread::park).unwrap();
     let folder = fs::read_dir("/proc/self/task").unwrap();
     let own = std::process::id().cast_signed();
     let threads = folder.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<i32>().ok());
@@ -362,7 +365,7 @@ fn what_cannot_be_looked_at_says_why() {
 fn part_holds_until_it_is_killed() {
     let hold = Hold::of(named_pid()).unwrap();
     println!("holds {}", hold.threads());
-    std::thread::sleep(std::time::Duration::from_secs(60));
+    std::thread::sleep(std::time::Duration::from_mins(1));
     drop(hold);
 }
 
