@@ -3,13 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "a panic is a failure here")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use session::diagnosis::inquiry::Inquiry;
 use session::diagnosis::key::{Known, NOT_KNOWN, SINCE};
 use session::diagnosis::{Choice, Key, Placed, Rule};
 use session::setup::{Overrides, Setup};
+use session::view::inspect::{Holder, Sheet};
+use session::view::{Head, Look, Picture};
+use session::{Engine, Opened, Order, Place};
 use sim_core::picture::{HeapPicture, ProcessPicture, TypeRow};
-use sim_core::{Call, Domain, Machine, Op, Profile, Trace, TraceBuilder};
+use sim_core::{Addr, Call, Domain, Machine, Op, Profile, Trace, TraceBuilder};
+use trace_io::atrace::FileProfile;
 
 /// A heap with holes: of 60,000 blocks of many sizes one in seven is left, and more in the first arenas.
 fn heap() -> HeapPicture {
@@ -96,4 +101,64 @@ fn what_comes_after_a_picture_is_told_apart() {
     assert_eq!(by_type.groups.iter().map(|group| group.blocks).sum::<u64>(), blocks + 1);
     let by_kind = inquiry.holders(&census, Key::Kind, Rule::Sole);
     assert_eq!(by_kind.groups.len(), 2, "malloc, and from before");
+}
+
+/// An engine with a trace open that went through a file.
+fn engine(trace: &Trace) -> Engine {
+    let mut bytes = Vec::new();
+    let mut writer = trace_io::atrace_writer(&mut bytes, FileProfile::Capture);
+    writer.write(trace).unwrap();
+    writer.finish(trace).unwrap();
+    let mut engine = Engine::new(None);
+    engine.open(Opened::bytes("p.atrace", bytes));
+    engine
+}
+
+/// What is told once all is done.
+fn told(engine: &mut Engine, head: &mut Option<Head>) -> Picture {
+    engine.work(0.0, Duration::from_millis(20));
+    while engine.busy() {
+        engine.work(0.2, Duration::from_millis(20));
+    }
+    let update = engine.update(true).unwrap();
+    *head = update.head.map(|head| *head).or(head.take());
+    *update.picture.unwrap()
+}
+
+#[test]
+fn the_inspector_tells_each_block_of_the_picture_as_what_it_is() {
+    let mut trace = trace();
+    let mut picture = ProcessPicture::clone(trace.origin.picture.as_ref().unwrap());
+    let places: Vec<Addr> =
+        picture.main().unwrap().blocks_in_use(&Profile::default()).map(|(addr, _)| addr).collect();
+    picture.inventory.edges = vec![(1, 2), (5, 2), (3, 2), (2, 1)];
+    trace.origin.picture = Some(Arc::new(picture));
+    let mut engine = engine(&trace);
+    engine.look(Look { inspector: true, ..Look::default() });
+    let mut head = None;
+    told(&mut engine, &mut head);
+    let process = head.as_ref().and_then(|head| head.process.clone()).unwrap();
+    let objects: u64 = process.types.iter().map(|of| of.blocks).sum();
+    // Every third is of no type, the first one among them.
+    assert_eq!(objects, places.len() as u64 - (places.len() as u64).div_ceil(3));
+    let last = places.len() - 1;
+    for at in [0, 1, 2, 3, 1000, last] {
+        engine.order(Order::Pin(Place::Block(places[at])));
+        let picture = told(&mut engine, &mut head);
+        let Some(Sheet::Place(sheet)) = picture.inspector.map(|inspected| inspected.sheet) else {
+            panic!("a place")
+        };
+        let Some(Holder::Before(object)) = sheet.block.and_then(|block| block.holder) else {
+            panic!("block {at} was there before")
+        };
+        let name = [None, Some("builtins.dict"), Some("app.Session")][at % 3];
+        assert_eq!(object.of_type.as_deref(), name, "block {at}");
+        assert!(object.way.is_some_and(|way| way.starts_with("app")));
+        let referrers = object.referrers.unwrap();
+        assert_eq!(referrers.blocks, [0, 1, 3].get(at).copied().unwrap_or_default(), "block {at}");
+        if at == 2 {
+            let types: Vec<u64> = referrers.types.iter().map(|(_, count)| *count).collect();
+            assert_eq!(types, [1, 1, 1], "a dict, a session and a buffer");
+        }
+    }
 }

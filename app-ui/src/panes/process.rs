@@ -97,7 +97,7 @@ fn memory(ui: &mut Ui, view: &View<'_>, of: &ProcessFacts) {
         return;
     }
     ui.horizontal_top(|ui| {
-        picture(ui, view, &parts, total, room * 0.52);
+        picture(ui, view, &parts, total, room * 0.5);
         ui.vertical(|ui| table(ui, view, &parts, total));
     });
 }
@@ -152,7 +152,7 @@ fn written(ui: &Ui, place: Rect, lines: &[&str], fill: egui::Color32) {
 }
 
 fn table(ui: &mut Ui, view: &View<'_>, parts: &[(&str, u64)], total: u64) {
-    Grid::new("parts").num_columns(4).striped(true).spacing([10.0, 2.0]).show(ui, |ui| {
+    Grid::new("parts").num_columns(4).min_col_width(0.0).striped(true).spacing([8.0, 2.0]).show(ui, |ui| {
         for (at, (name, amount)) in parts.iter().enumerate() {
             let (rect, _) = ui.allocate_exact_size(Vec2::splat(11.0), Sense::hover());
             ui.painter().rect_filled(rect, 1.0, color(view, at, parts.len()));

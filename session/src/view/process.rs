@@ -260,7 +260,7 @@ fn referrers(picture: &ProcessPicture, block: u32) -> Referrers {
     let mut types: Vec<(u32, u64)> = by_type.into_iter().collect();
     types.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     types.truncate(REFERRERS);
-    let name = |number| type_name(inventory, number).unwrap_or_else(|| "no object".to_owned());
+    let name = |number| type_name(inventory, number).unwrap_or_else(|| "buffer".to_owned());
     Referrers { blocks, types: types.into_iter().map(|(number, count)| (name(number), count)).collect() }
 }
 
