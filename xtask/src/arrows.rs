@@ -28,7 +28,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
 ];
 
 /// What only some crates may use, and which ones.
-const RESERVED: [(&str, &[&str]); 19] = [
+const RESERVED: [(&str, &[&str]); 20] = [
     ("eframe", &["app-native", "app-web"]),
     ("rfd", &["app-native"]),
     ("web-sys", &["app-web", "app-web-engine"]),
@@ -45,6 +45,7 @@ const RESERVED: [(&str, &[&str]); 19] = [
     ("libloading", &["real-cpython"]),
     ("libc", &["mmap-arenas", "real-cpython"]),
     ("nix", &["xray"]),
+    ("object", &["xray"]),
     ("libmimalloc-sys", &["real-cpython"]),
     ("tikv-jemalloc-sys", &["real-cpython"]),
     ("serde", &["app-native", "app-ui", "session", "sim-core", "trace-io"]),

@@ -1,4 +1,4 @@
-//! Tasks of the workspace: `cargo xtask web`, `serve`, `e2e`, `test`, `bench`.
+//! Tasks of the workspace: `cargo xtask web`, `serve`, `e2e`, `test`, `static`, `bench`.
 //!
 //! One module a task. Nothing here depends on the crates that it builds, so that a task can still run,
 //! and say what is wrong, when they do not compile.
@@ -17,6 +17,7 @@ mod panes;
 mod rust_text;
 mod serve;
 mod stand_alone;
+mod static_binary;
 mod steps;
 mod test;
 mod tools;
@@ -46,6 +47,8 @@ enum Task {
     E2e(e2e::Options),
     /// Sets up what is needed and runs every check: what CI runs
     Test(test::Options),
+    /// Builds the command line as one file that needs no C library
+    Static(static_binary::Options),
     /// Measures against the real CPython and writes docs/benchmarks.md
     Bench(bench::Options),
 }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::Serve(options) => serve::run(&options),
         Task::E2e(options) => e2e::run(&options),
         Task::Test(options) => test::run(&options),
+        Task::Static(options) => static_binary::run(&options),
         Task::Bench(options) => bench::run(&options),
     };
     match done {

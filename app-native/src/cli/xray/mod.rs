@@ -253,7 +253,7 @@ fn show(args: &Args) -> Result<()> {
 fn write(picture: ProcessPicture, seen: &Seen, path: &Path) -> Result<()> {
     keep_files_private();
     let trace = seen.trace(picture)?;
-    let mut sink = Sink::packed(path, FileProfile::Archive)?;
+    let mut sink = Sink::packed(path, FileProfile::best())?;
     sink.write(&trace)?;
     sink.finish(&trace)
 }
