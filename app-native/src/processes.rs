@@ -17,7 +17,6 @@ use xray::image::reach::Reach;
 use xray::image::steps::Contents;
 use xray::source::processes;
 
-use crate::cli::words;
 use crate::xray::{Seen, look};
 
 /// Processes that run a CPython, those with most in memory first.
@@ -34,7 +33,8 @@ pub(crate) fn list() -> Vec<ProcessRow> {
 
 /// Takes a picture and tells how far it is.
 pub(crate) fn take(ask: ProcessAsk, tell: &dyn Fn(ProcessNews)) {
-    let picture = picture(ask, tell).map_err(|error| in_a_window(&words::line(&error)));
+    let picture =
+        picture(ask, tell).map_err(|error| in_a_window(&session::format::printable(&format!("{error:#}"))));
     tell(ProcessNews::Taken { pid: ask.pid, picture });
 }
 
