@@ -174,14 +174,15 @@ mod tests {
         let (a, b) = (picture(100), picture(300));
         let grown = Grown::between((&a, &profile), (&b, &profile));
         assert_eq!(grown.resident, (10_000, 30_000));
-        let [sessions, buffers] = grown.types.as_slice() else { panic!("{:?}", grown.types) };
+        // Both came with as many bytes, so their names decide.
+        let [buffers, sessions] = grown.types.as_slice() else { panic!("{:?}", grown.types) };
         assert_eq!((sessions.name.as_str(), sessions.blocks(), sessions.bytes()), ("app.Session", 100, 3200));
         assert_eq!(sessions.before, Load { blocks: 51, bytes: 50 * 32 + 1000 });
         assert_eq!((buffers.name.as_str(), buffers.blocks()), (NO_OBJECT, 100));
         assert_eq!(grown.paths.len(), 1);
         assert_eq!(grown.parts[0].bytes(), 6400);
         let back = Grown::between((&b, &profile), (&a, &profile));
-        assert_eq!(back.types[0].bytes(), -3200);
+        assert!(back.types.iter().all(|change| change.bytes() == -3200));
         assert_eq!(Grown::between((&a, &profile), (&a, &profile)).types, []);
     }
 }
