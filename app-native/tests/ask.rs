@@ -236,7 +236,7 @@ fn a_report_has_the_map_the_comparison_and_what_gives_memory_back() {
 fn what_cannot_be_asked_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let file = planted(folder.path(), "cache.py:7");
-    fails(&["holders", &file, "--by", "type"], 2, "a picture of a process has");
+    fails(&["holders", &file, "--by", "type"], 1, "does not begin with the picture of a process");
     fails(&["holders", &file, "--by", "colour"], 2, "is no key");
     fails(&["holders", &file, "--placed", "recorded"], 1, "no heap as recorded");
     fails(&["holders", &file, "--at", "99999999"], 1, "past the end");
