@@ -145,7 +145,10 @@ fn a_picture_in_a_file_is_asked_like_any_trace_and_tells_no_secret() {
     let trace = opened(&file);
     let told = format!("{:?}", trace.origin.picture);
     assert!(told.contains("Session") && !told.contains("-secret-"));
-    let ask = |args: &[&str]| text(Command::new(env!("CARGO_BIN_EXE_arenascope")).args(args).arg(&file));
+    let ask = |args: &[&str]| {
+        let (command, rest) = args.split_first().unwrap();
+        text(Command::new(env!("CARGO_BIN_EXE_arenascope")).arg(command).arg(&file).args(rest))
+    };
     let holders = ask(&["holders", "--by", "type", "--top", "1000"]);
     assert!(holders.contains("Session"));
     let path = "path=__main__.CACHE[str len 8][*].ident";

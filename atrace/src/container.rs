@@ -286,10 +286,11 @@ mod tests {
             "End",
             "Names",
             "Marks",
+            "Picture",
         ];
-        assert_eq!(kinds.to_vec(), (1..=12).zip(page.map(str::to_owned)).collect::<Vec<_>>());
+        assert_eq!(kinds.to_vec(), (1..=13).zip(page.map(str::to_owned)).collect::<Vec<_>>());
         assert!(BlockKind::ALL.into_iter().all(|k| BlockKind::of_code(k.code()) == Some(k)));
-        assert_eq!((BlockKind::of_code(0), BlockKind::of_code(13)), (None, None));
+        assert_eq!((BlockKind::of_code(0), BlockKind::of_code(14)), (None, None));
     }
 
     #[test]
