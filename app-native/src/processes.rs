@@ -5,12 +5,11 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use app_ui::{Opened, ProcessAsk, ProcessNews, ProcessRow};
 use trace_io::atrace::FileProfile;
 use trace_io::atrace_writer;
 use xray::image::edges::Edges;
-use xray::image::inventory::{Pages, process_picture};
 use xray::image::owners::Owners;
 use xray::image::parts::parts;
 use xray::image::reach::Reach;
@@ -53,11 +52,7 @@ fn trace(seen: &Seen, contents: bool) -> Result<Vec<u8>> {
     let shown = if contents { Contents::Shown } else { Contents::Hidden };
     let reach = Reach::find(&edges, &owners.outside, shown);
     let parts = parts(&seen.copy.memory, &seen.copy.resident, &seen.picture);
-    let pages =
-        Pages { parts: &parts, resident: seen.copy.resident.clone(), private: seen.copy.private.clone() };
-    let picture = process_picture(&edges, &owners, &reach, &pages, seen.source(contents))
-        .with_context(|| format!("{} cannot be gone on from", seen.shown))?;
-    let trace = seen.trace(picture)?;
+    let trace = seen.trace(&edges, &owners, &reach, &parts, contents)?;
     let out = Shared::default();
     let mut writer = atrace_writer(out.clone(), FileProfile::Capture);
     writer.write(&trace)?;

@@ -6,10 +6,14 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
-use sim_core::picture::{PictureSource, ProcessPicture};
+use sim_core::picture::PictureSource;
 use sim_core::{Trace, TraceBuilder};
-use xray::image::Picture;
+use xray::image::edges::Edges;
+use xray::image::inventory::{Pages, process_picture};
+use xray::image::owners::Owners;
 use xray::image::picture::version_of;
+use xray::image::reach::Reach;
+use xray::image::{Part, Picture};
 use xray::source::{Copy, Progress, Target};
 
 /// How often a process is stopped again where it was in the middle of malloc or free.
@@ -63,7 +67,7 @@ impl Seen {
 
     /// Where the picture comes from; `contents` says whether keys of dicts are shown.
     #[expect(clippy::disallowed_methods, reason = "a picture says when it was taken")]
-    pub(crate) fn source(&self, contents: bool) -> PictureSource {
+    fn source(&self, contents: bool) -> PictureSource {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         PictureSource {
             python: format!("3.{}", self.picture.version.minor),
@@ -77,8 +81,19 @@ impl Seen {
         }
     }
 
-    /// A trace that is nothing but the picture.
-    pub(crate) fn trace(&self, picture: ProcessPicture) -> Result<Trace> {
+    /// A trace that is nothing but the picture, whose references were followed; `contents` says whether keys of dicts are shown.
+    pub(crate) fn trace(
+        &self,
+        edges: &Edges<'_>,
+        owners: &Owners,
+        reach: &Reach,
+        parts: &[Part],
+        contents: bool,
+    ) -> Result<Trace> {
+        let Copy { resident, private, .. } = &self.copy;
+        let pages = Pages { parts, resident: resident.clone(), private: private.clone() };
+        let picture = process_picture(edges, owners, reach, &pages, self.source(contents))
+            .with_context(|| format!("{} cannot be gone on from", self.shown))?;
         let mut tape = TraceBuilder::new(&self.shown);
         tape.trace_mut().head.profile = Some(self.picture.profile().name);
         tape.begin_with(Arc::new(picture))?;

@@ -8,7 +8,7 @@ mod waiting;
 use real_cpython::interpreters::Interpreter;
 use real_cpython::outside::not_run;
 use real_cpython::random::Random;
-use waiting::{Waiting, compared, seen};
+use waiting::{Waiting, compared, follow, live_objects, seen};
 use xray::image::parts::parts;
 use xray::image::picture::version_of;
 use xray::image::{Memory, Picture, Region};
@@ -143,8 +143,7 @@ fn a_busy_process_is_seen_whole_each_time_and_goes_on() {
             .find(|(_, picture)| picture.pools.in_flight() == 0)
             .unwrap_or_else(|| seen(waiting.pid()));
         quiet += usize::from(picture.pools.in_flight() == 0);
-        let planted = picture.by_type().into_iter().find(|sum| sum.name == "__main__.Planted").unwrap();
-        assert_eq!(planted.blocks - planted.dead, 5000);
+        assert_eq!(live_objects(&picture, "__main__.Planted"), 5000);
     }
     assert!(quiet * 100 >= stops * 97, "{quiet} of {stops} pictures have no pool in the middle of a change");
     let (well, output) = waiting.end_with_output();
@@ -187,8 +186,8 @@ fn whatever_is_in_the_memory_a_picture_ends() {
             let memory = damaged(&copy.memory, &mut random, PAGES);
             if let Ok(picture) = Picture::of(&memory, version) {
                 // What is read of it ends, too.
-                let _ = (picture.by_type(), picture.untyped(), picture.used_of_arenas());
-                let _ = (parts(&memory, &copy.resident, &picture), picture.heaps.trim_bytes(&copy.resident));
+                let _ = picture.used_of_arenas();
+                follow(&memory, &picture, &copy.resident);
             }
         }
     }

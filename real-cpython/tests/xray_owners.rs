@@ -3,43 +3,33 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, Stdio};
+mod waiting;
 
-use real_cpython::interpreters::{self, Interpreter};
+use real_cpython::interpreters::Interpreter;
+use waiting::{Waiting, compared, seen};
 use xray::image::edges::Edges;
 use xray::image::owners::{Owner, Owners};
-use xray::image::picture::version_of;
 use xray::image::reach::Reach;
 use xray::image::steps::Contents;
 use xray::image::summary::Summary;
 use xray::image::{Memory, Picture};
 
-fn compared() -> Vec<&'static Interpreter> {
-    interpreters::compared().into_iter().flatten().filter(|interpreter| interpreter.version.1 <= 15).collect()
-}
-
-/// The copy of a process that has planted its objects, and what it says of them.
-fn planted(interpreter: &Interpreter) -> (Memory, String) {
+/// The picture of a process that has planted its objects, and what it says of them.
+fn planted(interpreter: &Interpreter) -> (Memory, Picture, String) {
     let folder = tempfile::tempdir().unwrap();
     let truth = folder.path().join("truth");
     let mut command = interpreter.command(None);
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/planted.py")).arg(&truth);
-    let mut child: Child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    assert_eq!(line, "ready\n");
-    let copy = xray::source::copy(child.id().cast_signed(), true).unwrap();
-    child.stdin.take().unwrap().write_all(b"\n").unwrap();
-    assert!(child.wait().unwrap().success());
-    (copy.memory, std::fs::read_to_string(&truth).unwrap())
+    let waiting = Waiting::of(command);
+    let (copy, picture) = seen(waiting.pid());
+    assert!(waiting.end());
+    (copy.memory, picture, std::fs::read_to_string(&truth).unwrap())
 }
 
 #[test]
 fn buffers_are_their_owners_and_objects_are_kept_by_what_keeps_them() {
     for interpreter in compared() {
-        let (memory, truth) = planted(interpreter);
-        let picture = Picture::of(&memory, version_of(&memory).unwrap()).unwrap();
+        let (memory, picture, truth) = planted(interpreter);
         let edges = Edges::of(&memory, &picture);
         let owners = Owners::find(&edges);
         let nodes = edges.nodes();

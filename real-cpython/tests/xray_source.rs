@@ -19,7 +19,7 @@ use std::process::{Child, Command, Stdio};
 
 use real_cpython::outside::not_run;
 use real_cpython::random::Random;
-use waiting::{Waiting, compared, seen};
+use waiting::{Waiting, compared, follow, live_objects, seen};
 use xray::image::picture::version_of;
 use xray::image::{Kind, Memory, Picture};
 use xray::source::hold::Hold;
@@ -252,7 +252,7 @@ fn whatever_is_in_a_core_it_is_read_or_refused() {
                 && let Ok(picture) = Picture::of(&core.memory, version)
             {
                 pictures += 1;
-                let _ = (picture.by_type(), xray::image::parts::parts(&core.memory, &core.mapped, &picture));
+                follow(&core.memory, &picture, &core.mapped);
             }
         }
         for (at, word) in before.into_iter().rev() {
@@ -404,7 +404,7 @@ fn a_process_goes_on_when_who_holds_it_is_killed() {
     holder.kill().unwrap();
     holder.wait().unwrap();
     let (_, picture) = seen(pid);
-    assert!(picture.by_type().iter().any(|sum| sum.name == "__main__.Planted" && sum.blocks == 5000));
+    assert_eq!(live_objects(&picture, "__main__.Planted"), 5000);
     assert!(waiting.end(), "it goes on as if nothing had been");
 }
 

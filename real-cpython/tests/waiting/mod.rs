@@ -6,8 +6,18 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use real_cpython::interpreters::{self, Interpreter};
-use xray::image::Picture;
+use sim_core::picture::PictureSource;
+use xray::image::edges::Edges;
+use xray::image::inventory::{Pages, process_picture};
+use xray::image::owners::Owners;
+use xray::image::parts::parts;
 use xray::image::picture::version_of;
+use xray::image::reach::Reach;
+use xray::image::retained::Retained;
+use xray::image::steps::Contents;
+use xray::image::summary::Summary;
+use xray::image::verdict::{Evidence, findings};
+use xray::image::{Memory, Picture, Resident, ways};
 use xray::source::{Copy, copy};
 
 /// A process that has said that it is ready, and waits for a line.
@@ -59,6 +69,31 @@ pub fn seen(pid: i32) -> (Copy, Picture) {
     let version = version_of(&copy.memory).unwrap();
     let picture = Picture::of(&copy.memory, version).unwrap();
     (copy, picture)
+}
+
+/// Objects of a type that are nobody's but its own, and not kept for the next ones.
+pub fn live_objects(picture: &Picture, name: &str) -> usize {
+    let chunks = picture.used_chunks().map(|(_, object)| object);
+    let objects = picture.blocks().map(|(_, _, object)| object).chain(chunks).flatten();
+    objects.filter(|object| !object.dead && picture.types[object.of as usize].name == name).count()
+}
+
+/// Follows all references of a picture, whatever they are, and sums up what is found.
+pub fn follow(memory: &Memory, picture: &Picture, resident: &Resident) {
+    let edges = Edges::of(memory, picture);
+    let owners = Owners::find(&edges);
+    let reach = Reach::find(&edges, &owners.outside, Contents::Shown);
+    let summary = Summary::of(&edges, &owners, &reach);
+    let parts = parts(memory, resident, picture);
+    let _ = findings(&Evidence::of(resident.bytes(), resident, picture, &parts, &summary));
+    let retained = Retained::find(&edges, &owners.outside);
+    let most = edges.nodes().used().max_by_key(|node| retained.bytes(*node));
+    for node in most.into_iter().chain(edges.nodes().used().step_by(997)) {
+        let _ = ways::exact(&edges, &reach, Contents::Shown, node);
+    }
+    let _ = (ways::of_type(&edges, &reach, "dict"), ways::of_arenas(&edges, &reach, 3));
+    let pages = Pages { parts: &parts, ..Pages::default() };
+    let _ = process_picture(&edges, &owners, &reach, &pages, PictureSource::default());
 }
 
 /// Interpreters at hand whose layout is known; of those that are missing it is said.

@@ -9,7 +9,7 @@ use sim_core::tape::{SourceLine, StackId, Stacks};
 use sim_core::{Domain, Kind, Profile, Trace};
 use thiserror::Error;
 
-use super::births::{age, given, picture_block, stack_of};
+use super::births::{age, picture_block, stack_of};
 use super::census::{Census, Unborn};
 use crate::format::{count, grouped};
 
@@ -284,8 +284,8 @@ impl<'a> Keyer<'a> {
                 self.number(if in_region { census.block_bytes[at] } else { 0 })
             }
             Key::Thread => self.number(u64::from(self.trace.thread_of(birth as usize))),
-            Key::Domain => self.number(given(self.trace, birth).domain as u64),
-            Key::Kind => self.number(given(self.trace, birth).kind as u64),
+            Key::Domain => self.number(self.trace.packed(birth as usize).domain as u64),
+            Key::Kind => self.number(self.trace.packed(birth as usize).kind as u64),
             Key::Age => {
                 let age = age(self.step, birth);
                 self.number(if age < YOUNG { 0 } else { u64::from(age.ilog10()) })

@@ -14,8 +14,6 @@ use super::shape::{MANAGED, MANAGED_SECOND, Shape, Sort};
 pub struct Edge {
     /// Where the word lies.
     pub at: u64,
-    /// The word, without what a version marks it with.
-    pub value: u64,
     /// The block that it leads into.
     pub to: Node,
 }
@@ -37,40 +35,41 @@ impl<'a> Edges<'a> {
         let version = picture.version;
         let shapes = picture.types.iter().map(|of| Shape::of(memory, version, of)).collect();
         let mut edges = Self { memory, nodes: Nodes::of(picture), shapes, version, bounds: HashMap::new() };
-        for table in edges.tables_that_look_dead() {
+        let (bounds, dead) = edges.tables();
+        edges.bounds = bounds;
+        for table in dead {
             edges.nodes.is_table(table);
         }
-        edges.bounds = edges.bounds_of_tables();
         edges
     }
 
-    fn tables_that_look_dead(&self) -> Vec<Node> {
+    /// Where the items of tables are that have more than these, and the tables that look like objects that were given up.
+    fn tables(&self) -> (HashMap<Node, (u64, u64)>, Vec<Node>) {
         let nodes = &self.nodes;
-        let tables = nodes.used().flat_map(|node| self.tables_of(node)).flatten();
-        let tables = tables.filter_map(|(first, _)| nodes.at(first));
-        tables.filter(|table| nodes.object(*table).is_some_and(|object| object.dead)).collect()
+        let (mut bounds, mut dead) = (HashMap::new(), Vec::new());
+        for (first, end) in nodes.used().flat_map(|node| self.tables_of(node)).flatten() {
+            let Some(table) = nodes.at(first) else { continue };
+            match nodes.object(table) {
+                Some(object) if object.dead => dead.push(table),
+                Some(_) => continue,
+                None => {}
+            }
+            if self.has_left_over(table, first, end) == Some(true) {
+                // Where two objects say that it is theirs, nothing that either has is left out.
+                let known = bounds.entry(table).or_insert((first, end));
+                *known = (known.0.min(first), known.1.max(end));
+            }
+        }
+        (bounds, dead)
     }
 
-    fn bounds_of_tables(&self) -> HashMap<Node, (u64, u64)> {
-        let nodes = &self.nodes;
-        let bounds = |(first, end): (u64, u64)| {
-            let table = nodes.at(first).filter(|table| nodes.object(*table).is_none())?;
-            let (addr, room) = nodes.place(table);
-            let before = self.memory.slice(addr, first - addr)?;
-            let behind = self.memory.slice(end, (addr + room).checked_sub(end)?)?;
-            // Most leave nothing there that leads anywhere.
-            let mut words = before.chunks_exact(8).chain(behind.chunks_exact(8));
-            words.any(|word| nodes.at(word_of(word, 0)).is_some()).then_some((table, (first, end)))
-        };
-        let mut all: HashMap<Node, (u64, u64)> = HashMap::new();
-        for (table, (first, end)) in
-            nodes.used().flat_map(|node| self.tables_of(node)).flatten().filter_map(bounds)
-        {
-            // Where two objects say that it is theirs, nothing that either has is left out.
-            let known = all.entry(table).or_insert((first, end));
-            *known = (known.0.min(first), known.1.max(end));
-        }
-        all
+    /// Whether a block has words before or behind a table's items that lead anywhere; most have none.
+    fn has_left_over(&self, table: Node, first: u64, end: u64) -> Option<bool> {
+        let (addr, room) = self.nodes.place(table);
+        let before = self.memory.slice(addr, first - addr)?;
+        let behind = self.memory.slice(end, (addr + room).checked_sub(end)?)?;
+        let mut words = before.chunks_exact(8).chain(behind.chunks_exact(8));
+        Some(words.any(|word| self.nodes.at(word_of(word, 0)).is_some()))
     }
 
     /// Where an object's items begin, and behind the last of them; of those that have two such tables both.
@@ -190,7 +189,7 @@ impl<'a> Edges<'a> {
                 value = value.wrapping_add(1);
             }
             if let Some(to) = self.nodes.at(value) {
-                each(Edge { at, value, to });
+                each(Edge { at, to });
             }
         }
     }

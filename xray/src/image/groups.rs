@@ -89,7 +89,8 @@ impl Groups {
     /// A root of this name.
     pub(super) fn root(&mut self, name: &str) -> Group {
         let step = Step::Root(self.text(name));
-        self.insert(Group::MAX, step, 0)
+        let known = self.known.get(&(Group::MAX, step)).copied();
+        known.unwrap_or_else(|| self.insert(Group::MAX, step, 0))
     }
 
     /// What a step leads to from a group on.
@@ -109,9 +110,6 @@ impl Groups {
     }
 
     fn insert(&mut self, parent: Group, step: Step, depth: u32) -> Group {
-        if let Some(known) = self.known.get(&(parent, step)) {
-            return *known;
-        }
         let number = self.rows.len() as Group;
         self.rows.push(Row { parent, step, depth });
         self.known.insert((parent, step), number);

@@ -2,7 +2,6 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use super::chunks::State;
 use super::layout::POOL_HEADER;
 use super::picture::Picture;
 use super::types::Object;
@@ -155,11 +154,6 @@ impl<'a> Nodes<'a> {
         (row.addr + POOL_HEADER + u64::from(node - row.first) * bytes, bytes)
     }
 
-    /// The place of a block's pool; none of one outside the arenas.
-    pub fn pool_of(&self, node: Node) -> Option<u32> {
-        (node < self.chunks).then(|| self.row_of(node) as u32)
-    }
-
     #[inline]
     fn row_of(&self, node: Node) -> usize {
         let mut at = self.by_block[(node >> ROW_BITS) as usize] as usize;
@@ -197,11 +191,5 @@ impl<'a> Nodes<'a> {
     /// Blocks in use.
     pub fn used(&self) -> impl Iterator<Item = Node> + '_ {
         (0..self.count()).filter(|node| self.is_used(*node))
-    }
-
-    /// Whether a block has a mapping of its own.
-    pub fn is_mapped(&self, node: Node) -> bool {
-        node.checked_sub(self.chunks)
-            .is_some_and(|at| self.picture.chunks.all[at as usize].state == State::Mapped)
     }
 }

@@ -2,9 +2,9 @@
 
 use super::edges::Edges;
 use super::frames::{self, Frame};
-use super::memory::{Kind, Mapping, Memory};
+use super::memory::{Kind, Memory};
 use super::nodes::Nodes;
-use super::parts::MOST_GUARD;
+use super::parts::{Use, of_mapping};
 
 /// Where a reference from outside all blocks stands.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -111,14 +111,12 @@ fn place_of(memory: &Memory, addr: u64) -> Place {
     let after = mappings.partition_point(|mapping| mapping.lo <= addr);
     let Some(mapping) = after.checked_sub(1).map(|at| &mappings[at]) else { return Place::Other };
     let before = after.checked_sub(2).map(|at| &mappings[at]).filter(|before| before.hi == mapping.lo);
-    let is_private_file = |mapping: &Mapping| mapping.kind == Kind::File && mapping.private_writable();
-    match (mapping.kind, before) {
-        (Kind::Stack, _) => Place::Stack,
-        (Kind::File, _) => Place::Variables(mapping.name.clone()),
-        // Variables without a value in the file lie right behind it.
-        (Kind::Anonymous, Some(before)) if is_private_file(before) => Place::Variables(before.name.clone()),
-        (Kind::Anonymous, Some(before)) if !before.readable && before.hi - before.lo <= MOST_GUARD => {
-            Place::Stack
+    match of_mapping(mapping, before) {
+        Use::Stacks => Place::Stack,
+        Use::Variables => {
+            // Those without a value in the file lie right behind it.
+            let file = if mapping.kind == Kind::File { Some(mapping) } else { before };
+            Place::Variables(file.map_or_else(String::new, |file| file.name.clone()))
         }
         _ => Place::Other,
     }

@@ -9,7 +9,7 @@ use super::picture::Picture;
 use super::resident::Resident;
 
 /// Guard pages before a thread's stack are no larger than this.
-pub(super) const MOST_GUARD: u64 = 1 << 20;
+const MOST_GUARD: u64 = 1 << 20;
 
 /// Before a chunk with a mapping of its own stands its header.
 const MAPPED_HEADER: u64 = 16;
@@ -110,11 +110,6 @@ impl Use {
         Self::Shared,
         Self::Kernel,
     ];
-
-    /// Whether it is memory that the C library's `malloc` has: what it gave out, and what it keeps.
-    pub fn is_c_library(self) -> bool {
-        (Self::ArenaTable..=Self::CHeap).contains(&self)
-    }
 
     /// What it is called.
     pub fn name(self) -> &'static str {
@@ -293,7 +288,7 @@ impl Sums<'_> {
 }
 
 /// What a mapping is used for, as far as its row and the one before tell.
-fn of_mapping(mapping: &Mapping, before: Option<&Mapping>) -> Use {
+pub(super) fn of_mapping(mapping: &Mapping, before: Option<&Mapping>) -> Use {
     let next_to = before.filter(|before| before.hi == mapping.lo);
     match mapping.kind {
         Kind::Heap => Use::CHeap,

@@ -36,19 +36,6 @@ pub enum PictureError {
     NoTypes(u8),
 }
 
-/// The blocks of a type.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct TypeSum {
-    /// The type's module and qualified name.
-    pub name: String,
-    /// Blocks with an object of it.
-    pub blocks: u64,
-    /// Bytes of those blocks.
-    pub bytes: u64,
-    /// Those of them that Python keeps for the next object of the type.
-    pub dead: u64,
-}
-
 /// The picture.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Picture {
@@ -181,33 +168,5 @@ impl Picture {
     /// Arenas in all.
     pub fn arenas(&self) -> u64 {
         self.tables.iter().map(|table| table.arenas.len() as u64).sum()
-    }
-
-    /// What the objects of each type take, the largest first; classes of the same name are one.
-    pub fn by_type(&self) -> Vec<TypeSum> {
-        let mut sums: std::collections::BTreeMap<&str, TypeSum> = std::collections::BTreeMap::new();
-        let outside = self.used_chunks().map(|(chunk, object)| (chunk.addr, chunk.bytes, object));
-        for (_, bytes, object) in self.blocks().chain(outside) {
-            let Some(object) = object else { continue };
-            let name = self.types[object.of as usize].name.as_str();
-            let sum = sums.entry(name).or_insert_with(|| TypeSum {
-                name: name.to_owned(),
-                blocks: 0,
-                bytes: 0,
-                dead: 0,
-            });
-            sum.blocks += 1;
-            sum.bytes += bytes;
-            sum.dead += u64::from(object.dead);
-        }
-        let mut sums: Vec<TypeSum> = sums.into_values().collect();
-        sums.sort_by_key(|sum| std::cmp::Reverse(sum.bytes));
-        sums
-    }
-
-    /// Blocks in use in arenas that are no object: buffers of objects, mostly. How many, and their bytes.
-    pub fn untyped(&self) -> (u64, u64) {
-        let plain = self.blocks().filter(|(_, _, object)| object.is_none());
-        plain.fold((0, 0), |sum, (_, bytes, _)| (sum.0 + 1, sum.1 + bytes))
     }
 }

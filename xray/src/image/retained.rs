@@ -132,7 +132,7 @@ fn dominators(firsts: &[u64], to: &[Node], roots: &[Node]) -> Dominators {
     for at in 1..from_firsts.len() {
         from_firsts[at] += from_firsts[at - 1];
     }
-    let mut from = vec![0_u32; to_len(&from_firsts)];
+    let mut from = vec![0_u32; from_firsts[reached] as usize];
     let mut next = from_firsts.clone();
     for (node, here) in order.iter().zip(1_u32..) {
         for child in &to[firsts[*node as usize] as usize..firsts[*node as usize + 1] as usize] {
@@ -173,10 +173,6 @@ fn dominators(firsts: &[u64], to: &[Node], roots: &[Node]) -> Dominators {
         of[*node as usize] = keeper.checked_sub(1).map_or(NONE, |at| order[at]);
     }
     Dominators { of, order }
-}
-
-fn to_len(firsts: &[u64]) -> usize {
-    firsts.last().copied().unwrap_or(0) as usize
 }
 
 /// Shortens the way up from a node, as far as numbers above `last`, and gives it the label with the least semi-dominator on it.

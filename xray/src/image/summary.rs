@@ -112,23 +112,12 @@ pub struct Summary {
     pub outside_of_c: u64,
     /// Those that nothing refers to.
     pub lost: u64,
-    /// Blocks in use of pymalloc.
-    pub blocks: u64,
-    /// Their bytes.
-    pub bytes: u64,
 }
 
 impl Summary {
     /// Of a picture whose references were followed.
     pub fn of(edges: &Edges<'_>, owners: &Owners, reach: &Reach) -> Self {
-        let nodes = edges.nodes();
         let mut summary = Self::default();
-        for node in 0..nodes.first_chunk() {
-            if nodes.is_used(node) {
-                summary.blocks += 1;
-                summary.bytes += nodes.place(node).1;
-            }
-        }
         summary.by_type_and_owner(edges, owners);
         let tree = Tree::of(&reach.groups);
         summary.paths = paths(edges, reach, &tree);
@@ -211,13 +200,10 @@ impl Summary {
                 here.clear();
             }
         }
-        let named = |(group, holder): (Group, Holder)| Holder { group, ..holder };
-        let all: HashMap<Group, Holder> =
-            sums.into_iter().map(|(group, holder)| (group, named((group, holder)))).collect();
         let mut rows: Vec<Holder> = tree
-            .knots(|group| all.get(&group).map_or(0, |holder| holder.arenas))
+            .knots(|group| sums.get(&group).map_or(0, |holder| holder.arenas))
             .into_iter()
-            .filter_map(|group| all.get(&group).cloned())
+            .filter_map(|group| sums.get(&group).cloned())
             .map(|holder| Holder { name: reach.groups.name(holder.group), ..holder })
             .collect();
         rows.sort_by(|a, b| {

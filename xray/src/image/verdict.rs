@@ -1,5 +1,10 @@
 //! What a process's memory is for the most part, and what of it could come back.
 
+use super::parts::{Part, Use};
+use super::picture::Picture;
+use super::resident::Resident;
+use super::summary::Summary;
+
 /// Hundredths of the resident memory from which on what could come back is worth a word.
 const MUCH_PERCENT: u64 = 20;
 /// The same of memory that nothing refers to, which is a fault from less on.
@@ -28,6 +33,34 @@ pub struct Evidence {
     pub lost: u64,
     /// Code, constants and variables of program and libraries, and memory that only C code knows.
     pub native: u64,
+}
+
+impl Evidence {
+    /// Of a picture of a process with so many resident bytes.
+    pub fn of(
+        resident_bytes: u64,
+        resident: &Resident,
+        picture: &Picture,
+        parts: &[Part],
+        summary: &Summary,
+    ) -> Self {
+        let part = |what| parts.iter().find(|part| part.what == what).map_or(0, |part| part.bytes);
+        let sum = |all: &[Use]| all.iter().map(|what| part(*what)).sum::<u64>();
+        let free_in_arenas = sum(&[Use::FreeBlocks, Use::EmptyPools, Use::Uncarved]);
+        let chunks = sum(&[Use::ChunkObjects, Use::ChunkBuffers, Use::MappedObjects, Use::MappedBuffers]);
+        let native = sum(&[Use::Variables, Use::Code, Use::Files, Use::Anonymous]);
+        Self {
+            resident: resident_bytes,
+            in_arenas: sum(&[Use::Objects, Use::Buffers, Use::FreeListed]),
+            free_in_arenas,
+            free_in_little_used: free_in_arenas.min(summary.little_used * picture.geometry.arena),
+            // Chunks are counted as they are, resident or not.
+            buffers: summary.outside.min(chunks.saturating_sub(summary.outside_of_c + summary.lost)),
+            trim: picture.heaps.trim_bytes(resident),
+            lost: summary.lost,
+            native: summary.outside_of_c + native,
+        }
+    }
 }
 
 /// What is found.

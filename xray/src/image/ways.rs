@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 
 use super::edges::Edges;
 use super::groups::{Group, Groups, Step};
-use super::nodes::{NONE, Node};
+use super::nodes::Node;
 use super::reach::Reach;
 use super::shape::Sort;
 use super::steps::{Contents, Naming, Steps};
@@ -158,25 +158,4 @@ fn place(edges: &Edges<'_>, naming: &Naming, node: Node, at: u64) -> Option<u64>
         }
         _ => None,
     }
-}
-
-/// The blocks that refer to a block, as many as are wanted.
-pub fn referrers(edges: &Edges<'_>, node: Node, most: usize) -> Vec<Node> {
-    let nodes = edges.nodes();
-    let mut found = Vec::new();
-    for from in nodes.used() {
-        if found.len() == most {
-            break;
-        }
-        let mut leads = NONE;
-        edges.from(from, |edge| {
-            if edge.to == node {
-                leads = from;
-            }
-        });
-        if leads != NONE && from != node {
-            found.push(from);
-        }
-    }
-    found
 }

@@ -10,16 +10,15 @@ use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 use serde::Serialize;
-use sim_core::picture::ProcessPicture;
+use sim_core::Trace;
 use trace_io::atrace::FileProfile;
 use xray::image::Part;
 use xray::image::edges::Edges;
-use xray::image::inventory::{Pages, process_picture};
 use xray::image::owners::Owners;
-use xray::image::parts::{Use, parts};
+use xray::image::parts::parts;
 use xray::image::reach::Reach;
 use xray::image::retained::Retained;
 use xray::image::steps::Contents;
@@ -208,13 +207,10 @@ fn show(args: &Args) -> Result<()> {
     let reach = Reach::find(&edges, &owners.outside, contents);
     let summary = Summary::of(&edges, &owners, &reach);
     let parts = parts(&seen.copy.memory, &seen.copy.resident, &seen.picture);
-    let findings = findings(&evidence(&seen, &parts, &summary));
+    let Copy { rss_bytes, resident, .. } = &seen.copy;
+    let findings = findings(&Evidence::of(*rss_bytes, resident, &seen.picture, &parts, &summary));
     if let Some(path) = &args.output {
-        let pages =
-            Pages { parts: &parts, resident: seen.copy.resident.clone(), private: seen.copy.private.clone() };
-        let picture = process_picture(&edges, &owners, &reach, &pages, seen.source(args.contents))
-            .with_context(|| format!("{} cannot be gone on from", seen.shown))?;
-        write(picture, &seen, path)?;
+        write(&seen.trace(&edges, &owners, &reach, &parts, args.contents)?, path)?;
     }
     let found = Found { parts, findings, summary, core };
     let arenas = (args.by == Some(By::Arena)).then(|| tables::arena_rows(&edges, &reach));
@@ -250,39 +246,11 @@ fn show(args: &Args) -> Result<()> {
 }
 
 /// Writes a trace that is nothing but the picture.
-fn write(picture: ProcessPicture, seen: &Seen, path: &Path) -> Result<()> {
+fn write(trace: &Trace, path: &Path) -> Result<()> {
     keep_files_private();
-    let trace = seen.trace(picture)?;
     let mut sink = Sink::packed(path, FileProfile::best())?;
-    sink.write(&trace)?;
-    sink.finish(&trace)
-}
-
-fn evidence(seen: &Seen, parts: &[Part], summary: &Summary) -> Evidence {
-    let part = |what| part(parts, what);
-    let free_in_arenas = part(Use::FreeBlocks) + part(Use::EmptyPools) + part(Use::Uncarved);
-    let geometry = seen.picture.geometry;
-    let chunks: u64 =
-        [Use::ChunkObjects, Use::ChunkBuffers, Use::MappedObjects, Use::MappedBuffers].map(part).iter().sum();
-    Evidence {
-        resident: seen.copy.rss_bytes,
-        buffers: summary.outside.min(chunks.saturating_sub(summary.outside_of_c + summary.lost)),
-        trim: seen.picture.heaps.trim_bytes(&seen.copy.resident),
-        lost: summary.lost,
-        in_arenas: part(Use::Objects) + part(Use::Buffers) + part(Use::FreeListed),
-        free_in_arenas,
-        free_in_little_used: free_in_arenas.min(summary.little_used * geometry.arena),
-        native: summary.outside_of_c
-            + part(Use::Variables)
-            + part(Use::Code)
-            + part(Use::Files)
-            + part(Use::Anonymous),
-    }
-}
-
-/// The bytes of a use.
-fn part(parts: &[Part], what: Use) -> u64 {
-    parts.iter().find(|part| part.what == what).map_or(0, |part| part.bytes)
+    sink.write(trace)?;
+    sink.finish(trace)
 }
 
 fn report<'a>(args: &Args, seen: &'a Seen, found: &'a Found) -> Report<'a> {
@@ -311,7 +279,7 @@ fn report<'a>(args: &Args, seen: &'a Seen, found: &'a Found) -> Report<'a> {
             interpreters: picture.tables.len(),
             pools: pools.pools.len(),
             empty_pools: pools.empty,
-            blocks: found.summary.blocks,
+            blocks: pools.blocks(),
             free_blocks: pools.free_blocks(picture.geometry),
         },
         malloc: MallocRow {
