@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use egui::{Align2, FontId, Grid, Rect, RichText, Role, ScrollArea, Sense, Ui, Vec2, WidgetInfo};
 use session::diagnosis::{Key, Rule};
 use session::format::{bytes, count, grouped, instant, printable};
-use session::view::process::{ChunkSum, ProcessFacts, TypeFacts};
+use session::view::process::{ChunkSum, PictureSource, ProcessFacts, TypeFacts};
 
 use super::treemap::places;
 use super::{View, Wishes, outline};
@@ -26,7 +26,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
         return;
     };
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-        ui.label(source(process));
+        ui.label(source(&process.source));
         if view.picture.step > 0 {
             ui.weak("This is the moment at which the trace begins, whatever the step.");
         }
@@ -48,7 +48,7 @@ fn nothing(ui: &mut Ui) {
 }
 
 /// Where the picture comes from, in sentences.
-fn source(of: &ProcessFacts) -> String {
+fn source(of: &PictureSource) -> String {
     let mut text = match (of.pid, of.core.is_empty()) {
         (_, false) => format!("The core {} of Python {}", printable(&of.core), printable(&of.python)),
         (pid, true) => format!("Process {pid}, Python {}", printable(&of.python)),

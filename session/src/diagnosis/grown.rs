@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sim_core::Profile;
-use sim_core::picture::{BlockFlags, ProcessPicture};
+use sim_core::picture::{BlockFlags, Inventory, ProcessPicture};
 
 /// Blocks and their bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -57,17 +57,10 @@ pub const NO_OBJECT: &str = "(buffers)";
 /// Objects that Python keeps for the next ones.
 pub const FREE_LISTED: &str = "(Python's free lists)";
 
-#[derive(Default)]
-struct Sums {
-    types: BTreeMap<String, Load>,
-    owners: BTreeMap<String, Load>,
-    paths: BTreeMap<String, Load>,
-}
-
 impl Grown {
     /// Between two pictures, the earlier first; each with the profile of its build.
     pub fn between(a: (&ProcessPicture, &Profile), b: (&ProcessPicture, &Profile)) -> Self {
-        let (before, after) = (sums(a.0, a.1), sums(b.0, b.1));
+        let (before, after) = (By::of(a.0, a.1), By::of(b.0, b.1));
         let part = |picture: &ProcessPicture| -> BTreeMap<String, Load> {
             let rows = picture.inventory.parts.iter();
             rows.map(|row| (row.name.clone(), Load { blocks: 0, bytes: row.bytes })).collect()
@@ -82,41 +75,58 @@ impl Grown {
     }
 }
 
-fn sums(picture: &ProcessPicture, profile: &Profile) -> Sums {
-    let inventory = &picture.inventory;
-    let columns = &inventory.blocks;
-    let mut sums = Sums::default();
-    let mut add = |of: u32, owner: u32, path: u32, flags: u8, bytes: u64| {
-        let at = |number: u32| (number as usize).checked_sub(1);
-        let type_name =
-            at(of).and_then(|at| inventory.types.get(at)).map_or(NO_OBJECT, |of| of.name.as_str());
-        let name = if flags & BlockFlags::FREE_LISTED == 0 { type_name } else { FREE_LISTED };
-        let owner = at(owner).and_then(|at| inventory.owners.get(at)).map_or("", String::as_str);
-        let path = at(path).and_then(|at| inventory.paths.get(at)).map_or("", String::as_str);
-        for (sums, name) in [(&mut sums.types, name), (&mut sums.owners, owner), (&mut sums.paths, path)] {
-            if name.is_empty() {
-                continue;
-            }
-            if !sums.contains_key(name) {
-                sums.insert(name.to_owned(), Load::default());
-            }
-            if let Some(load) = sums.get_mut(name) {
+/// What each type, owner and way of a picture has.
+struct By {
+    types: BTreeMap<String, Load>,
+    owners: BTreeMap<String, Load>,
+    paths: BTreeMap<String, Load>,
+}
+
+impl By {
+    fn of(picture: &ProcessPicture, profile: &Profile) -> Self {
+        let Inventory { types, owners, paths, blocks, chunks, .. } = &picture.inventory;
+        // By number, which is quick; 0 is none, and free-listed objects stand behind the types.
+        let mut of_types = vec![Load::default(); types.len() + 2];
+        let mut of_owners = vec![Load::default(); owners.len() + 1];
+        let mut of_paths = vec![Load::default(); paths.len() + 1];
+        let mut add = |of: u32, owner: u32, path: u32, flags: u8, bytes: u64| {
+            let is_kept = flags & BlockFlags::FREE_LISTED != 0;
+            let of = if is_kept { types.len() + 1 } else { of as usize };
+            let loads =
+                [(&mut of_types, of), (&mut of_owners, owner as usize), (&mut of_paths, path as usize)];
+            for load in loads.into_iter().filter_map(|(loads, number)| loads.get_mut(number)) {
                 load.blocks += 1;
                 load.bytes = load.bytes.saturating_add(bytes);
             }
+        };
+        let number = |column: &[u32], at: usize| column.get(at).copied().unwrap_or(0);
+        let in_use = picture.heaps.iter().flat_map(|heap| heap.blocks_in_use(profile));
+        for (at, (_, bytes)) in in_use.enumerate() {
+            let (of, owner) = (number(&blocks.types, at), number(&blocks.owners, at));
+            let flags = blocks.flags.get(at).copied().unwrap_or(0);
+            add(of, owner, number(&blocks.paths, at), flags, bytes);
         }
-    };
-    let number = |column: &[u32], at: usize| column.get(at).copied().unwrap_or(0);
-    let blocks = picture.heaps.iter().flat_map(|heap| heap.blocks_in_use(profile));
-    for (at, (_, bytes)) in blocks.enumerate() {
-        let (of, owner, path) =
-            (number(&columns.types, at), number(&columns.owners, at), number(&columns.paths, at));
-        add(of, owner, path, columns.flags.get(at).copied().unwrap_or(0), bytes);
+        for chunk in chunks.iter().filter(|chunk| chunk.state.is_used()) {
+            add(chunk.type_number, chunk.owner, chunk.path, chunk.flags, chunk.bytes);
+        }
+        let types = types.iter().map(|of| of.name.as_str());
+        Self {
+            types: named([NO_OBJECT].into_iter().chain(types).chain([FREE_LISTED]), of_types),
+            owners: named([""].into_iter().chain(owners.iter().map(String::as_str)), of_owners),
+            paths: named([""].into_iter().chain(paths.iter().map(String::as_str)), of_paths),
+        }
     }
-    for chunk in inventory.chunks.iter().filter(|chunk| chunk.state.is_used()) {
-        add(chunk.type_number, chunk.owner, chunk.path, chunk.flags, chunk.bytes);
+}
+
+/// Loads by name; several may have the same. What has none is left out.
+fn named<'a>(names: impl Iterator<Item = &'a str>, loads: Vec<Load>) -> BTreeMap<String, Load> {
+    let mut all: BTreeMap<String, Load> = BTreeMap::new();
+    for (name, load) in names.zip(loads).filter(|(name, load)| !name.is_empty() && load.blocks > 0) {
+        let sum = all.entry(name.to_owned()).or_default();
+        sum.blocks += load.blocks;
+        sum.bytes = sum.bytes.saturating_add(load.bytes);
     }
-    sums
+    all
 }
 
 fn changes(before: BTreeMap<String, Load>, after: BTreeMap<String, Load>) -> Vec<Change> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+pub use sim_core::picture::PictureSource;
 use sim_core::picture::{BlockFlags, ChunkState, Inventory, ProcessPicture};
 use sim_core::{Profile, SizeClass};
 
@@ -51,22 +52,8 @@ pub struct ChunkSum {
 /// A process, as it was when the picture was taken.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ProcessFacts {
-    /// Its version of Python.
-    pub python: String,
-    /// Its number; 0 where it was a core.
-    pub pid: u32,
-    /// The core's file without its folders; empty where it was a process.
-    pub core: String,
-    /// When, in seconds since 1970; 0 where that is not known.
-    pub taken_s: u64,
-    /// How long it did not run, in microseconds.
-    pub pause_us: u64,
-    /// Bytes in memory as the system counts them; 0 where that is not known.
-    pub resident_bytes: u64,
-    /// Parts may be of different moments.
-    pub approximate: bool,
-    /// Keys and short values were taken too.
-    pub contents: bool,
+    /// Where the picture comes from.
+    pub source: PictureSource,
     /// Parts of the resident memory and their bytes, in the order they are told.
     pub parts: Vec<(String, u64)>,
     /// Types, those with most bytes first.
@@ -91,18 +78,10 @@ impl ProcessFacts {
     /// Of a picture under the profile that its heaps are of.
     fn of(picture: &ProcessPicture, profile: &Profile) -> Self {
         let inventory = &picture.inventory;
-        let source = &inventory.source;
         let (types, all_types) = types(picture, profile);
         let (owners, all_owners) = owners(inventory);
         Self {
-            python: source.python.clone(),
-            pid: source.pid,
-            core: source.core.clone(),
-            taken_s: source.taken_s,
-            pause_us: source.pause_us,
-            resident_bytes: source.resident_bytes,
-            approximate: source.approximate,
-            contents: source.contents,
+            source: inventory.source.clone(),
             parts: inventory.parts.iter().map(|part| (part.name.clone(), part.bytes)).collect(),
             types,
             all_types,

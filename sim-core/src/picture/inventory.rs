@@ -6,6 +6,7 @@ use super::check::{PictureError, Place};
 
 /// Where a picture comes from.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PictureSource {
     /// The version of Python: `3.11`, or `3.11.7` where the patch is known.
     pub python: String,
