@@ -112,6 +112,16 @@ pub trait ArenaBackend {
     fn block_in(&self, pool: Self::Pool, offset: u32) -> Self::Block;
     /// Where a block starts.
     fn block_addr(&self, block: Self::Block) -> Addr;
+    /// Where a pool starts, one of its blocks, and another one that this one may link to.
+    #[inline]
+    fn addrs_in(
+        &self,
+        pool: Self::Pool,
+        block: Self::Block,
+        next: Option<Self::Block>,
+    ) -> (Addr, Addr, Option<Addr>) {
+        (self.pool_addr(pool), self.block_addr(block), next.map(|next| self.block_addr(next)))
+    }
 
     /// The header of a carved pool.
     fn header(&self, pool: Self::Pool) -> &PoolHeader<Self::Pool, Self::Block>;

@@ -26,12 +26,8 @@ impl<A: ArenaBackend> Pymalloc<A> {
         // A pool on a used list always has a free block.
         let (block, next, ref_count) = self.memory.pop(pool)?;
         if O::ENABLED {
-            observer.event(Event::BlockPopped {
-                pool: self.memory.pool_addr(pool),
-                block: self.memory.block_addr(block),
-                next: next.map(|b| self.memory.block_addr(b)),
-                ref_count,
-            });
+            let (pool, block, next) = self.memory.addrs_in(pool, block, next);
+            observer.event(Event::BlockPopped { pool, block, next, ref_count });
         }
         if next.is_none() {
             self.pymalloc_pool_extend(pool, class, observer);
@@ -108,13 +104,9 @@ impl<A: ArenaBackend> Pymalloc<A> {
             let next = self.memory.link(block);
             self.memory.header_mut(pool).freeblock = next;
             if O::ENABLED {
-                observer.event(Event::PoolReused { pool: self.memory.pool_addr(pool), class });
-                observer.event(Event::BlockPopped {
-                    pool: self.memory.pool_addr(pool),
-                    block: self.memory.block_addr(block),
-                    next: next.map(|b| self.memory.block_addr(b)),
-                    ref_count: 1,
-                });
+                let (pool, at, next) = self.memory.addrs_in(pool, block, next);
+                observer.event(Event::PoolReused { pool, class });
+                observer.event(Event::BlockPopped { pool, block: at, next, ref_count: 1 });
             }
             return Some(block);
         }

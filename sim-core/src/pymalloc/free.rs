@@ -12,12 +12,8 @@ impl<A: ArenaBackend> Pymalloc<A> {
         let (pool, last_free, ref_count, szidx) = self.memory.push(block);
         let class = SizeClass(szidx as u16);
         if O::ENABLED {
-            observer.event(Event::BlockPushed {
-                pool: self.memory.pool_addr(pool),
-                block: self.memory.block_addr(block),
-                next: last_free.map(|b| self.memory.block_addr(b)),
-                ref_count,
-            });
+            let (pool, block, next) = self.memory.addrs_in(pool, block, last_free);
+            observer.event(Event::BlockPushed { pool, block, next, ref_count });
         }
         if last_free.is_none() {
             // The pool was full. It holds two blocks or more, so it is not empty now.

@@ -249,19 +249,66 @@ impl SimArenas {
         };
     }
 
+    /// A pool's address in the region.
+    #[inline]
+    fn inner_pool(&self, pool: SimPool) -> Addr {
+        self.origin.offset(u64::from(pool.0.get()) << self.pool_bits)
+    }
+
+    /// A block's address in the region.
+    #[inline]
+    fn inner_block(&self, block: SimBlock) -> Addr {
+        self.origin.offset(u64::from(block.0.get()) << self.alignment_bits)
+    }
+
     /// The address in the region that stands for one of a process; any other as it is.
+    #[inline]
     fn inner(&self, addr: Addr) -> Addr {
-        let Some(places) = &self.region.places else { return addr };
-        let Some((slot, offset)) = places.find(addr) else { return addr };
-        self.region_base().offset(u64::from(slot) * self.slot_stride + offset)
+        match &self.region.places {
+            None => addr,
+            Some(places) => self.inner_of(places, addr),
+        }
     }
 
     /// The way back.
     #[inline]
     fn outer(&self, addr: Addr) -> Addr {
-        let Some(places) = &self.region.places else { return addr };
+        match &self.region.places {
+            None => addr,
+            Some(places) => self.outer_of(places, addr),
+        }
+    }
+
+    // These stand by themselves so that a run without a picture, which asks for addresses all the time, has no more than a test.
+    #[cold]
+    #[inline(never)]
+    fn inner_of(&self, places: &Places, addr: Addr) -> Addr {
+        let Some((slot, offset)) = places.find(addr) else { return addr };
+        self.region_base().offset(u64::from(slot) * self.slot_stride + offset)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn outer_of(&self, places: &Places, addr: Addr) -> Addr {
         let offset = addr.bytes_from(self.region_base());
         places.start(offset / self.slot_stride).map_or(addr, |start| start.offset(offset % self.slot_stride))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn outer_in(
+        &self,
+        places: &Places,
+        pool: SimPool,
+        block: SimBlock,
+        next: Option<SimBlock>,
+    ) -> (Addr, Addr, Option<Addr>) {
+        let outer = |addr| self.outer_of(places, addr);
+        (
+            outer(self.inner_pool(pool)),
+            outer(self.inner_block(block)),
+            next.map(|next| outer(self.inner_block(next))),
+        )
     }
 }
 
@@ -404,7 +451,7 @@ impl ArenaBackend for SimArenas {
 
     #[inline]
     fn pool_addr(&self, pool: SimPool) -> Addr {
-        self.outer(self.origin.offset(u64::from(pool.0.get()) << self.pool_bits))
+        self.outer(self.inner_pool(pool))
     }
 
     #[inline]
@@ -420,7 +467,16 @@ impl ArenaBackend for SimArenas {
 
     #[inline]
     fn block_addr(&self, block: SimBlock) -> Addr {
-        self.outer(self.origin.offset(u64::from(block.0.get()) << self.alignment_bits))
+        self.outer(self.inner_block(block))
+    }
+
+    #[inline]
+    fn addrs_in(&self, pool: SimPool, block: SimBlock, next: Option<SimBlock>) -> (Addr, Addr, Option<Addr>) {
+        // Every operation names these three: one test for all of them.
+        if let Some(places) = &self.region.places {
+            return self.outer_in(places, pool, block, next);
+        }
+        (self.inner_pool(pool), self.inner_block(block), next.map(|next| self.inner_block(next)))
     }
 
     #[inline]
