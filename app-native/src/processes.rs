@@ -11,7 +11,6 @@ use trace_io::atrace::FileProfile;
 use trace_io::atrace_writer;
 use xray::image::edges::Edges;
 use xray::image::owners::Owners;
-use xray::image::parts::parts;
 use xray::image::reach::Reach;
 use xray::image::steps::Contents;
 use xray::source::processes;
@@ -51,8 +50,8 @@ fn trace(seen: &Seen, contents: bool) -> Result<Vec<u8>> {
     let owners = Owners::find(&edges);
     let shown = if contents { Contents::Shown } else { Contents::Hidden };
     let reach = Reach::find(&edges, &owners.outside, shown);
-    let parts = parts(&seen.copy.memory, &seen.copy.resident, &seen.picture);
-    let trace = seen.trace(&edges, &owners, &reach, &parts, contents)?;
+    let found = seen.found(&edges, &owners, &reach);
+    let trace = seen.trace(&edges, &owners, &reach, &found, contents)?;
     let out = Shared::default();
     let mut writer = atrace_writer(out.clone(), FileProfile::Capture);
     writer.write(&trace)?;

@@ -12,7 +12,10 @@ use xray::image::edges::Edges;
 use xray::image::inventory::{Pages, process_picture};
 use xray::image::owners::Owners;
 use xray::image::picture::version_of;
+use xray::image::parts::parts;
 use xray::image::reach::Reach;
+use xray::image::summary::Summary;
+use xray::image::verdict::{Evidence, Finding, findings};
 use xray::image::{Part, Picture};
 use xray::source::{Copy, Progress, Target};
 
@@ -59,6 +62,13 @@ pub(crate) fn look(pid: i32, stop: bool, tell: &mut dyn FnMut(Progress) -> Contr
     }
 }
 
+/// What was found in a copy.
+pub(crate) struct Found {
+    pub(crate) parts: Vec<Part>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) summary: Summary,
+}
+
 impl Seen {
     /// Whether it is a core's.
     pub(crate) fn is_core(&self) -> bool {
@@ -81,17 +91,27 @@ impl Seen {
         }
     }
 
+    /// What it comes to.
+    pub(crate) fn found(&self, edges: &Edges<'_>, owners: &Owners, reach: &Reach) -> Found {
+        let Copy { memory, rss_bytes, resident, .. } = &self.copy;
+        let summary = Summary::of(edges, owners, reach);
+        let parts = parts(memory, resident, &self.picture);
+        let findings = findings(&Evidence::of(*rss_bytes, resident, &self.picture, &parts, &summary));
+        Found { parts, findings, summary }
+    }
+
     /// A trace that is nothing but the picture, whose references were followed; `contents` says whether keys of dicts are shown.
     pub(crate) fn trace(
         &self,
         edges: &Edges<'_>,
         owners: &Owners,
         reach: &Reach,
-        parts: &[Part],
+        found: &Found,
         contents: bool,
     ) -> Result<Trace> {
         let Copy { resident, private, .. } = &self.copy;
-        let pages = Pages { parts, resident: resident.clone(), private: private.clone() };
+        let Found { parts, findings, .. } = found;
+        let pages = Pages { parts, findings, resident: resident.clone(), private: private.clone() };
         let picture = process_picture(edges, owners, reach, &pages, self.source(contents))
             .with_context(|| format!("{} cannot be gone on from", self.shown))?;
         let mut tape = TraceBuilder::new(&self.shown);

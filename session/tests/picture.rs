@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use session::diagnosis::inquiry::Inquiry;
 use session::diagnosis::key::{Known, NOT_KNOWN, SINCE};
-use session::diagnosis::{Choice, Key, Placed, Rule};
+use session::diagnosis::survey::Surveyor;
+use session::diagnosis::verdict::{View, Word};
+use session::diagnosis::{Choice, Key, Placed, Rule, Verdict, verdict};
 use session::setup::{Overrides, Setup};
 use session::view::inspect::{Holder, Sheet};
 use session::view::{Head, Look, Picture};
 use session::{Engine, Opened, Order, Place};
-use sim_core::picture::{HeapPicture, ProcessPicture, TypeRow};
+use sim_core::picture::{Cause, Finding, HeapPicture, Inventory, PartRow, ProcessPicture, TypeRow};
 use sim_core::{Addr, Call, Domain, Machine, Op, Profile, Trace, TraceBuilder};
 use trace_io::atrace::FileProfile;
 
@@ -101,6 +103,54 @@ fn what_comes_after_a_picture_is_told_apart() {
     assert_eq!(by_type.groups.iter().map(|group| group.blocks).sum::<u64>(), blocks + 1);
     let by_kind = inquiry.holders(&census, Key::Kind, Rule::Sole);
     assert_eq!(by_kind.groups.len(), 2, "malloc, and from before");
+}
+
+/// What is said of a picture in which this was found.
+fn judged(findings: &[Finding]) -> Verdict {
+    let picture = ProcessPicture::clone(trace().origin.picture.as_ref().unwrap());
+    let part = |name: &str, bytes| PartRow { name: name.to_owned(), bytes };
+    let inventory = Inventory {
+        findings: findings.to_vec(),
+        parts: vec![part("objects in arenas", 20_000_000), part("free in C library's heaps", 80_000_000)],
+        ..picture.inventory
+    };
+    let mut tape = TraceBuilder::new("p");
+    tape.begin_with(Arc::new(ProcessPicture { heaps: picture.heaps, inventory })).unwrap();
+    let trace = Arc::new(tape.finish());
+    let setup = Setup::resolve(&trace, &Overrides::default()).unwrap();
+    let mut surveyor = Surveyor::new(trace, setup).unwrap();
+    while !surveyor.advance() {}
+    let found = surveyor.finish();
+    verdict::of_run(&found.survey, &found.doubts)
+}
+
+#[test]
+fn the_verdict_of_a_picture_is_of_all_the_memory_not_of_the_arenas_alone() {
+    let of = |cause| Finding { cause, bytes: 60_000_000 };
+    for (cause, word) in [
+        (Cause::CLibraryFree, Word::NotPymalloc),
+        (Cause::LostInC, Word::NotPymalloc),
+        (Cause::Buffers, Word::NotPymalloc),
+        (Cause::Native, Word::NotPymalloc),
+        (Cause::Pinned, Word::Pinned),
+        (Cause::Spread, Word::HighWater),
+        (Cause::Objects, Word::Healthy),
+    ] {
+        let verdict = judged(&[of(cause), of(Cause::Buffers)]);
+        assert_eq!(verdict.word, word, "{cause:?}");
+        if cause != Cause::Pinned {
+            assert!(verdict.says.text.starts_with("57.2 MiB (60 %): "), "{}", verdict.says.text);
+        }
+        let evidence: Vec<&str> = verdict.evidence.iter().map(|row| row.said.text.as_str()).collect();
+        assert!(evidence.iter().any(|text| text.contains("large objects and buffers")), "{evidence:?}");
+        assert!(
+            evidence.iter().any(|text| text.starts_with("95.4 MiB in memory, most of it 76.3 MiB free in C")),
+            "{evidence:?}"
+        );
+        assert!(verdict.doubts.iter().any(|doubt| doubt.contains("a moment")));
+    }
+    let none = judged(&[]);
+    assert!(none.evidence.iter().all(|row| row.view != View::Process), "nothing was found in it");
 }
 
 /// An engine with a trace open that went through a file.

@@ -150,6 +150,7 @@ fn whither(lead: &Lead) -> String {
         To::Holders { name: Some(_), .. } => format!("See its row in Holders, at step {step}"),
         To::Holders { name: None, .. } => format!("See who holds it, at step {step}"),
         To::Waterfall => format!("See what the memory is used for, at step {step}"),
+        To::Process => "See where the memory of the process is".to_owned(),
         To::Arena(_) => format!("See the first of them on the map, at step {step}"),
     }
 }
@@ -164,6 +165,7 @@ fn follow(lead: &Lead) -> Vec<Command> {
             vec![seek, Command::Holders(ask), Command::Do(Action::TabHolders)]
         }
         To::Waterfall => vec![seek, Command::Do(Action::TabWaterfall)],
+        To::Process => vec![Command::Do(Action::TabProcess)],
         To::Arena(base) => {
             vec![Command::Order(Order::ShowArena(lead.step, *base)), Command::Do(Action::TabMap)]
         }

@@ -9,7 +9,7 @@ use session::view::process::{ChunkSum, PictureSource, ProcessFacts, TypeFacts};
 
 use super::treemap::places;
 use super::{View, Wishes, outline};
-use crate::command::{Command, HoldersAsk};
+use crate::command::{Action, Command, HoldersAsk};
 use crate::theme::Theme;
 
 /// Panes narrower than this have the table below its picture.
@@ -31,6 +31,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, wishes: &mut Wishes) {
             ui.weak("This is the moment at which the trace begins, whatever the step.");
         }
         ui.add_space(6.0);
+        findings(ui, process, &mut wishes.commands);
         memory(ui, view, process);
         ui.add_space(8.0);
         types(ui, view, process, &mut wishes.commands);
@@ -76,6 +77,25 @@ fn source(of: &PictureSource) -> String {
         "It has names of modules, types and attributes, and no contents."
     };
     text
+}
+
+/// What the memory comes to.
+fn findings(ui: &mut Ui, of: &ProcessFacts, commands: &mut Vec<Command>) {
+    if of.findings.is_empty() {
+        return;
+    }
+    let resident = of.parts.iter().map(|part| part.1).sum();
+    for (says, amount) in &of.findings {
+        ui.horizontal_wrapped(|ui| {
+            ui.spacing_mut().item_spacing.x = 4.0;
+            ui.strong(format!("{} ({})", bytes(*amount), share(*amount, resident)));
+            ui.label(says);
+        });
+    }
+    if ui.link("What speaks for it, and what to try next").clicked() {
+        commands.push(Command::Do(Action::TabFindings));
+    }
+    ui.add_space(8.0);
 }
 
 /// The resident memory in its parts: a picture and a table.
@@ -228,7 +248,7 @@ fn type_row(ui: &mut Ui, view: &View<'_>, row: &TypeFacts, commands: &mut Vec<Co
                 name: Some(row.name.clone()),
                 at: Some(view.picture.step),
             }));
-            commands.push(Command::Do(crate::command::Action::TabHolders));
+            commands.push(Command::Do(Action::TabHolders));
         }
     } else {
         ui.label(text).on_hover_text(name);

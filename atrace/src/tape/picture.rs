@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use sim_core::Addr;
 use sim_core::picture::{
-    ArenaPicture, ChunkRow, ChunkState, HeapPicture, Inventory, MappingRow, PartRow, PictureSource,
+    ArenaPicture, Cause, ChunkRow, ChunkState, Finding, HeapPicture, Inventory, MappingRow, PartRow, PictureSource,
     PoolPicture, ProcessPicture, TypeRow,
 };
 
@@ -48,11 +48,12 @@ enum Column {
     Parts = 19,
     Edges = 20,
     Chunks = 21,
+    Findings = 22,
     End = 255,
 }
 
 impl Column {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 24] = [
         Self::Facts,
         Self::Heaps,
         Self::Arenas,
@@ -75,6 +76,7 @@ impl Column {
         Self::Parts,
         Self::Edges,
         Self::Chunks,
+        Self::Findings,
         Self::End,
     ];
 
@@ -196,6 +198,10 @@ fn write_tables<W: Write>(stream: &mut Stream<W>, inventory: &Inventory) -> io::
             out.number(number);
         }
         out.number(row.flags);
+    })?;
+    column(stream, Column::Findings, &inventory.findings, |row: &Finding, out| {
+        out.number(row.cause.code());
+        out.number(row.bytes);
     })
 }
 
@@ -469,6 +475,9 @@ impl PictureReader {
                     path: entries.number()?,
                     flags: entries.number()?,
                 })
+            }),
+            Column::Findings => fill(&mut inventory.findings, header, raw, |entries| {
+                Some(Finding { cause: Cause::of_code(entries.number()?)?, bytes: entries.number()? })
             }),
             _ => None,
         }

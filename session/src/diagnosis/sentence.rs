@@ -29,6 +29,8 @@ pub enum To {
     Waterfall,
     /// The arena that begins there, on the map.
     Arena(Addr),
+    /// The process, of which there is a picture.
+    Process,
 }
 
 /// Where a word leads: to a step, and to what shows the figure there.

@@ -12,6 +12,7 @@ use super::inquiry::Inquiry;
 use super::key::Key;
 use super::layout::{Placed, SharedLayout};
 use super::recorded::Recorded;
+use super::verdict::Process;
 use crate::setup::{Setup, SetupError};
 
 /// Moments that are noted.
@@ -93,6 +94,8 @@ pub struct Survey {
     pub part_used: u64,
     /// Bytes of one arena.
     pub arena_bytes: u64,
+    /// What the picture says of its process, where the trace is nothing but one.
+    pub process: Option<Process>,
 }
 
 /// How far a trace can be believed.
@@ -256,6 +259,7 @@ impl Surveyor {
             at_end: holders.groups,
             part_used: census.part_used(),
             arena_bytes: arena_bytes(&census, self.inquiry.setup()),
+            process: Process::of(self.inquiry.trace()),
         };
         let recorded = self.inquiry.layout().is_some().then_some(Placed::Recorded);
         let recorded = recorded.map(|placed| self.inquiry.census(&self.machine, self.step, placed));

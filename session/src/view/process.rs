@@ -7,6 +7,7 @@ pub use sim_core::picture::PictureSource;
 use sim_core::picture::{BlockFlags, ChunkState, Inventory, ProcessPicture};
 use sim_core::{Profile, SizeClass};
 
+use crate::diagnosis::verdict;
 use crate::run::Session;
 
 /// Types that are told at most.
@@ -56,6 +57,8 @@ pub struct ProcessFacts {
     pub source: PictureSource,
     /// Parts of the resident memory and their bytes, in the order they are told.
     pub parts: Vec<(String, u64)>,
+    /// What there is to say of them, the weightiest first, with how many bytes it is said of.
+    pub findings: Vec<(String, u64)>,
     /// Types, those with most bytes first.
     pub types: Vec<TypeFacts>,
     /// Types that have an object, in all.
@@ -83,6 +86,11 @@ impl ProcessFacts {
         Self {
             source: inventory.source.clone(),
             parts: inventory.parts.iter().map(|part| (part.name.clone(), part.bytes)).collect(),
+            findings: inventory
+                .findings
+                .iter()
+                .map(|found| (verdict::says(found.cause).to_owned(), found.bytes))
+                .collect(),
             types,
             all_types,
             owners,

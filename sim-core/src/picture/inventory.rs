@@ -90,6 +90,69 @@ pub struct PartRow {
     pub bytes: u64,
 }
 
+/// What a process's memory is for the most part, or what of it could come back. Its number stands in files.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum Cause {
+    /// The C library has memory that was freed and would give it back if asked.
+    CLibraryFree = 0,
+    /// C code has lost blocks.
+    LostInC = 1,
+    /// Few blocks keep arenas.
+    Pinned = 2,
+    /// Arenas have much free memory, but none hardly anything in it.
+    Spread = 3,
+    /// Large objects and buffers, which lie outside the arenas.
+    Buffers = 4,
+    /// Native code and its memory.
+    Native = 5,
+    /// Objects in arenas: the program has them.
+    Objects = 6,
+}
+
+impl Cause {
+    /// The cause with a number.
+    pub fn of_code(code: u8) -> Option<Self> {
+        let all = [
+            Self::CLibraryFree,
+            Self::LostInC,
+            Self::Pinned,
+            Self::Spread,
+            Self::Buffers,
+            Self::Native,
+            Self::Objects,
+        ];
+        all.get(usize::from(code)).copied()
+    }
+
+    /// Its number.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CLibraryFree => "c_library_free",
+            Self::LostInC => "lost_in_c",
+            Self::Pinned => "pinned",
+            Self::Spread => "spread",
+            Self::Buffers => "buffers",
+            Self::Native => "native",
+            Self::Objects => "objects",
+        }
+    }
+}
+
+/// What was found in a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// What.
+    pub cause: Cause,
+    /// How many bytes of it.
+    pub bytes: u64,
+}
+
 /// What a chunk is used for. Its number stands in files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(u8)]
@@ -163,6 +226,8 @@ pub struct Inventory {
     pub mappings: Vec<MappingRow>,
     /// The resident memory in its parts, in the order they are told.
     pub parts: Vec<PartRow>,
+    /// What there is to say of all that, the weightiest first.
+    pub findings: Vec<Finding>,
     /// References between blocks: from, to. Numbers below the number of blocks are blocks in use, those from there on chunks.
     pub edges: Vec<(u32, u32)>,
     /// Blocks outside the arenas, by address.
@@ -179,7 +244,7 @@ impl Inventory {
         let parts: usize = self.parts.iter().map(|row| row.name.len() + size_of::<PartRow>()).sum();
         let BlockColumns { types: of, owners, paths, flags } = &self.blocks;
         let columns = 4 * (of.len() + owners.len() + paths.len()) + flags.len();
-        let rest = 8 * self.edges.len() + size_of_val(self.chunks.as_slice());
+        let rest = 8 * self.edges.len() + size_of_val(self.chunks.as_slice()) + size_of_val(self.findings.as_slice());
         (texts(&self.owners) + texts(&self.paths) + types + mappings + parts + columns + rest) as u64
     }
 

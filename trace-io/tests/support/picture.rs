@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sim_core::picture::{
-    BlockColumns, ChunkRow, ChunkState, HeapPicture, Inventory, MappingRow, PartRow, PictureSource,
+    BlockColumns, Cause, ChunkRow, ChunkState, Finding, HeapPicture, Inventory, MappingRow, PartRow, PictureSource,
     ProcessPicture, TypeRow,
 };
 use sim_core::{Addr, Call, Domain, Machine, Op, Profile, Trace, TraceBuilder};
@@ -92,6 +92,10 @@ pub(crate) fn process(profile: &Profile, calls: u64) -> ProcessPicture {
                 MappingRow { lo: 1 << 46, hi: u64::MAX, permissions: 11, ..MappingRow::default() },
             ],
             parts: vec![PartRow { name: text(9), bytes: u64::MAX }, PartRow::default()],
+            findings: vec![
+                Finding { cause: Cause::Objects, bytes: 1 },
+                Finding { cause: Cause::CLibraryFree, bytes: u64::MAX },
+            ],
             edges: (0..blocks as u32)
                 .map(|block| (block, block / 2))
                 .chain([(3, blocks as u32 + 1)])

@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 use sim_core::picture::{
-    BlockColumns, BlockFlags, ChunkRow, ChunkState, Inventory, MappingRow, PartRow, PictureSource,
+    BlockColumns, BlockFlags, ChunkRow, ChunkState, Finding, Inventory, MappingRow, PartRow, PictureSource,
     ProcessPicture, TypeRow,
 };
 
@@ -44,6 +44,8 @@ impl Texts {
 pub struct Pages<'a> {
     /// The resident memory in its parts.
     pub parts: &'a [Part],
+    /// What there is to say of it.
+    pub findings: &'a [Finding],
     /// What is in memory.
     pub resident: Resident,
     /// What of it is nobody else's.
@@ -127,6 +129,7 @@ fn inventory(
             .iter()
             .map(|part| PartRow { name: part.what.name().to_owned(), bytes: part.bytes })
             .collect(),
+        findings: pages.findings.to_vec(),
         edges: references(edges),
         chunks,
         source,

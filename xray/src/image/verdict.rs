@@ -1,5 +1,7 @@
 //! What a process's memory is for the most part, and what of it could come back.
 
+pub use sim_core::picture::{Cause, Finding};
+
 use super::parts::{Part, Use};
 use super::picture::Picture;
 use super::resident::Resident;
@@ -59,59 +61,6 @@ impl Evidence {
             trim: picture.heaps.trim_bytes(resident),
             lost: summary.lost,
             native: summary.outside_of_c + native,
-        }
-    }
-}
-
-/// What is found.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Cause {
-    /// The C library has memory that was freed and would give it back if asked.
-    CLibraryFree,
-    /// C code has lost blocks.
-    LostInC,
-    /// Few blocks keep arenas.
-    Pinned,
-    /// Arenas have much free memory, but none hardly anything in it.
-    Spread,
-    /// Large objects and buffers, which lie outside the arenas.
-    Buffers,
-    /// Native code and its memory.
-    Native,
-    /// Objects in arenas: the program has them.
-    Objects,
-}
-
-/// A finding.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Finding {
-    /// What.
-    pub cause: Cause,
-    /// How many bytes of it.
-    pub bytes: u64,
-}
-
-impl Cause {
-    /// The verdict that it is, by the names that verdicts have.
-    pub fn verdict(self) -> &'static str {
-        match self {
-            Self::CLibraryFree | Self::LostInC | Self::Buffers | Self::Native => "not_pymalloc",
-            Self::Pinned => "pinned",
-            Self::Spread => "high_water",
-            Self::Objects => "healthy",
-        }
-    }
-
-    /// Its own name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::CLibraryFree => "c_library_free",
-            Self::LostInC => "lost_in_c",
-            Self::Pinned => "pinned",
-            Self::Spread => "spread",
-            Self::Buffers => "buffers",
-            Self::Native => "native",
-            Self::Objects => "objects",
         }
     }
 }

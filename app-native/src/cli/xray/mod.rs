@@ -13,24 +13,21 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use serde::Serialize;
+use session::diagnosis::verdict::Word;
 use sim_core::Trace;
 use trace_io::atrace::FileProfile;
-use xray::image::Part;
 use xray::image::edges::Edges;
 use xray::image::owners::Owners;
-use xray::image::parts::parts;
 use xray::image::reach::Reach;
 use xray::image::retained::Retained;
 use xray::image::steps::Contents;
-use xray::image::summary::Summary;
-use xray::image::verdict::{Evidence, Finding, findings};
 use xray::source::{Copy, keep_files_private};
 
 use self::core::CoreRow;
 use super::input;
 use super::output;
 use super::sink::Sink;
-use crate::xray::{Seen, look};
+use crate::xray::{Found, Seen, look};
 use tables::{ArenaJson, HolderJson, OwnerJson, PathJson, RetainedJson, TypeJson, WayJson};
 
 /// Rows of a table.
@@ -170,15 +167,6 @@ struct MallocRow {
     lost_bytes: u64,
 }
 
-/// What was found in it.
-struct Found {
-    parts: Vec<Part>,
-    findings: Vec<Finding>,
-    summary: Summary,
-    /// What there is to say of a core.
-    core: Option<CoreRow>,
-}
-
 pub(super) fn run(command: &Command) -> Result<()> {
     match (&command.what, &command.look) {
         (Some(What::Diff(args)), _) => diff::run(args),
@@ -205,14 +193,10 @@ fn show(args: &Args) -> Result<()> {
     let edges = Edges::of(&seen.copy.memory, &seen.picture);
     let owners = Owners::find(&edges);
     let reach = Reach::find(&edges, &owners.outside, contents);
-    let summary = Summary::of(&edges, &owners, &reach);
-    let parts = parts(&seen.copy.memory, &seen.copy.resident, &seen.picture);
-    let Copy { rss_bytes, resident, .. } = &seen.copy;
-    let findings = findings(&Evidence::of(*rss_bytes, resident, &seen.picture, &parts, &summary));
+    let found = seen.found(&edges, &owners, &reach);
     if let Some(path) = &args.output {
-        write(&seen.trace(&edges, &owners, &reach, &parts, args.contents)?, path)?;
+        write(&seen.trace(&edges, &owners, &reach, &found, args.contents)?, path)?;
     }
-    let found = Found { parts, findings, summary, core };
     let arenas = (args.by == Some(By::Arena)).then(|| tables::arena_rows(&edges, &reach));
     let ways = args.path.as_deref().map(|name| tables::ways_of(&edges, &reach, contents, name, args.top));
     let retained = args.retained.then(|| {
@@ -221,7 +205,7 @@ fn show(args: &Args) -> Result<()> {
     });
     let mut out = output::reported();
     if args.json {
-        let mut report = report(args, &seen, &found);
+        let mut report = report(args, &seen, &found, core.as_ref());
         report.arenas = arenas.map(|rows| rows.iter().map(ArenaJson::from).collect());
         report.ways = ways.map(|(ways, examples)| tables::ways_json(&ways, &examples));
         report.retained = retained;
@@ -242,7 +226,7 @@ fn show(args: &Args) -> Result<()> {
         Some(By::Arena) => tables::arenas(&mut out, &arenas.unwrap_or_default(), args.top)?,
         None => screen::overview(&mut out, args, &seen, &found)?,
     }
-    screen::ending(&mut out, args, &seen, &found)
+    screen::ending(&mut out, args, &seen, core.as_ref())
 }
 
 /// Writes a trace that is nothing but the picture.
@@ -253,7 +237,7 @@ fn write(trace: &Trace, path: &Path) -> Result<()> {
     sink.finish(trace)
 }
 
-fn report<'a>(args: &Args, seen: &'a Seen, found: &'a Found) -> Report<'a> {
+fn report<'a>(args: &Args, seen: &'a Seen, found: &'a Found, core: Option<&'a CoreRow>) -> Report<'a> {
     let Seen { copy, picture, stops, .. } = seen;
     let pools = &picture.pools;
     let in_flight = pools.in_flight();
@@ -261,12 +245,12 @@ fn report<'a>(args: &Args, seen: &'a Seen, found: &'a Found) -> Report<'a> {
         python: format!("3.{}", picture.version.minor),
         pid: seen.pid,
         rss_bytes: copy.rss_bytes,
-        core: found.core.as_ref(),
+        core,
         verdict: found
             .findings
             .iter()
             .map(|found| FindingRow {
-                verdict: found.cause.verdict(),
+                verdict: Word::of_finding(found.cause).name(),
                 cause: found.cause.name(),
                 bytes: found.bytes,
             })

@@ -3,13 +3,15 @@
 use std::io::Write as _;
 
 use anyhow::Result;
+use session::diagnosis::verdict;
 use session::format::{bytes, printable};
 use xray::image::Malloc;
 use xray::image::summary::{LITTLE_PERCENT, Whose};
 use xray::image::verdict::{Cause, Finding};
 
 use super::super::output::{Reported, count, grouped};
-use super::{Args, Found, Seen, core, pause_ms, tables};
+use super::core::CoreRow;
+use super::{Args, Found, Seen, pause_ms, tables};
 
 /// What the process comes to, and what can be done.
 pub(super) fn heading(out: &mut Reported, seen: &Seen, found: &Found) -> Result<()> {
@@ -32,44 +34,30 @@ pub(super) fn heading(out: &mut Reported, seen: &Seen, found: &Found) -> Result<
 /// A finding as a sentence.
 fn says(finding: &Finding, found: &Found) -> String {
     let summary = &found.summary;
+    let said = verdict::says(finding.cause);
     match finding.cause {
-        Cause::CLibraryFree => {
-            "the C library keeps memory that was freed, and would give this much back if it were asked".to_owned()
-        }
+        Cause::CLibraryFree | Cause::Spread | Cause::Native => said.to_owned(),
         Cause::LostInC => {
             let lost = summary.owners.iter().find(|row| row.whose == Whose::Nowhere);
-            format!(
-                "{} that nothing refers to: C code has lost them, and Python's own tools do not see them",
-                count(lost.map_or(0, |row| row.blocks), "block")
-            )
+            format!("{} {said}", grouped(lost.map_or(0, |row| row.blocks)))
         }
         Cause::Pinned => {
             let most = summary.holders.first();
             let most = most.map_or_else(String::new, |holder| {
                 format!("; {} is in {} of them", printable(&holder.name), grouped(holder.arenas))
             });
-            format!(
-                "free in pymalloc's arenas, which go back to the system only when they are empty: {} hold less than \
-                 {LITTLE_PERCENT} %{most}",
-                count(summary.little_used, "arena")
-            )
+            format!("{said}: {} less than {LITTLE_PERCENT} %{most}", count(summary.little_used, "arena"))
         }
-        Cause::Spread => {
-            "free in pymalloc's arenas, most of which are well used otherwise: what a higher peak left, and new objects go there first"
-                .to_owned()
-        }
-        Cause::Buffers => {
+        Cause::Buffers | Cause::Objects => {
             let most = summary.paths.first().map_or_else(String::new, |row| {
-                format!("; most of one place are {} under {} ({})", bytes(row.bytes), printable(&row.name), short(&row.mostly))
+                let what = if finding.cause == Cause::Buffers {
+                    format!(" ({})", short(&row.mostly))
+                } else {
+                    String::new()
+                };
+                format!("; most of one place are {} under {}{what}", bytes(row.bytes), printable(&row.name))
             });
-            format!("large objects and buffers, which the C library has and not pymalloc{most}")
-        }
-        Cause::Native => "code, variables and memory of the program and its libraries, not of Python's objects".to_owned(),
-        Cause::Objects => {
-            let most = summary.paths.first().map_or_else(String::new, |row| {
-                format!("; most of one place are {} under {}", bytes(row.bytes), printable(&row.name))
-            });
-            format!("objects that the program has, and their buffers{most}")
+            format!("{said}{most}")
         }
     }
 }
@@ -82,15 +70,11 @@ fn short(name: &str) -> std::borrow::Cow<'_, str> {
 /// What to do about it.
 fn next(cause: Cause, found: &Found) -> String {
     match cause {
-        Cause::CLibraryFree => {
-            "ctypes.CDLL(None).malloc_trim(0) after the work that frees, or start with MALLOC_TRIM_THRESHOLD_=131072 and, with many threads, \
-             MALLOC_ARENA_MAX=2"
-                .to_owned()
+        Cause::CLibraryFree | Cause::Spread | Cause::Native => {
+            verdict::advice(cause).unwrap_or_default().to_owned()
         }
         Cause::LostInC => {
-            "look for the extension that allocates blocks of these sizes: `arenascope xray PID --by owner`; a recording with `memray run \
-             --native` names the C function"
-                .to_owned()
+            format!("{}; --by owner has their sizes", verdict::advice(cause).unwrap_or_default())
         }
         Cause::Pinned => match found.summary.holders.first() {
             Some(holder) => {
@@ -109,9 +93,7 @@ fn next(cause: Cause, found: &Found) -> String {
             }
             None => "--by arena shows what is left in each".to_owned(),
         },
-        Cause::Spread => "nothing, if the peak comes again; else look at what the peak was: a recording says".to_owned(),
         Cause::Buffers => "--by path says who keeps what, --by owner whose the buffers are".to_owned(),
-        Cause::Native => "fewer imports, or several workers that share the pages: import before the fork".to_owned(),
         Cause::Objects => "--by path says who keeps what; --retained what goes with one object".to_owned(),
     }
 }
@@ -179,9 +161,14 @@ pub(super) fn overview(out: &mut Reported, args: &Args, seen: &Seen, found: &Fou
 }
 
 /// What it cost, and how far it can be believed.
-pub(super) fn ending(out: &mut Reported, args: &Args, seen: &Seen, found: &Found) -> Result<()> {
-    if let Some(row) = &found.core {
-        core::ending(out, row, seen.copy.threads)?;
+pub(super) fn ending(
+    out: &mut Reported,
+    args: &Args,
+    seen: &Seen,
+    core: Option<&CoreRow>,
+) -> Result<()> {
+    if let Some(row) = core {
+        super::core::ending(out, row, seen.copy.threads)?;
     } else if args.no_stop {
         writeln!(out, "\nthe process went on running, so the picture is approximate")?;
     } else {

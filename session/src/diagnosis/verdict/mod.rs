@@ -1,6 +1,7 @@
 //! What became of the memory over a run, in one word, with what speaks for it and what to try next. `docs/verdicts.md` has the rules.
 
 mod pictures;
+mod process;
 mod word;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use crate::at::At;
 use crate::format::{bytes, count, grouped};
 
 pub use pictures::of_pictures;
+pub use process::{Process, advice, says};
 pub use word::Word;
 
 /// What shows a figure.
@@ -26,13 +28,15 @@ pub enum View {
     Waterfall,
     /// The statistics.
     Stats,
+    /// The process, of which there is a picture.
+    Process,
 }
 
 impl View {
     /// The call of the command line that shows it, after `arenascope`.
     pub fn call(self, file: &str) -> String {
         match self {
-            Self::Timeline => file.to_owned(),
+            Self::Timeline | Self::Process => file.to_owned(),
             Self::Holders => format!("holders {file} --at end"),
             Self::Waterfall => format!("waterfall {file} --at end"),
             Self::Stats => format!("info {file}"),
@@ -209,6 +213,9 @@ fn beyond(figure: f64, bound: f64) -> f64 {
 /// Of a run along a whole tape.
 pub fn of_run(survey: &Survey, doubts: &Doubts) -> Verdict {
     let figures = Figures::of(survey);
+    if let Some(verdict) = survey.process.as_ref().and_then(|process| figures.of_process(process)) {
+        return verdict;
+    }
     let mut verdict = figures.judge();
     figures.common(&mut verdict, doubts);
     verdict
@@ -437,6 +444,13 @@ impl Figures<'_> {
         }
         // Where most arenas are kept by several groups together, no place in the source is the one to change.
         let together = alone * 2 < end.arenas;
+        if together {
+            let mut spread: Vec<&Group> = groups.iter().filter(|group| group.arenas * 2 >= end.arenas).collect();
+            spread.sort_by_key(|group| std::cmp::Reverse(group.arenas));
+            for group in spread.into_iter().take(3) {
+                verdict.show(self.stands_in(group), View::Holders);
+            }
+        }
         let apart = Try::Do("do the burst in a process of its own that ends".to_owned());
         if together {
             verdict.tries.push(apart.clone());
@@ -452,6 +466,20 @@ impl Figures<'_> {
         }
         verdict.tries.push(if together { Try::Ask(Ask::Want(50)) } else { apart });
         verdict
+    }
+
+    /// In how many arenas a group is, with others.
+    fn stands_in(&self, group: &Group) -> Sentence {
+        let row = self.holders(Rule::Split, Some(group.label.key.clone()));
+        let end = self.end.step;
+        self.at_end(&group.label.to_string(), row.clone())
+            .say(" is in ")
+            .link(&count(group.arenas, "arena"), end, row.clone())
+            .say(" with ")
+            .link(&count(group.blocks, "block"), end, row.clone())
+            .say(" (")
+            .link(&bytes(group.block_bytes), end, row)
+            .say(")")
     }
 
     /// What one group alone keeps; `arena` is one of these.
