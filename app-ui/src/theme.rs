@@ -105,6 +105,12 @@ impl Theme {
         self.ramp[usize::from(class).min(last)]
     }
 
+    /// The color of a group by its number: of the same ramp, each far from the one before.
+    pub(crate) fn group(&self, group: u8) -> Color32 {
+        const PLACES: [f32; 7] = [0.2, 0.8, 0.5, 1.0, 0.0, 0.65, 0.35];
+        self.ramp(PLACES[usize::from(group) % PLACES.len()])
+    }
+
     /// A color of the same ramp, from its dark end (0) to its light end (1).
     pub(crate) fn ramp(&self, share: f32) -> Color32 {
         let last = (self.ramp.len() - 1) as f32;

@@ -46,6 +46,6 @@ pub use open::Opened;
 pub use order::Order;
 pub use place::Place;
 pub use run::Session;
-pub use selection::{Level, Selection};
+pub use selection::{Level, Paint, Selection};
 pub use setup::{Overrides, Setup, SetupError};
 pub use trouble::Trouble;

@@ -10,7 +10,7 @@ use crate::find::{Aspect, Breakpoints};
 use crate::lesson::Answer;
 use crate::place::Place;
 use crate::quiz::QuizOrder;
-use crate::selection::Level;
+use crate::selection::{Level, Paint};
 use crate::snapshots::Which;
 use crate::view::whatif::WhatIfOrder;
 
@@ -108,6 +108,8 @@ pub enum Order {
     Follow(bool),
     /// Leave out most of the blocks that were never carved, or show all.
     Fold(bool),
+    /// Show the map in the colors of something, in a trace that begins with the picture of a process.
+    Paint(Paint),
     /// Stop a search, else follow the current step again.
     Clear,
     /// Stop opening, seeking, searching and playing.

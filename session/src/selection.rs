@@ -18,6 +18,38 @@ pub enum Level {
     Pool,
 }
 
+/// What the map's colors say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum Paint {
+    /// The size class.
+    #[default]
+    SizeClass,
+    /// The type of the object.
+    Type,
+    /// Whose it is.
+    Owner,
+    /// By which way it is held.
+    Path,
+    /// Whether it is in memory, and whether another process has it too.
+    Memory,
+}
+
+impl Paint {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::SizeClass, Self::Type, Self::Owner, Self::Path, Self::Memory];
+
+    /// As it is chosen.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::SizeClass => "size class",
+            Self::Type => "type",
+            Self::Owner => "owner",
+            Self::Path => "path",
+            Self::Memory => "in memory",
+        }
+    }
+}
+
 /// What is looked at. Changed by orders alone.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Selection {
@@ -33,11 +65,22 @@ pub struct Selection {
     pub follow: bool,
     /// Whether the map leaves out most of the blocks of a pool that were never carved.
     pub fold: bool,
+    /// What the map's colors say.
+    #[serde(default)]
+    pub paint: Paint,
 }
 
 impl Default for Selection {
     fn default() -> Self {
-        Self { level: Level::Heap, arena: None, pool: None, pinned: None, follow: true, fold: true }
+        Self {
+            level: Level::Heap,
+            arena: None,
+            pool: None,
+            pinned: None,
+            follow: true,
+            fold: true,
+            paint: Paint::SizeClass,
+        }
     }
 }
 

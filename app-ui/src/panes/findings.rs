@@ -70,7 +70,11 @@ fn verdict(ui: &mut Ui, view: &View<'_>, findings: &Findings, commands: &mut Vec
         Placed::Model => "the model\u{2019}s heap",
         Placed::Recorded => "the heap as recorded",
     };
-    ui.weak(format!("Of {}, on {heap}.", count(*operations, "operation")));
+    ui.weak(if *operations == 0 && view.head.process.is_some() {
+        "Of a process at one moment.".to_owned()
+    } else {
+        format!("Of {}, on {heap}.", count(*operations, "operation"))
+    });
     doubted(ui, view, commands);
     heading(ui, "What speaks for it");
     for evidence in &verdict.evidence {

@@ -128,6 +128,10 @@ fn above_ui(ui: &mut Ui, view: &View<'_>, inspected: &Inspected, commands: &mut 
     }
     ui.add_space(8.0);
     ui.label(RichText::new("C library").heading().size(15.0));
+    if view.head.process.is_some() && inspected.raw_blocks == 0 {
+        ui.weak("Process has what the process had of it when the picture was taken.");
+        return;
+    }
     ui.label(format!(
         "{} of {} in all",
         count(inspected.raw_blocks, "live block"),

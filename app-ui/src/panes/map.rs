@@ -9,7 +9,7 @@ use session::diagnosis::Placed;
 use session::format::grouped;
 use session::order::Order;
 use session::view::map::MapLook;
-use session::{Level, Place};
+use session::{Level, Paint, Place};
 use sim_core::{Addr, ArenaId};
 
 use super::map_scene::{Frame, Scene};
@@ -36,6 +36,7 @@ struct PictureKey {
     arena: Option<ArenaId>,
     pool: Option<Addr>,
     fold: bool,
+    paint: Paint,
     /// The tiles that are there.
     tiles: (u32, usize),
     size: (i32, i32),
@@ -50,7 +51,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, state: &mut MapState, wishes: &mu
     map_held::line(ui, view, &mut wishes.commands);
     if picture_ui(ui, view, map_legend::legend_height(ui, view) + ui.spacing().item_spacing.y, state, wishes)
     {
-        map_legend::legend(ui, view);
+        map_legend::legend(ui, view, &mut wishes.commands);
     }
 }
 
@@ -223,6 +224,7 @@ fn paint(ui: &Ui, view: &View<'_>, scene: &Scene<'_>, frame: &Frame, size: (i32,
         arena: view.picture.selection.arena,
         pool: view.picture.selection.pool,
         fold: view.picture.selection.fold,
+        paint: view.picture.paint.as_ref().map_or(Paint::SizeClass, |paint| paint.by),
         tiles: scene.tiles(),
         size,
         scroll: frame.scroll,

@@ -1,14 +1,15 @@
 //! The map's legend: what the fills mean, and the ramp of size classes.
 
-use egui::{Color32, Painter, Pos2, Rect, Stroke, StrokeKind, Ui, Vec2};
-use session::Level;
-use session::format::{bytes, grouped};
+use egui::{Color32, Painter, Pos2, Rect, Role, Stroke, StrokeKind, Ui, Vec2, WidgetInfo};
+use session::format::{bytes, grouped, printable};
 use session::view::map::MapPicture;
+use session::{Level, Order, Paint};
 use sim_core::SizeClass;
 
 use super::View;
 use super::boxes::sign;
 use super::map_arrows::ARROWS;
+use crate::command::Command;
 use crate::theme::mix;
 
 /// Height that the legend needs.
@@ -16,7 +17,9 @@ pub(super) fn legend_height(ui: &Ui, view: &View<'_>) -> f32 {
     let line = ui.text_style_height(&egui::TextStyle::Small).max(ui.spacing().interact_size.y) + 2.0;
     // The swatches wrap to a second line in a narrow pane.
     let lines = if ui.available_width() < 620.0 { 2.0 } else { 1.0 };
-    if has_ramp(ui, view) { (lines + 1.0) * line } else { lines * line }
+    // So do groups with long names.
+    let groups = if view.picture.paint.is_some() { lines + 1.0 } else { 1.0 };
+    if has_ramp(ui, view) { (lines + groups) * line } else { lines * line }
 }
 
 /// Whether there is room for the ramp: a lesson on a phone wants the picture large.
@@ -25,7 +28,7 @@ fn has_ramp(ui: &Ui, view: &View<'_>) -> bool {
 }
 
 /// What the fills mean, and the ramp of size classes.
-pub(super) fn legend(ui: &mut Ui, view: &View<'_>) {
+pub(super) fn legend(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
     let theme = view.theme;
     let sample = theme.class(view.profile().nb_small_size_classes() / 2);
     ui.spacing_mut().item_spacing.y = 2.0;
@@ -109,26 +112,76 @@ pub(super) fn legend(ui: &mut Ui, view: &View<'_>) {
     if !has_ramp(ui, view) {
         return;
     }
-    ui.horizontal(|ui| {
-        let profile = view.profile();
-        let classes = profile.nb_small_size_classes();
-        ui.spacing_mut().item_spacing.x = 5.0;
-        ui.small(format!("size class 0 ({} bytes)", profile.alignment));
-        let width = (ui.available_width() - 150.0).clamp(60.0, 360.0);
-        let (rect, response) = ui.allocate_exact_size(Vec2::new(width, 11.0), egui::Sense::hover());
-        let step = width / f32::from(classes);
-        for class in 0..classes {
-            let x = rect.left() + step * f32::from(class);
-            let cell = Rect::from_min_max(Pos2::new(x, rect.top()), Pos2::new(x + step, rect.bottom()));
-            ui.painter().rect_filled(cell, 0.0, theme.class(class));
+    if view.head.process.is_some() {
+        ui.horizontal_wrapped(|ui| painted(ui, view, commands));
+        return;
+    }
+    ui.horizontal(|ui| ramp(ui, view));
+}
+
+/// What the colors say, and a choice of it.
+fn painted(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
+    let mut by = view.picture.selection.paint;
+    ui.small("color:");
+    let combo = egui::ComboBox::from_id_salt("paint").selected_text(by.words()).width(92.0);
+    let combo = combo.show_ui(ui, |ui| {
+        for paint in Paint::ALL {
+            ui.selectable_value(&mut by, paint, paint.words());
         }
-        if let Some(pos) = response.hover_pos() {
-            let class = (((pos.x - rect.left()) / step).max(0.0) as u16).min(classes - 1);
-            let size = profile.block_size(SizeClass(class));
-            response.on_hover_text(format!("Size class {class}: blocks of {}", bytes(size)));
-        }
-        ui.small(format!("{} ({} bytes)", classes - 1, profile.small_request_threshold));
     });
+    combo
+        .response
+        .widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, "What the map\u{2019}s colors say"));
+    if by != view.picture.selection.paint {
+        commands.push(Command::Order(Order::Paint(by)));
+    }
+    let Some(paint) = &view.picture.paint else {
+        ramp(ui, view);
+        return;
+    };
+    let colors = view.colors();
+    ui.spacing_mut().item_spacing.x = 5.0;
+    for (group, of) in (0..).zip(&paint.groups).filter(|(_, of)| of.bytes > 0) {
+        let name = printable(&of.name);
+        let fill = |p: &Painter, r: Rect| {
+            p.rect_filled(r, 0.0, colors.group(group));
+        };
+        sign(ui, view, &last_letters(&name), &fill).on_hover_text(format!("{name}: {}", bytes(of.bytes)));
+    }
+}
+
+/// A name's end, which tells most of it, where it is too long for a legend.
+fn last_letters(name: &str) -> String {
+    const LETTERS: usize = 28;
+    let count = name.chars().count();
+    if count <= LETTERS {
+        return name.to_owned();
+    }
+    let end: String = name.chars().skip(count - LETTERS).collect();
+    format!("\u{2026}{end}")
+}
+
+/// The ramp of size classes.
+fn ramp(ui: &mut Ui, view: &View<'_>) {
+    let theme = view.theme;
+    let profile = view.profile();
+    let classes = profile.nb_small_size_classes();
+    ui.spacing_mut().item_spacing.x = 5.0;
+    ui.small(format!("size class 0 ({} bytes)", profile.alignment));
+    let width = (ui.available_width() - 150.0).clamp(60.0, 360.0);
+    let (rect, response) = ui.allocate_exact_size(Vec2::new(width, 11.0), egui::Sense::hover());
+    let step = width / f32::from(classes);
+    for class in 0..classes {
+        let x = rect.left() + step * f32::from(class);
+        let cell = Rect::from_min_max(Pos2::new(x, rect.top()), Pos2::new(x + step, rect.bottom()));
+        ui.painter().rect_filled(cell, 0.0, theme.class(class));
+    }
+    if let Some(pos) = response.hover_pos() {
+        let class = (((pos.x - rect.left()) / step).max(0.0) as u16).min(classes - 1);
+        let size = profile.block_size(SizeClass(class));
+        response.on_hover_text(format!("Size class {class}: blocks of {}", bytes(size)));
+    }
+    ui.small(format!("{} ({} bytes)", classes - 1, profile.small_request_threshold));
 }
 
 /// Draws a sign with its name and what it means.

@@ -3,11 +3,11 @@
 use egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, StrokeKind, Ui, Vec2};
 use session::Place;
 use session::facts::{self, BlockState, PoolFacts};
-use session::format::{address, count, grouped};
+use session::format::{address, count, grouped, printable};
 use session::view::inspect::HeaderFacts;
 use session::view::map::MapPicture;
+use sim_core::Addr;
 use sim_core::report::PoolState;
-use sim_core::{Addr, SizeClass};
 
 use super::map_arrows::FreeArrows;
 use super::map_scene::{BAND, Frame, Scene, TOP_LEFT, arena_line};
@@ -92,7 +92,7 @@ pub(super) fn labels(painter: &Painter, view: &View<'_>, scene: &Scene<'_>, fram
                     if let (Some(class), PoolState::Used | PoolState::Full) = (pool.class, pool.state) {
                         left -= 1;
                         let rect = frame.screen(cells.cell(at));
-                        let gauge = Gauge { view, pool: &pool, class, rect };
+                        let gauge = Gauge { view, pool: &pool, rect };
                         gauge.text(painter, rect.center(), Align2::CENTER_CENTER, &class.to_string(), 11.0);
                     }
                 }
@@ -216,14 +216,14 @@ fn pool_labels(
     let wide = inner.width();
     if rect.width() < 44.0 || rect.height() < 40.0 {
         if let (Some(class), PoolState::Used | PoolState::Full) = (pool.class, pool.state) {
-            let gauge = Gauge { view, pool, class, rect };
+            let gauge = Gauge { view, pool, rect };
             gauge.text(painter, rect.center(), Align2::CENTER_CENTER, &class.to_string(), 11.0);
         }
         return;
     }
     match (pool.state, pool.class) {
         (PoolState::Used | PoolState::Full, Some(class)) => {
-            let gauge = Gauge { view, pool, class, rect };
+            let gauge = Gauge { view, pool, rect };
             if !gauge.text(painter, inner.left_top(), TOP_LEFT, &format!("class {class}"), 12.0) {
                 gauge.text(painter, inner.left_top(), TOP_LEFT, &class.to_string(), 12.0);
             }
@@ -284,7 +284,6 @@ fn names_in(view: &View<'_>, pool: &PoolFacts) -> String {
 struct Gauge<'a> {
     view: &'a View<'a>,
     pool: &'a PoolFacts,
-    class: SizeClass,
     rect: Rect,
 }
 
@@ -300,7 +299,7 @@ impl Gauge<'_> {
         let surface = self.rect.bottom() - self.rect.height() * self.pool.share();
         let theme = self.view.theme;
         let color = if surface <= place.top() {
-            Theme::on(theme.class(self.class.0))
+            Theme::on(self.view.colors().of_pool(self.pool))
         } else {
             if surface < place.bottom() {
                 // The surface runs through the text: a plate keeps it readable.
@@ -378,7 +377,7 @@ fn block_label(
     rect: Rect,
 ) {
     let theme = view.theme;
-    let class = theme.class(pool.class.map_or(0, |c| c.0));
+    let class = view.colors().of_block(pool, index as usize);
     let roomy = rect.width() >= 64.0 && rect.height() >= 30.0;
     let offset = || view.offset(u64::from(facts::block_offset(view.profile(), pool, index)));
     let inner = rect.shrink(5.0);
@@ -510,6 +509,13 @@ pub(super) fn tooltip(ui: &mut Ui, view: &View<'_>, place: Place) {
                 (None, _) => {
                     ui.label("Never carved: part of the arena, never used for any class");
                 }
+            }
+            if let Some(name) = view.picture.paint.as_ref().and_then(|paint| paint.name_of_pool(addr)) {
+                ui.label(format!(
+                    "Most of it, by {}: {}",
+                    view.picture.selection.paint.words(),
+                    printable(name)
+                ));
             }
         }
         Place::Block(addr) => {

@@ -120,20 +120,14 @@ impl Scene<'_> {
         let profile = view.profile();
         match self {
             Self::Heap { first, tiles, grid, .. } => {
-                raster::heap(profile, (*first, tiles), grid, scroll, size, view.theme)
+                raster::heap(profile, (*first, tiles), grid, scroll, size, view.colors())
             }
             Self::Arena { tile, grid, .. } => {
-                raster::arena(profile, tile, &grid.moved(0, -scroll), size, view.theme)
+                raster::arena(profile, tile, &grid.moved(0, -scroll), size, view.colors())
             }
             Self::Pool { pool, states, grid, header, tail, .. } => {
-                let picture = BlockPicture {
-                    states,
-                    class: pool.class.map_or(0, |c| c.0),
-                    grid: *grid,
-                    header: *header,
-                    tail: *tail,
-                };
-                raster::blocks(&picture, scroll, size, view.theme)
+                let picture = BlockPicture { states, pool, grid: *grid, header: *header, tail: *tail };
+                raster::blocks(&picture, scroll, size, view.colors())
             }
         }
     }

@@ -62,6 +62,7 @@ use sim_core::{Addr, Profile};
 use crate::command::{Action, Command};
 use crate::examples::lesson;
 use crate::icons::{Icon, icon_button};
+use crate::raster::Colors;
 use crate::theme::Theme;
 
 /// What every pane may read.
@@ -96,6 +97,11 @@ impl<'a> View<'a> {
     /// The constants of the build.
     pub(crate) fn profile(&self) -> &'a Profile {
         &self.head.profile
+    }
+
+    /// The colors of the map.
+    pub(crate) fn colors(&self) -> Colors<'a> {
+        Colors { theme: self.theme, paint: self.picture.paint.as_ref() }
     }
 
     /// Bytes from a pool's start: in decimal in a lesson, whose sentences count so.

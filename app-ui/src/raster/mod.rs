@@ -4,10 +4,12 @@
 //! changes and one quad a frame, and lines stay sharp. Nothing here knows of an egui context.
 
 mod blocks;
+mod colors;
 pub(crate) mod grid;
 mod pools;
 
 pub(crate) use blocks::{BlockPicture, blocks};
+pub(crate) use colors::Colors;
 pub(crate) use pools::{arena, heap};
 
 use egui::{Color32, ColorImage};

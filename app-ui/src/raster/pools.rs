@@ -7,8 +7,8 @@ use sim_core::Profile;
 use sim_core::report::PoolState;
 
 use super::grid::{CellGrid, TileGrid};
-use super::{Canvas, PixelRect};
-use crate::theme::{Theme, mix};
+use super::{Canvas, Colors, PixelRect};
+use crate::theme::mix;
 
 /// The arenas between `scroll` and `scroll + height` of the grid's height; `first` is the number of the first tile.
 pub(crate) fn heap(
@@ -17,15 +17,16 @@ pub(crate) fn heap(
     grid: &TileGrid,
     scroll: i32,
     size: (i32, i32),
-    theme: &Theme,
+    colors: Colors<'_>,
 ) -> ColorImage {
+    let theme = colors.theme;
     let mut canvas = Canvas::new(size.0, size.1, theme.ground);
     for index in grid.between(scroll, scroll + size.1) {
         let tile = grid.tile(index);
         canvas.fill(PixelRect { y: tile.y - scroll, ..tile }, theme.tile);
         // What scrolled into view is on its way.
         if let Some(arena) = index.checked_sub(first).and_then(|at| tiles.get(at as usize)) {
-            cells(&mut canvas, profile, arena, &grid.cells(index).moved(0, -scroll), theme);
+            cells(&mut canvas, profile, arena, &grid.cells(index).moved(0, -scroll), colors);
         }
     }
     canvas.finish()
@@ -37,23 +38,23 @@ pub(crate) fn arena(
     tile: &Tile,
     grid: &CellGrid,
     size: (i32, i32),
-    theme: &Theme,
+    colors: Colors<'_>,
 ) -> ColorImage {
-    let mut canvas = Canvas::new(size.0, size.1, theme.ground);
-    cells(&mut canvas, profile, tile, grid, theme);
+    let mut canvas = Canvas::new(size.0, size.1, colors.theme.ground);
+    cells(&mut canvas, profile, tile, grid, colors);
     canvas.finish()
 }
 
-fn cells(canvas: &mut Canvas, profile: &Profile, tile: &Tile, grid: &CellGrid, theme: &Theme) {
+fn cells(canvas: &mut Canvas, profile: &Profile, tile: &Tile, grid: &CellGrid, colors: Colors<'_>) {
     for index in 0..grid.count {
         let cell = grid.cell(index);
         if cell.y >= canvas.height || cell.y + cell.h <= 0 {
             continue;
         }
         match tile.pool(profile, index) {
-            Some(pool) => pool_cell(canvas, cell, &pool, theme),
+            Some(pool) => pool_cell(canvas, cell, &pool, colors),
             // The pool that a misaligned arena loses.
-            None => canvas.hatch(inner(cell), 5, theme.lost),
+            None => canvas.hatch(inner(cell), 5, colors.theme.lost),
         }
     }
 }
@@ -66,7 +67,8 @@ fn inner(cell: PixelRect) -> PixelRect {
     }
 }
 
-fn pool_cell(canvas: &mut Canvas, cell: PixelRect, pool: &PoolFacts, theme: &Theme) {
+fn pool_cell(canvas: &mut Canvas, cell: PixelRect, pool: &PoolFacts, colors: Colors<'_>) {
+    let theme = colors.theme;
     let r = inner(cell);
     let side = r.w.min(r.h);
     match pool.state {
@@ -80,13 +82,13 @@ fn pool_cell(canvas: &mut Canvas, cell: PixelRect, pool: &PoolFacts, theme: &The
         }
         PoolState::Empty => {
             if side >= 3 {
-                canvas.frame(r, if side >= 20 { 2 } else { 1 }, theme.line);
+                canvas.frame(r, if side >= 20 { 2 } else { 1 }, colors.of_empty(pool));
             } else {
-                canvas.fill(r, mix(theme.tile, theme.line, 0.5));
+                canvas.fill(r, mix(theme.tile, colors.of_empty(pool), 0.5));
             }
         }
         PoolState::Used | PoolState::Full => {
-            let color = theme.class(pool.class.map_or(0, |c| c.0));
+            let color = colors.of_pool(pool);
             if side < 4 {
                 canvas.fill(r, mix(theme.tile, color, 0.35 + 0.65 * pool.share()));
                 return;
@@ -116,6 +118,12 @@ mod tests {
     use session::view::map::PoolCell;
     use sim_core::{Addr, ArenaId, SizeClass};
 
+    use crate::theme::Theme;
+
+    fn plain(theme: &Theme) -> Colors<'_> {
+        Colors { theme, paint: None }
+    }
+
     /// An arena whose first pools are in these states.
     fn tile(profile: &Profile, cells: &[(PoolState, u16, u32)]) -> Tile {
         let base = Addr(0x7e00_0000_0000);
@@ -144,7 +152,7 @@ mod tests {
         let tile = tile(&profile, &cells);
         let theme = Theme::new(true, 32);
         let grid = CellGrid { x: 0, y: 0, columns: 8, count: 64, cell_w: 20, cell_h: 20 };
-        let image = arena(&profile, &tile, &grid, (160, 160), &theme);
+        let image = arena(&profile, &tile, &grid, (160, 160), plain(&theme));
         let at = |pool: usize, x: usize, y: usize| image.pixels[y * 160 + pool * 20 + x];
         assert_eq!(at(0, 10, 3), theme.class(31), "full to the top");
         assert_eq!(at(1, 10, 18), theme.class(0), "one block at the bottom");
@@ -160,11 +168,11 @@ mod tests {
         let tiles = vec![tile(&profile, &[(PoolState::Full, 31, 31); 64]); 3];
         let grid = TileGrid::fit(3, 64, 800, 600, 1.0);
         let theme = Theme::new(false, 32);
-        let image = super::heap(&profile, (0, &tiles), &grid, 0, (800, 600), &theme);
+        let image = super::heap(&profile, (0, &tiles), &grid, 0, (800, 600), plain(&theme));
         assert_eq!(image.size, [800, 600]);
         assert!(image.pixels.contains(&theme.class(31)));
         // Tiles that are not there yet leave their place empty.
-        let late = super::heap(&profile, (3, &[]), &grid, 0, (800, 600), &theme);
+        let late = super::heap(&profile, (3, &[]), &grid, 0, (800, 600), plain(&theme));
         assert!(!late.pixels.contains(&theme.class(31)));
     }
 }

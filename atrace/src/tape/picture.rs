@@ -7,8 +7,8 @@ use std::io::{self, Write};
 
 use sim_core::Addr;
 use sim_core::picture::{
-    ArenaPicture, Cause, ChunkRow, ChunkState, Finding, HeapPicture, Inventory, MappingRow, PartRow, PictureSource,
-    PoolPicture, ProcessPicture, TypeRow,
+    ArenaPicture, Cause, ChunkRow, ChunkState, Finding, HeapPicture, Inventory, MappingRow, PartRow,
+    PictureSource, PoolMemory, PoolPicture, ProcessPicture, TypeRow,
 };
 
 use crate::container::{BLOCK_BYTES_MAX, BlockKind, Header};
@@ -49,11 +49,12 @@ enum Column {
     Edges = 20,
     Chunks = 21,
     Findings = 22,
+    PoolMemory = 23,
     End = 255,
 }
 
 impl Column {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 25] = [
         Self::Facts,
         Self::Heaps,
         Self::Arenas,
@@ -77,6 +78,7 @@ impl Column {
         Self::Edges,
         Self::Chunks,
         Self::Findings,
+        Self::PoolMemory,
         Self::End,
     ];
 
@@ -202,6 +204,10 @@ fn write_tables<W: Write>(stream: &mut Stream<W>, inventory: &Inventory) -> io::
     column(stream, Column::Findings, &inventory.findings, |row: &Finding, out| {
         out.number(row.cause.code());
         out.number(row.bytes);
+    })?;
+    column(stream, Column::PoolMemory, &inventory.pool_memory, |row: &PoolMemory, out| {
+        out.number(row.resident_bytes);
+        out.number(row.private_bytes);
     })
 }
 
@@ -475,6 +481,9 @@ impl PictureReader {
                     path: entries.number()?,
                     flags: entries.number()?,
                 })
+            }),
+            Column::PoolMemory => fill(&mut inventory.pool_memory, header, raw, |entries| {
+                Some(PoolMemory { resident_bytes: entries.number()?, private_bytes: entries.number()? })
             }),
             Column::Findings => fill(&mut inventory.findings, header, raw, |entries| {
                 Some(Finding { cause: Cause::of_code(entries.number()?)?, bytes: entries.number()? })

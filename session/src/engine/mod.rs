@@ -35,6 +35,7 @@ use crate::selection::Selection;
 use crate::setup::Overrides;
 use crate::snapshots::{Kept, Snapshots, Which};
 use crate::trouble::Trouble;
+use crate::view::paint::Painting;
 use crate::view::tracemalloc::Statistics;
 use crate::view::{Hint, Look};
 use comparing::Comparing;
@@ -56,6 +57,7 @@ pub struct Engine {
     filter: Filter,
     contents: Contents,
     statistics: Statistics,
+    painting: Painting,
     holding: Holding,
     trying: Trying,
     look: Look,
@@ -317,6 +319,7 @@ impl Engine {
                 self.seen = None;
             }
             Order::Fold(fold) => self.selection.fold = fold,
+            Order::Paint(paint) => self.selection.paint = paint,
             Order::Clear => self.clear(),
             Order::Cancel => {
                 self.stop_trying();

@@ -67,6 +67,7 @@ impl Engine {
                     filter: &self.filter,
                     contents: &self.contents,
                     statistics: &mut self.statistics,
+                    painting: &mut self.painting,
                 };
                 picture = Some(Box::new(Picture::of(session, sources)));
             }

@@ -11,6 +11,7 @@ pub mod inspect;
 pub mod layers;
 pub mod map;
 pub mod mi_page;
+pub mod paint;
 pub mod process;
 pub mod program;
 pub mod tables;
@@ -49,6 +50,7 @@ use inspect::Inspected;
 use layers::{DebugHooks, Domains};
 use map::{Crumbs, MapLook, MapPicture};
 use mi_page::MiPage;
+use paint::{MapPaint, Painting};
 use program::Played;
 use tables::{ArenaTable, ClassRow, SegmentTable, StatsFacts};
 use tape::{LastCall, Narration, Operations, OperationsLook};
@@ -395,6 +397,8 @@ pub struct Picture {
     pub quiz: Option<QuizView>,
     /// Where the look asks for it: the map,
     pub map: Option<MapPicture>,
+    /// with what its colors say, where that is not the size class,
+    pub paint: Option<MapPaint>,
     /// the size classes,
     pub classes: Option<Vec<ClassRow>>,
     /// the arenas' table,
@@ -456,11 +460,13 @@ pub(crate) struct Sources<'a> {
     pub(crate) filter: &'a crate::filter::Filter,
     pub(crate) contents: &'a crate::contents::Contents,
     pub(crate) statistics: &'a mut tracemalloc::Statistics,
+    pub(crate) painting: &'a mut Painting,
 }
 
 impl Picture {
     pub(crate) fn of(session: &Session, sources: Sources<'_>) -> Self {
-        let Sources { recorded, look, lesson, quiz, selection, kept, filter, contents, statistics } = sources;
+        let Sources { recorded, look, lesson, quiz, selection, kept, filter, .. } = sources;
+        let Sources { contents, statistics, painting, .. } = sources;
         let heap = session.heap();
         let layers = session.machine().layers().is_some();
         let ground = recorded.map_or(Ground::Model(heap), Ground::Recorded);
@@ -471,6 +477,8 @@ impl Picture {
         let taught = lesson.as_ref().map(|lesson| &*lesson.id);
         let narration = look.narration.then(|| Narration::of(session, taught));
         let mi_page = look.segments.as_ref().and_then(|_| MiPage::of(session.machine(), chosen));
+        let map = look.map.as_ref();
+        let map = map.map(|look| MapPicture::of(session.machine(), ground, selection, focus, look));
         Self {
             revision: session.revision(),
             step: session.step(),
@@ -496,10 +504,8 @@ impl Picture {
             },
             lesson,
             quiz,
-            map: look
-                .map
-                .as_ref()
-                .map(|look| MapPicture::of(session.machine(), ground, selection, focus, look)),
+            paint: painting.of(session, selection.paint, map.as_ref()),
+            map,
             classes: look.classes.then(|| tables::classes(session)),
             arena_table: look.arenas.as_ref().map(|rows| match recorded {
                 Some(recorded) => ArenaTable::of_recorded(recorded, rows),

@@ -178,7 +178,7 @@ fn states(inventory: &Inventory) -> Vec<ChunkSum> {
 }
 
 /// The text with a number that counts from 1.
-fn named(texts: &[String], number: u32) -> Option<String> {
+pub(super) fn named(texts: &[String], number: u32) -> Option<String> {
     texts.get((number as usize).checked_sub(1)?).cloned()
 }
 
@@ -226,7 +226,7 @@ impl ObjectFacts {
     }
 }
 
-fn type_name(inventory: &Inventory, number: u32) -> Option<String> {
+pub(super) fn type_name(inventory: &Inventory, number: u32) -> Option<String> {
     inventory.types.get((number as usize).checked_sub(1)?).map(|of| of.name.clone())
 }
 

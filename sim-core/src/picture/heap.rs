@@ -117,6 +117,25 @@ impl HeapPicture {
     }
 }
 
+impl HeapPicture {
+    /// The number among all blocks in use of the first one of the pool that begins at `pool`, and which blocks of that pool are in
+    /// use, by number in it.
+    pub fn blocks_of_pool(
+        &self,
+        profile: &Profile,
+        pool: Addr,
+    ) -> Option<(u64, impl Iterator<Item = u16> + use<>)> {
+        let mut first = 0;
+        for (_, at, of, free) in self.pools(profile) {
+            if at == pool {
+                return Some((first, numbers_in_use(*of, free)));
+            }
+            first += u64::from(of.in_use);
+        }
+        None
+    }
+}
+
 /// Numbers of the blocks of a pool that are in use, in order.
 pub(crate) fn numbers_in_use(pool: PoolPicture, free: &[u16]) -> impl Iterator<Item = u16> + use<> {
     let mut is_free = vec![false; usize::from(pool.carved)];

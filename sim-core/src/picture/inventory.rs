@@ -81,6 +81,15 @@ pub struct MappingRow {
     pub private_bytes: u64,
 }
 
+/// What of a pool is in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PoolMemory {
+    /// Bytes in memory.
+    pub resident_bytes: u32,
+    /// Of these, bytes that no other process maps.
+    pub private_bytes: u32,
+}
+
 /// A part of the resident memory.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PartRow {
@@ -222,6 +231,8 @@ pub struct Inventory {
     pub owners: Vec<String>,
     /// Ways from roots, as texts.
     pub paths: Vec<String>,
+    /// What of each carved pool of all heaps is in memory, in the order of [`super::HeapPicture::pools`]; empty where that is not known.
+    pub pool_memory: Vec<PoolMemory>,
     /// What was mapped, by address.
     pub mappings: Vec<MappingRow>,
     /// The resident memory in its parts, in the order they are told.
@@ -244,7 +255,10 @@ impl Inventory {
         let parts: usize = self.parts.iter().map(|row| row.name.len() + size_of::<PartRow>()).sum();
         let BlockColumns { types: of, owners, paths, flags } = &self.blocks;
         let columns = 4 * (of.len() + owners.len() + paths.len()) + flags.len();
-        let rest = 8 * self.edges.len() + size_of_val(self.chunks.as_slice()) + size_of_val(self.findings.as_slice());
+        let columns = columns + size_of_val(self.pool_memory.as_slice());
+        let rest = 8 * self.edges.len()
+            + size_of_val(self.chunks.as_slice())
+            + size_of_val(self.findings.as_slice());
         (texts(&self.owners) + texts(&self.paths) + types + mappings + parts + columns + rest) as u64
     }
 

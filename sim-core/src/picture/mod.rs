@@ -13,7 +13,8 @@ pub use check::{PictureError, Place};
 pub(crate) use heap::numbers_in_use;
 pub use heap::{ArenaPicture, HeapPicture, PoolPicture};
 pub use inventory::{
-    BlockColumns, BlockFlags, Cause, ChunkRow, ChunkState, Finding, Inventory, MappingRow, PartRow, PictureSource, TypeRow,
+    BlockColumns, BlockFlags, Cause, ChunkRow, ChunkState, Finding, Inventory, MappingRow, PartRow,
+    PictureSource, PoolMemory, TypeRow,
 };
 
 /// A process at one moment.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sim_core::picture::{
-    BlockColumns, Cause, ChunkRow, ChunkState, Finding, HeapPicture, Inventory, MappingRow, PartRow, PictureSource,
-    ProcessPicture, TypeRow,
+    BlockColumns, Cause, ChunkRow, ChunkState, Finding, HeapPicture, Inventory, MappingRow, PartRow,
+    PictureSource, PoolMemory, ProcessPicture, TypeRow,
 };
 use sim_core::{Addr, Call, Domain, Machine, Op, Profile, Trace, TraceBuilder};
 
@@ -95,6 +95,10 @@ pub(crate) fn process(profile: &Profile, calls: u64) -> ProcessPicture {
             findings: vec![
                 Finding { cause: Cause::Objects, bytes: 1 },
                 Finding { cause: Cause::CLibraryFree, bytes: u64::MAX },
+            ],
+            pool_memory: vec![
+                PoolMemory { resident_bytes: u32::MAX, private_bytes: 4096 },
+                PoolMemory::default(),
             ],
             edges: (0..blocks as u32)
                 .map(|block| (block, block / 2))

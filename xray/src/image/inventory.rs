@@ -1,9 +1,10 @@
 //! What is known of a process beside pymalloc's state, as a file carries it: types, owners and ways of all blocks, mappings, parts.
 
 use hashbrown::HashMap;
+use sim_core::Profile;
 use sim_core::picture::{
-    BlockColumns, BlockFlags, ChunkRow, ChunkState, Finding, Inventory, MappingRow, PartRow, PictureSource,
-    ProcessPicture, TypeRow,
+    BlockColumns, BlockFlags, ChunkRow, ChunkState, Finding, HeapPicture, Inventory, MappingRow, PartRow,
+    PictureSource, PoolMemory, ProcessPicture, TypeRow,
 };
 
 use super::chunks::State;
@@ -64,7 +65,24 @@ pub fn process_picture(
     let picture = edges.nodes().picture();
     let heaps = (0..picture.tables.len()).map(|table| picture.heap(edges.memory, table));
     let heaps = heaps.collect::<Result<Vec<_>, _>>()?;
-    Ok(ProcessPicture { heaps, inventory: inventory(edges, owners, reach, pages, source) })
+    let pool_memory = pool_memory(&heaps, &picture.profile(), pages);
+    let inventory = Inventory { pool_memory, ..inventory(edges, owners, reach, pages, source) };
+    Ok(ProcessPicture { heaps, inventory })
+}
+
+/// What of each pool is in memory, where that is known.
+fn pool_memory(heaps: &[HeapPicture], profile: &Profile, pages: &Pages<'_>) -> Vec<PoolMemory> {
+    if pages.resident.bytes() == 0 {
+        return Vec::new();
+    }
+    let places = heaps.iter().flat_map(|heap| heap.pools(profile)).map(|(_, at, ..)| at.0);
+    let bytes = |of: &Resident, at: u64| of.within(at, at.saturating_add(profile.pool_size)) as u32;
+    places
+        .map(|at| PoolMemory {
+            resident_bytes: bytes(&pages.resident, at),
+            private_bytes: bytes(&pages.private, at),
+        })
+        .collect()
 }
 
 /// What is known beside the heaps.
@@ -130,6 +148,7 @@ fn inventory(
             .map(|part| PartRow { name: part.what.name().to_owned(), bytes: part.bytes })
             .collect(),
         findings: pages.findings.to_vec(),
+        pool_memory: Vec::new(),
         edges: references(edges),
         chunks,
         source,

@@ -85,7 +85,11 @@ fn next(cause: Cause, found: &Found) -> String {
                     String::new()
                 };
                 let own = if holder.alone > 0 {
-                    format!("drop {}: {} it holds alone", printable(&holder.name), count(holder.alone, "arena"))
+                    format!(
+                        "drop {}: {} it holds alone",
+                        printable(&holder.name),
+                        count(holder.alone, "arena")
+                    )
                 } else {
                     format!("drop {}: no arena it holds alone", printable(&holder.name))
                 };
@@ -161,12 +165,7 @@ pub(super) fn overview(out: &mut Reported, args: &Args, seen: &Seen, found: &Fou
 }
 
 /// What it cost, and how far it can be believed.
-pub(super) fn ending(
-    out: &mut Reported,
-    args: &Args,
-    seen: &Seen,
-    core: Option<&CoreRow>,
-) -> Result<()> {
+pub(super) fn ending(out: &mut Reported, args: &Args, seen: &Seen, core: Option<&CoreRow>) -> Result<()> {
     if let Some(row) = core {
         super::core::ending(out, row, seen.copy.threads)?;
     } else if args.no_stop {

@@ -445,7 +445,8 @@ impl Figures<'_> {
         // Where most arenas are kept by several groups together, no place in the source is the one to change.
         let together = alone * 2 < end.arenas;
         if together {
-            let mut spread: Vec<&Group> = groups.iter().filter(|group| group.arenas * 2 >= end.arenas).collect();
+            let mut spread: Vec<&Group> =
+                groups.iter().filter(|group| group.arenas * 2 >= end.arenas).collect();
             spread.sort_by_key(|group| std::cmp::Reverse(group.arenas));
             for group in spread.into_iter().take(3) {
                 verdict.show(self.stands_in(group), View::Holders);

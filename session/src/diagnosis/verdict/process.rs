@@ -30,7 +30,8 @@ impl Process {
         if !trace.is_empty() || findings.is_empty() {
             return None;
         }
-        let mut parts: Vec<(String, u64)> = parts.iter().map(|part| (part.name.clone(), part.bytes)).collect();
+        let mut parts: Vec<(String, u64)> =
+            parts.iter().map(|part| (part.name.clone(), part.bytes)).collect();
         let resident = parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.1));
         parts.sort_by_key(|part| std::cmp::Reverse(part.1));
         parts.truncate(PARTS);
@@ -72,7 +73,9 @@ impl Figures<'_> {
         }
         if process.source.approximate {
             verdict.confidence -= 0.2;
-            verdict.doubts.push("the process ran on while it was looked at: the picture is approximate".to_owned());
+            verdict
+                .doubts
+                .push("the process ran on while it was looked at: the picture is approximate".to_owned());
         }
         verdict.doubts.push("a picture shows a moment: whether it grows, only a second one tells".to_owned());
         verdict.tries.push(Try::Do(
