@@ -17,7 +17,7 @@ use xray::image::reach::Reach;
 use xray::image::summary::Summary;
 use xray::image::verdict::{Evidence, Finding, findings};
 use xray::image::{Part, Picture};
-use xray::source::{Copy, Progress, Target};
+use xray::source::{Copy, Progress, Target, copy_family};
 
 /// How often a process is stopped again where it was in the middle of malloc or free.
 const TRIES: u32 = 5;
@@ -40,26 +40,44 @@ pub(crate) struct Seen {
 
 /// A picture, of a moment at which no pool was being changed where there is such a one. `tell` hears how much is copied.
 pub(crate) fn look(pid: i32, stop: bool, tell: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Result<Seen> {
-    let shown = || format!("process {pid}");
+    look_together(&[pid], stop, tell)?.pop().with_context(|| format!("process {pid} was not copied"))
+}
+
+/// Pictures of several processes at one moment.
+pub(crate) fn look_together(
+    pids: &[i32],
+    stop: bool,
+    tell: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Vec<Seen>> {
+    let targets: Vec<Target> = pids.iter().map(|pid| python(*pid)).collect::<Result<_>>()?;
+    let mut stops = 1;
+    loop {
+        let copies = copy_family(&targets, stop, tell)?;
+        let mut all = Vec::new();
+        for (target, copy) in targets.iter().zip(copies) {
+            let shown = format!("process {}", target.pid());
+            let version = version_of(&copy.memory).with_context(|| shown.clone())?;
+            let picture = Picture::of(&copy.memory, version).with_context(|| shown.clone())?;
+            let pid = Some(target.pid());
+            all.push(Seen { shown, pid, copy, picture, stops, ran: !stop, core: String::new() });
+        }
+        if !stop || stops == TRIES || all.iter().all(|seen| seen.picture.pools.in_flight() == 0) {
+            return Ok(all);
+        }
+        stops += 1;
+        thread::sleep(BETWEEN);
+    }
+}
+
+/// A process that is a `CPython`. Asked before any is stopped and copied for nothing.
+fn python(pid: i32) -> Result<Target> {
     let target = Target::open(pid)?;
-    // Asked before it is stopped and copied for nothing.
     if target.python()?.is_none() {
         bail!(
             "process {pid} is no CPython: nothing that it has mapped is named as one is (python3.X, libpython3.X.so, an extension module)"
         );
     }
-    let mut stops = 1;
-    loop {
-        let copy = target.copy(stop, tell)?;
-        let version = version_of(&copy.memory).with_context(shown)?;
-        let picture = Picture::of(&copy.memory, version).with_context(shown)?;
-        if picture.pools.in_flight() == 0 || !stop || stops == TRIES {
-            let (shown, pid) = (shown(), Some(pid));
-            return Ok(Seen { shown, pid, copy, picture, stops, ran: !stop, core: String::new() });
-        }
-        stops += 1;
-        thread::sleep(BETWEEN);
-    }
+    Ok(target)
 }
 
 /// What was found in a copy.

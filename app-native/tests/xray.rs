@@ -32,17 +32,51 @@ print("ready", flush=True)
 sys.stdin.readline()
 "#;
 
+/// A process with a child that does nothing and one that reads its objects, whose class steers a terminal.
+const FAMILY: &str = r#"
+import os, sys
+Hostile = type("\x1b]0;x\x07<script>alert(1)</script>", (), {"__slots__": ("a",), "__module__": "evil\n\u202e"})
+rows = [Hostile() for _ in range(60000)]
+for number, row in enumerate(rows): row.a = number + 0.5
+def child(reads):
+    down, up = os.pipe()
+    back, ready = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(up)
+        if reads:
+            for row in rows: row.a
+        os.write(ready, b"x")
+        os.read(down, 1)
+        os._exit(0)
+    os.close(down)
+    os.read(back, 1)
+    return pid, up
+children = [child(False), child(True)]
+print("ready", *(pid for pid, _ in children), flush=True)
+sys.stdin.readline()
+for _, up in children: os.close(up)
+for pid, _ in children: os.waitpid(pid, 0)
+"#;
+
 struct Planted(Child);
 
 impl Planted {
     fn begin() -> Option<Self> {
+        let (planted, line) = Self::of(PLANTED)?;
+        assert_eq!(line, "ready\n");
+        Some(planted)
+    }
+
+    /// Of a program, with what it says first.
+    fn of(program: &str) -> Option<(Self, String)> {
         let Some(interpreter) = interpreters::compared().into_iter().flatten().last() else {
             not_run("arenascope xray on a process", "no CPython was found");
             return None;
         };
         let mut command = interpreter.command(None);
         let mut child = command
-            .args(["-c", PLANTED, "4711-secret-argument"])
+            .args(["-c", program, "4711-secret-argument"])
             .env("SECRET", "4711-secret-environment")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -50,8 +84,7 @@ impl Planted {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n");
-        Some(Self(child))
+        Some((Self(child), line))
     }
 
     fn xray(&self, args: &[&str]) -> String {
@@ -168,4 +201,83 @@ fn a_picture_in_a_file_is_asked_like_any_trace_and_tells_no_secret() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let told = format!("{:?}", opened(&hidden).origin.picture);
     assert!(!told.contains("Session") && !told.contains("sessions"), "names of the program's are gone");
+}
+
+/// What it says when it does not do what it is asked for, and with which code it ends.
+fn refused(args: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_arenascope")).arg("xray").args(args).output().unwrap();
+    assert!(output.stdout.is_empty(), "{args:?}");
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_family_is_told_on_one_screen_and_as_one_object() {
+    let Some((planted, line)) = Planted::of(FAMILY) else { return };
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let ["ready", idle, reader] = words[..] else { panic!("{line}") };
+    let parent = planted.0.id().to_string();
+    let told: Value = serde_json::from_str(&planted.xray(&[idle, reader, reader, "--json"])).unwrap();
+    let bytes = |of: &Value, name: &str| of[name].as_u64().unwrap_or_else(|| panic!("{name} of {of}"));
+    let processes = told["processes"].as_array().unwrap();
+    let pids: Vec<String> = processes.iter().map(|row| bytes(row, "pid").to_string()).collect();
+    assert_eq!(pids, [parent.as_str(), idle, reader], "each once, as they were named");
+    assert_eq!((told["family"].as_bool(), told["says"].as_str()), (Some(true), Some("copied")));
+    assert_eq!(told["held_by"].as_str(), Some("pss"));
+    let sum = |name| processes.iter().map(|row| bytes(row, name)).sum::<u64>();
+    assert_eq!(bytes(&told, "held_bytes"), sum("pss_bytes"));
+    assert_eq!(bytes(&told, "rss_bytes"), sum("rss_bytes"));
+    assert_eq!(bytes(&told, "copied_bytes"), sum("copied_bytes"));
+    for row in processes {
+        assert!(bytes(row, "private_bytes") > bytes(row, "arena_private_bytes"), "{row}");
+        assert!(bytes(row, "shared_bytes") > bytes(row, "arena_shared_bytes"), "{row}");
+        assert!(bytes(&row["arenas"], "before_fork") > 0, "{row}");
+        assert_eq!(
+            row["parent"].as_u64() == Some(u64::from(planted.0.id())),
+            bytes(row, "pid").to_string() != parent
+        );
+    }
+    assert!(bytes(&processes[1], "copied_bytes") * 5 < bytes(&processes[2], "copied_bytes"));
+    for of in [&told, &processes[2]] {
+        let first = &of["copied_types"][0];
+        assert!(first["type"].as_str().unwrap().contains("<script>"), "{first}");
+        assert!(bytes(first, "blocks") > 58_000, "{first}");
+        assert!(bytes(first, "unchanged_bytes") <= bytes(first, "bytes"), "{first}");
+    }
+    assert!(told["pause_ms"].as_f64().unwrap() > 0.0);
+    let told = planted.xray(&[idle, reader, "--top", "1"]);
+    assert!(told.starts_with("3 processes (Python 3."), "{told}");
+    assert!(told.contains("  next: ") && told.contains("types more; --top"), "{told}");
+    assert!(!told.contains(|c: char| c.is_control() && c != '\n') && !told.contains('\u{202e}'), "{told}");
+    assert!(planted.xray(&[reader, "--no-stop"]).contains("went on running"));
+    // One that is named twice is one.
+    let told: Value = serde_json::from_str(&planted.xray(&[&parent, "--json"])).unwrap();
+    assert_eq!(told["pid"].as_u64(), Some(u64::from(planted.0.id())));
+}
+
+#[test]
+fn of_several_processes_is_refused_what_is_no_answer_and_none_stays_stopped() {
+    let Some((planted, line)) = Planted::of(FAMILY) else { return };
+    let (parent, child) = (planted.0.id().to_string(), line.split_whitespace().nth(1).unwrap());
+    for option in [&["--by", "type"][..], &["--path", "dict"], &["--retained"], &["-o", "x.atrace"]] {
+        let (code, why) = refused(&[&[parent.as_str(), child], option].concat());
+        assert_eq!(code, Some(2), "{why}");
+        assert!(why.contains(option[0]) && why.contains("name one of them alone"), "{why}");
+    }
+    let (code, why) = refused(&[&parent, "core.4711"]);
+    assert!(code == Some(2) && why.contains("core.4711 is no number of a process"), "{why}");
+    let mut other = Command::new("sleep").arg("60").spawn().unwrap();
+    let no_python = other.id().to_string();
+    for (pid, why) in
+        [(no_python.as_str(), "is no CPython"), ("2147483647", "there is no process 2147483647")]
+    {
+        let (code, told) = refused(&[&parent, child, pid]);
+        assert_eq!(code, Some(1), "{told}");
+        assert!(told.contains(why) && told.contains(pid), "{told}");
+    }
+    other.kill().unwrap();
+    other.wait().unwrap();
+    for pid in [&parent, child] {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        assert!(status.contains("TracerPid:\t0\n") && !status.contains("State:\tt"), "{status}");
+    }
 }

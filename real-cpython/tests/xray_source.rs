@@ -488,9 +488,11 @@ for pid in (idle, reader): os.waitpid(pid, 0)
     let waiting = Waiting::of(command);
     let mut pids = vec![waiting.pid()];
     pids.extend(waiting.words.iter().map(|word| word.parse::<i32>().unwrap()));
+    let targets: Vec<Target> = pids.iter().map(|pid| Target::open(*pid).unwrap()).collect();
+    let look = || copy_family(&targets, true, &mut |_| ControlFlow::Continue(())).unwrap();
     // The second look finds what the first one found: to be looked at copies no page.
-    copy_family(&pids).unwrap();
-    let copies = copy_family(&pids).unwrap();
+    look();
+    let copies = look();
     // Of the pools in which the rows lie: private bytes by resident ones.
     let shares: Vec<f64> = copies
         .iter()

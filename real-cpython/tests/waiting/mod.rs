@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use real_cpython::interpreters::{self, Interpreter};
 use sim_core::picture::PictureSource;
 use xray::image::edges::Edges;
+use xray::image::family::{Family, Member};
 use xray::image::inventory::{Pages, process_picture};
 use xray::image::owners::Owners;
 use xray::image::parts::parts;
@@ -94,6 +95,19 @@ pub fn follow(memory: &Memory, picture: &Picture, resident: &Resident) {
     let _ = (ways::of_type(&edges, &reach, "dict"), ways::of_arenas(&edges, &reach, 3));
     let pages = Pages { parts: &parts, ..Pages::default() };
     let _ = process_picture(&edges, &owners, &reach, &pages, PictureSource::default());
+    // With itself as the child that has copied all.
+    let none = Resident::default();
+    let member = |pid, parent, private| Member {
+        pid,
+        parent,
+        rss_bytes: resident.bytes(),
+        pss_bytes: None,
+        memory,
+        picture,
+        resident,
+        private,
+    };
+    let _ = Family::of(&[member(2, Some(1), &none), member(3, Some(2), resident)]).says();
 }
 
 /// Interpreters at hand whose layout is known; of those that are missing it is said.

@@ -4,14 +4,16 @@
 //! [`heaps`] finds those, [`layout`] says where a version keeps what, [`types`] finds the type objects, [`objects`] reads the few contents that names need,
 //! and [`picture`] puts it together.
 //! [`start`] reads the lists too, so that a machine can go on from there.
-//! [`parts`] says where the resident memory is.
+//! [`parts`] says where the resident memory is, [`family`] what several processes have in common, which `kin` finds.
 
 pub mod chunks;
 pub mod edges;
+pub mod family;
 mod frames;
 pub mod groups;
 pub mod heaps;
 pub mod inventory;
+mod kin;
 pub mod layout;
 pub mod memory;
 pub mod nodes;

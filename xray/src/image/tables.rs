@@ -201,7 +201,9 @@ fn read(memory: &Memory, geometry: Geometry, addr: u64, pointer: u64, in_front: 
         Sizes::Anywhere => MOST_RECORDS,
     };
     let mut sizes: Vec<u64> = near(memory, pointer).filter(|size| *size <= room).collect();
-    if sizes.is_empty() && in_front == Sizes::InChunks && (LEAST_RECORDS..=MOST_RECORDS).contains(&room) {
+    // Beside a word that only happens to lead there stands any number: a table that fills its chunk has as many records as that has room for.
+    let fills = sizes.is_empty() || room.is_power_of_two();
+    if fills && in_front == Sizes::InChunks && (LEAST_RECORDS..=MOST_RECORDS).contains(&room) {
         sizes.push(room);
     }
     sizes.sort_unstable_by(|a, b| b.cmp(a));
@@ -243,4 +245,50 @@ fn has_pools(memory: &Memory, geometry: Geometry, record: &ArenaObject) -> bool 
         let Some(header) = memory.slice(first + pool * geometry.pool, 48) else { return false };
         half_of(header, 32) == record.index && half_of(header, 36) < CLASSES
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{Region, Version};
+
+    const ARENAS: u64 = 17;
+    const RECORDS: u64 = 32;
+    const FIRST: u64 = 16 << 20;
+
+    /// Memory with arenas of one pool each, their table in a chunk, and a word that leads to it with a number beside it.
+    fn memory(geometry: Geometry, beside: u64) -> Memory {
+        let put = |bytes: &mut [u8], at: u64, word: u64| {
+            bytes[at as usize..][..8].copy_from_slice(&word.to_le_bytes());
+        };
+        let mut regions = Vec::new();
+        let mut table = vec![0; 0x1000];
+        put(&mut table, 0x18, (RECORDS * ARENA_OBJECT + 16) | 1);
+        for index in 0..ARENAS {
+            let (lo, pools) = (FIRST + index * geometry.arena, geometry.pools());
+            let mut bytes = vec![0; geometry.arena as usize];
+            put(&mut bytes, 32, index);
+            let record = 0x20 + index * ARENA_OBJECT;
+            put(&mut table, record, lo);
+            put(&mut table, record + 8, lo + geometry.pool);
+            put(&mut table, record + 16, (pools << 32) | (pools - 1));
+            regions.push(Region { lo, bytes });
+        }
+        regions.push(Region { lo: 0x20000, bytes: table });
+        let mut words = vec![0; 0x1000];
+        put(&mut words, 0x40, 0x20020);
+        put(&mut words, 0x48, beside);
+        regions.push(Region { lo: 0x10000, bytes: words });
+        Memory::new(regions, Vec::new(), None)
+    }
+
+    #[test]
+    fn a_number_beside_a_word_that_happens_to_lead_there_cuts_no_table() {
+        let geometry = Version { minor: 9 }.geometry();
+        for beside in [0, LEAST_RECORDS, RECORDS] {
+            let found = find(&memory(geometry, beside), geometry);
+            assert_eq!(found.len(), 1, "{beside}");
+            assert_eq!((found[0].records, found[0].arenas.len() as u64), (RECORDS, ARENAS), "{beside}");
+        }
+    }
 }

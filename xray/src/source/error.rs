@@ -96,6 +96,19 @@ pub enum SourceError {
         /// Bytes that the system has to give.
         free: u64,
     },
+    /// There is no room here for the copies of several.
+    #[error(
+        "the {processes} processes have {needed} bytes to copy, and there is room for {free} here: name fewer of them, their parent and \
+         one or two of its children"
+    )]
+    NoRoomTogether {
+        /// How many they are.
+        processes: usize,
+        /// Bytes of the copies.
+        needed: u64,
+        /// Bytes that there is room for.
+        free: u64,
+    },
 }
 
 /// What an error of the system means for a process.

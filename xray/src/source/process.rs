@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 
-use super::error::{SourceError, failure, refused};
+use super::error::{SourceError, failure, number, refused};
 use super::hold::Hold;
 use super::mapped::{Mapped, Opened};
 use super::maps::{self, Row, Runs};
@@ -44,7 +44,11 @@ pub struct Copy {
     pub threads: usize,
     /// Bytes of it that were in memory, as the system counts them.
     pub rss_bytes: u64,
-    /// Which ones.
+    /// The same, each page divided by how many processes had it, where the system tells.
+    pub pss_bytes: Option<u64>,
+    /// Its parent's number.
+    pub parent: Option<i32>,
+    /// Which ones were in memory.
     pub resident: Resident,
     /// Those of them that no other process had mapped at that moment.
     pub private: Resident,
@@ -67,22 +71,16 @@ pub fn copy(pid: i32, stop: bool) -> Result<Copy, SourceError> {
     Target::open(pid)?.copy(stop, &mut |_| ControlFlow::Continue(()))
 }
 
-/// Copies several processes of one moment: none of them runs before all are copied, so that which pages they share is true of all.
-pub fn copy_family(pids: &[i32]) -> Result<Vec<Copy>, SourceError> {
-    let targets: Vec<Target> = pids.iter().map(|pid| Target::open(*pid)).collect::<Result<_, _>>()?;
-    together(&targets, true, &mut |_| ControlFlow::Continue(()))
-}
-
 impl Target {
     /// Copies what it has in memory that is its own and may be written. With `stop` it does not run meanwhile.
     pub fn copy(&self, stop: bool, watch: Watch<'_>) -> Result<Copy, SourceError> {
-        let mut copies = together(std::slice::from_ref(self), stop, watch)?;
+        let mut copies = copy_family(std::slice::from_ref(self), stop, watch)?;
         copies.pop().ok_or(SourceError::NoProcess(self.pid()))
     }
 }
 
-/// Copies processes of one moment.
-fn together(targets: &[Target], stop: bool, watch: Watch<'_>) -> Result<Vec<Copy>, SourceError> {
+/// Copies several processes of one moment: with `stop` none of them runs before all are copied, so that which pages they share is true of all.
+pub fn copy_family(targets: &[Target], stop: bool, watch: Watch<'_>) -> Result<Vec<Copy>, SourceError> {
     let mut prepared: Vec<Prepared> =
         targets.iter().map(|target| Prepared::of(target.pid())).collect::<Result<_, _>>()?;
     let mut of = prepared.iter().map(|prepared| prepared.bytes).sum();
@@ -124,12 +122,13 @@ fn together(targets: &[Target], stop: bool, watch: Watch<'_>) -> Result<Vec<Copy
 
 /// Says where the copies would not fit, rather than be ended by the system for it.
 fn room(targets: &[Target], needed: u64) -> Result<(), SourceError> {
-    let Some(pid) = targets.first().map(Target::pid) else { return Ok(()) };
-    if needed > MOST {
-        return Err(SourceError::TooLarge(pid, needed));
-    }
-    match super::free_bytes() {
-        Some(free) if free < needed => Err(SourceError::NoRoom { pid, needed, free }),
+    let free = super::free_bytes().unwrap_or(u64::MAX);
+    match targets {
+        [_, _, ..] if needed > MOST.min(free) => {
+            Err(SourceError::NoRoomTogether { processes: targets.len(), needed, free: MOST.min(free) })
+        }
+        [target, ..] if needed > MOST => Err(SourceError::TooLarge(target.pid(), needed)),
+        [target, ..] if needed > free => Err(SourceError::NoRoom { pid: target.pid(), needed, free }),
         _ => Ok(()),
     }
 }
@@ -207,7 +206,7 @@ struct Plan {
     rows: Vec<Row>,
     resident: Runs,
     private: Runs,
-    rss_bytes: u64,
+    counted: Counted,
     regions: Vec<(Piece, Kind)>,
     /// Constants of files that cannot be opened.
     constants: Vec<Piece>,
@@ -220,7 +219,7 @@ impl Plan {
         let text = fs::read(format!("/proc/{pid}/maps")).map_err(failed)?;
         let rows = maps::parse(&String::from_utf8_lossy(&text));
         let pagemap = File::open(format!("/proc/{pid}/pagemap")).map_err(failed)?;
-        let rss_bytes = rss(pid).unwrap_or(0);
+        let counted = Counted::of(pid);
         let (mut resident, mut private) = (Runs::new(), Runs::new());
         let (mut regions, mut constants) = (Vec::new(), Vec::new());
         let mut left = MOST_CONSTANTS;
@@ -249,7 +248,7 @@ impl Plan {
                 }
             }
         }
-        Ok(Self { rows, resident, private, rss_bytes, regions, constants })
+        Ok(Self { rows, resident, private, counted, regions, constants })
     }
 
     /// Bytes that there are to copy.
@@ -302,7 +301,7 @@ impl Plan {
             rows: self.rows,
             resident: self.resident,
             private: self.private,
-            rss_bytes: self.rss_bytes,
+            counted: self.counted,
         })
     }
 }
@@ -314,7 +313,7 @@ struct Taken {
     rows: Vec<Row>,
     resident: Runs,
     private: Runs,
-    rss_bytes: u64,
+    counted: Counted,
 }
 
 impl Taken {
@@ -333,12 +332,15 @@ impl Taken {
         let elsewhere = move |addr, bytes: &mut [u8]| constant(&constants, &mapped, addr, bytes, page);
         let count = threads.len();
         let memory = Memory::new(regions, mappings, Some(Arc::new(elsewhere))).with_threads(threads);
+        let resident = Resident::new(self.resident);
         Copy {
             memory,
             pause,
             threads: count,
-            rss_bytes: self.rss_bytes,
-            resident: Resident::new(self.resident),
+            rss_bytes: self.counted.rss_bytes.unwrap_or(resident.bytes()),
+            pss_bytes: self.counted.pss_bytes,
+            parent: self.counted.parent,
+            resident,
             private: Resident::new(self.private),
         }
     }
@@ -479,11 +481,26 @@ fn take(left: &mut VecDeque<Stretch<'_>>, mut bytes: u64) {
     }
 }
 
-/// Bytes that the system counts for a process.
-fn rss(pid: i32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Rss:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+/// What the system says of a process beside its pages.
+struct Counted {
+    rss_bytes: Option<u64>,
+    pss_bytes: Option<u64>,
+    parent: Option<i32>,
+}
+
+impl Counted {
+    fn of(pid: i32) -> Self {
+        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+        let bytes = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+            line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+        };
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let parent = number(&status, "PPid:").and_then(|parent| i32::try_from(parent).ok());
+        // A process whose parent is outside of the container has 0.
+        let parent = parent.filter(|parent| *parent > 0);
+        Self { rss_bytes: bytes("Rss:"), pss_bytes: bytes("Pss:"), parent }
+    }
 }
 
 pub(super) fn page_bytes() -> u64 {

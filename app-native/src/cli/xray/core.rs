@@ -62,6 +62,8 @@ pub(super) fn open(path: &Path, root: &Path) -> Result<(Seen, CoreRow)> {
         pause: Duration::ZERO,
         threads,
         rss_bytes: core.mapped.bytes(),
+        pss_bytes: None,
+        parent: None,
         resident: core.mapped,
         private: xray::image::Resident::default(),
     };

@@ -2,10 +2,11 @@
 
 mod core;
 mod diff;
+mod family;
 mod screen;
 mod tables;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ use xray::image::owners::Owners;
 use xray::image::reach::Reach;
 use xray::image::retained::Retained;
 use xray::image::steps::Contents;
-use xray::source::{Copy, keep_files_private};
+use xray::source::{Copy, Watch, keep_files_private};
 
 use self::core::CoreRow;
 use super::input;
@@ -55,13 +56,15 @@ enum What {
                   types and attributes are shown; of dicts' keys only type and length, unless --contents is given.\n\n\
                   It reads 64-bit CPython 3.8 to 3.15 with pymalloc. A core is the kernel's or gcore's; the files that its process had mapped \
                   are read where they are the same ones.\n\n\
-                  Examples:\n  arenascope xray 4711\n  arenascope xray core.4711 --root /srv/image"
+                  Several processes are looked at as one family, all held at one moment: what each has for itself, what they hold together, and \
+                  of which types the objects are whose pages were copied since the fork.\n\n\
+                  Examples:\n  arenascope xray 4711\n  arenascope xray core.4711 --root /srv/image\n  arenascope xray 4711 $(pgrep -P 4711)"
 )]
 #[expect(clippy::struct_excessive_bools, reason = "they are flags of the command line")]
 struct Args {
-    /// The process's number, or the file of a core
-    #[arg(value_name = "PID|CORE")]
-    of: OsString,
+    /// The process's number, or the file of a core; of a family, the numbers of its processes
+    #[arg(value_name = "PID|CORE", required = true)]
+    of: Vec<OsString>,
     /// Where a core's programs and libraries are, if it is not of this machine
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
@@ -176,17 +179,12 @@ pub(super) fn run(command: &Command) -> Result<()> {
 }
 
 fn show(args: &Args) -> Result<()> {
-    let (seen, core) = if let Some(pid) = args.of.to_str().and_then(|text| text.parse().ok()) {
-        let bar = input::progress_bar(Some(0), "copying");
-        let seen = look(pid, !args.no_stop, &mut |progress| {
-            bar.set_length(progress.of);
-            bar.set_position(progress.done);
-            ControlFlow::Continue(())
-        });
-        bar.finish_and_clear();
-        (seen?, None)
+    let of = named(args);
+    let [one] = of.as_slice() else { return family::show(args, &of) };
+    let (seen, core) = if let Some(pid) = number(one) {
+        (copying(|tell| look(pid, !args.no_stop, tell))?, None)
     } else {
-        let (seen, row) = core::open(Path::new(&args.of), &args.root)?;
+        let (seen, row) = core::open(Path::new(one), &args.root)?;
         (seen, Some(row))
     };
     let contents = if args.contents { Contents::Shown } else { Contents::Hidden };
@@ -227,6 +225,35 @@ fn show(args: &Args) -> Result<()> {
         None => screen::overview(&mut out, args, &seen, &found)?,
     }
     screen::ending(&mut out, args, &seen, core.as_ref())
+}
+
+/// What was named, each once.
+fn named(args: &Args) -> Vec<&OsStr> {
+    let mut named: Vec<&OsStr> = Vec::new();
+    for one in &args.of {
+        let is_same = |other: &&OsStr| number(other).map_or(*other == one, |pid| number(one) == Some(pid));
+        if !named.iter().any(is_same) {
+            named.push(one);
+        }
+    }
+    named
+}
+
+/// The number of a process, where it is one.
+fn number(named: &OsStr) -> Option<i32> {
+    named.to_str()?.parse().ok()
+}
+
+/// Shows how far a copy is while it is made.
+fn copying<T>(look: impl FnOnce(Watch<'_>) -> Result<T>) -> Result<T> {
+    let bar = input::progress_bar(Some(0), "copying");
+    let seen = look(&mut |progress| {
+        bar.set_length(progress.of);
+        bar.set_position(progress.done);
+        ControlFlow::Continue(())
+    });
+    bar.finish_and_clear();
+    seen
 }
 
 /// Writes a trace that is nothing but the picture.
