@@ -146,7 +146,7 @@ fn painted(ui: &mut Ui, view: &View<'_>, commands: &mut Vec<Command>) {
         let fill = |p: &Painter, r: Rect| {
             p.rect_filled(r, 0.0, colors.group(group));
         };
-        sign(ui, view, &last_letters(&name), &fill).on_hover_text(format!("{name}: {}", bytes(of.bytes)));
+        sign(ui, view, &last_letters(&name), fill).on_hover_text(format!("{name}: {}", bytes(of.bytes)));
     }
 }
 

@@ -16,6 +16,7 @@ pub mod key;
 pub mod layout;
 pub mod meant;
 mod pools;
+pub mod process;
 pub mod recorded;
 pub mod scope;
 pub mod sentence;

@@ -12,7 +12,7 @@ use super::inquiry::Inquiry;
 use super::key::Key;
 use super::layout::{Placed, SharedLayout};
 use super::recorded::Recorded;
-use super::verdict::Process;
+use super::process::Process;
 use crate::setup::{Setup, SetupError};
 
 /// Moments that are noted.

@@ -14,7 +14,7 @@ use crate::at::At;
 use crate::format::{bytes, count, grouped};
 
 pub use pictures::of_pictures;
-pub use process::{Process, advice, says};
+pub use process::{advice, says};
 pub use word::Word;
 
 /// What shows a figure.

@@ -1,43 +1,11 @@
 //! The verdict of the picture of a process, which is one moment and has all of its memory, not pymalloc's alone.
 
-use sim_core::Trace;
-use sim_core::picture::{Cause, Finding, Inventory, PictureSource};
+use sim_core::picture::{Cause, Finding};
 
 use super::{Figures, Sentence, To, Try, Verdict, View, Word, percent, share};
 use crate::diagnosis::holders::Rule;
+use crate::diagnosis::process::Process;
 use crate::format::bytes;
-
-/// Parts of the resident memory that are named.
-const PARTS: usize = 3;
-
-/// What a picture says of the memory of its process.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Process {
-    /// Where it comes from.
-    source: PictureSource,
-    /// What there is to say, the weightiest first.
-    findings: Vec<Finding>,
-    /// All that is resident, as the parts sum up.
-    resident: u64,
-    /// Its largest parts.
-    parts: Vec<(String, u64)>,
-}
-
-impl Process {
-    /// Of a trace that is nothing but a picture: what ran on from it says more than one moment.
-    pub fn of(trace: &Trace) -> Option<Self> {
-        let Inventory { source, findings, parts, .. } = &trace.origin.picture.as_ref()?.inventory;
-        if !trace.is_empty() || findings.is_empty() {
-            return None;
-        }
-        let mut parts: Vec<(String, u64)> =
-            parts.iter().map(|part| (part.name.clone(), part.bytes)).collect();
-        let resident = parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.1));
-        parts.sort_by_key(|part| std::cmp::Reverse(part.1));
-        parts.truncate(PARTS);
-        Some(Self { source: source.clone(), findings: findings.clone(), resident, parts })
-    }
-}
 
 impl Word {
     /// The word for what was found in a process.
