@@ -58,7 +58,7 @@ fn says(window: &Window, beginning: &str) -> bool {
 fn what_the_memory_comes_to_stands_above_its_parts_and_leads_to_the_findings() {
     let mut window = window(Theme::Dark);
     assert!(says(&window, "Process 4711, Python 3.11"), "{:#?}", window.labels());
-    assert!(says(&window, "47 MiB (90.4 %)") && says(&window, "blocks that nothing refers to"));
+    assert!(says(&window, "47 MiB (90.4 %):") && says(&window, "blocks that nothing refers to"));
     assert!(says(&window, "buffers in C library's heaps: 48 MiB, 92.3 %"), "{:#?}", window.labels());
     window.click("What speaks for it, and what to try next");
     assert!(says(&window, "not pymalloc") && says(&window, "Of a process at one moment."));

@@ -16,7 +16,11 @@ use crate::theme::mix;
 pub(super) fn legend_height(ui: &Ui, view: &View<'_>) -> f32 {
     let line = ui.text_style_height(&egui::TextStyle::Small).max(ui.spacing().interact_size.y) + 2.0;
     // The swatches wrap to a second line in a narrow pane.
-    let lines = if ui.available_width() < 620.0 { 2.0 } else { 1.0 };
+    let lines = match ui.available_width() {
+        ..320.0 => 3.0,
+        ..620.0 => 2.0,
+        _ => 1.0,
+    };
     // So do groups with long names.
     let groups = if view.picture.paint.is_some() { lines + 1.0 } else { 1.0 };
     if has_ramp(ui, view) { (lines + groups) * line } else { lines * line }

@@ -88,7 +88,7 @@ fn findings(ui: &mut Ui, of: &ProcessFacts, commands: &mut Vec<Command>) {
     for (says, amount) in &of.findings {
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = 4.0;
-            ui.strong(format!("{} ({})", bytes(*amount), share(*amount, resident)));
+            ui.strong(format!("{} ({}):", bytes(*amount), share(*amount, resident)));
             ui.label(says);
         });
     }

@@ -30,11 +30,11 @@ fn object_ui(ui: &mut Ui, object: &ObjectFacts) {
     row("Type", object.of_type.as_deref().unwrap_or("no object: a buffer of one, or of C code"));
     row("Owner", object.owner.as_deref().unwrap_or("not known"));
     row("Held by", object.way.as_deref().unwrap_or("nothing that is known"));
-    if let Some(referrers) = &object.referrers {
+    for (title, beside) in [("Referred to by", &object.referrers), ("Refers to", &object.refers_to)] {
+        let Some(beside) = beside else { continue };
         let types: Vec<String> =
-            referrers.types.iter().map(|(name, count)| format!("{} {name}", grouped(*count))).collect();
-        let text = if types.is_empty() { "no block".to_owned() } else { types.join(", ") };
-        row(&format!("Referred to by {}:", count(referrers.blocks, "block")), &text);
+            beside.types.iter().map(|(name, count)| format!("{} {name}", grouped(*count))).collect();
+        row(&format!("{title} {}:", count(beside.blocks, "block")), &types.join(", "));
     }
     if object.free_listed {
         ui.weak("Python keeps it for the next object of its type; no program has it");

@@ -566,9 +566,12 @@ mod tests {
     #[test]
     fn numbers_stay() {
         let numbers = Column::ALL.map(|column| column as u8);
-        assert!(numbers[..22].iter().copied().eq(0..22) && numbers[22] == 255);
+        assert!(numbers[..24].iter().copied().eq(0..24) && numbers[24] == 255);
         let states = (0..7).map(ChunkState::of_code).collect::<Vec<_>>();
         assert!(states[..6].iter().zip(0..).all(|(state, code)| state.map(ChunkState::code) == Some(code)));
         assert_eq!(states[6], None);
+        let causes = (0..8).map(Cause::of_code).collect::<Vec<_>>();
+        assert!(causes[..7].iter().zip(0..).all(|(cause, code)| cause.map(Cause::code) == Some(code)));
+        assert_eq!((causes[4], causes[7]), (Some(Cause::Buffers), None));
     }
 }

@@ -11,8 +11,8 @@ use super::holders::{Holders, Rule};
 use super::inquiry::Inquiry;
 use super::key::Key;
 use super::layout::{Placed, SharedLayout};
-use super::recorded::Recorded;
 use super::process::Process;
+use super::recorded::Recorded;
 use crate::setup::{Setup, SetupError};
 
 /// Moments that are noted.

@@ -14,8 +14,8 @@ use crate::run::Session;
 const TYPES: usize = 200;
 /// Owners of chunks that are told at most.
 const OWNERS: usize = 40;
-/// Types of what refers to a block.
-const REFERRERS: usize = 4;
+/// Types of what refers to a block, and of what it refers to.
+const TYPES_BESIDE: usize = 4;
 
 /// A type with what its objects take.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -182,9 +182,9 @@ pub(super) fn named(texts: &[String], number: u32) -> Option<String> {
     texts.get((number as usize).checked_sub(1)?).cloned()
 }
 
-/// What refers to a block.
+/// Blocks that refer to one, or that one refers to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Referrers {
+pub struct Neighbours {
     /// How many blocks and chunks.
     pub blocks: u64,
     /// Their commonest types, with how many of them each has.
@@ -205,7 +205,9 @@ pub struct ObjectFacts {
     /// Its pool was in the middle of a change.
     pub in_flight: bool,
     /// What refers to it, where the picture has references.
-    pub referrers: Option<Referrers>,
+    pub referrers: Option<Neighbours>,
+    /// What it refers to, its own buffers with it, where the picture has references.
+    pub refers_to: Option<Neighbours>,
 }
 
 impl ObjectFacts {
@@ -221,7 +223,8 @@ impl ObjectFacts {
             way: named(&inventory.paths, number(&columns.paths)),
             free_listed: flags & BlockFlags::FREE_LISTED != 0,
             in_flight: flags & BlockFlags::IN_FLIGHT != 0,
-            referrers: (!inventory.edges.is_empty()).then(|| referrers(picture, block)),
+            referrers: Neighbours::of(picture, |(from, to)| (to == block).then_some(from)),
+            refers_to: Neighbours::of(picture, |(from, to)| (from == block).then_some(to)),
         }
     }
 }
@@ -230,25 +233,31 @@ pub(super) fn type_name(inventory: &Inventory, number: u32) -> Option<String> {
     inventory.types.get((number as usize).checked_sub(1)?).map(|of| of.name.clone())
 }
 
-fn referrers(picture: &ProcessPicture, block: u32) -> Referrers {
-    let inventory = &picture.inventory;
-    let all = picture.blocks();
-    let mut by_type: BTreeMap<u32, u64> = BTreeMap::new();
-    let mut blocks = 0;
-    for &(from, _) in inventory.edges.iter().filter(|(_, to)| *to == block) {
-        let chunk = u64::from(from).checked_sub(all);
-        let number = match chunk {
-            None => inventory.blocks.types.get(from as usize).copied(),
-            Some(chunk) => inventory.chunks.get(chunk as usize).map(|chunk| chunk.type_number),
-        };
-        *by_type.entry(number.unwrap_or_default()).or_default() += 1;
-        blocks += 1;
+impl Neighbours {
+    /// Those that `pick` finds among the references, if there are any.
+    fn of(picture: &ProcessPicture, pick: impl Fn((u32, u32)) -> Option<u32>) -> Option<Self> {
+        let inventory = &picture.inventory;
+        if inventory.edges.is_empty() {
+            return None;
+        }
+        let all = picture.blocks();
+        let mut by_type: BTreeMap<u32, u64> = BTreeMap::new();
+        let mut blocks = 0;
+        for node in inventory.edges.iter().filter_map(|edge| pick(*edge)) {
+            let number = match u64::from(node).checked_sub(all) {
+                None => inventory.blocks.types.get(node as usize).copied(),
+                Some(chunk) => inventory.chunks.get(chunk as usize).map(|chunk| chunk.type_number),
+            };
+            *by_type.entry(number.unwrap_or_default()).or_default() += 1;
+            blocks += 1;
+        }
+        let mut types: Vec<(u32, u64)> = by_type.into_iter().collect();
+        types.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        types.truncate(TYPES_BESIDE);
+        let name = |number| type_name(inventory, number).unwrap_or_else(|| "buffer".to_owned());
+        let types = types.into_iter().map(|(number, count)| (name(number), count)).collect();
+        Some(Self { blocks, types })
     }
-    let mut types: Vec<(u32, u64)> = by_type.into_iter().collect();
-    types.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    types.truncate(REFERRERS);
-    let name = |number| type_name(inventory, number).unwrap_or_else(|| "buffer".to_owned());
-    Referrers { blocks, types: types.into_iter().map(|(number, count)| (name(number), count)).collect() }
 }
 
 #[cfg(test)]
@@ -312,6 +321,8 @@ mod tests {
         assert_eq!(referrers.blocks, 3);
         // The third is a chunk, by its number behind the blocks.
         assert_eq!(referrers.types, [("dict".to_owned(), 2), ("int".to_owned(), 1)]);
+        let own = facts.refers_to.unwrap();
+        assert_eq!((own.blocks, own.types), (1, vec![("dict".to_owned(), 1)]));
         let other = ObjectFacts::of(&picture(), 1);
         assert!(other.free_listed && other.owner.is_none());
         assert_eq!(ObjectFacts::of(&picture(), 99).of_type, None);
