@@ -58,6 +58,11 @@ fn says(finding: &Finding, found: &Found) -> String {
             "free in pymalloc's arenas, most of which are well used otherwise: what a higher peak left, and new objects go there first"
                 .to_owned()
         }
+        Cause::MimallocFree => {
+            "free in pages of mimalloc, which go back to the system only when none of their blocks is in use: new objects of the same sizes go \
+             there first"
+                .to_owned()
+        }
         Cause::Buffers => {
             let most = summary.paths.first().map_or_else(String::new, |row| {
                 format!("; most of one place are {} under {} ({})", bytes(row.bytes), printable(&row.name), short(&row.mostly))
@@ -109,7 +114,7 @@ fn next(cause: Cause, found: &Found) -> String {
             }
             None => "--by arena shows what is left in each".to_owned(),
         },
-        Cause::Spread => "nothing, if the peak comes again; else look at what the peak was: a recording says".to_owned(),
+        Cause::Spread | Cause::MimallocFree => "nothing, if the peak comes again; else look at what the peak was: a recording says".to_owned(),
         Cause::Buffers => "--by path says who keeps what, --by owner whose the buffers are".to_owned(),
         Cause::Native => "fewer imports, or several workers that share the pages: import before the fork".to_owned(),
         Cause::Objects => "--by path says who keeps what; --retained what goes with one object".to_owned(),
