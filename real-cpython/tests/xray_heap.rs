@@ -206,6 +206,36 @@ fn private_bytes(pid: i32) -> u64 {
 }
 
 #[test]
+fn private_bytes_of_parts_sum_to_what_the_system_counts() {
+    for interpreter in compared() {
+        for malloc in [None, Some("malloc"), Some("mimalloc")] {
+            if malloc == Some("mimalloc") && interpreter.version.1 < 13 {
+                continue;
+            }
+            let process = Heap::of(interpreter, malloc, &["buffers"]);
+            let pid = process.child.id().cast_signed();
+            // Another process that begins or ends may share what is in files meanwhile.
+            let quiet = (0..50).find_map(|_| {
+                let before = private_bytes(pid);
+                let (copy, picture) = process.seen();
+                (private_bytes(pid) == before).then_some((before, copy, picture))
+            });
+            process.end();
+            let (counted, copy, picture) = quiet.unwrap();
+            let own = parts(&copy.memory, &copy.private, &picture);
+            let all = all_parts(&copy, &picture);
+            let sum: u64 = own.iter().map(|part| part.bytes).sum();
+            let share = sum as f64 / counted as f64;
+            assert!((share - 1.0).abs() < 0.005, "{interpreter} {malloc:?}: {share} of {counted}: {own:#?}");
+            for part in own {
+                let of_all = all.iter().find(|all| all.what == part.what).map_or(0, |all| all.bytes);
+                assert!(part.bytes <= of_all, "{interpreter} {malloc:?}: {part:?} of {of_all}");
+            }
+        }
+    }
+}
+
+#[test]
 fn pages_that_only_one_process_has_are_told() {
     let all = compared();
     let Some(interpreter) = all.last() else {

@@ -147,6 +147,9 @@ struct FindingRow {
 struct PartRow {
     name: &'static str,
     bytes: u64,
+    /// Bytes of pages that no other process has mapped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    private_bytes: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -271,7 +274,7 @@ fn report<'a>(args: &Args, seen: &'a Seen, found: &'a Found) -> Report<'a> {
                 bytes: found.bytes,
             })
             .collect(),
-        parts: found.parts.iter().map(|part| PartRow { name: part.what.name(), bytes: part.bytes }).collect(),
+        parts: part_rows(seen, &found.parts),
         pymalloc: Pymalloc {
             arenas: picture.arenas(),
             arena_bytes: picture.geometry.arena,
@@ -303,6 +306,17 @@ fn report<'a>(args: &Args, seen: &'a Seen, found: &'a Found) -> Report<'a> {
         in_flight,
         approximate: args.no_stop || in_flight > 0,
     }
+}
+
+/// The parts; of a process, not of a core, how much of each nobody else has.
+fn part_rows(seen: &Seen, all: &[Part]) -> Vec<PartRow> {
+    let private = (!seen.is_core()).then(|| parts(&seen.copy.memory, &seen.copy.private, &seen.picture));
+    let of = |part: &Part| {
+        let own = private.as_ref()?.iter().find(|own| own.what == part.what);
+        Some(own.map_or(0, |own| own.bytes))
+    };
+    let row = |part: &Part| PartRow { name: part.what.name(), bytes: part.bytes, private_bytes: of(part) };
+    all.iter().map(row).collect()
 }
 
 fn pause_ms(copy: &Copy) -> f64 {
