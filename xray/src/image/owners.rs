@@ -57,7 +57,11 @@ impl Owners {
                 }
                 let offset = edge.at.wrapping_sub(start);
                 let distance = (offset.cast_signed().unsigned_abs() as u32).min(BY_ACCIDENT - 1);
-                let rank = if shape.is_own_buffer(offset) { distance } else { BY_ACCIDENT | distance };
+                let rank = if shape.is_own_buffer(edges.memory, start, offset) {
+                    distance
+                } else {
+                    BY_ACCIDENT | distance
+                };
                 let known = &mut ranks[edge.to as usize];
                 if *known == u32::MAX {
                     frontier.push(edge.to);
