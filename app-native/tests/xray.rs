@@ -153,6 +153,13 @@ fn the_json_object_has_what_other_tools_read() {
         told["parts"].as_array().unwrap().iter().map(|part| part["bytes"].as_u64().unwrap()).sum();
     let rss = told["rss_bytes"].as_u64().unwrap();
     assert!(parts.abs_diff(rss) * 200 < rss, "{parts} of {rss}");
+    let of = |name: &str| {
+        told["parts"].as_array().unwrap().iter().map(|part| part[name].as_u64().unwrap()).sum::<u64>()
+    };
+    assert!(
+        of("private_bytes") > rss / 4 && of("private_bytes") < of("bytes"),
+        "libraries are shared: {told}"
+    );
     for name in ["arenas", "pools", "blocks", "free_blocks"] {
         assert!(told["pymalloc"][name].as_u64().unwrap() > 0, "{name}");
     }

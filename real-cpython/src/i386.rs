@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::memray::succeed;
+use crate::packages::succeed;
 
 /// The library and what it needs, and what linking a program needs.
 const PACKAGES: [&str; 7] =

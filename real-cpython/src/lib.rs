@@ -20,6 +20,7 @@ pub mod measure;
 pub mod memray;
 #[path = "../../trace-io/tests/support/outside.rs"]
 pub mod outside;
+pub mod packages;
 mod pristine;
 mod python;
 pub mod random;

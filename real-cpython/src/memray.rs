@@ -1,11 +1,10 @@
 //! memray from `PyPI`, in virtual environments that are kept under `target/` for the next time.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::{Mutex, PoisonError};
+use std::process::Command;
 
 use crate::interpreters::{self, Interpreter};
+use crate::packages::{environment, folder, succeed};
 
 /// Versions of memray, the newest first, with the format each writes. Older ones have no wheels for newer interpreters.
 pub const VERSIONS: [(&str, u64); 3] = [("1.20.0", 13), ("1.19.3", 12), ("1.18.0", 11)];
@@ -39,23 +38,10 @@ impl Memray {
 
     /// The environment of an earlier run, or a new one.
     pub fn new(interpreter: &Interpreter, memray: &str, format: u64) -> Result<Self, String> {
-        // One test makes it, and the others wait.
-        static MADE: Mutex<()> = Mutex::new(());
-        let _made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
         let name = format!("memray-{memray}-python-{interpreter}");
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tmp");
-        std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-        let environment = folder.join(&name);
-        let python = environment.join("bin/python");
-        let complete = environment.join("complete");
-        if !complete.exists() {
-            let venv = ["-m", "venv", "--clear"];
-            succeed(Command::new(interpreter.path()).args(venv).arg(&environment))?;
-            let pip =
-                ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"];
-            succeed(Command::new(&python).args(pip).arg(format!("memray=={memray}")).arg("greenlet"))?;
-            File::create(complete).map_err(|e| e.to_string())?;
-        }
+        let python =
+            environment(interpreter, &name, &[&format!("memray=={memray}"), "greenlet"])?.join("bin/python");
+        let folder = folder();
         Ok(Self { python, folder, name, format, version: interpreter.version })
     }
 
@@ -79,14 +65,4 @@ impl Memray {
 
 fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
-}
-
-/// Runs a program to its good end; the error is its last word.
-pub fn succeed(command: &mut Command) -> Result<Output, String> {
-    let output = command.output().map_err(|e| format!("{command:?}: {e}"))?;
-    if output.status.success() {
-        return Ok(output);
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{command:?}: {}: {}", output.status, said.lines().last().unwrap_or_default()))
 }

@@ -105,6 +105,9 @@ elif kind == "fragmented":
     del rows
     gc.collect()
     wait()
+elif kind == "kept":
+    kept = [{"number": n, "text": str(n)} for n in range(150_000)]
+    wait()
 elif kind == "threads":
     kept = []
     threads(8, lambda seed: kept.append([bytes([seed]) * 3_000 for _ in range(4_000)]))

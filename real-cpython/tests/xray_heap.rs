@@ -10,8 +10,14 @@ use std::process::{Child, Stdio};
 use real_cpython::interpreters::{self, Interpreter};
 use real_cpython::outside::not_run;
 use xray::image::chunks::State;
+use xray::image::edges::Edges;
+use xray::image::owners::Owners;
 use xray::image::parts::{Use, parts};
 use xray::image::picture::version_of;
+use xray::image::reach::Reach;
+use xray::image::steps::Contents;
+use xray::image::summary::Summary;
+use xray::image::verdict::{Cause, Evidence, findings};
 use xray::image::{Malloc, Part, Picture};
 use xray::source::{Copy, copy};
 
@@ -200,6 +206,36 @@ fn private_bytes(pid: i32) -> u64 {
 }
 
 #[test]
+fn private_bytes_of_parts_sum_to_what_the_system_counts() {
+    for interpreter in compared() {
+        for malloc in [None, Some("malloc"), Some("mimalloc")] {
+            if malloc == Some("mimalloc") && interpreter.version.1 < 13 {
+                continue;
+            }
+            let process = Heap::of(interpreter, malloc, &["buffers"]);
+            let pid = process.child.id().cast_signed();
+            // Another process that begins or ends may share what is in files meanwhile.
+            let quiet = (0..50).find_map(|_| {
+                let before = private_bytes(pid);
+                let (copy, picture) = process.seen();
+                (private_bytes(pid) == before).then_some((before, copy, picture))
+            });
+            process.end();
+            let (counted, copy, picture) = quiet.unwrap();
+            let own = parts(&copy.memory, &copy.private, &picture);
+            let all = all_parts(&copy, &picture);
+            let sum: u64 = own.iter().map(|part| part.bytes).sum();
+            let share = sum as f64 / counted as f64;
+            assert!((share - 1.0).abs() < 0.005, "{interpreter} {malloc:?}: {share} of {counted}: {own:#?}");
+            for part in own {
+                let of_all = all.iter().find(|all| all.what == part.what).map_or(0, |all| all.bytes);
+                assert!(part.bytes <= of_all, "{interpreter} {malloc:?}: {part:?} of {of_all}");
+            }
+        }
+    }
+}
+
+#[test]
 fn pages_that_only_one_process_has_are_told() {
     let all = compared();
     let Some(interpreter) = all.last() else {
@@ -227,4 +263,31 @@ fn pages_that_only_one_process_has_are_told() {
     };
     let (own, all) = (objects(&copy.private), objects(&copy.resident));
     assert!(own > all / 10 && own < all / 10 * 9, "{own} of {all} bytes of objects are its own");
+}
+
+#[test]
+fn what_is_free_in_pages_of_mimalloc_is_said() {
+    let Some(interpreter) = compared().into_iter().rev().find(|interpreter| interpreter.version.1 >= 13)
+    else {
+        return not_run("free memory of mimalloc in verdicts", "no CPython from 3.13 on was found");
+    };
+    // The same objects under pymalloc are free in arenas, and where most are kept neither is told.
+    for (malloc, kind, first) in [
+        (Some("mimalloc"), "fragmented", Cause::MimallocFree),
+        (None, "fragmented", Cause::Pinned),
+        (Some("mimalloc"), "kept", Cause::Objects),
+    ] {
+        let process = Heap::of(interpreter, malloc, &[kind]);
+        let (copy, picture) = process.seen();
+        process.end();
+        let parts = all_parts(&copy, &picture);
+        let edges = Edges::of(&copy.memory, &picture);
+        let owners = Owners::find(&edges);
+        let reach = Reach::find(&edges, &owners.outside, Contents::Hidden);
+        let summary = Summary::of(&edges, &owners, &reach);
+        let found = findings(&Evidence::of(copy.rss_bytes, &copy.resident, &picture, &parts, &summary));
+        assert_eq!(found[0].cause, first, "{interpreter} {malloc:?} {kind}: {found:?} {parts:#?}");
+        let free = bytes_of(&parts, copy.rss_bytes, Use::MimallocFree);
+        assert_eq!(found[0].bytes == free, first == Cause::MimallocFree, "{found:?} {parts:#?}");
+    }
 }

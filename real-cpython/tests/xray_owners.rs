@@ -6,13 +6,14 @@
 mod waiting;
 
 use real_cpython::interpreters::Interpreter;
+use real_cpython::outside::not_run;
 use waiting::{Waiting, compared, seen};
 use xray::image::edges::Edges;
 use xray::image::owners::{Owner, Owners};
-use xray::image::reach::Reach;
+use xray::image::reach::{REGISTER, Reach, STACK};
 use xray::image::steps::Contents;
 use xray::image::summary::Summary;
-use xray::image::{Memory, Picture};
+use xray::image::{Malloc, Memory, Picture};
 
 /// The picture of a process that has planted its objects, and what it says of them.
 fn planted(interpreter: &Interpreter) -> (Memory, Picture, String) {
@@ -83,5 +84,49 @@ fn buffers_are_their_owners_and_objects_are_kept_by_what_keeps_them() {
             assert_eq!(told.contains("4711-secret-key"), contents == Contents::Shown, "{interpreter}");
             assert!(!told.contains("4711-secret-value"), "{interpreter}");
         }
+    }
+}
+
+#[test]
+fn what_is_left_over_on_stacks_holds_nothing_and_what_runs_does() {
+    const BLOCKS: usize = 400;
+    const READ: u64 = 100_003;
+    for interpreter in compared() {
+        let folder = tempfile::tempdir().unwrap();
+        let truth = folder.path().join("truth");
+        let mut command = interpreter.command(None);
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/left_over.py")).arg(&truth);
+        let waiting = Waiting::of(command);
+        let (copy, picture) = seen(waiting.pid());
+        assert!(waiting.end());
+        assert_eq!(copy.memory.threads().len(), 2, "{interpreter}");
+        if !matches!(picture.heaps.malloc, Malloc::Glibc(_)) {
+            return not_run("what is left over on stacks", "the interpreters' C library is not the GNU one");
+        }
+        let planted: Vec<u64> =
+            std::fs::read_to_string(&truth).unwrap().lines().map(|line| line.parse().unwrap()).collect();
+        assert_eq!(planted.len(), BLOCKS);
+        let look = |memory: &Memory| {
+            let edges = Edges::of(memory, &picture);
+            let owners = Owners::find(&edges);
+            let nodes = edges.nodes();
+            let is_held = |addr: &&u64| owners.of(&edges, nodes.at(**addr).unwrap()) != Owner::Nowhere;
+            let held = planted.iter().filter(is_held).count();
+            let reach = Reach::find(&edges, &owners.outside, Contents::Hidden);
+            let is_read = |node: &u32| {
+                let bytes = nodes.place(*node).1;
+                let of =
+                    nodes.live_object(*node).map(|object| picture.types[object.of as usize].name.as_str());
+                of == Some("builtins.bytes") && (READ..READ + 64).contains(&bytes)
+            };
+            let read = nodes.used().find(is_read).unwrap();
+            (held, reach.groups.name(reach.group(read).unwrap()))
+        };
+        let (held, read) = look(&copy.memory);
+        assert!(held * 50 <= BLOCKS, "{interpreter}: {held} of {BLOCKS} are held by what is left over");
+        assert!(read == STACK || read == REGISTER, "{interpreter}: {read}");
+        // As it was seen with `--no-stop`, without registers: all of a stack counts.
+        let (held, read) = look(&copy.memory.with_threads(Vec::new(), None));
+        assert_eq!((held, read.as_str()), (BLOCKS, STACK), "{interpreter}");
     }
 }

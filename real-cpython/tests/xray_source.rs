@@ -181,6 +181,11 @@ fn a_core_shows_what_the_process_showed() {
                 all
             };
             assert_eq!(pointers(&core.memory).len(), 4, "{interpreter}");
+            let first = |memory: &Memory| memory.first_stack().map(|mapping| mapping.hi);
+            assert!(
+                first(&core.memory).is_some() && first(&core.memory) == first(&live.memory),
+                "{interpreter}"
+            );
             if path.file_name().unwrap().to_string_lossy().starts_with('g') {
                 assert_eq!(pointers(&core.memory), pointers(&live.memory), "{interpreter}: they wait");
             }

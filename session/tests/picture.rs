@@ -134,6 +134,7 @@ fn the_verdict_of_a_picture_is_of_all_the_memory_not_of_the_arenas_alone() {
         (Cause::Native, Word::NotPymalloc),
         (Cause::Pinned, Word::Pinned),
         (Cause::Spread, Word::HighWater),
+        (Cause::MimallocFree, Word::HighWater),
         (Cause::Objects, Word::Healthy),
     ] {
         let verdict = judged(&[of(cause), of(Cause::Buffers)]);

@@ -26,7 +26,7 @@ pub(crate) enum Need {
     BrowserDriver,
     /// CPython 3.11 as a shared library: the reference that the model is compared with.
     Libpython,
-    /// Python's virtual environments: for typos and for memray, which captures are compared with.
+    /// Python's virtual environments: for typos, for memray, which captures are compared with, and for numpy, whose arrays pictures are held against.
     Venv,
     /// Counts the instructions of the replay.
     Valgrind,

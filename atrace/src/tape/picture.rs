@@ -570,8 +570,8 @@ mod tests {
         let states = (0..7).map(ChunkState::of_code).collect::<Vec<_>>();
         assert!(states[..6].iter().zip(0..).all(|(state, code)| state.map(ChunkState::code) == Some(code)));
         assert_eq!(states[6], None);
-        let causes = (0..8).map(Cause::of_code).collect::<Vec<_>>();
-        assert!(causes[..7].iter().zip(0..).all(|(cause, code)| cause.map(Cause::code) == Some(code)));
-        assert_eq!((causes[4], causes[7]), (Some(Cause::Buffers), None));
+        let causes = (0..9).map(Cause::of_code).collect::<Vec<_>>();
+        assert!(causes[..8].iter().zip(0..).all(|(cause, code)| cause.map(Cause::code) == Some(code)));
+        assert_eq!((causes[4], causes[8]), (Some(Cause::Buffers), None));
     }
 }

@@ -12,7 +12,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use real_cpython::measure::{self, Arguments, median, ratio};
-use real_cpython::memray::{self, Memray};
+use real_cpython::memray::Memray;
+use real_cpython::packages;
 use trace_io::Loader;
 
 /// `memray stats` takes at least this many times as long as `info`.
@@ -119,7 +120,7 @@ struct Row {
 fn compare(arenascope: &Path, memray: &Memray, file: &Path, reps: u32) -> Result<Row> {
     let seconds = |command: &mut Command| -> Result<f64> {
         let start = Instant::now();
-        memray::succeed(command).map_err(anyhow::Error::msg)?;
+        packages::succeed(command).map_err(anyhow::Error::msg)?;
         Ok(start.elapsed().as_secs_f64())
     };
     let out = memray.folder.join("converted.atrace");

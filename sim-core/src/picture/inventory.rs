@@ -117,6 +117,8 @@ pub enum Cause {
     Native = 5,
     /// Objects in arenas: the program has them.
     Objects = 6,
+    /// Pages of mimalloc have much free memory.
+    MimallocFree = 7,
 }
 
 impl Cause {
@@ -130,6 +132,7 @@ impl Cause {
             Self::Buffers,
             Self::Native,
             Self::Objects,
+            Self::MimallocFree,
         ];
         all.get(usize::from(code)).copied()
     }
@@ -149,6 +152,7 @@ impl Cause {
             Self::Buffers => "buffers",
             Self::Native => "native",
             Self::Objects => "objects",
+            Self::MimallocFree => "mimalloc_free",
         }
     }
 }

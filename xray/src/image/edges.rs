@@ -181,17 +181,19 @@ impl<'a> Edges<'a> {
     #[inline]
     fn words(&self, addr: u64, bytes: &[u8], from: u64, until: u64, each: &mut impl FnMut(Edge)) {
         let Some(words) = bytes.get(from as usize..until.max(from) as usize) else { return };
-        let odd = self.version.minor == 12;
         for (word, at) in words.chunks_exact(8).zip((addr + from..).step_by(8)) {
-            let mut value = word_of(word, 0);
-            // 3.12 keeps where attributes are less one.
-            if odd && value & 1 == 1 {
-                value = value.wrapping_add(1);
-            }
-            if let Some(to) = self.nodes.at(value) {
+            if let Some(to) = self.to(word_of(word, 0)) {
                 each(Edge { at, to });
             }
         }
+    }
+
+    /// The block that a word leads into.
+    #[inline]
+    pub(super) fn to(&self, word: u64) -> Option<Node> {
+        // 3.12 keeps where attributes are less one.
+        let odd = self.version.minor == 12 && word & 1 == 1;
+        self.nodes.at(if odd { word.wrapping_add(1) } else { word })
     }
 }
 

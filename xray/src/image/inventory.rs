@@ -179,6 +179,7 @@ impl Telling<'_, '_> {
                 let text = match self.owners.outside.places.get(place as usize) {
                     Some(Place::Variables(name)) => format!("(C code, from {name})"),
                     Some(Place::Stack) => "(C code, from a stack)".to_owned(),
+                    Some(Place::Register) => "(C code, from a register)".to_owned(),
                     _ => "(C code, from other memory)".to_owned(),
                 };
                 self.owner_texts.number(text)

@@ -96,6 +96,7 @@ pub struct Memory {
     regions: Vec<Region>,
     mappings: Vec<Mapping>,
     threads: Vec<Thread>,
+    first_stack: Option<u64>,
     elsewhere: Option<Elsewhere>,
 }
 
@@ -120,19 +121,20 @@ impl Memory {
             end = if apart { hi } else { end };
             apart
         });
-        Self { regions, mappings, threads: Vec::new(), elsewhere }
+        Self { regions, mappings, threads: Vec::new(), first_stack: None, elsewhere }
     }
 
-    /// The same with what is known of its threads.
+    /// The same with what is known of its threads, and an address on the first one's stack, as the system says.
     #[must_use]
-    pub fn with_threads(self, threads: Vec<Thread>) -> Self {
-        Self { threads, ..self }
+    pub fn with_threads(self, threads: Vec<Thread>, first_stack: Option<u64>) -> Self {
+        Self { threads, first_stack, ..self }
     }
 
     /// The same process with other bytes.
     #[must_use]
     pub fn with_regions(&self, regions: Vec<Region>) -> Self {
-        Self::new(regions, self.mappings.clone(), self.elsewhere.clone()).with_threads(self.threads.clone())
+        Self::new(regions, self.mappings.clone(), self.elsewhere.clone())
+            .with_threads(self.threads.clone(), self.first_stack)
     }
 
     /// What was copied, by address.
@@ -148,6 +150,11 @@ impl Memory {
     /// Its threads with their registers; none where the process went on running.
     pub fn threads(&self) -> &[Thread] {
         &self.threads
+    }
+
+    /// The mapping that is the first thread's stack: [`Kind::Stack`] may be others' too in a core, which has no names.
+    pub fn first_stack(&self) -> Option<&Mapping> {
+        self.mapping_at(self.first_stack?).filter(|mapping| mapping.kind == Kind::Stack)
     }
 
     /// Bytes that were copied.

@@ -57,7 +57,11 @@ impl Owners {
                 }
                 let offset = edge.at.wrapping_sub(start);
                 let distance = (offset.cast_signed().unsigned_abs() as u32).min(BY_ACCIDENT - 1);
-                let rank = if shape.is_own_buffer(offset) { distance } else { BY_ACCIDENT | distance };
+                let rank = if shape.is_own_buffer(edges.memory, start, offset) {
+                    distance
+                } else {
+                    BY_ACCIDENT | distance
+                };
                 let known = &mut ranks[edge.to as usize];
                 if *known == u32::MAX {
                     frontier.push(edge.to);
@@ -78,15 +82,17 @@ impl Owners {
         let Self { of, blocks, outside } = self;
         let is_named = |place: u32| matches!(outside.places[place as usize], Place::Variables(_));
         for named in [true, false] {
-            for piece in outside.pieces.iter().filter(|piece| is_named(piece.place) == named) {
-                edges.within(piece.lo, piece.hi, |edge| {
-                    let owner = &mut of[edge.to as usize];
-                    if *owner == NONE && edges.nodes().object(edge.to).is_none() {
-                        *owner = *blocks + piece.place;
-                        frontier.push(edge.to);
+            outside.follow(
+                edges,
+                |place| is_named(place) == named,
+                |place, node| {
+                    let owner = &mut of[node as usize];
+                    if *owner == NONE && edges.nodes().object(node).is_none() {
+                        *owner = *blocks + place;
+                        frontier.push(node);
                     }
-                });
-            }
+                },
+            );
         }
         self.spread(edges, frontier);
     }

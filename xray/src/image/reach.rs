@@ -14,6 +14,8 @@ use super::steps::{Contents, Naming, Steps};
 const LAST: [&str; 3] = ["sys", "gc", "builtins"];
 /// Roots that are no modules.
 pub const STACK: &str = "(stack)";
+/// What a thread computes with.
+pub const REGISTER: &str = "(register)";
 /// Memory that is neither stack nor variable.
 pub const OTHER: &str = "(memory outside all blocks)";
 /// What only C code's lost memory leads to.
@@ -60,7 +62,7 @@ impl Reach {
         walk.follow_modules();
         walk.follow_frames(outside);
         walk.follow_later();
-        walk.follow_outside(outside, |place| matches!(place, Place::Stack));
+        walk.follow_outside(outside, |place| matches!(place, Place::Stack | Place::Register));
         walk.follow_outside(outside, |place| matches!(place, Place::Variables(_)));
         walk.follow_outside(outside, |place| matches!(place, Place::Other));
         walk.follow_types();
@@ -164,19 +166,22 @@ impl Walk<'_, '_> {
             }
             let root = match place {
                 Place::Stack => self.reach.groups.root(STACK),
+                Place::Register => self.reach.groups.root(REGISTER),
                 Place::Other => self.reach.groups.root(OTHER),
                 Place::Variables(name) => self.reach.groups.root(&format!("({name})")),
             };
-            for piece in outside.pieces.iter().filter(|piece| piece.place == number) {
-                let (reach, queue) = (&mut self.reach, &mut self.queue);
-                self.edges.within(piece.lo, piece.hi, |edge| {
-                    let group = &mut reach.groups_of[edge.to as usize];
+            let (reach, queue) = (&mut self.reach, &mut self.queue);
+            outside.follow(
+                self.edges,
+                |place| place == number,
+                |_, node| {
+                    let group = &mut reach.groups_of[node as usize];
                     if *group == UNSEEN {
                         *group = root;
-                        queue.push(edge.to);
+                        queue.push(node);
                     }
-                });
-            }
+                },
+            );
         }
         self.run();
     }

@@ -73,9 +73,7 @@ fn roots(edges: &Edges<'_>, outside: &Outside) -> Vec<Node> {
         }
         edges.within(frame.locals, frame.end, |edge| is_root[edge.to as usize] = true);
     }
-    for piece in &outside.pieces {
-        edges.within(piece.lo, piece.hi, |edge| is_root[edge.to as usize] = true);
-    }
+    outside.follow(edges, |_| true, |_, node| is_root[node as usize] = true);
     (0..nodes.count()).filter(|node| is_root[*node as usize]).collect()
 }
 

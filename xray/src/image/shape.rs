@@ -20,6 +20,10 @@ const OBJECT_MEMBERS: [u32; 2] = [6, 16];
 const MOST_NAME: u64 = 128;
 /// `wr_object`, `wr_prev`, `wr_next` of a weak reference, behind the object's beginning.
 const WEAK_WORDS: [u64; 3] = [16, 40, 48];
+/// Where an array of numpy's has its items, its shape and, of a view, whose the items are.
+const NDARRAY_ITEMS: u64 = 16;
+const NDARRAY_SHAPE: u64 = 32;
+pub(super) const NDARRAY_BASE: u64 = 48;
 /// Bytes of a reference.
 const WORD: u64 = 8;
 
@@ -48,6 +52,8 @@ pub(super) enum Sort {
     Frame,
     /// Keeps numbers elsewhere that hold nothing.
     Array,
+    /// An array of numpy's: its items lie elsewhere, of a view's with those of its base.
+    Ndarray,
     Other,
 }
 
@@ -165,8 +171,8 @@ impl Shape {
         }
     }
 
-    /// Whether what lies behind a word of an object is the object's by the type's own rule; all other words may be accidents.
-    pub(super) fn is_own_buffer(&self, offset: u64) -> bool {
+    /// Whether what lies behind a word of an object that begins at `start` is the object's by the type's own rule; all other words may be accidents.
+    pub(super) fn is_own_buffer(&self, memory: &Memory, start: u64, offset: u64) -> bool {
         match self.sort {
             Sort::List => offset == 24,
             Sort::Dict => matches!(offset, 32 | 40),
@@ -174,6 +180,10 @@ impl Shape {
             Sort::Bytearray => matches!(offset, 32 | 40),
             Sort::Array => matches!(offset, 16 | 24),
             Sort::Str => true,
+            Sort::Ndarray if offset == NDARRAY_ITEMS => {
+                memory.word(start.wrapping_add(NDARRAY_BASE)).unwrap_or(0) == 0
+            }
+            Sort::Ndarray => offset == NDARRAY_SHAPE,
             _ => self.managed && matches!(offset, MANAGED | MANAGED_SECOND),
         }
     }
@@ -201,6 +211,7 @@ fn sort_of(of: &TypeObject, inherits: &impl Fn(&str) -> bool) -> Sort {
         _ if of.length == Length::AtLeast => Sort::Generator,
         _ if built_in("frame") => Sort::Frame,
         _ if inherits("array.array") || inherits("mmap.mmap") => Sort::Array,
+        _ if inherits("numpy.ndarray") => Sort::Ndarray,
         _ => Sort::Other,
     }
 }

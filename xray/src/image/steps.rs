@@ -11,7 +11,7 @@ use super::layout::Version;
 use super::memory::Memory;
 use super::nodes::Node;
 use super::objects;
-use super::shape::{MANAGED, MANAGED_SECOND, Shape, Sort};
+use super::shape::{MANAGED, MANAGED_SECOND, NDARRAY_BASE, Shape, Sort};
 
 /// Entries of a dict up to which each key is a group of its own.
 const MOST_KEYS: u64 = 32;
@@ -218,6 +218,7 @@ impl<'a, 'b> Steps<'a, 'b> {
             Sort::Tuple if offset >= self.version().tuple_items() && offset < 1 << 40 => Some(Step::Item),
             Sort::Module if offset == 16 => Some(Step::Namespace),
             Sort::Cell if offset == 16 => Some(Step::Attribute(groups.text("cell_contents"))),
+            Sort::Ndarray if offset == NDARRAY_BASE => Some(Step::Attribute(groups.text("base"))),
             Sort::Type => self.of_type(groups, offset),
             _ => None,
         };

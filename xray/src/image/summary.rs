@@ -44,6 +44,8 @@ pub enum Whose {
     Library(String),
     /// C code's: what refers to it stands on a stack.
     Stack,
+    /// C code's: a thread has it in a register.
+    Register,
     /// C code's: what refers to it stands in other memory.
     Other,
     /// Nothing that was copied refers to it.
@@ -158,6 +160,7 @@ impl Summary {
                 }
                 Owner::Outside(place) => match &owners.outside.places[place as usize] {
                     Place::Stack => Whose::Stack,
+                    Place::Register => Whose::Register,
                     Place::Variables(name) => Whose::Library(name.clone()),
                     Place::Other => Whose::Other,
                 },

@@ -21,12 +21,14 @@ const MOST_PERCENT: u64 = 50;
 pub struct Evidence {
     /// All that the process has in memory.
     pub resident: u64,
-    /// Objects and buffers in arenas.
+    /// Objects and buffers in arenas, or in the pages of mimalloc that a process has in their place.
     pub in_arenas: u64,
     /// Free in arenas.
     pub free_in_arenas: u64,
     /// Of that, in arenas that hold little.
     pub free_in_little_used: u64,
+    /// Free blocks in pages of mimalloc.
+    pub free_in_mimalloc: u64,
     /// Objects and their buffers outside arenas.
     pub buffers: u64,
     /// What `malloc_trim` would give back.
@@ -53,9 +55,16 @@ impl Evidence {
         let native = sum(&[Use::Variables, Use::Code, Use::Files, Use::Anonymous]);
         Self {
             resident: resident_bytes,
-            in_arenas: sum(&[Use::Objects, Use::Buffers, Use::FreeListed]),
+            in_arenas: sum(&[
+                Use::Objects,
+                Use::Buffers,
+                Use::FreeListed,
+                Use::MimallocObjects,
+                Use::MimallocBuffers,
+            ]),
             free_in_arenas,
             free_in_little_used: free_in_arenas.min(summary.little_used * picture.geometry.arena),
+            free_in_mimalloc: part(Use::MimallocFree),
             // Chunks are counted as they are, resident or not.
             buffers: summary.outside.min(chunks.saturating_sub(summary.outside_of_c + summary.lost)),
             trim: picture.heaps.trim_bytes(resident),
@@ -80,6 +89,9 @@ pub fn findings(evidence: &Evidence) -> Vec<Finding> {
         let pinned = evidence.free_in_little_used >= evidence.free_in_arenas / 2;
         let cause = if pinned { Cause::Pinned } else { Cause::Spread };
         faults.push(finding(cause, evidence.free_in_arenas));
+    }
+    if evidence.free_in_mimalloc >= of(MUCH_PERCENT).max(1) {
+        faults.push(finding(Cause::MimallocFree, evidence.free_in_mimalloc));
     }
     faults.sort_by_key(|found| std::cmp::Reverse(found.bytes));
     let uses = [
@@ -118,6 +130,11 @@ mod tests {
         let free = Evidence { free_in_arenas: 40 * MB, ..none };
         assert_eq!(first(Evidence { free_in_little_used: 30 * MB, ..free }), Cause::Pinned);
         assert_eq!(first(Evidence { free_in_little_used: 10 * MB, ..free }), Cause::Spread);
+        assert_eq!(
+            first(Evidence { free_in_mimalloc: 40 * MB, in_arenas: 50 * MB, ..none }),
+            Cause::MimallocFree
+        );
+        assert_eq!(first(Evidence { free_in_mimalloc: 10 * MB, in_arenas: 50 * MB, ..none }), Cause::Objects);
         assert_eq!(first(Evidence { free_in_arenas: 40 * MB, lost: 50 * MB, ..none }), Cause::LostInC);
         assert_eq!(
             first(Evidence { buffers: 40 * MB, native: 30 * MB, in_arenas: 30 * MB, ..none }),

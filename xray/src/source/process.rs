@@ -327,11 +327,14 @@ impl Taken {
             region
         });
         let regions: Vec<Region> = regions.collect();
-        let mappings = self.rows.iter().map(|row| row.mapping.clone()).collect();
+        let mappings: Vec<Mapping> = self.rows.iter().map(|row| row.mapping.clone()).collect();
+        let first_stack =
+            mappings.iter().find(|mapping| mapping.kind == Kind::Stack).map(|mapping| mapping.lo);
         let constants = Memory::new(self.constants, Vec::new(), None);
         let elsewhere = move |addr, bytes: &mut [u8]| constant(&constants, &mapped, addr, bytes, page);
         let count = threads.len();
-        let memory = Memory::new(regions, mappings, Some(Arc::new(elsewhere))).with_threads(threads);
+        let memory = Memory::new(regions, mappings, Some(Arc::new(elsewhere)));
+        let memory = memory.with_threads(threads, first_stack);
         let resident = Resident::new(self.resident);
         Copy {
             memory,

@@ -17,8 +17,10 @@ use serde::Serialize;
 use session::diagnosis::verdict::Word;
 use sim_core::Trace;
 use trace_io::atrace::FileProfile;
+use xray::image::Part;
 use xray::image::edges::Edges;
 use xray::image::owners::Owners;
+use xray::image::parts::parts;
 use xray::image::reach::Reach;
 use xray::image::retained::Retained;
 use xray::image::steps::Contents;
@@ -147,6 +149,9 @@ struct FindingRow {
 struct PartRow {
     name: &'static str,
     bytes: u64,
+    /// Bytes of pages that no other process has mapped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    private_bytes: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -282,7 +287,7 @@ fn report<'a>(args: &Args, seen: &'a Seen, found: &'a Found, core: Option<&'a Co
                 bytes: found.bytes,
             })
             .collect(),
-        parts: found.parts.iter().map(|part| PartRow { name: part.what.name(), bytes: part.bytes }).collect(),
+        parts: part_rows(seen, &found.parts),
         pymalloc: Pymalloc {
             arenas: picture.arenas(),
             arena_bytes: picture.geometry.arena,
@@ -314,6 +319,17 @@ fn report<'a>(args: &Args, seen: &'a Seen, found: &'a Found, core: Option<&'a Co
         in_flight,
         approximate: args.no_stop || in_flight > 0,
     }
+}
+
+/// The parts; of a process, not of a core, how much of each nobody else has.
+fn part_rows(seen: &Seen, all: &[Part]) -> Vec<PartRow> {
+    let private = (!seen.is_core()).then(|| parts(&seen.copy.memory, &seen.copy.private, &seen.picture));
+    let of = |part: &Part| {
+        let own = private.as_ref()?.iter().find(|own| own.what == part.what);
+        Some(own.map_or(0, |own| own.bytes))
+    };
+    let row = |part: &Part| PartRow { name: part.what.name(), bytes: part.bytes, private_bytes: of(part) };
+    all.iter().map(row).collect()
 }
 
 fn pause_ms(copy: &Copy) -> f64 {

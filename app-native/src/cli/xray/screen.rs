@@ -36,7 +36,7 @@ fn says(finding: &Finding, found: &Found) -> String {
     let summary = &found.summary;
     let said = verdict::says(finding.cause);
     match finding.cause {
-        Cause::CLibraryFree | Cause::Spread | Cause::Native => said.to_owned(),
+        Cause::CLibraryFree | Cause::Spread | Cause::MimallocFree | Cause::Native => said.to_owned(),
         Cause::LostInC => {
             let lost = summary.owners.iter().find(|row| row.whose == Whose::Nowhere);
             format!("{} {said}", grouped(lost.map_or(0, |row| row.blocks)))
@@ -70,7 +70,7 @@ fn short(name: &str) -> std::borrow::Cow<'_, str> {
 /// What to do about it.
 fn next(cause: Cause, found: &Found) -> String {
     match cause {
-        Cause::CLibraryFree | Cause::Spread | Cause::Native => {
+        Cause::CLibraryFree | Cause::Spread | Cause::MimallocFree | Cause::Native => {
             verdict::advice(cause).unwrap_or_default().to_owned()
         }
         Cause::LostInC => {

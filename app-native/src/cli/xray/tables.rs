@@ -56,6 +56,7 @@ impl From<&OwnerRow> for OwnerJson {
             Whose::Type(_) => "type",
             Whose::Library(_) => "library",
             Whose::Stack => "stack",
+            Whose::Register => "register",
             Whose::Other => "other",
             Whose::Nowhere => "nowhere",
         };
@@ -129,6 +130,7 @@ fn whose(whose: &Whose) -> String {
         Whose::Type(name) => name.clone(),
         Whose::Library(name) => format!("C code, from {name}"),
         Whose::Stack => "C code, from a stack".to_owned(),
+        Whose::Register => "C code, from a register".to_owned(),
         Whose::Other => "C code, from other memory".to_owned(),
         Whose::Nowhere => "nobody: nothing refers to it".to_owned(),
     }

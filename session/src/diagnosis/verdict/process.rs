@@ -13,7 +13,7 @@ impl Word {
         match cause {
             Cause::CLibraryFree | Cause::LostInC | Cause::Buffers | Cause::Native => Self::NotPymalloc,
             Cause::Pinned => Self::Pinned,
-            Cause::Spread => Self::HighWater,
+            Cause::Spread | Cause::MimallocFree => Self::HighWater,
             Cause::Objects => Self::Healthy,
         }
     }
@@ -71,7 +71,7 @@ impl Figures<'_> {
         let ask = match cause {
             Cause::Spread => Some(Rule::Sole),
             Cause::Buffers | Cause::Objects | Cause::Pinned => Some(Rule::Split),
-            Cause::CLibraryFree | Cause::LostInC | Cause::Native => None,
+            Cause::CLibraryFree | Cause::LostInC | Cause::Native | Cause::MimallocFree => None,
         };
         let advice = advice(cause).map(|what| Try::Do(what.to_owned()));
         advice.into_iter().chain(ask.map(|rule| self.ask_holders(None, rule))).collect()
@@ -93,6 +93,10 @@ pub fn says(cause: Cause) -> &'static str {
         Cause::Spread => {
             "free in pymalloc's arenas, most of which are well used otherwise: what a higher peak left, and new objects go there first"
         }
+        Cause::MimallocFree => {
+            "free in pages of mimalloc, which go back to the system only when none of their blocks is in use: new objects of the same sizes \
+             go there first"
+        }
         Cause::Buffers => "large objects and buffers, which the C library has and not pymalloc",
         Cause::Native => {
             "code, variables and memory of the program and its libraries, not of Python's objects"
@@ -111,7 +115,9 @@ pub fn advice(cause: Cause) -> Option<&'static str> {
         Cause::LostInC => {
             "look for the extension that allocates blocks of these sizes; a recording with `memray run --native` names the C function"
         }
-        Cause::Spread => "nothing, if the peak comes again; else look at what the peak was: a recording says",
+        Cause::Spread | Cause::MimallocFree => {
+            "nothing, if the peak comes again; else look at what the peak was: a recording says"
+        }
         Cause::Native => "fewer imports, or several workers that share the pages: import before the fork",
         Cause::Pinned | Cause::Buffers | Cause::Objects => return None,
     })

@@ -140,7 +140,8 @@ pub fn read(path: &Path, root: &Path) -> Result<Core, CoreError> {
     let sizes = Resident::new(sizes.map(|mapping| (mapping.lo, mapping.hi)));
     let elsewhere = move |addr, bytes: &mut [u8]| dumped.read(addr, bytes) || mapped.read(addr, bytes, page);
     let regions = regions.into_iter().map(|(_, region)| region).collect();
-    let memory = Memory::new(regions, mappings, Some(Arc::new(elsewhere))).with_threads(notes.threads);
+    let memory = Memory::new(regions, mappings, Some(Arc::new(elsewhere)));
+    let memory = memory.with_threads(notes.threads, notes.random);
     Ok(Core {
         memory,
         mapped: sizes,

@@ -17,9 +17,11 @@ const REGISTERS: [(elf::Machine, usize); 2] = [(elf::EM_X86_64, 27), (elf::EM_AA
 const INFO_ID: usize = 24;
 const INFO_NAME: usize = 40;
 const NAME_BYTES: usize = 16;
-/// Of the auxiliary vector: the size of pages, the program's first instruction, the kernel's own library.
+/// Of the auxiliary vector: the size of pages, the program's first instruction, bytes of chance that the kernel puts on the first thread's stack, the
+/// kernel's own library.
 const AT_PAGESZ: u64 = 6;
 const AT_ENTRY: u64 = 9;
+const AT_RANDOM: u64 = 25;
 const AT_SYSINFO_EHDR: u64 = 33;
 /// Words of a row of `NT_FILE`, which come before all names.
 const FILE_ROW: usize = 24;
@@ -45,6 +47,7 @@ pub(super) struct Notes {
     pub(super) files: Vec<FileRow>,
     pub(super) page: Option<u64>,
     pub(super) entry: Option<u64>,
+    pub(super) random: Option<u64>,
     pub(super) vdso: Option<u64>,
 }
 
@@ -70,6 +73,7 @@ impl Notes {
                     match word(pair, 0) {
                         Some(AT_PAGESZ) => self.page = value,
                         Some(AT_ENTRY) => self.entry = value,
+                        Some(AT_RANDOM) => self.random = value,
                         Some(AT_SYSINFO_EHDR) => self.vdso = value,
                         _ => {}
                     }
