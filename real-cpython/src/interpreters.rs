@@ -14,9 +14,17 @@ use crate::outside::not_run;
 /// Minor versions of `CPython` 3 that the README promises comparisons with.
 const PROMISED: RangeInclusive<u32> = 8..=13;
 
+/// Those after them whose memory is read from outside.
+const PICTURED: RangeInclusive<u32> = 14..=15;
+
+/// Folders into which packages of another system were unpacked, in the form of `PATH`: interpreters of them are run by their own loader.
+const ROOTS: &str = "ARENASCOPE_PYTHON_ROOTS";
+
 /// A `CPython`.
 pub struct Interpreter {
     path: PathBuf,
+    /// The folder that its system was unpacked into, with its loader.
+    root: Option<(PathBuf, PathBuf)>,
     /// `sys.version_info[:3]`.
     pub version: (u32, u32, u32),
 }
@@ -34,15 +42,26 @@ impl Interpreter {
         &self.path
     }
 
+    /// Whether it runs by the loader of a folder of its own, where no packages can be installed.
+    pub fn is_unpacked(&self) -> bool {
+        self.root.is_some()
+    }
+
     /// A process of it that takes no settings from the environment but `PYTHONMALLOC`, and runs no start-up
     /// code of the site, which might trace or allocate.
     pub fn command(&self, python_malloc: Option<&str>) -> Command {
-        let mut command = Command::new(&self.path);
+        let mut command = self
+            .root
+            .as_ref()
+            .map_or_else(|| Command::new(&self.path), |(root, loader)| by_loader(root, loader, &self.path));
         command.args(["-S", "-s", "-W", "ignore"]);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("PYTHON") {
                 command.env_remove(name);
             }
+        }
+        if let Some((root, _)) = &self.root {
+            command.env("PYTHONHOME", root.join("usr"));
         }
         if let Some(name) = python_malloc {
             command.env("PYTHONMALLOC", name);
@@ -75,6 +94,59 @@ impl Interpreter {
         let library = library.into_iter().find(ours)?;
         Some((prefix, library))
     }
+}
+
+/// A program of an unpacked system.
+fn by_loader(root: &Path, loader: &Path, program: &Path) -> Command {
+    let folder = format!("lib/{}-linux-gnu", std::env::consts::ARCH);
+    let libraries = [root.join(&folder), root.join("usr").join(&folder)];
+    let mut command = Command::new(loader);
+    command.arg("--library-path");
+    command.arg(std::env::join_paths(libraries).unwrap_or_default()).arg(program);
+    command
+}
+
+/// The loader of an unpacked system.
+fn loader(root: &Path) -> Option<PathBuf> {
+    let places = ["lib64", "usr/lib64", "lib", "usr/lib"];
+    let names = ["ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"];
+    let all = places.iter().flat_map(|place| names.iter().map(move |name| root.join(place).join(name)));
+    all.into_iter().find(|path| path.is_file())
+}
+
+/// Interpreters in the folders that [`ROOTS`] names.
+///
+/// # Panics
+///
+/// Where one of these folders has none that runs: it was named to be used.
+fn unpacked() -> &'static [Interpreter] {
+    static FOUND: OnceLock<Vec<Interpreter>> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let mut all = Vec::new();
+        for root in std::env::var_os(ROOTS).iter().flat_map(std::env::split_paths) {
+            let before = all.len();
+            let loader = loader(&root);
+            for minor in *PROMISED.start()..=*PICTURED.end() {
+                let path = root.join(format!("usr/bin/python3.{minor}"));
+                let (true, Some(loader)) = (path.is_file(), &loader) else { continue };
+                let mut command = by_loader(&root, loader, &path);
+                command.env("PYTHONHOME", root.join("usr"));
+                command.args(["-S", "-s", "-c", "import sys; print(*sys.version_info[:3])"]);
+                let output = command.stderr(Stdio::null()).output().ok();
+                let text =
+                    output.and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default();
+                let numbers: Vec<u32> =
+                    text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+                if let [major, minor, micro] = numbers[..] {
+                    let root = Some((root.clone(), loader.clone()));
+                    all.push(Interpreter { path, root, version: (major, minor, micro) });
+                }
+            }
+            assert!(all.len() > before, "{ROOTS}: {} has no python3.X that runs", root.display());
+        }
+        all.sort_by_key(|interpreter| interpreter.version);
+        all
+    })
 }
 
 /// Without the environment's settings and the site's start-up code, which might trace or allocate.
@@ -112,7 +184,7 @@ fn found() -> &'static [Interpreter] {
         }
         let by_path: BTreeMap<PathBuf, _> = candidates.iter().filter_map(|path| probe(path)).collect();
         let mut interpreters: Vec<Interpreter> =
-            by_path.into_iter().map(|(path, version)| Interpreter { path, version }).collect();
+            by_path.into_iter().map(|(path, version)| Interpreter { path, root: None, version }).collect();
         interpreters.sort_by_key(|interpreter| interpreter.version);
         interpreters
     })
@@ -129,6 +201,20 @@ pub fn compared() -> Option<&'static [Interpreter]> {
         not_run(&format!("comparisons with CPython 3.{minor}"), why);
     }
     (!interpreters.is_empty()).then_some(interpreters)
+}
+
+/// Those whose memory is read from outside, by version, unpacked ones too, after saying which are missing.
+pub fn pictured() -> Vec<&'static Interpreter> {
+    let found = compared().into_iter().flatten().filter(|found| found.version.1 <= *PICTURED.end());
+    let mut all: Vec<&Interpreter> = found.chain(unpacked()).collect();
+    all.sort_by_key(|interpreter| interpreter.version);
+    for minor in PICTURED.filter(|minor| !all.iter().any(|found| found.version.1 == *minor)) {
+        let why = format!(
+            "none was found; `pyenv install 3.{minor}` builds one, and {ROOTS} names folders with unpacked ones"
+        );
+        not_run(&format!("pictures of CPython 3.{minor}"), why);
+    }
+    all
 }
 
 /// All of them, for what needs one.

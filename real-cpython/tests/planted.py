@@ -61,7 +61,8 @@ def rows():
         yield id(one), word(id(one) + 32)
     for one in sets:
         yield id(one), word(id(one) + 40)
-    for one in arrays:
+    # From 3.15 on theirs is an object, of bytes.
+    for one in arrays if sys.version_info < (3, 15) else ():
         yield id(one), word(id(one) + 32)
 
 

@@ -6,7 +6,7 @@
 mod waiting;
 
 use real_cpython::interpreters::Interpreter;
-use real_cpython::outside::not_run;
+use real_cpython::outside::{self, not_run};
 use real_cpython::random::Random;
 use waiting::{Waiting, compared, follow, live_objects, seen};
 use xray::image::parts::parts;
@@ -59,8 +59,10 @@ fn has_chunks(what: &str) -> bool {
 }
 
 fn every_object_has_its_type_with(malloc: Option<&str>, interpreters: Vec<&Interpreter>) {
+    let mut compared = Vec::new();
     for interpreter in interpreters {
         let (right, wrong, sum) = zoo(interpreter, malloc);
+        compared.push(format!("{interpreter} {}", outside::grouped(right)));
         let first = &wrong[..wrong.len().min(9)];
         assert!(wrong.is_empty(), "{interpreter} {malloc:?}: {} wrong, {first:?}", wrong.len());
         assert!(right > 50_000, "{interpreter} {malloc:?}: only {right} objects were compared");
@@ -69,6 +71,8 @@ fn every_object_has_its_type_with(malloc: Option<&str>, interpreters: Vec<&Inter
             "{interpreter} {malloc:?}: parts sum to {sum} of the resident memory"
         );
     }
+    let malloc = malloc.unwrap_or("pymalloc");
+    outside::compared(&format!("types of objects in pictures, {malloc}"), &compared.join(", "));
 }
 
 #[test]

@@ -26,6 +26,9 @@ const NUMPY: [(u32, &str); 5] = [(8, "1.24.4"), (9, "2.0.2"), (10, "2.2.6"), (11
 /// Where numpy is for an interpreter, as `PYTHONPATH` has it.
 fn numpy(interpreter: &Interpreter) -> Result<std::path::PathBuf, String> {
     let minor = interpreter.version.1;
+    if interpreter.is_unpacked() {
+        return Err("it is unpacked beside the system, where nothing can be installed".to_owned());
+    }
     let (_, version) = NUMPY.into_iter().rfind(|(from, _)| *from <= minor).unwrap();
     let name = format!("numpy-{version}-python-{interpreter}");
     let made = environment(interpreter, &name, &[&format!("numpy=={version}")])?;

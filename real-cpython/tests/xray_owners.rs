@@ -117,16 +117,18 @@ fn what_is_left_over_on_stacks_holds_nothing_and_what_runs_does() {
                 let bytes = nodes.place(*node).1;
                 let of =
                     nodes.live_object(*node).map(|object| picture.types[object.of as usize].name.as_str());
-                of == Some("builtins.bytes") && (READ..READ + 64).contains(&bytes)
+                of == Some("builtins.bytes") && (READ..2 * READ).contains(&bytes)
             };
-            let read = nodes.used().find(is_read).unwrap();
+            // From 3.15 on it may have more room than that, and be led to by a writer's memory.
+            let read = nodes.used().find(is_read);
+            let read = read.unwrap_or_else(|| panic!("{interpreter}: nothing is read into"));
             (held, reach.groups.name(reach.group(read).unwrap()))
         };
         let (held, read) = look(&copy.memory);
         assert!(held * 50 <= BLOCKS, "{interpreter}: {held} of {BLOCKS} are held by what is left over");
-        assert!(read == STACK || read == REGISTER, "{interpreter}: {read}");
+        assert!(read.starts_with(STACK) || read.starts_with(REGISTER), "{interpreter}: {read}");
         // As it was seen with `--no-stop`, without registers: all of a stack counts.
         let (held, read) = look(&copy.memory.with_threads(Vec::new(), None));
-        assert_eq!((held, read.as_str()), (BLOCKS, STACK), "{interpreter}");
+        assert_eq!((held, read.starts_with(STACK)), (BLOCKS, true), "{interpreter}: {read}");
     }
 }
