@@ -255,7 +255,9 @@ fn pages_that_only_one_process_has_are_told() {
     };
     let before = private_bytes(child);
     let (copy, picture) = seen(child);
-    assert_eq!(private_bytes(child), before, "that it was read makes no page its own");
+    // Another test that starts or ends the same interpreter meanwhile moves single pages of its files; a read that copied would move megabytes.
+    let moved = private_bytes(child).abs_diff(before);
+    assert!(moved <= 32 << 10, "that it was read made {moved} bytes its own");
     process.end();
     let found = copy.private.bytes();
     let share = found as f64 / before as f64;
