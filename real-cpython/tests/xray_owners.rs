@@ -7,7 +7,7 @@ mod waiting;
 
 use real_cpython::interpreters::Interpreter;
 use real_cpython::outside::not_run;
-use waiting::{Waiting, compared, seen};
+use waiting::{Waiting, compared, seen, until_it_waits};
 use xray::image::edges::Edges;
 use xray::image::owners::{Owner, Owners};
 use xray::image::reach::{REGISTER, Reach, STACK};
@@ -97,6 +97,7 @@ fn what_is_left_over_on_stacks_holds_nothing_and_what_runs_does() {
         let mut command = interpreter.command(None);
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/left_over.py")).arg(&truth);
         let waiting = Waiting::of(command);
+        until_it_waits(waiting.pid());
         let (copy, picture) = seen(waiting.pid());
         assert!(waiting.end());
         assert_eq!(copy.memory.threads().len(), 2, "{interpreter}");

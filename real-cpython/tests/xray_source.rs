@@ -19,7 +19,7 @@ use std::process::{Child, Command, Stdio};
 
 use real_cpython::outside::not_run;
 use real_cpython::random::Random;
-use waiting::{Waiting, compared, follow, live_objects, seen};
+use waiting::{Waiting, compared, follow, live_objects, seen, state, until_it_waits};
 use xray::image::picture::version_of;
 use xray::image::{Kind, Memory, Picture};
 use xray::source::hold::Hold;
@@ -72,24 +72,6 @@ fn said(child: &mut Child, start: &str) -> String {
         line.clear();
     }
     panic!("it ended without a line that begins with {start}");
-}
-
-/// The state of a process as the system calls it.
-fn state(pid: i32) -> char {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("State:")).unwrap();
-    line.trim().chars().next().unwrap()
-}
-
-/// Between its word and its wait for a line an interpreter makes an object or two.
-fn until_it_waits(pid: i32) {
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    let mut asleep = 0;
-    while asleep < 5 {
-        assert!(std::time::Instant::now() < until, "it does not come to wait: {}", state(pid));
-        std::thread::sleep(std::time::Duration::from_millis(10));
-        asleep = if state(pid) == 'S' { asleep + 1 } else { 0 };
-    }
 }
 
 /// Where a block lies, its bytes, and of an object the type and whether it was given up.

@@ -114,3 +114,21 @@ pub fn follow(memory: &Memory, picture: &Picture, resident: &Resident) {
 pub fn compared() -> Vec<&'static Interpreter> {
     interpreters::pictured()
 }
+
+/// The state of a process as the system calls it.
+pub fn state(pid: i32) -> char {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("State:")).unwrap();
+    line.trim().chars().next().unwrap()
+}
+
+/// Between its word and its wait for a line an interpreter makes an object or two.
+pub fn until_it_waits(pid: i32) {
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let mut asleep = 0;
+    while asleep < 5 {
+        assert!(std::time::Instant::now() < until, "it does not come to wait: {}", state(pid));
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        asleep = if state(pid) == 'S' { asleep + 1 } else { 0 };
+    }
+}
