@@ -253,7 +253,15 @@ fn pages_that_only_one_process_has_are_told() {
         }
         std::thread::sleep(std::time::Duration::from_millis(5));
     };
-    let before = private_bytes(child);
+    // It has said that it is ready, and then begins to wait.
+    let mut before = private_bytes(child);
+    for _ in 0..100 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let now = private_bytes(child);
+        if std::mem::replace(&mut before, now) == now {
+            break;
+        }
+    }
     let (copy, picture) = seen(child);
     // Another test that starts or ends the same interpreter meanwhile moves single pages of its files; a read that copied would move megabytes.
     let moved = private_bytes(child).abs_diff(before);

@@ -126,7 +126,8 @@ fn what_is_left_over_on_stacks_holds_nothing_and_what_runs_does() {
             (held, reach.groups.name(reach.group(read).unwrap()))
         };
         let (held, read) = look(&copy.memory);
-        assert!(held * 50 <= BLOCKS, "{interpreter}: {held} of {BLOCKS} are held by what is left over");
+        // A function that runs has words on its stack that it has not written yet.
+        assert!(held * 20 <= BLOCKS, "{interpreter}: {held} of {BLOCKS} are held by what is left over");
         assert!(read.starts_with(STACK) || read.starts_with(REGISTER), "{interpreter}: {read}");
         // As it was seen with `--no-stop`, without registers: all of a stack counts.
         let (held, read) = look(&copy.memory.with_threads(Vec::new(), None));

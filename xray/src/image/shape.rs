@@ -24,6 +24,8 @@ const WEAK_WORDS: [u64; 3] = [16, 40, 48];
 const NDARRAY_ITEMS: u64 = 16;
 const NDARRAY_SHAPE: u64 = 32;
 pub(super) const NDARRAY_BASE: u64 = 48;
+/// `_co_unique_id` of code, from 3.14 on: only builds without the global lock write it, in others it is what the memory had before.
+const CODE_LEFT_OVER: u64 = 184;
 /// Bytes of a reference.
 const WORD: u64 = 8;
 
@@ -125,6 +127,9 @@ impl Shape {
         }
         if version.minor >= 12 {
             weak.push(MANAGED_SECOND);
+        }
+        if version.minor >= 14 && sort == Sort::Code {
+            weak.push(CODE_LEFT_OVER);
         }
         let dictoffset = word(type_object::DICTOFFSET);
         let managed = version.minor >= 11 && of.flags & MANAGED_DICT != 0;
