@@ -244,29 +244,32 @@ fn pages_that_only_one_process_has_are_told() {
     let Some(interpreter) = all.last() else {
         return not_run("pages of a forked process", "no CPython was found");
     };
-    let process = Heap::of(interpreter, None, &["forked"]);
-    let child: i32 = loop {
-        if let Some(child) =
-            std::fs::read_to_string(process.truth()).ok().and_then(|text| text.trim().parse().ok())
-        {
-            break child;
+    // Another test that starts or ends the same interpreter meanwhile moves pages of its files: then another pair is looked at. A read that made pages its
+    // own would do so with each.
+    let looked = (0..10).find_map(|_| {
+        let process = Heap::of(interpreter, None, &["forked"]);
+        let child: i32 = loop {
+            let text = std::fs::read_to_string(process.truth()).ok();
+            if let Some(child) = text.and_then(|text| text.trim().parse().ok()) {
+                break child;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        };
+        // It has said that it is ready, and then begins to wait.
+        let mut before = private_bytes(child);
+        for _ in 0..100 {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            let now = private_bytes(child);
+            if std::mem::replace(&mut before, now) == now {
+                break;
+            }
         }
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    };
-    // It has said that it is ready, and then begins to wait.
-    let mut before = private_bytes(child);
-    for _ in 0..100 {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        let now = private_bytes(child);
-        if std::mem::replace(&mut before, now) == now {
-            break;
-        }
-    }
-    let (copy, picture) = seen(child);
-    // Another test that starts or ends the same interpreter meanwhile moves single pages of its files; a read that copied would move megabytes.
-    let moved = private_bytes(child).abs_diff(before);
-    assert!(moved <= 32 << 10, "that it was read made {moved} bytes its own");
-    process.end();
+        let (copy, picture) = seen(child);
+        let same = private_bytes(child) == before;
+        process.end();
+        same.then_some((before, copy, picture))
+    });
+    let (before, copy, picture) = looked.expect("that it was read makes no page its own");
     let found = copy.private.bytes();
     let share = found as f64 / before as f64;
     assert!((share - 1.0).abs() < 0.005, "{found} bytes are its own; the system counts {before}");
