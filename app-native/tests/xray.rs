@@ -33,31 +33,21 @@ sys.stdin.readline()
 "#;
 
 /// A process with a child that does nothing and one that reads its objects, whose class steers a terminal.
-const FAMILY: &str = r#"
-import os, sys
+const FAMILY: &str = concat!(
+    include_str!("../../real-cpython/tests/fork.py"),
+    r#"
 Hostile = type("\x1b]0;x\x07<script>alert(1)</script>", (), {"__slots__": ("a",), "__module__": "evil\n\u202e"})
 rows = [Hostile() for _ in range(60000)]
 for number, row in enumerate(rows): row.a = number + 0.5
-def child(reads):
-    down, up = os.pipe()
-    back, ready = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(up)
-        if reads:
-            for row in rows: row.a
-        os.write(ready, b"x")
-        os.read(down, 1)
-        os._exit(0)
-    os.close(down)
-    os.read(back, 1)
-    return pid, up
-children = [child(False), child(True)]
+def idle(): pass
+def read():
+    for row in rows: row.a
+children = [child(idle), child(read)]
 print("ready", *(pid for pid, _ in children), flush=True)
 sys.stdin.readline()
-for _, up in children: os.close(up)
-for pid, _ in children: os.waitpid(pid, 0)
-"#;
+end(children)
+"#
+);
 
 struct Planted(Child);
 

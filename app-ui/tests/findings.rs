@@ -7,8 +7,7 @@ mod support;
 use egui::{Key, Modifiers, Theme};
 use sim_core::tape::StackId;
 use sim_core::{Call, Domain, Op, Trace, TraceBuilder};
-use support::window::Window;
-use trace_io::atrace::FileProfile;
+use support::window::{Window, packed};
 
 /// A burst of which two sites keep some blocks.
 fn planted(name: &str, many: u64) -> Trace {
@@ -32,14 +31,6 @@ fn planted(name: &str, many: u64) -> Trace {
         builder.push_recorded(op, StackId(0), None).unwrap();
     }
     builder.finish()
-}
-
-fn packed(trace: &Trace) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut writer = trace_io::atrace_writer(&mut bytes, FileProfile::Capture);
-    writer.write(trace).unwrap();
-    writer.finish(trace).unwrap();
-    bytes
 }
 
 fn window(size: (f32, f32), theme: Theme) -> Window {

@@ -7,8 +7,7 @@ mod support;
 use egui::{Key, Modifiers, Theme, vec2};
 use sim_core::tape::StackId;
 use sim_core::{Call, Domain, Op, TraceBuilder};
-use support::window::Window;
-use trace_io::atrace::FileProfile;
+use support::window::{Window, packed};
 
 /// Arenas full of a burst that is over; a cache and a log are left in some of them.
 fn planted() -> Vec<u8> {
@@ -40,12 +39,7 @@ fn planted() -> Vec<u8> {
         let op = Op { thread: 0, domain: Domain::Obj, call: Call::Free { id } };
         builder.push_recorded(op, StackId(0), None).unwrap();
     }
-    let trace = builder.finish();
-    let mut bytes = Vec::new();
-    let mut writer = trace_io::atrace_writer(&mut bytes, FileProfile::Capture);
-    writer.write(&trace).unwrap();
-    writer.finish(&trace).unwrap();
-    bytes
+    packed(&builder.finish())
 }
 
 /// A window at the end of the planted program, with the pane of holders in front.

@@ -11,8 +11,7 @@ use sim_core::picture::{
     Cause, Finding, Inventory, PartRow, PictureSource, PoolMemory, ProcessPicture, TypeRow,
 };
 use sim_core::{Call, Domain, Machine, Op, Profile, Trace, TraceBuilder};
-use support::window::Window;
-use trace_io::atrace::FileProfile;
+use support::window::{Window, packed};
 
 /// A process with a leak in C, whose arenas have objects of two types.
 fn picture() -> Trace {
@@ -43,11 +42,7 @@ fn picture() -> Trace {
 }
 
 fn window(theme: Theme) -> Window {
-    let mut bytes = Vec::new();
-    let (mut writer, trace) = (trace_io::atrace_writer(&mut bytes, FileProfile::Capture), picture());
-    writer.write(&trace).unwrap();
-    writer.finish(&trace).unwrap();
-    Window::new("process.atrace", &bytes, (1400.0, 1000.0), theme)
+    Window::new("process.atrace", &packed(&picture()), (1400.0, 1000.0), theme)
 }
 
 fn says(window: &Window, beginning: &str) -> bool {

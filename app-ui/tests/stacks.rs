@@ -8,8 +8,7 @@ mod support;
 use egui::{Key, Modifiers, Theme};
 use sim_core::tape::{Missing, SourceLine, StackId};
 use sim_core::{Call, Domain, Op, TraceBuilder};
-use support::window::Window;
-use trace_io::atrace::FileProfile;
+use support::window::{Window, packed};
 
 fn recorded(stacks_of_c: bool) -> Vec<u8> {
     let mut tape = TraceBuilder::new("recorded");
@@ -29,12 +28,7 @@ fn recorded(stacks_of_c: bool) -> Vec<u8> {
     push(Call::Free { id: 2 }, "");
     push(Call::Realloc { id: 1, newid: 1, size: 3000 }, "cache.py:9 app.py:3");
     push(Call::Malloc { id: 3, size: 50 }, "request.py:1 app.py:5");
-    let trace = tape.finish();
-    let mut bytes = Vec::new();
-    let mut writer = trace_io::atrace_writer(&mut bytes, FileProfile::Capture);
-    writer.write(&trace).unwrap();
-    writer.finish(&trace).unwrap();
-    bytes
+    packed(&tape.finish())
 }
 
 fn window(stacks_of_c: bool) -> Window {
@@ -121,12 +115,7 @@ fn threads() -> Vec<u8> {
         let op = Op { thread, domain: Domain::Obj, call: Call::Malloc { id, size: 48 } };
         tape.push_recorded(op, stack, None).unwrap();
     }
-    let trace = tape.finish();
-    let mut bytes = Vec::new();
-    let mut writer = trace_io::atrace_writer(&mut bytes, FileProfile::Capture);
-    writer.write(&trace).unwrap();
-    writer.finish(&trace).unwrap();
-    bytes
+    packed(&tape.finish())
 }
 
 #[test]

@@ -7,8 +7,7 @@ mod support;
 use egui::{Key, Modifiers, Theme};
 use sim_core::tape::StackId;
 use sim_core::{Call, Domain, Op, TraceBuilder};
-use support::window::Window;
-use trace_io::atrace::FileProfile;
+use support::window::{Window, packed};
 
 /// Eight arenas of a burst that is over; a log keeps a block in each.
 fn leaky() -> Vec<u8> {
@@ -30,12 +29,7 @@ fn leaky() -> Vec<u8> {
         let op = Op { thread: 0, domain: Domain::Obj, call: Call::Free { id } };
         tape.push_recorded(op, StackId(0), None).unwrap();
     }
-    let trace = tape.finish();
-    let mut bytes = Vec::new();
-    let mut writer = trace_io::atrace_writer(&mut bytes, FileProfile::Capture);
-    writer.write(&trace).unwrap();
-    writer.finish(&trace).unwrap();
-    bytes
+    packed(&tape.finish())
 }
 
 /// A window at the end of the program, with the pane in front.

@@ -18,8 +18,10 @@ use xray::source::{Copy, Target, copy_family};
 const PLANTED: u64 = 150_000;
 
 /// A process whose children do nothing, read every object, make strings of their own (two of them the same), and collect.
-const FAMILY: &str = "
-import gc, os, sys
+const FAMILY: &str = concat!(
+    include_str!("fork.py"),
+    "
+import gc
 class Planted:
     __slots__ = ('value',)
 rows = [Planted() for _ in range(150000)]
@@ -28,27 +30,14 @@ def idle(): pass
 def read():
     for row in rows: row.value
 def make(): return ['made since the fork %d' % number for number in range(100000)]
-def child(work):
-    down, up = os.pipe()
-    back, ready = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(up)
-        kept = work()
-        os.write(ready, b'x')
-        os.read(down, 1)
-        os._exit(0)
-    os.close(down)
-    os.read(back, 1)
-    return pid, up
 gc.collect()
 gc.disable()
 children = [child(work) for work in (idle, read, make, make, gc.collect)]
 print('ready', *(pid for pid, _ in children), flush=True)
 sys.stdin.readline()
-for _, up in children: os.close(up)
-for pid, _ in children: os.waitpid(pid, 0)
-";
+end(children)
+"
+);
 
 /// Bytes of pages that one count has and the other has not: those of the kernel's own.
 const LEEWAY: u64 = 32 << 10;

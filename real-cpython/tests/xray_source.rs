@@ -451,30 +451,19 @@ fn another_user_is_refused_with_the_remedy() {
 
 #[test]
 fn a_family_shows_which_pages_it_shares() {
-    const FAMILY: &str = "
-import os, sys
+    const FAMILY: &str = concat!(
+        include_str!("fork.py"),
+        "
 rows = [{'row': i} for i in range(60000)]
-def child(touch):
-    down, up = os.pipe()
-    back, ready = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(up)
-        if touch:
-            for row in rows: row.get('row')
-        os.write(ready, b'x')
-        os.read(down, 1)
-        os._exit(0)
-    os.close(down)
-    os.read(back, 1)
-    return pid, up
-idle, first = child(False)
-reader, second = child(True)
-print('ready', idle, reader, flush=True)
+def idle(): pass
+def read():
+    for row in rows: row.get('row')
+children = [child(idle), child(read)]
+print('ready', *(pid for pid, _ in children), flush=True)
 sys.stdin.readline()
-os.close(first); os.close(second)
-for pid in (idle, reader): os.waitpid(pid, 0)
-";
+end(children)
+"
+    );
     let Some(interpreter) = compared().pop() else {
         return not_run("a family of processes", "no CPython was found");
     };

@@ -7,6 +7,8 @@ use egui::accesskit::Role;
 use egui::{Key, Modifiers, Pos2, Rect, Theme, pos2, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
+use sim_core::Trace;
+use trace_io::atrace::FileProfile;
 
 use super::picture::Picture;
 use super::renderer::Textures;
@@ -28,6 +30,15 @@ impl Platform for NoShell {
 
 /// What the harness leaves free around a window.
 const MARGIN: f32 = 8.0;
+
+/// A trace as the bytes of a file.
+pub(crate) fn packed(trace: &Trace) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = trace_io::atrace_writer(&mut bytes, FileProfile::Capture);
+    writer.write(trace).unwrap();
+    writer.finish(trace).unwrap();
+    bytes
+}
 
 /// A window on a trace.
 pub(crate) struct Window {

@@ -110,17 +110,24 @@ impl fmt::Debug for Memory {
     }
 }
 
+/// Puts stretches in order by where they begin, and drops empty ones and those that begin before the end of one that is kept.
+pub(crate) fn keep_apart<T>(stretches: &mut Vec<T>, bounds: impl Fn(&T) -> (u64, u64)) {
+    stretches.sort_by_key(|stretch| bounds(stretch).0);
+    let mut end = 0;
+    stretches.retain(|stretch| {
+        let (lo, hi) = bounds(stretch);
+        let apart = lo >= end && lo < hi;
+        end = if apart { hi } else { end };
+        apart
+    });
+}
+
 impl Memory {
     /// Of regions in any order; of two that overlap the later one is dropped.
     pub fn new(mut regions: Vec<Region>, mappings: Vec<Mapping>, elsewhere: Option<Elsewhere>) -> Self {
-        regions.sort_by_key(|region| region.lo);
-        let mut end = 0;
-        regions.retain(|region| {
-            let Some(hi) = region.lo.checked_add(region.bytes.len() as u64) else { return false };
-            let apart = region.lo >= end && !region.bytes.is_empty();
-            end = if apart { hi } else { end };
-            apart
-        });
+        // One that has no end is dropped as an empty one is.
+        let end = |region: &Region| region.lo.checked_add(region.bytes.len() as u64).unwrap_or(region.lo);
+        keep_apart(&mut regions, |region| (region.lo, end(region)));
         Self { regions, mappings, threads: Vec::new(), first_stack: None, elsewhere }
     }
 

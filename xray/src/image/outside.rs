@@ -2,7 +2,7 @@
 
 use super::edges::Edges;
 use super::frames::{self, Frame};
-use super::memory::{Kind, Memory};
+use super::memory::{Kind, Memory, keep_apart};
 use super::nodes::{Node, Nodes};
 use super::parts::{Use, of_mapping};
 use super::picture::Picture;
@@ -178,13 +178,7 @@ fn stacks(memory: &Memory, picture: &Picture) -> Vec<Stack> {
     let first = memory.first_stack().map(|mapping| (mapping.lo, mapping.hi));
     let known = first.into_iter().chain(picture.heaps.stacks.iter().copied());
     let mut stacks: Vec<Stack> = known.map(|(lo, hi)| Stack { lo, hi, left: (hi, hi) }).collect();
-    stacks.sort_unstable_by_key(|stack| stack.lo);
-    let mut end = 0;
-    stacks.retain(|stack| {
-        let apart = stack.lo >= end && stack.lo < stack.hi;
-        end = if apart { stack.hi } else { end };
-        apart
-    });
+    keep_apart(&mut stacks, |stack| (stack.lo, stack.hi));
     for pointer in memory.threads().iter().filter_map(super::memory::Thread::stack_pointer) {
         let at = stacks.partition_point(|stack| stack.hi <= pointer);
         let Some(stack) = stacks.get_mut(at).filter(|stack| stack.lo <= pointer) else { continue };

@@ -10,6 +10,7 @@ use xray::image::family::{Copied, CopiedType, Counted, Family, Member, Process, 
 
 use super::super::output::{self, Reported, count, grouped};
 use super::super::usage_error;
+use super::screen::short;
 use super::{Args, copying, number, pause_ms};
 use crate::xray::{Seen, look_together};
 
@@ -276,11 +277,6 @@ fn copied(family: &Family, unchanged: bool) -> String {
         format!("{same} % hold what they held, the others were changed")
     };
     format!("pages from before the fork of which a process has its own copy by now{most}; {written}")
-}
-
-/// A type's name without the module that all built-in ones have.
-fn short(name: &str) -> std::borrow::Cow<'_, str> {
-    printable(name.strip_prefix("builtins.").unwrap_or(name))
 }
 
 /// What to do about it.

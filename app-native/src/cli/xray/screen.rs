@@ -63,19 +63,16 @@ fn says(finding: &Finding, found: &Found) -> String {
 }
 
 /// A type's name without the module that all built-in ones have.
-fn short(name: &str) -> std::borrow::Cow<'_, str> {
+pub(super) fn short(name: &str) -> std::borrow::Cow<'_, str> {
     printable(name.strip_prefix("builtins.").unwrap_or(name))
 }
 
 /// What to do about it.
 fn next(cause: Cause, found: &Found) -> String {
+    let advice = verdict::advice(cause).unwrap_or_default();
     match cause {
-        Cause::CLibraryFree | Cause::Spread | Cause::MimallocFree | Cause::Native => {
-            verdict::advice(cause).unwrap_or_default().to_owned()
-        }
-        Cause::LostInC => {
-            format!("{}; --by owner has their sizes", verdict::advice(cause).unwrap_or_default())
-        }
+        Cause::CLibraryFree | Cause::Spread | Cause::MimallocFree | Cause::Native => advice.to_owned(),
+        Cause::LostInC => format!("{advice}; --by owner has their sizes"),
         Cause::Pinned => match found.summary.holders.first() {
             Some(holder) => {
                 let rest = holder.arenas - holder.alone;

@@ -7,6 +7,7 @@ use object::elf::{self, FileHeader64};
 use object::read::elf::Note;
 
 use crate::image::Thread;
+use crate::image::memory::keep_apart;
 
 /// Where `NT_PRSTATUS` has the thread's number and its registers, on both machines.
 const STATUS_ID: usize = 32;
@@ -110,13 +111,7 @@ fn files(bytes: &[u8]) -> Option<Vec<FileRow>> {
             })
         })
         .collect();
-    files.sort_by_key(|row| row.lo);
-    let mut behind = 0;
-    files.retain(|row| {
-        let apart = row.lo >= behind && row.lo < row.hi;
-        behind = if apart { row.hi } else { behind };
-        apart
-    });
+    keep_apart(&mut files, |row| (row.lo, row.hi));
     Some(files)
 }
 
